@@ -1,0 +1,38 @@
+"""Every error a person can cause. Messages name the thing, what is wrong with it, and what to do; they are shown as they are.
+
+ThawError
+├── SettingsError   a chosen value is not possible
+├── DatasetError    a whole upload, zip or folder cannot be used
+├── ImageError      one picture cannot be read; the others are kept
+├── WeightsError    pretrained weights are missing, damaged or cannot be downloaded
+├── TrainingError   a run started and could not go on
+└── RunError        a run is unknown, unfinished or its files are damaged
+"""
+
+
+class ThawError(Exception):
+    """The root: pages and the command line catch this one, show its message and go on."""
+
+
+class SettingsError(ThawError):
+    """Change the named field to one of the values the message lists."""
+
+
+class DatasetError(ThawError):
+    """Nothing was stored; mend the archive or folder as the message says and try again."""
+
+
+class ImageError(ThawError):
+    """This picture was skipped; re-export or re-download it."""
+
+
+class WeightsError(ThawError):
+    """Choose a backbone whose weights are here, train from scratch, or go online once."""
+
+
+class TrainingError(ThawError):
+    """The run has ended; its record says why and what to change."""
+
+
+class RunError(ThawError):
+    """Look at `python -m core runs` for the runs there are."""

@@ -1,0 +1,253 @@
+"""Everything a user can choose, in one place: names, ranges, units, defaults, help. No torch, no Streamlit.
+
+Pages build their widgets from the same table that the checks here use, so a range is written once.
+"""
+
+import math
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, Final, Literal, get_args
+
+from core.errors import SettingsError
+
+Scenario = Literal["frozen", "last-stages", "finetuned", "probe-then-finetune", "scratch"]
+Weights = Literal["imagenet", "none"]
+BatchNorm = Literal["kept", "adapted"]
+Optimizer = Literal["adamw", "sgd"]
+Schedule = Literal["one-cycle", "cosine", "step", "constant"]
+
+SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
+SCENARIO_LABELS: Final[dict[str, str]] = {
+    "frozen": "Frozen",
+    "last-stages": "Last stages",
+    "finetuned": "Fine-tuned",
+    "probe-then-finetune": "Probe, then fine-tune",
+    "scratch": "From scratch",
+}
+SCENARIO_HELP: Final[dict[str, str]] = {
+    "frozen": "Only the head trains. The backbone is not changed by a single bit.",
+    "last-stages": "The last k stages of the backbone and the head train; earlier stages stay frozen.",
+    "finetuned": "Everything trains, the backbone at about a tenth of the head's rate.",
+    "probe-then-finetune": "The head first, on the frozen backbone; then everything (Kumar et al. 2022).",
+    "scratch": "Everything trains from a random start: no pretrained knowledge at all.",
+}
+
+# (head rate, backbone rate) for each optimiser and scenario; the backbone gets a tenth of the head's rate wherever
+# both train (cs231n's rule of thumb). The values were chosen on the ants-and-bees photos, see benchmarks/.
+DEFAULT_RATES: Final[dict[str, dict[str, tuple[float, float]]]] = {
+    "adamw": {
+        "frozen": (1e-2, 0.0),
+        "last-stages": (3e-3, 3e-4),
+        "finetuned": (3e-3, 3e-4),
+        "probe-then-finetune": (3e-3, 3e-4),
+        "scratch": (1e-3, 1e-3),
+    },
+    "sgd": {
+        "frozen": (1e-1, 0.0),
+        "last-stages": (3e-2, 3e-3),
+        "finetuned": (3e-2, 3e-3),
+        "probe-then-finetune": (3e-2, 3e-3),
+        "scratch": (5e-2, 5e-2),
+    },
+}
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A dataclass field that carries what a form and a check need to know about it."""
+    return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high, "choices": choices})
+
+
+class Checked:
+    """Checks every field against its own metadata when a settings object is made."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):  # type: ignore[arg-type]
+            if spec.metadata:
+                _check(spec.name, getattr(self, spec.name), spec)
+
+
+def _check(name: str, value: Any, spec: Any) -> None:
+    """Raise SettingsError unless `value` has the default's kind and lies in the field's range or choices."""
+    if value is None and spec.default is None:
+        return
+    choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
+    if choices and value not in choices:
+        raise SettingsError(f"{name} is {value!r}; choose one of: {', '.join(choices)}.")
+    if low is None and high is None:
+        return
+    whole = isinstance(spec.default, int) and not isinstance(spec.default, bool)
+    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not math.isfinite(value):
+        raise SettingsError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number.")
+    if not low <= value <= high:
+        raise SettingsError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSettings(Checked):
+    """Which pictures, and how those without a given split are divided."""
+
+    dataset: str = "builtin"
+    """The data set's id in the store (its fingerprint), or `builtin`."""
+    val_fraction: float = option(0.2, "Share of each class kept for choosing the epoch.", low=0.05, high=0.5)
+    test_fraction: float = option(0.25, "Share of each class kept for the final report.", low=0.05, high=0.5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentStep:
+    """One transform of a training pipeline: its name in the catalogue and its parameters, in the catalogue's order."""
+
+    name: str
+    values: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AugmentSettings(Checked):
+    """How training pictures are varied. Evaluation never is."""
+
+    preset: str = "gentle"
+    """A preset of the catalogue, or `custom`, in which case `steps` says what is done."""
+    steps: tuple[AugmentStep, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings(Checked):
+    """Which network, what it knows at the start, and which part of it trains."""
+
+    backbone: str = "efficientnet_lite0"
+    scenario: Scenario = option("frozen", "Which part of the network trains.", choices=SCENARIOS)
+    last_stages: int = option(1, "How many stages at the end train, in the scenario Last stages.", low=1, high=12)
+    weights: Weights | None = option(
+        None, "What the backbone knows at the start: ImageNet, or nothing (random).", choices=get_args(Weights)
+    )
+    """None: what the scenario implies, nothing for From scratch and ImageNet for all others."""
+    batchnorm: BatchNorm | None = option(
+        None, "Whether running statistics of normalisation layers stay as they are.", choices=get_args(BatchNorm)
+    )
+    """None: kept where there is something to keep (pretrained weights), adapted otherwise."""
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.scenario == "scratch" and self.weights == "imagenet":
+            raise SettingsError("scenario is scratch, which starts from nothing; weights cannot be imagenet.")
+        if self.scenario == "frozen" and self.batchnorm == "adapted":
+            raise SettingsError("scenario is frozen: its normalisation statistics are kept; batchnorm cannot be adapted.")
+
+    @property
+    def start(self) -> Weights:
+        """The weights the backbone really starts from."""
+        return self.weights or ("none" if self.scenario == "scratch" else "imagenet")
+
+    @property
+    def statistics(self) -> BatchNorm:
+        """What really happens to the running statistics of normalisation layers that train."""
+        return self.batchnorm or ("kept" if self.start == "imagenet" or self.scenario == "frozen" else "adapted")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimSettings(Checked):
+    """How the trained part is trained."""
+
+    epochs: int = option(5, "How often training goes through all training pictures.", low=1, high=200)
+    batch_size: int = option(16, "Pictures per optimiser step.", unit="pictures", low=2, high=256)
+    optimizer: Optimizer = option("adamw", "How a gradient becomes a step.", choices=get_args(Optimizer))
+    lr: float | None = option(None, "Learning rate of the head.", low=1e-6, high=10.0)
+    """None: the scenario's stated default."""
+    backbone_lr: float | None = option(None, "Learning rate of the backbone's trained part.", low=1e-7, high=10.0)
+    """None: the scenario's stated default."""
+    schedule: Schedule = option("one-cycle", "How the rate changes during training.", choices=get_args(Schedule))
+    momentum: float = option(0.9, "Share of the last step kept in the next (SGD only).", low=0.0, high=0.999)
+    weight_decay: float = option(0.01, "Pull of the weights towards zero.", low=0.0, high=1.0)
+    label_smoothing: float = option(0.0, "Share of certainty given away to the other classes.", low=0.0, high=0.5)
+    views: int = option(2, "Seeded views per picture when features of a frozen backbone are cached.", low=1, high=32)
+    probe_epochs: int = option(5, "Epochs of the head alone before everything trains (Probe, then fine-tune).", low=1, high=200)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunSettings:
+    """One run, completely: the same settings on the same machine give the same history."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    optim: OptimSettings = field(default_factory=OptimSettings)
+    seed: int = option(0, "Fixes split, order, augmentation and the head's start.", low=0, high=2**31 - 1)
+
+    def __post_init__(self) -> None:
+        seed = next(spec for spec in fields(self) if spec.name == "seed")
+        _check("seed", self.seed, seed)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """Learning rates really used: (head, backbone); the backbone's is 0 where it does not train."""
+        head, backbone = DEFAULT_RATES[self.optim.optimizer][self.model.scenario]
+        if self.model.scenario == "frozen":
+            return self.optim.lr or head, 0.0
+        return self.optim.lr or head, self.optim.backbone_lr or backbone
+
+
+VERSION: Final = 1
+_PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
+
+
+def to_dict(settings: RunSettings) -> dict[str, Any]:
+    """Settings as plain JSON values."""
+    return {"version": VERSION, **asdict(settings)}
+
+
+def from_dict(values: dict[str, Any]) -> RunSettings:
+    """Settings from `to_dict`'s result.
+
+    Raises:
+        SettingsError: the version is another, a field is unknown or missing, or a value is not allowed.
+    """
+    if values.get("version") != VERSION:
+        raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
+    parts = {name: _read(kind, values.get(name), name) for name, kind in _PARTS.items()}
+    return RunSettings(**parts, seed=values.get("seed", 0))
+
+
+def _read(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{where} is missing from the settings.")
+    known = {spec.name for spec in fields(kind)}
+    unknown = sorted(set(values) - known)
+    missing = sorted(s.name for s in fields(kind) if s.name not in values and s.default is MISSING)
+    if unknown or missing:
+        raise SettingsError(f"{where} has unknown fields {unknown} and lacks {missing}.")
+    values = dict(values)
+    if "steps" in values:
+        values["steps"] = tuple(
+            AugmentStep(name=step["name"], values=tuple((str(n), float(v)) for n, v in step["values"]))
+            for step in values["steps"]
+        )
+    return kind(**values)
+
+
+def differences(a: RunSettings, b: RunSettings) -> list[tuple[str, Any, Any]]:
+    """The fields in which two runs differ: (`part.field`, value in a, value in b), with defaults resolved.
+
+    Rates and weights are compared as really used, so that "the default" and the same number written out are equal.
+    """
+    rows = [
+        (f"{name}.{spec.name}", getattr(getattr(a, name), spec.name), getattr(getattr(b, name), spec.name))
+        for name, kind in _PARTS.items()
+        for spec in fields(kind)
+        if spec.name not in {"lr", "backbone_lr", "weights", "batchnorm"}
+    ]
+    rows += [
+        ("model.weights", a.model.start, b.model.start),
+        ("model.batchnorm", a.model.statistics, b.model.statistics),
+        ("optim.lr", a.rates[0], b.rates[0]),
+        ("optim.backbone_lr", a.rates[1], b.rates[1]),
+        ("seed", a.seed, b.seed),
+    ]
+    return [row for row in rows if row[1] != row[2]]
