@@ -1,4 +1,6 @@
-"""Every error a person can cause. Messages name the thing, what is wrong with it, and what to do; they are shown as they are.
+"""Every error a person can cause.
+
+Messages name the thing, what is wrong with it and what to do, and are shown as they are.
 
 ThawError
 ├── SettingsError   a chosen value is not possible

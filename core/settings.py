@@ -139,7 +139,7 @@ class ModelSettings(Checked):
         if self.scenario == "scratch" and self.weights == "imagenet":
             raise SettingsError("scenario is scratch, which starts from nothing; weights cannot be imagenet.")
         if self.scenario == "frozen" and self.batchnorm == "adapted":
-            raise SettingsError("scenario is frozen: its normalisation statistics are kept; batchnorm cannot be adapted.")
+            raise SettingsError("scenario is frozen, so statistics are kept; batchnorm cannot be adapted.")
 
     @property
     def start(self) -> Weights:
@@ -168,7 +168,7 @@ class OptimSettings(Checked):
     weight_decay: float = option(0.01, "Pull of the weights towards zero.", low=0.0, high=1.0)
     label_smoothing: float = option(0.0, "Share of certainty given away to the other classes.", low=0.0, high=0.5)
     views: int = option(2, "Seeded views per picture when features of a frozen backbone are cached.", low=1, high=32)
-    probe_epochs: int = option(5, "Epochs of the head alone before everything trains (Probe, then fine-tune).", low=1, high=200)
+    probe_epochs: int = option(5, "Epochs of the head alone in Probe, then fine-tune.", low=1, high=200)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
