@@ -1,0 +1,146 @@
+"""The command line: `python -m core data|train|race|compare|classify|runs|backbones`.
+
+Each command is one call into `core`, the same that a page makes. `--json` prints the result as JSON and nothing else
+on standard output; bad input ends with one clear line and exit code 2.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from core import commands
+from core.errors import ThawError
+from core.settings import (
+    AugmentSettings,
+    DataSettings,
+    ModelSettings,
+    OptimSettings,
+    RunSettings,
+)
+
+Result = tuple[dict[str, Any], str]
+"""A command's result as JSON values, and as text for a person."""
+_OPTIMISER_OPTIONS = tuple(fields(OptimSettings))
+_MODEL_OPTIONS = ("last_stages", "weights", "batchnorm")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> Any:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """All commands with their options; the options of a run come from the settings' own table."""
+    parser = _Parser(prog="python -m core", description="Thaw, an honest transfer-learning lab.")
+    commands_ = parser.add_subparsers(dest="command", required=True, parser_class=_Parser)
+
+    def add(name: str, help: str, run: Callable[[argparse.Namespace], Result]) -> argparse.ArgumentParser:
+        command: argparse.ArgumentParser = commands_.add_parser(name, help=help, description=help)
+        command.add_argument("--json", action="store_true", help="print JSON")
+        command.set_defaults(run=run)
+        return command
+
+    data = add("data", "Bring a data set into the store and describe it.", lambda a: commands.data(a.data, _data(a)))
+    data.add_argument("data", metavar="D", help="builtin, a zip or a folder")
+    train = add("train", "Train one scenario with one seed.", lambda a: commands.train(a.data, _settings(a), _say(a)))
+    _add_run_options(train)
+    train.add_argument("--scenario", default="frozen", help="which part of the network trains")
+    train.add_argument("--seed", type=int, default=0)
+    race = add(
+        "race",
+        "Train several scenarios with several seeds on the same data, and say which is better.",
+        lambda a: commands.race(a.data, _settings(a), _names(a.scenarios), _seeds(a.seeds), _say(a)),
+    )
+    _add_run_options(race)
+    race.add_argument("--scenarios", default="frozen,finetuned", help="comma-separated")
+    race.add_argument("--seeds", default="0", help="comma-separated")
+    compare = add("compare", "Compare two finished runs.", lambda a: commands.compare_runs(a.a, a.b, a.band))
+    compare.add_argument("a", metavar="RUN")
+    compare.add_argument("b", metavar="RUN")
+    compare.add_argument("--band", type=float, default=0.02, help="gap that makes no difference in practice (fraction)")
+    classify = add("classify", "Classify pictures.", lambda a: commands.classify(a.run_id, a.pictures, a.top))
+    classify.add_argument("run_id", metavar="RUN")
+    classify.add_argument("pictures", metavar="PICTURE", nargs="+")
+    classify.add_argument("--top", type=int, default=3, help="classes to name per picture")
+    add("runs", "List the runs there are.", lambda a: commands.list_runs())
+    add("backbones", "List the networks there are and where their weights are.", lambda a: commands.list_backbones())
+    return parser
+
+
+def _add_run_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", required=True, metavar="D", help="builtin, a zip or a folder")
+    command.add_argument("--backbone", default=ModelSettings().backbone)
+    command.add_argument("--augment", default=AugmentSettings().preset, help="a preset of augmentations")
+    model = [spec for spec in fields(ModelSettings) if spec.name in _MODEL_OPTIONS]
+    data = [spec for spec in fields(DataSettings) if spec.metadata]
+    for spec in (*model, *_OPTIMISER_OPTIONS, *data):
+        numeric = spec.metadata["low"] is not None
+        whole = isinstance(spec.default, int)
+        command.add_argument(
+            f"--{spec.name.replace('_', '-')}",
+            type=int if numeric and whole else float if numeric else str,
+            default=spec.default,
+            help=f"{spec.metadata['help']} (default: {'by scenario' if spec.default is None else spec.default})",
+        )
+
+
+def _data(arguments: argparse.Namespace) -> DataSettings:
+    options = vars(arguments)
+    return DataSettings(**{s.name: options[s.name] for s in fields(DataSettings) if s.metadata and s.name in options})
+
+
+def _settings(arguments: argparse.Namespace) -> RunSettings:
+    """The settings of a run; `data.dataset` is filled in when the data is in the store."""
+    options = vars(arguments)
+    model = {name: options[name] for name in _MODEL_OPTIONS}
+    scenario = options.get("scenario", "frozen")
+    return RunSettings(
+        data=_data(arguments),
+        augment=AugmentSettings(preset=options["augment"]),
+        model=ModelSettings(backbone=options["backbone"], scenario=scenario, **model),
+        optim=OptimSettings(**{spec.name: options[spec.name] for spec in _OPTIMISER_OPTIONS}),
+        seed=options.get("seed", 0),
+    )
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _seeds(text: str) -> list[int]:
+    try:
+        return [int(seed) for seed in _names(text)]
+    except ValueError as error:
+        raise ThawError(f"--seeds is {text!r}; give whole numbers, like 0,1,2.") from error
+
+
+def _say(arguments: argparse.Namespace) -> commands.Say:
+    """Progress goes to standard error, on one line where it is a terminal; nowhere with --json."""
+    if arguments.json or not sys.stderr.isatty():
+        return lambda text: None
+    return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        values, text = arguments.run(arguments)
+    except ThawError as error:
+        print(f"python -m core {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"python -m core {arguments.command}: stopped.", file=sys.stderr)
+        return 130
+    _say(arguments)("")
+    print(json.dumps(values, ensure_ascii=True, indent=1, allow_nan=False) if arguments.json else text)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,176 @@
+"""What the commands of `python -m core` do: each returns its result as JSON values and as text."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from core.data.ingest import ingest
+from core.errors import ImageError, RunError, TrainingError
+from core.models.catalogue import BACKBONES
+from core.models.weights import weights_status
+from core.runs.race import plan_race, submit
+from core.runs.store import Run, RunStore
+from core.runs.worker import work_off
+from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
+
+Result = tuple[dict[str, Any], str]
+Say = Callable[[str], None]
+"""Shows one line of progress."""
+POLL_S = 0.3
+
+
+def data(where: str, settings: DataSettings) -> Result:
+    """Classes, counts by split, fingerprint, and what was left out."""
+    dataset = ingest(where).dataset
+    split = dataset.split(0, settings)
+    counts = dataset.counts(split)
+    values = {
+        "dataset": dataset.id,
+        "title": dataset.title,
+        "classes": list(dataset.class_names),
+        "counts": counts,
+        "fingerprint": dataset.fingerprint,
+        "split": split.hash,
+        "skipped": [{"file": row.file, "reason": row.reason} for row in dataset.skipped],
+        "ignored": [{"file": row.file, "reason": row.reason} for row in dataset.ignored],
+        "notices": list(split.notices),
+    }
+    lines = [f"{dataset.title}: {len(dataset.pictures)} pictures, {len(dataset.class_names)} classes"]
+    lines += [f"  {part:5} " + ", ".join(f"{name} {n}" for name, n in row.items()) for part, row in counts.items()]
+    lines += [f"  skipped {row.file}: {row.reason}" for row in dataset.skipped]
+    if dataset.ignored:
+        reasons = Counter(row.reason for row in dataset.ignored)
+        lines.append("  ignored " + ", ".join(f"{number} ({reason})" for reason, number in reasons.items()))
+    return values, "\n".join([*lines, *(f"  {notice}" for notice in split.notices)])
+
+
+def train(where: str, settings: RunSettings, say: Say) -> Result:
+    """One run, from data to record."""
+    store = RunStore()
+    run = _work_off(store, submit(store, [settings], ingest(where), as_race=False), say)[0]
+    values = run_values(_finished(run))
+    return values, _run_line(values)
+
+
+def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Sequence[int], say: Say) -> Result:
+    """Several runs on the same data, and the verdict."""
+    from core.comparison.race import race_verdict
+    from core.runs.results import load_outcome
+
+    store = RunStore()
+    plans = plan_race(settings, scenarios, seeds)
+    runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingest(where), as_race=True), say)]
+    verdict = race_verdict([load_outcome(run.id) for run in runs])
+    rows = [run_values(run) for run in runs]
+    text = "\n".join([*map(_run_line, rows), verdict.sentence])
+    return {"race": runs[0].race, "runs": rows, "verdict": verdict.to_dict()}, text
+
+
+def compare_runs(a: str, b: str, band: float) -> Result:
+    """Two finished runs side by side, with the verdict."""
+    from core.comparison.verdict import compare
+    from core.runs.results import load_outcome
+
+    store = RunStore()
+    first, second = (load_outcome(_finished(store.get(run)).id) for run in (a, b))
+    comparison = compare(first, second, band)
+    values = comparison.to_dict()
+    return {**values, "verdict": values["outcome"]}, comparison.sentence
+
+
+def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:
+    """What a run's model says about picture files; unreadable ones are named and the others answered."""
+    from core.inference.predictor import Predictor
+
+    run = _finished(RunStore().get(run_id))
+    predictor = Predictor.load(run.id)
+    results: list[dict[str, Any]] = []
+    lines = []
+    for name in pictures:
+        try:
+            probabilities = predictor.predict_file(_read(name))
+        except ImageError as error:
+            results.append({"file": name, "error": str(error)})
+            lines.append(f"{name}: skipped, it {error}")
+            continue
+        guesses = predictor.guesses(probabilities, top)
+        results.append(
+            {
+                "file": name,
+                "predicted": guesses[0].class_name,
+                "top": [{"class": guess.class_name, "probability": guess.probability} for guess in guesses],
+                "probabilities": dict(zip(predictor.class_names, map(float, probabilities), strict=True)),
+            }
+        )
+        lines.append(f"{name}: " + ", ".join(f"{guess.class_name} {guess.probability:.1%}" for guess in guesses))
+    if all("error" in row for row in results):
+        raise ImageError("; ".join(lines))
+    return {"run": run.id, "class_names": list(predictor.class_names), "pictures": results}, "\n".join(lines)
+
+
+def list_runs() -> Result:
+    """All runs, newest first."""
+    rows = [run_values(run) for run in RunStore().runs()]
+    return {"runs": rows}, "\n".join(map(_run_line, rows)) or "No runs yet. Try: python -m core train --data builtin"
+
+
+def list_backbones() -> Result:
+    """All networks, with their size and where their weights are."""
+    rows, lines = [], []
+    for spec in BACKBONES.values():
+        status = weights_status(spec.name)
+        row = {"name": spec.name, "label": spec.label, "stages": len(spec.stages), "features": spec.features}
+        row |= {"weights": status.badge, "available": status.available, "forward_gflop": spec.forward_gflop}
+        rows.append(row)
+        lines.append(f"{spec.name:20} {spec.label:20} {status.badge}")
+    return {"backbones": rows}, "\n".join(lines)
+
+
+def run_values(run: Run) -> dict[str, Any]:
+    """One run as JSON values: what it is, how it stands, and once it has finished what came out."""
+    model = run.settings.model
+    values = {"run": run.id, "number": run.number, "state": run.state, "scenario": model.scenario}
+    values |= {"backbone": model.backbone, "seed": run.settings.seed, "data": run.dataset_title, "race": run.race}
+    return {**values, "cause": run.cause, **(run.summary or {})}
+
+
+def _run_line(values: dict[str, Any]) -> str:
+    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} {values['backbone']}, seed {values['seed']}: "
+    if values["state"] != "finished":
+        return line + str(values["state"]) + (f" ({values['cause']})" if values["cause"] else "")
+    parameters = values["parameters"]
+    return (
+        f"{line}test accuracy {values['test_accuracy']:.1%} in {values['duration_s']:.1f} s, "
+        f"{parameters['trained']:,} of {parameters['total']:,} parameters trained"
+    )
+
+
+def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
+    """Train these runs here, or watch while a running app's worker does; Ctrl-C cancels what is left of them."""
+    try:
+        while any(store.get(run).is_active for run in ids):
+            if not work_off(store, lambda: False, ids):
+                say("waiting for another run on this machine to end")
+                time.sleep(POLL_S)
+    except KeyboardInterrupt:
+        for run in ids:
+            store.cancel(run)
+        raise
+    return [store.get(run) for run in ids]
+
+
+def _finished(run: Run) -> Run:
+    if run.state == "finished":
+        return run
+    if run.state == "failed":
+        raise TrainingError(run.cause or "The run failed.")
+    raise RunError(f"The run {run.id} is {run.state}; only finished runs can be used.")
+
+
+def _read(name: str) -> bytes:
+    try:
+        return Path(name).read_bytes()
+    except OSError as error:
+        raise ImageError("is not there, or cannot be read") from error

@@ -1,0 +1,220 @@
+"""May two runs be compared, and what differs between them besides the thing compared?
+
+Hard conditions decide whether a comparison is possible at all. Every setting that differs without following from
+the scenario is uncontrolled and becomes a chip: one is a warning, two leave nothing that the result could be due to.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+from core.comparison.metrics import Array, check_predictions
+from core.errors import RunError
+from core.settings import RunSettings, differences
+
+MAX_UNCONTROLLED: Final = 1
+"""More uncontrolled settings than this, and two runs are not comparable as scenarios."""
+
+VIEWS_SCENARIOS: Final = {"frozen", "last-stages", "probe-then-finetune"}
+"""Scenarios in which some part of the backbone stands still, so that its features can be cached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Outcome:
+    """What the comparison needs to know about one finished run."""
+
+    run: str
+    label: str
+    settings: RunSettings
+    fingerprint: str
+    split_hash: str
+    class_names: tuple[str, ...]
+    pictures: tuple[str, ...]
+    """Content keys of the test pictures, in order."""
+    targets: Array
+    """(N,) int64."""
+    probabilities: Array
+    """(N, K) float32."""
+    timings: Mapping[str, float]
+    """Seconds by phase: decode, features, train, val, test, other."""
+    duration_s: float
+    head_hash: str
+    """Hash of the head's start."""
+    weights_hash: str | None
+    """Hash of the pretrained weights file; None: a random start."""
+    machine: str
+    threads: int
+
+    def __post_init__(self) -> None:
+        check_predictions(self.targets, self.probabilities)
+        expected = (len(self.pictures), len(self.class_names))
+        if self.probabilities.shape != expected:
+            raise RunError(
+                f"run {self.run} predicts {self.probabilities.shape} (pictures, classes) but names {expected}; "
+                "its predictions are damaged. Train it again."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """A setting in which two runs differ, with defaults resolved."""
+
+    field: str
+    a: Any
+    b: Any
+    expected: bool
+    """It is the thing compared, or follows from it by a stated default."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chip:
+    """A warning beside the verdict."""
+
+    field: str
+    text: str
+    affects: Literal["accuracy", "timing"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fairness:
+    """Whether two runs can be compared, in words, and what else differs."""
+
+    comparable: bool
+    """The hard conditions hold: same data, split, test pictures and classes."""
+    as_scenarios: bool
+    """Few enough settings are uncontrolled for the result to be due to the thing compared."""
+    reasons: tuple[str, ...]
+    """Why not comparable, one sentence each; empty if both of the above hold."""
+    differences: tuple[Difference, ...]
+    chips: tuple[Chip, ...]
+
+    @property
+    def fair(self) -> bool:
+        return self.comparable and self.as_scenarios
+
+    @property
+    def uncontrolled(self) -> tuple[Difference, ...]:
+        return tuple(row for row in self.differences if not row.expected)
+
+
+def check_fairness(a: Outcome, b: Outcome) -> Fairness:
+    """Compare what two runs were made of; predictions are not looked at."""
+    reasons = _hard_reasons(a, b)
+    comparable = not reasons
+    rows = _setting_differences(a, b)
+    uncontrolled = [row for row in rows if not row.expected]
+    as_scenarios = len(uncontrolled) <= MAX_UNCONTROLLED
+    if not as_scenarios:
+        names = ", ".join(_spoken(row.field) for row in uncontrolled)
+        reasons.append(f"They differ in {len(uncontrolled)} settings that were not held equal: {names}.")
+    return Fairness(
+        comparable=comparable,
+        as_scenarios=as_scenarios,
+        reasons=tuple(reasons),
+        differences=tuple(rows),
+        chips=tuple(_setting_chip(row) for row in uncontrolled) + _other_chips(a, b),
+    )
+
+
+def _hard_reasons(a: Outcome, b: Outcome) -> list[str]:
+    """Sentences for the conditions without which predictions cannot be laid side by side."""
+    reasons = []
+    if a.fingerprint != b.fingerprint:
+        reasons.append("They were trained on different data sets.")
+    if a.split_hash != b.split_hash:
+        reasons.append("Their pictures were divided differently into train, val and test.")
+    if a.class_names != b.class_names:
+        reasons.append(f"Their classes differ: {', '.join(a.class_names)} against {', '.join(b.class_names)}.")
+    if a.pictures != b.pictures:
+        common = len(set(a.pictures) & set(b.pictures))
+        reasons.append(
+            f"They were not tested on the same pictures in the same order: {len(a.pictures)} against "
+            f"{len(b.pictures)}, {common} in common."
+        )
+    elif not a.pictures:
+        reasons.append("There are no test pictures.")
+    elif (a.targets != b.targets).any():
+        reasons.append("The same test pictures carry different labels.")
+    return reasons
+
+
+def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
+    """The settings that differ and do something, each marked as expected or not."""
+    same_scenario = a.settings.model.scenario == b.settings.model.scenario
+    rows = []
+    for field, in_a, in_b in differences(a.settings, b.settings):
+        effects = _has_effect(field, a, b), _has_effect(field, b, a)
+        if not any(effects):
+            continue
+        # what only one of the two has at all (a number of cached views, of last stages) belongs to that scenario
+        follows = not all(effects) or (_at_default(field, a.settings) and _at_default(field, b.settings))
+        rows.append(Difference(field=field, a=in_a, b=in_b, expected=field == "model.scenario" or follows))
+    uncontrolled = [row for row in rows if not row.expected]
+    if same_scenario and len(uncontrolled) == 1:
+        return [replace(row, expected=True) for row in rows]
+    return rows
+
+
+def _has_effect(field: str, run: Outcome, other: Outcome) -> bool:
+    """Whether a setting changes anything in `run`, seen beside `other`."""
+    settings = run.settings
+    scenario = settings.model.scenario
+    match field:
+        case "model.last_stages":
+            return scenario == "last-stages"
+        case "optim.views":
+            return scenario in VIEWS_SCENARIOS
+        case "optim.probe_epochs":
+            return scenario == "probe-then-finetune"
+        case "optim.momentum":
+            return settings.optim.optimizer == "sgd"
+        case "augment.steps":
+            return settings.augment.preset == "custom"
+        case "data.dataset":  # two names of the same pictures
+            return run.fingerprint != other.fingerprint
+        case "data.val_fraction" | "data.test_fraction":  # not used where the data brings its own split
+            return run.split_hash != other.split_hash
+    return True
+
+
+def _at_default(field: str, settings: RunSettings) -> bool:
+    """Whether a setting that has a stated default per scenario is at it, left out or written out."""
+    match field:
+        case "model.weights":
+            return settings.model.start == replace(settings.model, weights=None).start
+        case "model.batchnorm":
+            return settings.model.statistics == replace(settings.model, batchnorm=None).statistics
+        case "optim.lr" | "optim.backbone_lr":
+            default = replace(settings, optim=replace(settings.optim, lr=None, backbone_lr=None)).rates
+            place = 0 if field == "optim.lr" else 1
+            return settings.rates[place] == default[place]
+    return False
+
+
+def _setting_chip(row: Difference) -> Chip:
+    text = f"Not held equal: {_spoken(row.field)} ({row.a} against {row.b})."
+    return Chip(field=row.field, text=text, affects="accuracy")
+
+
+def _spoken(field: str) -> str:
+    """A setting's name in a sentence: `optim.batch_size` is said as batch size."""
+    return field.rpartition(".")[2].replace("_", " ")
+
+
+def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
+    """Chips for what is not a setting: the head's start, the weights file, the machine."""
+    chips = []
+    same_backbone = a.settings.model.backbone == b.settings.model.backbone
+    if same_backbone and a.settings.seed == b.settings.seed and a.head_hash != b.head_hash:
+        text = "The heads started from different numbers although seed and backbone are the same."
+        chips.append(Chip(field="head", text=text, affects="accuracy"))
+    if same_backbone and a.weights_hash and b.weights_hash and a.weights_hash != b.weights_hash:
+        text = "The pretrained weights come from different files."
+        chips.append(Chip(field="weights", text=text, affects="accuracy"))
+    if a.machine != b.machine:
+        text = f"Times were measured on different machines: {a.machine} against {b.machine}."
+        chips.append(Chip(field="machine", text=text, affects="timing"))
+    if a.threads != b.threads:
+        text = f"Times were measured with {a.threads} against {b.threads} threads."
+        chips.append(Chip(field="threads", text=text, affects="timing"))
+    return tuple(chips)

@@ -1,0 +1,139 @@
+"""Intervals and tests for one run, two runs and several seeds: libraries where they have it, each with its source.
+
+Fractions everywhere. "Two runs" are always seen on the same pictures, so that every picture is a pair.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from scipy.stats import binomtest, norm
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
+
+from core.comparison.metrics import Interval, Rate
+from core.errors import SettingsError
+
+MAX_SEEDS: Final = 15
+"""Sign flips are enumerated: 2 to the power of 15 of them is instant, of 30 it is not."""
+
+SMALLEST_DISCORDANT: Final = 6
+"""Discordant pictures from which an exact McNemar p below 0.05 is possible: 2 / 2**6 = 0.031, 2 / 2**5 = 0.0625."""
+
+
+def wilson(correct: int, total: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927); `total` is at least 1."""
+    low, high = proportion_confint(correct, total, alpha=1 - confidence, method="wilson")
+    return Interval(low=float(low), high=float(high))
+
+
+def rate(correct: int, total: int) -> Rate | None:
+    """A share with its 95 % Wilson interval; None of nothing."""
+    if total == 0:
+        return None
+    ends = wilson(correct, total)
+    return Rate(value=correct / total, low=ends.low, high=ends.high, correct=correct, total=total)
+
+
+def mcnemar_exact(only_a: int, only_b: int) -> float:
+    """Two-sided exact p of McNemar's test (1947): a sign test on the pictures that only one of the two got right."""
+    discordant = only_a + only_b
+    return float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
+
+
+def paired_difference(both: int, only_a: int, only_b: int, neither: int) -> tuple[float, Interval]:
+    """Accuracy of a minus accuracy of b on the same pictures, with its 95 % interval.
+
+    The interval is the hybrid score interval, method 10 of Newcombe, "Improved confidence intervals for the
+    difference between binomial proportions based on paired data", Statistics in Medicine 17 (1998) 2635-2650.
+    There is at least one picture.
+    """
+    total = both + only_a + only_b + neither
+    right_a, right_b = both + only_a, both + only_b
+    share_a, share_b = right_a / total, right_b / total
+    ends_a, ends_b = wilson(right_a, total), wilson(right_b, total)
+    phi = _newcombe_phi(both, only_a, only_b, neither)
+    difference = (only_a - only_b) / total
+    down = _joined(share_a - ends_a.low, ends_b.high - share_b, phi)
+    up = _joined(share_b - ends_b.low, ends_a.high - share_a, phi)
+    return difference, Interval(low=max(difference - down, -1.0), high=min(difference + up, 1.0))
+
+
+def _newcombe_phi(both: int, only_a: int, only_b: int, neither: int) -> float:
+    """Correlation of the two runs' answers, pulled towards 0 by n/2 when positive (Newcombe's method 10)."""
+    margins = (both + only_a) * (only_b + neither) * (both + only_b) * (only_a + neither)
+    if margins == 0:
+        return 0.0
+    cross = float(both * neither - only_a * only_b)
+    if cross > 0:
+        cross = max(cross - (both + only_a + only_b + neither) / 2, 0.0)
+    return cross / math.sqrt(margins)
+
+
+def _joined(first: float, second: float, phi: float) -> float:
+    """The arm of a difference from the arms of its two parts, whose errors correlate by `phi`."""
+    return math.sqrt(max(first**2 - 2 * phi * first * second + second**2, 0.0))
+
+
+def pictures_needed(gap: float, discordant_share: float, power: float = 0.8, alpha: float = 0.05) -> int | None:
+    """Pictures with which McNemar's test finds a gap in accuracy, in the given share of repeats.
+
+    The normal approximation of Miettinen (1968) as given by Connor, "Sample size for testing differences in
+    proportions for the paired-sample design", Biometrics 43 (1987) 207-211.
+
+    Args:
+        gap: difference of the two accuracies, above 0.
+        discordant_share: share of pictures that exactly one of the two gets right. None is returned if it is smaller
+            than the gap, since runs cannot differ in accuracy more often than they differ at all.
+    """
+    gap = abs(gap)
+    if gap == 0 or gap > discordant_share:
+        return None
+    chance, wanted = float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+    spread = chance * math.sqrt(discordant_share) + wanted * math.sqrt(discordant_share - gap**2)
+    return math.ceil((spread / gap) ** 2)
+
+
+def detectable_gap(n: int, discordant_share: float, power: float = 0.8, alpha: float = 0.05) -> float | None:
+    """The smallest gap in accuracy that n pictures show: `pictures_needed` solved for the gap.
+
+    None if even runs of which only one ever errs alone, the largest gap at this share, would go unseen too often.
+    """
+    chance, wanted = float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+    inside = n - chance**2 + wanted**2
+    if inside <= 0:
+        return None
+    gap = math.sqrt(discordant_share) * (chance * math.sqrt(n) + wanted * math.sqrt(inside)) / (n + wanted**2)
+    return gap if 0 < gap <= discordant_share else None
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """Holm's (1979) step-down correction for having looked at several pairs, in the order given."""
+    if not p_values:
+        return ()
+    return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
+
+
+def sign_flip(differences: Sequence[float]) -> float:
+    """Exact two-sided p that paired differences, one per seed, are centred on 0 (Fisher's randomisation test).
+
+    Every way of swapping the two arms within seeds is enumerated; p is the share of them with a sum at least as far
+    from 0 as the real one. Without seeds p is 1.
+
+    Raises:
+        SettingsError: more seeds than can be enumerated.
+    """
+    seeds = len(differences)
+    if seeds > MAX_SEEDS:
+        raise SettingsError(f"there are {seeds} seeds; the sign-flip test takes at most {MAX_SEEDS}.")
+    values = np.asarray(differences, dtype=np.float64)
+    swapped = np.arange(2**seeds)[:, None] >> np.arange(seeds) & 1  # (2^seeds, seeds)
+    sums = np.abs((1 - 2 * swapped) @ values)
+    # sums that are equal on paper differ in the last bits: accuracies are shares like 143/153
+    return float(np.mean(sums >= abs(values.sum()) - 1e-9 * np.abs(values).sum()))
+
+
+def smallest_sign_flip(seeds: int) -> float:
+    """The smallest p that `sign_flip` can give: all seeds point the same way."""
+    return min(1.0, 2.0 ** (1 - seeds))

@@ -1,0 +1,101 @@
+"""Numbers and verdicts in plain words. The only place of the comparison where anything is rounded."""
+
+from typing import TYPE_CHECKING
+
+from core.comparison.metrics import Interval
+from core.comparison.statistics import SMALLEST_DISCORDANT
+
+if TYPE_CHECKING:
+    from core.comparison.verdict import Comparison
+
+FEW_DISCORDANT = (
+    f"Fewer than {SMALLEST_DISCORDANT} pictures are told right by only one of the two: that can never reach p < 0.05."
+)
+
+
+def per_cent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def points(fraction: float) -> str:
+    """A difference of two accuracies without its sign: 1 point, 3.9 points."""
+    text = f"{abs(100 * fraction):.1f}".removesuffix(".0")
+    return f"{text} point" if text == "1" else f"{text} points"
+
+
+def count_of(pictures: int) -> str:
+    return "1 picture" if pictures == 1 else f"{pictures:,} pictures"
+
+
+def seed_count(seeds: int) -> str:
+    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+
+
+def signed_points(fraction: float) -> str:
+    """A difference in points with its sign and without the unit: +1.3, -0.7, 0.0."""
+    text = f"{100 * fraction:+.1f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def p_value(p: float) -> str:
+    """A p to two digits, or as many as it takes not to read 0.05."""
+    if p < 0.001:
+        return "p < 0.001"
+    text = f"{p:.2g}"
+    return f"p = {text if text != '0.05' else f'{p:.4f}'}"
+
+
+def _ends(interval: Interval) -> str:
+    return f"95 % interval {_end(interval.low)} to {_end(interval.high)}"
+
+
+def _end(fraction: float) -> str:
+    """An end of an interval in points; one that only rounding would put on 0 keeps a second digit."""
+    text = f"{100 * fraction:.1f}"
+    return f"{100 * fraction:.2f}" if fraction and float(text) == 0 else text
+
+
+def sentence(result: "Comparison") -> str:
+    """What a comparison says about these two models on these pictures, and no more than that."""
+    if result.outcome == "not-comparable":
+        how = "not comparable as scenarios" if result.fairness.comparable else "not comparable"
+        return f"{result.a.name} and {result.b.name} are {how}. {' '.join(result.fairness.reasons)}"
+    # the one that is ahead is named first, so that no difference is ever negative by accident of order
+    flip = result.outcome == "b-better" or (result.outcome != "a-better" and (result.difference or 0) < 0)
+    verdict = _verdict(result, flip)
+    doubts = [chip.text for chip in result.fairness.chips if chip.affects == "accuracy"]
+    if doubts and result.outcome != "cannot-tell":
+        verdict += f" This can have other reasons. {' '.join(doubts)}"
+    return verdict
+
+
+def _verdict(result: "Comparison", flip: bool) -> str:
+    assert result.a.accuracy and result.b.accuracy and result.interval and result.p_value is not None
+    first, second = (result.b, result.a) if flip else (result.a, result.b)
+    interval = result.interval
+    if flip:
+        interval = Interval(low=-interval.high, high=-interval.low)
+    assert first.accuracy and second.accuracy
+    numbers = (
+        f"{per_cent(first.accuracy.value)} against {per_cent(second.accuracy.value)}, a difference of "
+        f"{points(first.accuracy.value - second.accuracy.value)} ({_ends(interval)}), {p_value(result.p_value)}."
+    )
+    pictures = f"these {count_of(result.pictures)}" if result.pictures > 1 else "this picture"
+    match result.outcome:
+        case "a-better" | "b-better":
+            text = f"{first.name} is better than {second.name} on {pictures}: {numbers}"
+            if max(abs(interval.low), abs(interval.high)) <= result.band:
+                text += f" The difference is real but small: within {points(result.band)}."
+            return text
+        case "same":
+            return (
+                f"{first.name} and {second.name} are practically the same on {pictures}: {numbers} "
+                f"The whole interval lies within {points(result.band)}."
+            )
+    text = f"{pictures.capitalize()} cannot tell {first.name} from {second.name}: {numbers}"
+    if result.pictures_needed is not None and result.gap_sought is not None:
+        text += (
+            f" It would take about {count_of(result.pictures_needed)} to see a difference of "
+            f"{points(result.gap_sought)} with 80 % power."
+        )
+    return f"{text} {result.note}" if result.note else text

@@ -1,0 +1,215 @@
+"""A data set as everything else sees it: pictures, classes, given splits, a fingerprint; and how it is divided.
+
+Lives in `THAW_HOME/datasets/<id>/`: `manifest.json` beside the decoded pixels. The id is the fingerprint's beginning.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from core.data.pixels import PixelStore
+from core.errors import DatasetError
+from core.home import home_folder
+from core.settings import DataSettings
+
+SPLITS = ("train", "val", "test")
+MANIFEST = "manifest.json"
+MANIFEST_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """One picture that can be used."""
+
+    name: str
+    """As it came, for showing; never a path on this machine."""
+    target: int
+    """Index into the data set's class names."""
+    given: str | None
+    """The split it was brought in, if any."""
+    content: str
+    """SHA-256 of the file's bytes."""
+    group: str
+    """SHA-256 of the decoded pixels: exact copies share it and stay on one side of a split."""
+    place: tuple[int, int, int]
+    """Offset, height and width in the pixel file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Skipped:
+    """A file that was left out, and why."""
+
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """Indices into the pictures for one seed; `hash` names exactly this division."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    test: tuple[int, ...]
+    hash: str
+    notices: tuple[str, ...] = ()
+
+    def part(self, name: str) -> tuple[int, ...]:
+        """The indices of `train`, `val` or `test`."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """A read-only data set. Pixels are mapped when first asked for."""
+
+    id: str
+    title: str
+    kind: str
+    fingerprint: str
+    class_names: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+    skipped: tuple[Skipped, ...]
+    """Meant as pictures but not usable."""
+    ignored: tuple[Skipped, ...]
+    """Stray files, never meant as pictures of a class."""
+    decode_s: float
+    """Seconds that decoding took when the data set was added."""
+    added: str
+    """When, as ISO 8601 in UTC."""
+
+    @property
+    def folder(self) -> Path:
+        return dataset_folder(self.id)
+
+    @cached_property
+    def pixels(self) -> PixelStore:
+        return PixelStore(self.folder, [picture.place for picture in self.pictures])
+
+    @property
+    def has_test(self) -> bool:
+        """Whether a test part was given: a `test/` folder, or a `val/` that becomes it."""
+        return any(picture.given in ("test", "val") for picture in self.pictures)
+
+    def split(self, seed: int, settings: DataSettings | None = None) -> Split:
+        """Divide into train, val and test; the same content and seed always give the same parts."""
+        return split_dataset(self, seed, settings or DataSettings())
+
+    def counts(self, split: Split) -> dict[str, dict[str, int]]:
+        """Split -> class name -> number of pictures."""
+        table = {part: dict.fromkeys(self.class_names, 0) for part in SPLITS}
+        for part in SPLITS:
+            for index in split.part(part):
+                table[part][self.class_names[self.pictures[index].target]] += 1
+        return table
+
+
+def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
+    """Epochs are chosen on val and results reported on test, so all three must exist.
+
+    Given parts are respected. With `train` and `val` only, the given val becomes test, since it must not be used for
+    choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
+    pictures of a class by a hash of (seed, pixels): adding pictures never reorders the old ones.
+
+    Raises:
+        DatasetError: a part would be empty.
+    """
+    pictures = dataset.pictures
+    given = {picture.given for picture in pictures}
+    test_name = "test" if "test" in given else "val" if "val" in given else None
+    test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
+    rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
+    notices = []
+    test_groups = {pictures[i].group for i in test}
+    copies = [i for i in rest if pictures[i].group in test_groups]
+    if copies:
+        rest = [i for i in rest if pictures[i].group not in test_groups]
+        notices.append(f"{len(copies)} training pictures are exact copies of test pictures and were left out.")
+    if test_name is None:
+        test, rest = _draw(dataset, rest, seed, settings.test_fraction, "test")
+    if test_name == "test" and "val" in given:
+        val = [i for i in rest if pictures[i].given == "val"]
+        val_groups = {pictures[i].group for i in val}
+        train = [i for i in rest if pictures[i].given != "val" and pictures[i].group not in val_groups]
+    else:
+        val, train = _draw(dataset, rest, seed, settings.val_fraction, "val")
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        if not part:
+            raise DatasetError(f"The {name} part is empty: bring at least 3 pictures per class (better 20).")
+    digest = hashlib.sha256()
+    for name, part in (("train", train), ("val", val), ("test", test)):
+        digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
+    return Split(train=tuple(train), val=tuple(val), test=tuple(test), hash=digest.hexdigest(), notices=tuple(notices))
+
+
+def _draw(dataset: Dataset, pool: list[int], seed: int, fraction: float, purpose: str) -> tuple[list[int], list[int]]:
+    """Take about `fraction` of each class, at least one where three are there; (taken, left) in picture order."""
+    taken: set[int] = set()
+    for target in range(len(dataset.class_names)):
+        groups: dict[str, list[int]] = {}
+        for index in pool:
+            if dataset.pictures[index].target == target:
+                groups.setdefault(dataset.pictures[index].group, []).append(index)
+        quota = max(1, round(fraction * sum(map(len, groups.values())))) if len(groups) > 1 else 0
+        count = 0
+        for group in sorted(groups, key=lambda g: hashlib.sha256(f"{purpose}:{seed}:{g}".encode()).digest()):
+            if count >= quota:
+                break
+            taken.update(groups[group])
+            count += len(groups[group])
+    # a copy in another class goes along, so that no picture stands on both sides
+    sides = {dataset.pictures[i].group for i in taken}
+    first = [i for i in pool if dataset.pictures[i].group in sides]
+    return first, [i for i in pool if dataset.pictures[i].group not in sides]
+
+
+def dataset_folder(dataset_id: str) -> Path:
+    return home_folder("datasets") / dataset_id
+
+
+def manifest_of(dataset: Dataset) -> bytes:
+    """The data set's description as JSON."""
+    fields = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
+    lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
+    record = {"version": MANIFEST_VERSION, **fields, "class_names": list(dataset.class_names), **lists}
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+
+
+def load_stored(dataset_id: str) -> Dataset:
+    """A data set that was added before.
+
+    Raises:
+        DatasetError: it is unknown or its files are damaged.
+    """
+    path = dataset_folder(dataset_id) / MANIFEST
+    if not dataset_id.isalnum() or not path.is_file():
+        raise DatasetError(f"The data set {dataset_id!r} is not here any more; add it again on the Data page.")
+    try:
+        record = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        if record.pop("version") != MANIFEST_VERSION:
+            raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
+        return _from_record(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"The files of data set {dataset_id!r} are damaged; delete it and add it again.") from error
+
+
+def _from_record(record: dict[str, Any]) -> Dataset:
+    pictures = tuple(Picture(**{**row, "place": tuple(row["place"])}) for row in record.pop("pictures"))
+    skipped = tuple(Skipped(**row) for row in record.pop("skipped"))
+    ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
+    class_names = tuple(record.pop("class_names"))
+    return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
+
+
+def stored_datasets() -> Iterator[Dataset]:
+    """All data sets that can be read, oldest first."""
+    found = []
+    for path in home_folder("datasets").glob(f"[0-9a-f]*/{MANIFEST}"):
+        try:
+            found.append(load_stored(path.parent.name))
+        except DatasetError:
+            continue
+    yield from sorted(found, key=lambda dataset: dataset.added)

@@ -1,0 +1,114 @@
+"""What this machine is and what it may use, as its container allows; and how long things took on it before."""
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+from core.home import home_folder, write_atomically
+
+_RATES_FILE = "rates.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Machine:
+    """Processor, cores and memory that this process may use, and the versions that decide what it computes."""
+
+    processor: str
+    cores: int
+    memory_bytes: int
+    system: str
+    python: str
+    torch: str
+    torchvision: str
+
+    def __str__(self) -> str:
+        return f"{self.processor}, {self.cores} cores, {self.memory_bytes / 1024**3:.0f} GB"
+
+
+@cache
+def this_machine() -> Machine:
+    """The machine, read once."""
+    return Machine(
+        processor=_processor(),
+        cores=usable_cores(),
+        memory_bytes=usable_memory(),
+        system=f"{platform.system()} {platform.machine()}",
+        python=platform.python_version(),
+        torch=version("torch"),
+        torchvision=version("torchvision"),
+    )
+
+
+def usable_cores() -> int:
+    """Whole cores, at least 1: the affinity mask, cut by the container's quota (cgroup v2 `cpu.max`)."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # not on macOS and Windows
+        cores = os.cpu_count() or 1
+    quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
+    if quota.isdigit() and period.isdigit():
+        cores = min(cores, max(1, int(quota) // int(period)))
+    return cores
+
+
+def usable_memory() -> int:
+    """Bytes: the machine's memory, cut by the container's limit (cgroup v2 `memory.max`)."""
+    total = int(psutil.virtual_memory().total)
+    limit = _read("/sys/fs/cgroup/memory.max")
+    return min(total, int(limit)) if limit.isdigit() else total
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _processor() -> str:
+    for line in _read("/proc/cpuinfo").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """Pictures per second of one backbone on this machine, measured in real runs."""
+
+    features: float
+    """Through the network once, forward only, decoding and resizing included."""
+    train: float
+    """One training step per picture, everything included, with the whole network training."""
+
+
+def load_rates(backbone: str) -> Rates | None:
+    """The rates last measured here, or None if this backbone has not run on this machine yet."""
+    known = _load_rates().get(_key(backbone), {})
+    return Rates(**known) if {"features", "train"} <= set(known) else None
+
+
+def save_rate(backbone: str, kind: str, pictures_per_s: float) -> None:
+    """Remember a measured rate; `kind` is a field of Rates."""
+    table = _load_rates()
+    table.setdefault(_key(backbone), {})[kind] = round(pictures_per_s, 3)
+    write_atomically(home_folder() / _RATES_FILE, json.dumps(table, indent=1).encode())
+
+
+def _load_rates() -> dict[str, dict[str, float]]:
+    try:
+        table: dict[str, dict[str, float]] = json.loads((home_folder() / _RATES_FILE).read_text())
+        return table
+    except (OSError, ValueError):
+        return {}
+
+
+def _key(backbone: str) -> str:
+    machine = this_machine()
+    return f"{backbone} | {machine.processor} | {machine.cores} cores | torch {machine.torch}"

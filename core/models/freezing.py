@@ -1,0 +1,121 @@
+"""From a scenario to what trains, and the proof afterwards that what was frozen did not change by a bit.
+
+`requires_grad = False` alone does not freeze: BatchNorm statistics move in every forward pass in training mode
+(pytorch issue 86590). `TransferModel.train` therefore keeps frozen stages in eval mode.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from core.errors import SettingsError
+from core.models.build import TransferModel
+from core.models.catalogue import BackboneSpec, starts_with
+from core.settings import ModelSettings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreezeAudit:
+    """Whether the frozen tensors of a backbone, parameters and buffers, are the same before and after training."""
+
+    checked: int
+    """Tensors compared."""
+    changed: tuple[str, ...]
+    """Names of those that differ or are on one side only."""
+    hash_before: str
+    """One SHA-256 over the names and contents of all compared tensors."""
+    hash_after: str
+
+    @property
+    def bit_identical(self) -> bool:
+        """True only if something was compared and nothing differs."""
+        return self.checked > 0 and not self.changed
+
+    @property
+    def sentence(self) -> str:
+        """The result in words."""
+        if not self.checked:
+            return "Nothing was frozen, so there was nothing to compare."
+        if self.bit_identical:
+            return f"All {self.checked} frozen tensors are bit-identical before and after training."
+        shown = ", ".join(self.changed[:3]) + (", ..." if len(self.changed) > 3 else "")
+        return f"{len(self.changed)} of {self.checked} frozen tensors changed during training: {shown}."
+
+
+def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:
+    """How many stages, from the input, a scenario leaves as they are.
+
+    Raises:
+        SettingsError: more last stages are to train than the backbone has.
+    """
+    stages = len(spec.stages)
+    if settings.scenario == "frozen":
+        return stages
+    if settings.scenario != "last-stages":
+        return 0
+    if settings.last_stages > stages:
+        raise SettingsError(f"last_stages is {settings.last_stages}; {spec.label} has {stages} stages.")
+    return stages - settings.last_stages
+
+
+def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:
+    """Set what trains and what stays in eval mode, and put the model in training mode.
+
+    Can be called again with other settings, as Probe, then fine-tune does.
+
+    Raises:
+        SettingsError: more last stages are to train than the backbone has.
+    """
+    model.frozen_stages = count_frozen_stages(settings, model.spec)
+    model.statistics_kept = settings.statistics == "kept"
+    for name, parameter in model.backbone.named_parameters():
+        parameter.requires_grad_(not starts_with(name, model.frozen_prefixes))
+    model.train()
+
+
+def parameter_groups(model: TransferModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+    """The parameters that train: (the head's, the backbone's). Nothing else belongs in an optimiser."""
+    return (
+        [p for p in model.head.parameters() if p.requires_grad],
+        [p for p in model.backbone.parameters() if p.requires_grad],
+    )
+
+
+def state_hashes(module: nn.Module) -> dict[str, str]:
+    """SHA-256 of every parameter and buffer by name, also of buffers that are not saved.
+
+    Type, shape and values count; the memory format (channels_last or not) does not.
+    """
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: _tensor_sha256(tensor) for name, tensor in tensors.items()}
+
+
+def audit(
+    before: Mapping[str, str], after: Mapping[str, str], frozen_prefixes: tuple[str, ...] | None = None
+) -> FreezeAudit:
+    """Compare two results of `state_hashes`, below `frozen_prefixes` only where they are given, else completely.
+
+    For a model: `audit(before, state_hashes(model.backbone), model.frozen_prefixes)`, both of `model.backbone`.
+    """
+    names = sorted(n for n in {*before, *after} if frozen_prefixes is None or starts_with(n, frozen_prefixes))
+    return FreezeAudit(
+        checked=len(names),
+        changed=tuple(name for name in names if before.get(name) != after.get(name)),
+        hash_before=_combined_sha256(before, names),
+        hash_after=_combined_sha256(after, names),
+    )
+
+
+def _tensor_sha256(tensor: torch.Tensor) -> str:
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    digest = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)} ".encode())
+    digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _combined_sha256(hashes: Mapping[str, str], names: list[str]) -> str:
+    lines = "".join(f"{name} {hashes[name]}\n" for name in names if name in hashes)
+    return hashlib.sha256(lines.encode()).hexdigest()

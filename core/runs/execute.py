@@ -1,0 +1,171 @@
+"""One claimed run from start to complete record: trains, writes the folder, ends the row. The single job boundary."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from safetensors.torch import save_model
+
+from core.comparison.metrics import confusion_matrix
+from core.data.dataset import Dataset, load_stored
+from core.errors import ThawError
+from core.machine import save_rate, this_machine, usable_cores
+from core.models.weights import weights_status
+from core.runs.record import RunRecord, save_run
+from core.runs.store import Run, RunStore
+from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
+from core.training.scenarios import Trained, train_run
+
+REPORT_EVERY_S = 0.3
+_log = logging.getLogger(__name__)
+
+
+def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> None:
+    """Train a claimed run and write down how it ended, whatever happens.
+
+    Args:
+        asked_to_stop: the worker is to go away; the run goes back into the queue.
+    """
+    start = time.perf_counter()
+    reporter = _Reporter(store, run, asked_to_stop)
+    try:
+        torch.set_num_threads(usable_cores())
+        dataset = load_stored(run.settings.data.dataset)
+        trained = train_run(
+            run.settings,
+            dataset,
+            on_progress=reporter.progress,
+            on_epoch=reporter.epoch,
+            should_stop=reporter.should_stop,
+        )
+        record = _finish(store, run, dataset, trained, start)
+        store.end(run, "finished", summary=summary_of(record))
+    except Cancelled:
+        if reporter.cancelled:
+            store.end(run, "cancelled")
+        else:
+            store.give_back(run)
+    except ThawError as error:
+        store.end(run, "failed", cause=str(error))
+    except MemoryError:
+        store.end(run, "failed", cause="The machine ran out of memory. Try a smaller batch size or backbone.")
+    except Exception as error:  # the job boundary: whatever a run dies of is its cause, and the worker lives on
+        _log.exception("run %s failed", run.id)
+        store.end(run, "failed", cause=f"An error that Thaw did not expect ({type(error).__name__}). The log has it.")
+
+
+class _Reporter:
+    """Writes progress at most every `REPORT_EVERY_S`; with each writing learns whether to go on."""
+
+    def __init__(self, store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> None:
+        self._store, self._run, self._asked_to_stop = store, run, asked_to_stop
+        self._epochs: list[dict[str, object]] = []
+        self._last = 0.0
+        self.cancelled = False
+
+    def progress(self, progress: Progress) -> None:
+        if time.monotonic() - self._last >= REPORT_EVERY_S:
+            self._write(progress=asdict(progress))
+
+    def epoch(self, record: EpochRecord) -> None:
+        self._epochs.append(asdict(record))
+        if time.monotonic() - self._last >= REPORT_EVERY_S or record.stage == "train":
+            self._write(epochs=self._epochs)
+
+    def should_stop(self) -> bool:
+        return self.cancelled or self._asked_to_stop()
+
+    def _write(self, **values: object) -> None:
+        self._last = time.monotonic()
+        self.cancelled = not self._store.report(self._run, **values)
+
+
+def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start: float) -> RunRecord:
+    pictures = [dataset.pictures[index] for index in trained.split.test]
+    targets = np.array([picture.target for picture in pictures], dtype=np.int64)
+    probabilities = trained.test.probabilities.numpy()
+    weights = weights_status(run.settings.model.backbone)
+    random_start = run.settings.model.start == "none"
+    _remember_rates(run, trained.watch)
+    timings, duration_s = _timings(run, trained.watch, time.perf_counter() - start)
+    record = RunRecord(
+        run=run.id,
+        settings=run.settings,
+        dataset={name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
+        split={
+            "hash": trained.split.hash,
+            **{name: len(trained.split.part(name)) for name in ("train", "val", "test")},
+        },
+        test_pictures=trained.split.test,
+        test_contents=tuple(picture.content for picture in pictures),
+        test_names=tuple(picture.name for picture in pictures),
+        history=tuple(asdict(epoch) for epoch in trained.history),
+        best_epoch=trained.best.epoch,
+        test_accuracy=trained.test.accuracy,
+        val_accuracy=trained.best.val_accuracy,
+        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(targets, probabilities)),
+        duration_s=duration_s,
+        timings=timings,
+        work=dict(trained.watch.work),
+        freeze_audit={
+            **asdict(trained.audit),
+            "bit_identical": trained.audit.bit_identical,
+            "sentence": trained.audit.sentence,
+        },
+        parameters={**asdict(trained.parameters), "trained_share": trained.parameters.trained_share},
+        weights={
+            "origin": "none (random start)" if random_start else weights.badge,
+            "sha256": trained.model.weights_sha256,
+        },
+        head_hash=trained.head_hash,
+        preprocessing=trained.preprocessing.to_dict(),
+        machine={**asdict(this_machine())},
+        threads=torch.get_num_threads(),
+    )
+    save_run(record, probabilities, targets, lambda path: save_model(trained.model, str(path)))
+    return record
+
+
+def _timings(run: Run, watch: Stopwatch, worked_s: float) -> tuple[dict[str, float], float]:
+    """Seconds by phase and their sum. Decoding was done before the run was queued, and counts to the run it was for."""
+    timings = dict.fromkeys(PHASES, 0.0) | watch.seconds | {"decode": run.decode_s}
+    timings["other"] = max(0.0, worked_s - sum(watch.seconds.values()))
+    return timings, sum(timings.values())
+
+
+def _remember_rates(run: Run, watch: Stopwatch) -> None:
+    """Rates for later estimates, from work that was really done in this run."""
+    backbone, work = run.settings.model.backbone, watch.work
+    if run.settings.model.scenario == "frozen" and not work.get("feature_sets_from_cache"):
+        seconds = watch.seconds["features"] + watch.seconds["test"]
+        save_rate(backbone, "features", work["pictures_forward"] / seconds)
+    if run.settings.model.scenario in ("finetuned", "scratch"):
+        save_rate(backbone, "train", work["pictures_trained"] / watch.seconds["train"])
+
+
+def summary_of(record: RunRecord) -> dict[str, object]:
+    """What lists of runs show without opening a folder; also what the command line prints."""
+    settings = record.settings
+    return {
+        "run": record.run,
+        "scenario": settings.model.scenario,
+        "backbone": settings.model.backbone,
+        "weights": record.weights,
+        "seed": settings.seed,
+        "test_accuracy": record.test_accuracy,
+        "val_accuracy": record.val_accuracy,
+        "best_epoch": record.best_epoch,
+        "epochs": len(record.history),
+        "duration_s": record.duration_s,
+        "timings": record.timings,
+        "work": record.work,
+        "freeze_audit": record.freeze_audit,
+        "parameters": record.parameters,
+        "dataset": {name: record.dataset[name] for name in ("id", "title", "fingerprint")},
+        "split": record.split,
+        "machine": record.machine,
+        "threads": record.threads,
+    }

@@ -1,0 +1,58 @@
+"""Several scenarios, several seeds, the same data: runs that are comparable by construction, queued as one group."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.data.ingest import Ingested
+from core.errors import SettingsError
+from core.models.catalogue import get_backbone
+from core.models.weights import weights_status
+from core.runs.store import RunStore
+from core.settings import SCENARIOS, RunSettings, Scenario
+
+MAX_RUNS = 60
+
+
+def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int]) -> list[RunSettings]:
+    """The runs of a race, seed by seed: they differ from `base` in scenario and seed and nothing else.
+
+    Raises:
+        SettingsError: a scenario is unknown, nothing is left to race, or there would be too many runs.
+    """
+    unknown = [name for name in scenarios if name not in SCENARIOS]
+    if unknown:
+        raise SettingsError(f"There is no scenario {unknown[0]!r}; choose from: {', '.join(SCENARIOS)}.")
+    chosen: list[Scenario] = [name for name in SCENARIOS if name in scenarios]
+    wanted = sorted(set(seeds))
+    if not chosen or not wanted:
+        raise SettingsError("A race needs at least one scenario and one seed.")
+    if len(chosen) * len(wanted) > MAX_RUNS:
+        raise SettingsError(f"{len(chosen)} scenarios x {len(wanted)} seeds are more than {MAX_RUNS} runs (limit).")
+    return [replace(base, model=_with_scenario(base, name), seed=seed) for seed in wanted for name in chosen]
+
+
+def _with_scenario(base: RunSettings, scenario: Scenario):  # type: ignore[no-untyped-def]
+    weights = None if scenario == "scratch" else base.model.weights
+    batchnorm = None if scenario == "frozen" else base.model.batchnorm
+    return replace(base.model, scenario=scenario, weights=weights, batchnorm=batchnorm)
+
+
+def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *, as_race: bool) -> list[str]:
+    """Check that every run can start, then queue them. Returns the runs' ids.
+
+    Raises:
+        SettingsError: a backbone is unknown.
+        WeightsError: the weights are not here and cannot be downloaded.
+    """
+    for plan in plans:
+        get_backbone(plan.model.backbone)
+        ingested.dataset.split(plan.seed, plan.data)
+    plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
+    race = uuid.uuid4().hex[:10] if as_race else None
+    return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s)
+
+
+def needs_download(settings: RunSettings) -> bool:
+    """Whether a run would first have to download weights."""
+    return settings.model.start == "imagenet" and not weights_status(settings.model.backbone).available

@@ -1,0 +1,123 @@
+"""What a finished run keeps in its folder: `record.json`, `predictions.safetensors`, `weights.safetensors`.
+
+Everything a page, a comparison or a predictor needs is here; torch is not needed to read the first two.
+"""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from core.errors import RunError, SettingsError
+from core.home import folder_in_the_making, home_folder, write_atomically
+from core.settings import RunSettings, from_dict, to_dict
+
+RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
+RECORD_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunRecord:
+    """One finished run, complete. Accuracies are fractions, times seconds."""
+
+    run: str
+    settings: RunSettings
+    dataset: dict[str, Any]
+    """`id`, `title`, `kind`, `fingerprint`, `class_names`."""
+    split: dict[str, Any]
+    """`hash` and the number of pictures in `train`, `val`, `test`."""
+    test_pictures: tuple[int, ...]
+    """Indices into the data set's pictures, in the order of the predictions."""
+    test_contents: tuple[str, ...]
+    """SHA-256 of their files: what two runs must share to be compared."""
+    test_names: tuple[str, ...]
+    history: tuple[dict[str, Any], ...]
+    best_epoch: int
+    test_accuracy: float
+    val_accuracy: float
+    """At the best epoch."""
+    confusion: tuple[tuple[int, ...], ...]
+    """Rows: true class; columns: predicted."""
+    duration_s: float
+    """From the run's start to its complete record, decoding done for it included."""
+    timings: dict[str, float]
+    work: dict[str, int]
+    """Pictures sent forward, optimiser steps and so on, counted where they happen."""
+    freeze_audit: dict[str, Any]
+    parameters: dict[str, Any]
+    weights: dict[str, Any]
+    """Where the backbone's start came from: `origin`, `sha256` (None for a random start)."""
+    head_hash: str
+    """SHA-256 of the head before the first step."""
+    preprocessing: dict[str, Any]
+    machine: dict[str, Any]
+    threads: int
+
+
+def run_folder(run_id: str) -> Path:
+    return home_folder("runs") / run_id
+
+
+def save_run(
+    record: RunRecord, probabilities: np.ndarray, targets: np.ndarray, save_weights: Any, log: str = ""
+) -> None:
+    """Write a run's folder, all or nothing.
+
+    Args:
+        probabilities: (M, K) float32, one row per test picture.
+        targets: (M,) int64.
+        save_weights: called with the path the weights go to.
+    """
+    final = run_folder(record.run)
+    if final.exists():  # left by an attempt that died between the files and the database
+        shutil.rmtree(final)
+    with folder_in_the_making(final) as folder:
+        save_file({"probabilities": probabilities, "targets": targets}, folder / PREDICTIONS)
+        save_weights(folder / WEIGHTS)
+        values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
+        text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
+        write_atomically(folder / RECORD, text.encode("utf-8", "surrogatepass"))
+
+
+def load_record(run_id: str) -> RunRecord:
+    """The record of a finished run.
+
+    Raises:
+        RunError: it is not there or damaged.
+    """
+    path = run_folder(run_id) / RECORD
+    try:
+        values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+        if values.pop("version") != RECORD_VERSION:
+            raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
+        for name in ("test_pictures", "test_contents", "test_names", "history"):
+            values[name] = tuple(values[name])
+        values["confusion"] = tuple(map(tuple, values["confusion"]))
+        return RunRecord(**{**values, "settings": from_dict(values["settings"])})
+    except OSError as error:
+        raise RunError(f"The run {run_id!r} has no record; it has not finished, or its files were deleted.") from error
+    except (ValueError, KeyError, TypeError, SettingsError) as error:
+        raise RunError(f"The record of run {run_id!r} is damaged; delete the run and train again.") from error
+
+
+def load_predictions(run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities (M, K) float32 and targets (M,) int64 of a finished run's test pictures.
+
+    Raises:
+        RunError: they are not there or damaged.
+    """
+    try:
+        arrays = load_file(run_folder(run_id) / PREDICTIONS)
+        return arrays["probabilities"], arrays["targets"]
+    except (OSError, SafetensorError, KeyError) as error:
+        raise RunError(f"The predictions of run {run_id!r} are missing or damaged; train again.") from error
+
+
+def delete_files(run_id: str) -> None:
+    """Remove a run's folder, if it has one."""
+    shutil.rmtree(run_folder(run_id), ignore_errors=True)

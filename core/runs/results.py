@@ -1,0 +1,40 @@
+"""Finished runs as the comparison wants them."""
+
+from core.comparison.fairness import Outcome
+from core.machine import Machine
+from core.runs.record import load_predictions, load_record
+from core.runs.store import RunStore
+from core.settings import SCENARIO_LABELS
+
+
+def load_outcome(run_id: str) -> Outcome:
+    """What the comparison needs to know about one finished run.
+
+    Raises:
+        RunError: it has not finished, or its files are damaged.
+    """
+    record = load_record(run_id)
+    probabilities, targets = load_predictions(run_id)
+    return Outcome(
+        run=record.run,
+        label=SCENARIO_LABELS[record.settings.model.scenario],
+        settings=record.settings,
+        fingerprint=record.dataset["fingerprint"],
+        split_hash=record.split["hash"],
+        class_names=tuple(record.dataset["class_names"]),
+        pictures=record.test_contents,
+        targets=targets,
+        probabilities=probabilities,
+        timings=record.timings,
+        duration_s=record.duration_s,
+        head_hash=record.head_hash,
+        weights_hash=record.weights["sha256"],
+        machine=str(Machine(**record.machine)),
+        threads=record.threads,
+    )
+
+
+def finished_of_race(store: RunStore, race: str) -> list[Outcome]:
+    """The outcomes of a race's finished runs, in the order they were queued."""
+    runs = store.runs(states=("finished",), race=race)
+    return [load_outcome(run.id) for run in sorted(runs, key=lambda run: run.number)]

@@ -1,0 +1,51 @@
+"""The process that trains: one run at a time from the queue, until it is asked to stop or its parent is gone.
+
+Started as `python -m core.runs.worker` with a pipe as standard input; its end means that the server is gone.
+"""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Collection
+
+from core.runs.store import RunStore
+
+POLL_S = 0.3
+GRACE_S = 20.0  # from the parent's end to ours: the batch at work is finished and the run given back
+
+
+def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[str] | None = None) -> bool:
+    """Train the next queued run, if there is one and nothing else is at work; whether there was."""
+    run = store.claim(only)
+    if run is None:
+        return False
+    from core.runs.execute import execute  # brings torch: not before there is something to train
+
+    execute(store, run, should_stop)
+    return True
+
+
+def main() -> None:
+    """Work until SIGTERM or the end of standard input. Ctrl-C in the server's terminal is the server's business."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
+    store = RunStore()
+    while not stop.is_set():
+        if not work_off(store, stop.is_set):
+            stop.wait(POLL_S)
+
+
+def _follow_parent(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()  # blocks until the other end is closed, by intent or by death
+    stop.set()
+    threading.Event().wait(GRACE_S)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main()

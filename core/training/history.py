@@ -1,0 +1,78 @@
+"""What a run leaves behind, as plain records: epochs, timings by phase, and how far it has come."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+PHASES: Final = ("decode", "features", "train", "val", "test", "other")
+"""Where a run's seconds go; `other` is what is left: building the network, hashing, writing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRecord:
+    """One pass over the training pictures. Losses are means over pictures, accuracies fractions."""
+
+    epoch: int
+    """Counted from 1 through the whole run."""
+    stage: str
+    """`probe` while only the head trains in Probe, then fine-tune; else `train`."""
+    train_loss: float
+    train_accuracy: float
+    """Measured while training, on augmented pictures, so it lags behind."""
+    val_loss: float
+    val_accuracy: float
+    lr: float
+    """The head's rate at the end of the epoch."""
+    elapsed_s: float
+    """Since the run's start, feature time included, decoding excluded."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """How far a run has come; goes to the store, and from there to every page that looks."""
+
+    phase: str
+    done: int
+    """Batches of this phase's present pass."""
+    total: int
+    epoch: int = 0
+    epochs: int = 0
+    loss: float | None = None
+    """Mean training loss of the epoch so far."""
+    fraction: float = 0.0
+    """Share of the whole run that is done, by the plan's own count of work, 0 to 1."""
+
+
+OnProgress = Callable[[Progress], None]
+OnEpoch = Callable[[EpochRecord], None]
+ShouldStop = Callable[[], bool]
+
+
+class Cancelled(Exception):
+    """Raised between two batches when `should_stop` says so; a normal end, never shown as an error."""
+
+
+@dataclass(kw_only=True, slots=True)
+class Stopwatch:
+    """Seconds by phase, and work counted where it is done."""
+
+    start: float = field(default_factory=time.perf_counter)
+    seconds: dict[str, float] = field(default_factory=dict)
+    work: dict[str, int] = field(default_factory=dict)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - begin
+
+    def count(self, what: str, number: int = 1) -> None:
+        """Count pictures sent forward, optimiser steps and the like: what tests check instead of seconds."""
+        self.work[what] = self.work.get(what, 0) + number
+
+    def elapsed(self) -> float:
+        return time.perf_counter() - self.start

@@ -1,0 +1,319 @@
+"""From settings to a trained network: one function per way of training, and everything a run's record needs.
+
+Legend: M test pictures, K classes.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
+from core.augment.preprocessing import Preprocessing
+from core.data.dataset import Dataset, Split
+from core.data.loaders import EpochBatches, Loaders
+from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
+from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
+from core.models.weights import preprocessing_of
+from core.settings import DEFAULT_RATES, RunSettings
+from core.training.features import cached_features, extract_features
+from core.training.history import EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
+from core.training.loop import Batches, Best, Evaluation, evaluate, fit
+from core.training.optimizers import build_optimizer, build_schedule
+from core.training.plan import Plan, plan_run, views_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A run's result: the model in the state of its best epoch, and what is known about how it got there."""
+
+    model: TransferModel
+    preprocessing: Preprocessing
+    split: Split
+    history: tuple[EpochRecord, ...]
+    best: Best
+    test: Evaluation
+    """Over the test pictures, in the order of `split.test`; looked at once, after training."""
+    audit: FreezeAudit
+    parameters: ParameterCount
+    head_hash: str
+    watch: Stopwatch
+
+
+def build_run_loaders(settings: RunSettings, dataset: Dataset) -> Loaders:
+    """The data loaders of a run: cheap to build once the pictures are decoded."""
+    preprocessing = preprocessing_of(settings.model.backbone)
+    return Loaders(
+        dataset=dataset,
+        split=dataset.split(settings.seed, settings.data),
+        train_pipeline=TrainPipeline(preprocessing, settings.augment),
+        eval_pipeline=EvalPipeline(preprocessing),
+        picture_seed=picture_seed,
+        batch_size=settings.optim.batch_size,
+        seed=settings.seed,
+    )
+
+
+def train_run(
+    settings: RunSettings,
+    dataset: Dataset,
+    *,
+    on_progress: OnProgress,
+    on_epoch: OnEpoch,
+    should_stop: ShouldStop,
+) -> Trained:
+    """Train one scenario with one seed. Called in the worker process; leaves torch's global generator seeded.
+
+    Raises:
+        WeightsError: the backbone's weights cannot be had.
+        TrainingError: the loss is no longer a number.
+        Cancelled: `should_stop` said so.
+    """
+    watch = Stopwatch()
+    torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
+    on_progress(Progress(phase="build", done=0, total=1))
+    loaders = build_run_loaders(settings, dataset)
+    model = build_model(
+        settings.model.backbone, len(dataset.class_names), start=settings.model.start, seed=settings.seed
+    )
+    apply_scenario(model, settings.model)
+    head_hash = _combined_hash(state_hashes(model.head))
+    before = state_hashes(model.backbone)
+    sizes = [len(loaders.split.part(name)) for name in ("train", "val", "test")]
+    session = _Session(
+        settings=settings,
+        model=model,
+        loaders=loaders,
+        normalise=partial(normalise, preprocessing=preprocessing_of(settings.model.backbone)),
+        watch=watch,
+        meter=_Meter(plan_run(settings, *sizes), on_progress),
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
+    best, test = _SCENARIOS[settings.model.scenario](session)
+    return Trained(
+        model=model,
+        preprocessing=preprocessing_of(settings.model.backbone),
+        split=loaders.split,
+        history=tuple(session.history),
+        best=best,
+        test=test,
+        audit=audit(before, state_hashes(model.backbone), model.frozen_prefixes),
+        parameters=count_parameters(model),
+        head_hash=head_hash,
+        watch=watch,
+    )
+
+
+class _Meter:
+    """Counts work as it is done and turns it into progress."""
+
+    def __init__(self, plan: Plan, on_progress: OnProgress) -> None:
+        self._plan, self._report, self._units = plan, on_progress, 0.0
+
+    def add(self, units: float, progress: Progress) -> None:
+        self._units += units
+        self._report(replace(progress, fraction=min(1.0, self._units / max(1.0, self._plan.units))))
+
+    def add_steps(self, pictures: float, progress: Progress) -> None:
+        self.add(pictures * self._plan.step_cost, progress)
+
+
+class _Session:
+    """What the ways of training share while one run is at work."""
+
+    def __init__(
+        self,
+        *,
+        settings: RunSettings,
+        model: TransferModel,
+        loaders: Loaders,
+        normalise: Callable[[Tensor], Tensor],
+        watch: Stopwatch,
+        meter: _Meter,
+        on_epoch: OnEpoch,
+        should_stop: ShouldStop,
+    ) -> None:
+        self.settings, self.model, self.loaders, self.normalise = settings, model, loaders, normalise
+        self.watch, self.meter, self.should_stop = watch, meter, should_stop
+        self.history: list[EpochRecord] = []
+        self._on_epoch = on_epoch
+
+    def record(self, epoch: EpochRecord) -> None:
+        self.history.append(epoch)
+        self._on_epoch(epoch)
+
+    def targets(self, part: str) -> Tensor:
+        """Targets (M,) int64 of a part, in its order."""
+        pictures = self.loaders.dataset.pictures
+        return torch.tensor([pictures[index].target for index in self.loaders.split.part(part)])
+
+    def features(self, part: str, view: int = 0) -> Tensor:
+        """The backbone's features (M, F) of a part; view 0 is plain, others are augmented."""
+        batches = self.loaders.view(view) if part == "train" else self.loaders.evaluation(part)
+        total = len(self.loaders.split.part(part))
+        done = [0]
+
+        def on_pictures(number: int) -> None:
+            done[0] += number
+            self.watch.count("pictures_forward", number)
+            self.meter.add(number, Progress(phase="features", done=done[0], total=total))
+
+        features, hit = cached_features(
+            self._recipe(part, view),
+            lambda: extract_features(self.model.backbone, batches, self.normalise, on_pictures, self.should_stop),
+        )
+        self.watch.count("feature_sets_from_cache" if hit else "feature_sets_computed")
+        if hit:
+            self.meter.add(total, Progress(phase="features", done=total, total=total))
+        return features
+
+    def _recipe(self, part: str, view: int) -> dict[str, object]:
+        """All that a part's features depend on. A random backbone depends on the seed, a pretrained one does not."""
+        settings, dataset = self.settings, self.loaders.dataset
+        contents = "".join(dataset.pictures[index].content for index in self.loaders.split.part(part))
+        return {
+            "pictures": hashlib.sha256(contents.encode()).hexdigest(),
+            "dataset": dataset.fingerprint,
+            "backbone": settings.model.backbone,
+            "weights": self.model.weights_sha256 or f"random {settings.seed}",
+            "preprocessing": preprocessing_of(settings.model.backbone).to_dict(),
+            "torch": torch.__version__,
+            "view": [view, settings.seed, repr(settings.augment)] if view else 0,
+        }
+
+    def evaluate_pictures(self, part: str) -> Evaluation:
+        return evaluate(self.model, self.evaluation_batches(part), should_stop=self.should_stop)
+
+    def evaluation_batches(self, part: str) -> Batches:
+        total = len(self.loaders.split.part(part))
+        done = 0
+        for images, targets, _ in self.loaders.evaluation(part):
+            yield self.normalise(images), targets
+            done += len(images)
+            self.watch.count("pictures_forward", len(images))
+            self.meter.add(len(images), Progress(phase=part, done=done, total=total))
+
+    def training_batches(self, epoch: int) -> Batches:
+        for images, targets, _ in self.loaders.train(epoch):
+            yield self.normalise(images), targets
+            self.watch.count("pictures_trained", len(images))
+
+
+def _train_frozen(session: _Session) -> tuple[Best, Evaluation]:
+    """Only the head, on features that the backbone gives once."""
+    best = _fit_head(session, epochs=session.settings.optim.epochs, stage="train", lr=session.settings.rates[0])
+    with session.watch.phase("test"):
+        test = evaluate(session.model.head, [(session.features("test"), session.targets("test"))])
+    return best, test
+
+
+def _fit_head(session: _Session, *, epochs: int, stage: str, lr: float) -> Best:
+    """Train the head alone on cached features; epoch n sees view n - 1 of every picture, then the first again."""
+    optim, head = session.settings.optim, session.model.head
+    with session.watch.phase("features"):
+        views = [session.features("train", view) for view in range(views_of(session.settings))]
+        val = [(session.features("val"), session.targets("val"))]
+    targets = session.targets("train")
+
+    def batches(epoch: int) -> Batches:
+        features = views[(epoch - 1) % len(views)]
+        for positions in EpochBatches(len(targets), optim.batch_size, session.settings.seed, epoch):
+            yield features[positions], targets[positions]
+            session.watch.count("head_steps")
+
+    optimizer = build_optimizer(
+        optim.optimizer,
+        head.parameters(),
+        [],
+        lr=lr,
+        backbone_lr=0.0,
+        momentum=optim.momentum,
+        weight_decay=optim.weight_decay,
+    )
+    return fit(
+        head,
+        batches,
+        lambda: val,
+        epochs=epochs,
+        first_epoch=1,
+        stage=stage,
+        loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
+        optimizer=optimizer,
+        schedule=build_schedule(optim.schedule, optimizer, epochs * session.loaders.batches_per_epoch()),
+        best=Best(),
+        watch=session.watch,
+        on_batch=lambda epoch, done, loss: None,
+        on_epoch=session.record,
+        should_stop=session.should_stop,
+    )
+
+
+def _train_network(session: _Session) -> tuple[Best, Evaluation]:
+    """Whatever the scenario lets train, picture by picture."""
+    return _fit_network(session, best=Best(), first_epoch=1)
+
+
+def _fit_network(session: _Session, *, best: Best, first_epoch: int) -> tuple[Best, Evaluation]:
+    optim, (lr, backbone_lr) = session.settings.optim, session.settings.rates
+    head, backbone = parameter_groups(session.model)
+    optimizer = build_optimizer(
+        optim.optimizer,
+        head,
+        backbone,
+        lr=lr,
+        backbone_lr=backbone_lr,
+        momentum=optim.momentum,
+        weight_decay=optim.weight_decay,
+    )
+    per_epoch = session.loaders.batches_per_epoch()
+    epochs = first_epoch - 1 + optim.epochs
+
+    def on_batch(epoch: int, done: int, loss: float) -> None:
+        session.watch.count("optimizer_steps")
+        progress = Progress(phase="train", done=done, total=per_epoch, epoch=epoch, epochs=epochs, loss=loss)
+        session.meter.add_steps(len(session.loaders.split.train) / per_epoch, progress)
+
+    best = fit(
+        session.model,
+        session.training_batches,
+        lambda: session.evaluation_batches("val"),
+        epochs=optim.epochs,
+        first_epoch=first_epoch,
+        stage="train",
+        loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
+        optimizer=optimizer,
+        schedule=build_schedule(optim.schedule, optimizer, optim.epochs * per_epoch),
+        best=best,
+        watch=session.watch,
+        on_batch=on_batch,
+        on_epoch=session.record,
+        should_stop=session.should_stop,
+    )
+    with session.watch.phase("test"):
+        return best, session.evaluate_pictures("test")
+
+
+def _train_probe_then_finetune(session: _Session) -> tuple[Best, Evaluation]:
+    """The head first, then everything from there (Kumar et al. 2022); the probe is kept if nothing beats it on val."""
+    settings = session.settings
+    probe_lr = settings.optim.lr or DEFAULT_RATES[settings.optim.optimizer]["frozen"][0]
+    probe = _fit_head(session, epochs=settings.optim.probe_epochs, stage="probe", lr=probe_lr)
+    probe.keep(session.model)
+    return _fit_network(session, best=probe, first_epoch=settings.optim.probe_epochs + 1)
+
+
+_SCENARIOS: dict[str, Callable[[_Session], tuple[Best, Evaluation]]] = {
+    "frozen": _train_frozen,
+    "last-stages": _train_network,
+    "finetuned": _train_network,
+    "probe-then-finetune": _train_probe_then_finetune,
+    "scratch": _train_network,
+}
+
+
+def _combined_hash(hashes: dict[str, str]) -> str:
+    return hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()

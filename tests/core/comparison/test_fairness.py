@@ -1,0 +1,204 @@
+"""What may be compared, and which differences are red: python -m pytest tests/core/comparison/test_fairness.py"""
+
+import numpy as np
+import pytest
+
+from core.comparison.fairness import check_fairness
+from core.errors import RunError
+from core.settings import AugmentStep
+
+RIGHT = "RRRRWR"
+
+
+def uncontrolled(a, b) -> list[str]:
+    return sorted(row.field for row in check_fairness(a, b).uncontrolled)
+
+
+def expected(a, b) -> list[str]:
+    return sorted(row.field for row in check_fairness(a, b).differences if row.expected)
+
+
+@pytest.mark.parametrize("scenario", ["last-stages", "finetuned", "probe-then-finetune", "scratch"])
+def test_scenarios_at_their_defaults_are_fair(outcome, scenario):
+    fairness = check_fairness(outcome(RIGHT, "frozen"), outcome(RIGHT, scenario))
+
+    assert fairness.fair and not fairness.reasons and not fairness.chips
+    assert "model.scenario" in [row.field for row in fairness.differences]
+    assert all(row.expected for row in fairness.differences)
+
+
+def test_a_run_is_fair_to_itself_and_differs_in_nothing(outcome):
+    one = outcome(RIGHT)
+
+    assert check_fairness(one, one).fair
+    assert check_fairness(one, one).differences == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"fingerprint": "other"}, "different data sets"),
+        ({"split_hash": "other"}, "divided differently"),
+        ({"class_names": ("bee", "ant")}, "classes differ: ant, bee against bee, ant"),
+        ({"pictures": tuple("abcdef")}, "same pictures in the same order: 6 against 6, 0 in common"),
+        ({"targets": np.array([1, 1, 0, 1, 0, 1])}, "different labels"),
+    ],
+    ids=["data", "split", "classes", "pictures", "labels"],
+)
+def test_hard_conditions_are_named_in_a_sentence(outcome, changed, says):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", changed=changed))
+
+    assert not fairness.comparable and not fairness.fair
+    assert any(says in reason for reason in fairness.reasons)
+
+
+def test_runs_without_test_pictures_are_not_comparable(outcome):
+    assert check_fairness(outcome(""), outcome("", "finetuned")).reasons == ("There are no test pictures.",)
+
+
+def test_one_other_setting_besides_the_scenario_is_a_red_chip(outcome):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", optim__epochs=9))
+
+    assert fairness.fair
+    assert [row.field for row in fairness.uncontrolled] == ["optim.epochs"]
+    assert [(chip.text, chip.affects) for chip in fairness.chips] == [
+        ("Not held equal: epochs (5 against 9).", "accuracy")
+    ]
+
+
+def test_two_other_settings_besides_the_scenario_are_not_comparable_as_scenarios(outcome):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", optim__epochs=9, optim__batch_size=32))
+
+    assert fairness.comparable and not fairness.as_scenarios and not fairness.fair
+    assert "2 settings that were not held equal: epochs, batch size." in fairness.reasons[0]
+    assert len(fairness.chips) == 2
+
+
+def test_the_only_setting_that_differs_within_a_scenario_is_what_is_compared(outcome):
+    a, b = outcome(RIGHT, "finetuned"), outcome(RIGHT, "finetuned", optim__epochs=9)
+
+    assert (expected(a, b), uncontrolled(a, b)) == (["optim.epochs"], [])
+
+
+def test_two_settings_within_a_scenario_are_both_uncontrolled(outcome):
+    a, b = outcome(RIGHT, "finetuned"), outcome(RIGHT, "finetuned", optim__epochs=9, optim__weight_decay=0.1)
+
+    assert uncontrolled(a, b) == ["optim.epochs", "optim.weight_decay"]
+    assert not check_fairness(a, b).as_scenarios
+
+
+def test_rates_that_follow_from_another_optimizer_do_not_count_again(outcome):
+    a, b = outcome(RIGHT, "finetuned"), outcome(RIGHT, "finetuned", optim__optimizer="sgd", optim__momentum=0.5)
+
+    assert uncontrolled(a, b) == []
+    assert expected(a, b) == ["optim.backbone_lr", "optim.lr", "optim.momentum", "optim.optimizer"]
+
+
+def test_statistics_that_follow_from_random_weights_do_not_count_again(outcome):
+    a, b = outcome(RIGHT, "finetuned"), outcome(RIGHT, "finetuned", model__weights="none")
+
+    assert expected(a, b) == ["model.batchnorm", "model.weights"]
+    assert check_fairness(a, b).fair
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"optim__lr": 0.5}, "optim.lr"),
+        ({"optim__backbone_lr": 0.5}, "optim.backbone_lr"),
+        ({"model__batchnorm": "adapted"}, "model.batchnorm"),
+        ({"augment__preset": "strong"}, "augment.preset"),
+        ({"model__backbone": "resnet18"}, "model.backbone"),
+    ],
+)
+def test_a_choice_away_from_the_scenarios_default_is_uncontrolled(outcome, change, field):
+    assert uncontrolled(outcome(RIGHT), outcome(RIGHT, "finetuned", **change)) == [field]
+
+
+def test_a_default_written_out_is_still_the_default(outcome):
+    written = outcome(RIGHT, "finetuned", optim__lr=3e-3, optim__backbone_lr=3e-4, model__batchnorm="kept")
+
+    assert uncontrolled(outcome(RIGHT), written) == []
+
+
+def test_same_rate_on_purpose_is_no_difference_in_rates(outcome):
+    a = outcome(RIGHT, optim__lr=1e-3)
+    b = outcome(RIGHT, "scratch", optim__lr=1e-3, optim__backbone_lr=1e-3)
+
+    assert "optim.lr" not in [row.field for row in check_fairness(a, b).differences]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model__last_stages": 3},
+        {"optim__probe_epochs": 9},
+        {"optim__momentum": 0.5},
+        {"augment__steps": (AugmentStep(name="flip"),)},
+        {"data__dataset": "another-name-of-the-same"},
+        {"data__test_fraction": 0.3},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_difference_without_effect_is_left_out(outcome, change):
+    assert check_fairness(outcome(RIGHT), outcome(RIGHT, **change)).differences == ()
+
+
+def test_what_only_one_scenario_has_belongs_to_that_scenario(outcome):
+    frozen = outcome(RIGHT, optim__views=8)
+    last = outcome(RIGHT, "last-stages", model__last_stages=3, optim__views=8)
+    finetuned = outcome(RIGHT, "finetuned")
+
+    assert "optim.views" in expected(frozen, finetuned)
+    assert "model.last_stages" in expected(last, finetuned)
+    assert uncontrolled(frozen, finetuned) == uncontrolled(last, finetuned) == []
+
+
+def test_effective_fractions_are_seen_when_the_split_differs(outcome):
+    b = outcome(RIGHT, "finetuned", changed={"split_hash": "other"}, data__test_fraction=0.3)
+
+    assert uncontrolled(outcome(RIGHT), b) == ["data.test_fraction"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "field", "affects"),
+    [
+        ({"head_hash": "other"}, "head", "accuracy"),
+        ({"weights_hash": "other-file"}, "weights", "accuracy"),
+        ({"machine": "eight cores"}, "machine", "timing"),
+        ({"threads": 8}, "threads", "timing"),
+    ],
+)
+def test_what_is_no_setting_has_a_chip_too(outcome, changed, field, affects):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", changed=changed))
+
+    assert fairness.fair
+    assert [(chip.field, chip.affects) for chip in fairness.chips] == [(field, affects)]
+
+
+def test_another_seed_or_backbone_explains_another_head(outcome):
+    a = outcome(RIGHT)
+    other_backbone = outcome(RIGHT, changed={"head_hash": "other"}, model__backbone="resnet18")
+
+    assert "head" not in [chip.field for chip in check_fairness(a, outcome(RIGHT, seed=1)).chips]
+    assert "head" not in [chip.field for chip in check_fairness(a, other_backbone).chips]
+
+
+def test_fairness_does_not_depend_on_which_run_is_named_first(outcome):
+    a, b = outcome(RIGHT, optim__views=8), outcome(RIGHT, "finetuned", optim__epochs=9, changed={"threads": 4})
+    one, other = check_fairness(a, b), check_fairness(b, a)
+
+    assert (one.comparable, one.as_scenarios) == (other.comparable, other.as_scenarios)
+    assert [(r.field, r.a, r.b, r.expected) for r in one.differences] == [
+        (r.field, r.b, r.a, r.expected) for r in other.differences
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"pictures": ("a", "b")}, {"class_names": ("ant",)}, {"targets": np.array([0, 1])}],
+    ids=["pictures", "classes", "targets"],
+)
+def test_a_run_whose_predictions_do_not_fit_is_refused(outcome, changed):
+    with pytest.raises(RunError):
+        outcome(RIGHT, changed=changed)

@@ -1,0 +1,61 @@
+"""A web server of this machine that can also behave badly."""
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Serves a folder; below /truncated/ the connection ends half-way, below /endless/ it goes on for very long."""
+
+    asked: list[str]
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        _, kind, name = ("/" + self.path).rsplit("/", 2)
+        if kind not in ("truncated", "endless"):
+            return super().do_GET()
+        content = (Path(self.directory) / name).read_bytes()
+        self.send_response(200)
+        if kind == "truncated":
+            self.send_header("Content-Length", str(len(content)))
+            content = content[: len(content) // 2]
+        self.end_headers()
+        try:
+            for _ in range(1 if kind == "truncated" else 100):
+                self.wfile.write(content)
+        except OSError:
+            pass  # the client has hung up
+        self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+class Server(NamedTuple):
+    """Where it answers, the folder it serves and the paths it was asked for so far."""
+
+    url: str
+    folder: Path
+    asked: list[str]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    folder = tmp_path / "served"
+    folder.mkdir()
+    asked: list[str] = []
+    handler = type("HandlerOfThisTest", (Handler,), {"asked": asked})
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield Server(f"http://127.0.0.1:{httpd.server_port}", folder, asked)
+    httpd.shutdown()
+    httpd.server_close()
+    thread.join()
