@@ -15,8 +15,8 @@ from core.settings import RunSettings, differences
 MAX_UNCONTROLLED: Final = 1
 """More uncontrolled settings than this, and two runs are not comparable as scenarios."""
 
-VIEWS_SCENARIOS: Final = {"frozen", "last-stages", "probe-then-finetune"}
-"""Scenarios in which some part of the backbone stands still, so that its features can be cached."""
+VIEWS_SCENARIOS: Final = {"frozen", "probe-then-finetune"}
+"""Scenarios that train a head on cached features of seeded views."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

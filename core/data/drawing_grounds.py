@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
 from core.data.drawing_parts import Array, noise, tube, unit
@@ -11,10 +12,21 @@ Shape = tuple[int, int]
 
 
 def tint(*stops: tuple[float, float, float], at: Array) -> Array:
-    """Colours along a ramp of evenly spaced stops: (height, width) in 0 to 1 becomes (height, width, 3)."""
+    """Colours along a ramp of evenly spaced stops: (height, width) in 0 to 1 becomes (3, height, width)."""
     steps = np.linspace(0, 1, 256)
     ramp = [np.interp(steps, np.linspace(0, 1, len(stops)), channel) for channel in zip(*stops, strict=True)]
-    return np.stack(ramp, axis=-1).astype(np.float32)[(255 * np.clip(at, 0, 1)).astype(np.uint8)]
+    places = (255 * np.clip(at, 0, 1)).astype(np.uint8)
+    return np.stack([channel.astype(np.float32).take(places) for channel in ramp])
+
+
+def flat(colour: ArrayLike) -> Array:
+    """One colour in a shape that goes with pictures: (3, 1, 1)."""
+    return np.asarray(colour, np.float32)[:, None, None]
+
+
+def to_image(colours: Array) -> Image.Image:
+    """Colours from 0 to 1, (3, height, width), as a picture; what lies outside is cut."""
+    return Image.merge("RGB", [Image.fromarray(band) for band in (255 * np.clip(colours, 0, 1)).astype(np.uint8)])
 
 
 def relief(height: Array, light: Array, reach: int = 2) -> Array:
@@ -52,13 +64,13 @@ def leaf(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
         p=(0.36, 0.26, 0.18, 0.12, 0.08),
     )  # fmt: skip
     colour = tint(old, young, at=0.55 + 0.22 * cloud)
-    pale = np.array([0.72, 0.76, 0.46], np.float32)
-    colour += (0.45 * np.minimum(vein, 1))[..., None] * (pale - colour)
-    colour *= (1 + 0.34 * relief(height, light))[..., None]
+    pale = flat((0.72, 0.76, 0.46))
+    colour += (0.45 * np.minimum(vein, 1)) * (pale - colour)
+    colour *= (1 + 0.34 * relief(height, light))
     if rng.random() < 0.4:
         rim = short * rng.uniform(0.62, 0.9) + 3 * cloud - np.where(across * side > 0, away, 0)
         beyond = tint((0.03, 0.06, 0.03), (0.2, 0.26, 0.12), at=0.5 + 0.4 * noise(rng, shape, "cloud"))
-        colour = np.where((rim > 0)[..., None], colour * (1 + 0.3 * np.exp(-((rim / 3) ** 2)))[..., None], beyond)
+        colour = np.where((rim > 0), colour * (1 + 0.3 * np.exp(-((rim / 3) ** 2))), beyond)
     return colour
 
 
@@ -82,7 +94,7 @@ def soil(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     cloud, grain = noise(rng, shape, "cloud"), noise(rng, shape, "grain")
     height = 3.5 * ground + 0.6 * cloud + rng.uniform(0.25, 0.6) * grain
     colour = tint(dark, bright, at=0.2 + 0.7 * ground + 0.1 * cloud + 0.07 * grain)
-    return colour * (1 + 0.36 * np.clip(relief(height, light), -1.6, 2.2))[..., None]
+    return colour * (1 + 0.36 * np.clip(relief(height, light), -1.6, 2.2))
 
 
 def petals(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
@@ -105,12 +117,12 @@ def petals(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     colour = tint(inner, outer, at=radius * 1.3 - 0.15 + 0.05 * cloud)
     lines = np.cos(across * rng.uniform(14, 22)) * 0.035 + 0.012 * grain
     bowl = 0.62 + 0.4 * np.sqrt(np.maximum(1 - across**2, 0)) - 0.1 * across * np.sign(light[0])
-    colour *= (bowl + lines)[..., None]
+    colour *= (bowl + lines)
     size = rng.uniform(0.12, 0.26)
     florets = np.sin(x * 0.55 + 2 * cloud) * np.sin(y * 0.55 - 2 * cloud) + 0.35 * grain
-    middle = np.array(disc, np.float32) * (0.8 + 0.26 * relief(florets, light))[..., None]
-    shadow = np.clip((radius - size) / 0.06 + 0.35, 0.45, 1)[..., None]
-    return np.where((radius < size + 0.006 * florets)[..., None], middle, colour * shadow)
+    middle = flat(disc) * (0.8 + 0.26 * relief(florets, light))
+    shadow = np.clip((radius - size) / 0.06 + 0.35, 0.45, 1)
+    return np.where((radius < size + 0.006 * florets), middle, colour * shadow)
 
 
 def bark(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
@@ -128,9 +140,9 @@ def bark(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
         ]
     )
     colour = tint(dark, bright, at=0.55 + 0.16 * fibre + 0.15 * cloud + 0.04 * grain - 0.5 * crack)
-    moss = np.clip(cloud * 0.8 - rng.uniform(0.3, 2.0), 0, 0.8)[..., None]
-    colour += moss * (np.array([0.3, 0.4, 0.14], np.float32) * (1 + 0.25 * grain[..., None]) - colour)
-    return colour * (1 + 0.26 * np.clip(relief(height, light), -2, 2))[..., None]
+    moss = np.clip(cloud * 0.8 - rng.uniform(0.3, 2.0), 0, 0.8)
+    colour += moss * (flat((0.3, 0.4, 0.14)) * (1 + 0.25 * grain) - colour)
+    return colour * (1 + 0.26 * np.clip(relief(height, light), -2, 2))
 
 
 def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
@@ -145,7 +157,7 @@ def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
          ((0.2, 0.3, 0.16), (0.16, 0.24, 0.11), (0.1, 0.16, 0.08), (0.06, 0.1, 0.05))],
         p=(0.28, 0.24, 0.18, 0.14, 0.16),
     )  # fmt: skip
-    air = Image.fromarray((255 * np.clip(tint(*stops, at=at), 0, 1)).astype(np.uint8))
+    air = to_image(tint(*stops, at=at))
     spots = air.copy()
     draw = ImageDraw.Draw(spots)
     for x, y, size, tone in rng.random((int(rng.integers(5, 16)), 4)).tolist():
@@ -154,12 +166,12 @@ def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
         near = air.getpixel((min(int(x), columns - 1), min(int(y), rows - 1)))
         draw.ellipse((x - r, y - r, x + r, y + r), fill=tuple(min(int(c * glow + 22), 255) for c in near))
     air = Image.blend(air, spots.filter(ImageFilter.BoxBlur(1)), 0.55).resize(shape[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(air, np.float32) / 255
+    return np.asarray(air, np.float32).transpose(2, 0, 1) / 255
 
 
 def add_twig(rng: np.random.Generator, ground: Array, light: Array, angle: float, width: float) -> None:
     """Lay a stem or twig through the middle of a ground, in place: a lit, slightly rough cylinder `width` pixels thick."""
-    shape = ground.shape[:2]
+    shape = ground.shape[1:]
     along, across = slanted(shape, angle, (shape[1] / 2, shape[0] / 2))
     across = (across + width * rng.uniform(-1, 1) * (along / max(shape)) ** 2) / (width / 2)
     base = rng.choice([(0.36, 0.48, 0.2), (0.45, 0.35, 0.24), (0.52, 0.36, 0.2)])
@@ -167,8 +179,7 @@ def add_twig(rng: np.random.Generator, ground: Array, light: Array, angle: float
     across, side = across[seen], np.array([-np.sin(angle), np.cos(angle)])
     fibre = noise(rng, shape, "grain")[seen]
     facing = across * (light[:2] @ side) + np.sqrt(1 - across**2) * light[2]
-    tone = (0.4 + 0.7 * np.maximum(facing, 0) + 0.05 * fibre)[:, None]
-    ground[seen] = np.array(base, np.float32) * tone
+    ground[:, seen] = flat(base)[..., 0] * (0.4 + 0.7 * np.maximum(facing, 0) + 0.05 * fibre)
 
 
 GROUNDS: dict[str, Callable[[np.random.Generator, Shape, Array], Array]] = {

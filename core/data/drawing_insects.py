@@ -139,11 +139,11 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     base = vary(rng, HUES[rng.choice(6, p=(0.3, 0.2, 0.2, 0.14, 0.08, 0.08))])
     front = vary(rng, HUES[rng.integers(1, 4)]) if rng.random() < 0.3 else base
     limb = vary(rng, HUES[rng.integers(1, 4)] if rng.random() < 0.35 else base)
-    band = vary(rng, HUES[rng.integers(3, 5)]) if rng.random() < 0.4 else None
+    band = vary(rng, HUES[rng.integers(3, 5)]) if rng.random() < 0.55 else None
     stout = rng.uniform(0.85, 1.25)
     chest = stout * (1.45 if winged else 1.0)
     look: dict[str, Any] = {"gloss": rng.uniform(0.25, 0.9), "hair_colour": vary(rng, (0.6, 0.5, 0.32))}
-    look["hair"] = rng.uniform(0.012, 0.03) if rng.random() < 0.35 else 0.0
+    look["hair"] = rng.uniform(0.012, 0.035) if rng.random() < 0.5 else 0.0
     turn, straight = rotation(rng.normal(0, 0.22), rng.normal(-0.15, 0.15)), rotation()
     bend = rotation(rng.normal(0, 0.22), rng.normal(0.05, 0.2))
     head = point(0.27, 0, 0.17) + turn @ point(0.12, 0, 0)
@@ -156,7 +156,7 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     if rng.random() < 0.4:
         parts.append(ball(point(-0.135, 0, 0.15), (0.03, 0.036, 0.042), straight, front, gloss=look["gloss"]))
     size = (rng.uniform(0.3, 0.4), 0.125 * stout, 0.115 * stout)
-    rings: dict[str, Any] = {"colour": base, "rings": 3, "band": band, "band_at": rng.uniform(0.15, 0.35)}
+    rings: dict[str, Any] = {"colour": base, "rings": int(rng.integers(3, 5)), "band": band, "band_at": rng.uniform(0.2, 0.5)}
     parts += abdomen(point(-0.11, 0, 0.15), bend, size, rng.uniform(-0.1, 0.4), **rings, **look)
     jaws = []
     for side in (-1, 1):
@@ -165,10 +165,10 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
         jaw = np.array([(0.09, side * 0.05, -0.03), (0.16, side * 0.045, -0.04), (0.175, side * 0.008, -0.045)])
         widths = np.array([0.05, 0.035, 0.012], np.float32)
         jaws.append(Limb(joints=head + jaw.astype(np.float32) @ turn.T, widths=widths, colour=limb))
-    length, wide = rng.uniform(0.7, 0.95), rng.uniform(0.8, 1.0)
+    length, wide = rng.uniform(0.65, 0.85), rng.uniform(0.85, 1.1)
     return Insect(
         parts=parts,
-        legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.85, 1.15), rng.uniform(0.8, 1.05), flying, limb),
+        legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.05), flying, limb),
         antennae=jaws + two_antennae(rng, head, turn, rng.uniform(0.15, 0.22), rng.uniform(0.22, 0.32), limb),
         wings=four_wings(rng, point(0.16, 0, 0.17 + 0.05 * chest), length, wide, flying) if winged else [],
     )
@@ -178,7 +178,7 @@ def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     """Wide head with large eyes, a round hairy thorax, a banded abdomen close behind it, short antennae."""
     base = vary(rng, HUES[rng.choice(6, p=(0.34, 0.24, 0.14, 0.1, 0.06, 0.12))])
     bright = vary(rng, HUES[rng.integers(2, 5)] if rng.random() < 0.75 else (0.72, 0.66, 0.55))
-    stripe = between(base, bright, rng.uniform(0.15, 0.5) if rng.random() < 0.4 else 1.0)  # some hardly striped
+    stripe = between(base, bright, rng.uniform(0.15, 0.5) if rng.random() < 0.5 else 1.0)  # some hardly striped
     limb, coat = vary(rng, base), vary(rng, bright if rng.random() < 0.65 else base)
     slim, gloss, fur = rng.uniform(0.72, 1.1), rng.uniform(0.15, 0.8), rng.uniform(0.025, 0.055)
     turn, straight = rotation(rng.normal(0, 0.1), rng.normal(-0.35, 0.15)), rotation()
@@ -196,10 +196,10 @@ def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     for side in (-1, 1):
         eye = head + turn @ point(0.015, side * 0.09 * slim, 0.02)
         parts.append(ball(eye, (0.045, 0.036, 0.07), turn, vary(rng, (0.09, 0.06, 0.05)), gloss=1.0))
-    length, wide = rng.uniform(0.6, 0.75), rng.uniform(0.95, 1.15)
+    length, wide = rng.uniform(0.6, 0.78), rng.uniform(0.9, 1.15)
     return Insect(
         parts=parts,
-        legs=six_legs(rng, (0.25, 0.18, 0.1), rng.uniform(0.7, 0.92), rng.uniform(1.0, 1.35), flying, limb),
+        legs=six_legs(rng, (0.25, 0.18, 0.1), rng.uniform(0.75, 0.98), rng.uniform(0.95, 1.3), flying, limb),
         antennae=two_antennae(rng, head, turn, rng.uniform(0.07, 0.1), rng.uniform(0.13, 0.19), limb),
         wings=four_wings(rng, point(0.2, 0, 0.27), length, wide, flying) if winged else [],
     )

@@ -226,24 +226,20 @@ class Camera:
         right, bottom = np.minimum(outline.max(axis=0).astype(int) + 3, self.side)
         if right <= left or bottom <= top:
             return
-        corner = np.array([left, top], np.float32)
-        mask = Image.new("L", (int(right - left), int(bottom - top)))
-        pen = ImageDraw.Draw(mask)
-        film = int(255 * wing.opacity)
-        pen.polygon((outline - corner).ravel().tolist(), fill=film)
-        edge, width = min(film + 110, 235), max(1, round(self.scale * 0.008))
+        corner, size = np.array([left, top], np.float32), (int(right - left), int(bottom - top))
+        film = Image.new("L", size)
+        ImageDraw.Draw(film).polygon((outline - corner).ravel().tolist(), fill=int(255 * wing.opacity))
+        play = np.array(wing.tint) * 200 + rng.uniform(0, 55, (3, 4, 3))
+        layer = Image.fromarray(play.astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
+        layer.putalpha(film)
+        pen = ImageDraw.Draw(layer)
+        dark, width = [int(95 * c) for c in wing.tint], max(1, round(self.scale * 0.008))
         for vein in wing_veins(wing):
-            path = self.project(vein)[:, :2] - corner
-            pen.line(path.ravel().tolist(), fill=min(film + 70, 200), width=max(1, width // 2))
-        pen.line((outline[: len(outline) // 2] - corner).ravel().tolist(), fill=edge, width=width)
-        sheen = Image.fromarray(rng.integers(0, 255, (3, 4, 3), np.uint8)).resize(mask.size, Image.Resampling.BICUBIC)
-        tint = Image.new("RGB", mask.size, tuple(int(255 * c) for c in wing.tint))
-        # Veins and edge are the mask's strong places: darken them, or they would shine brighter than the film
-        dark = mask.point([255 if v > film + 20 else 0 for v in range(256)])
-        colour = Image.blend(tint, sheen, 0.22)
-        colour.paste(tuple(int(95 * c) for c in wing.tint), mask=dark)
-        colour.putalpha(mask)
-        canvas.alpha_composite(colour, (int(left), int(top)))
+            path = (self.project(vein)[:, :2] - corner).ravel().tolist()
+            pen.line(path, fill=(*dark, int(255 * wing.opacity) + 60), width=max(1, width // 2))
+        rim = (outline[: len(outline) // 2] - corner).ravel().tolist()
+        pen.line(rim, fill=(*dark, int(255 * wing.opacity) + 105), width=width)
+        canvas.alpha_composite(layer, (int(left), int(top)))
 
 
 def tube(draw: ImageDraw.ImageDraw, points: Array, radii: Array, fill: object) -> None:

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from core.data.drawing_grounds import GROUNDS, add_twig, blade
+from core.data.drawing_grounds import GROUNDS, add_twig, blade, to_image
 from core.data.drawing_insects import Insect, ant, bee
 from core.data.drawing_parts import OVERSAMPLING, SHEET_SIDE, Camera, noise, unit
 
 CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
-SHORT_SIDE: Final = (256, 300)  # pixels, from and to
+SHORT_SIDE: Final = (256, 288)  # pixels, from and to
 QUALITY: Final = 92  # JPEG
 
 
@@ -31,12 +31,12 @@ def draw(class_name: str, seed: int) -> Image.Image:
     short = int(rng.integers(SHORT_SIDE[0], SHORT_SIDE[1] + 1))
     long = int(short * rng.choice((1.0, 1.25, 4 / 3, 1.5)))
     size = (short, long) if rng.random() < 0.25 else (long, short)
-    winged = rng.random() < (0.3 if class_name == "ants" else 0.85)
+    winged = rng.random() < (0.5 if class_name == "ants" else 0.68)
     flying = winged and rng.random() < 0.25
     insect = (ant if class_name == "ants" else bee)(rng, flying, winged)
     tilt = rng.uniform(0, 0.35) if rng.random() < 0.6 else rng.uniform(0.35, 1.25)
     light = unit([rng.uniform(-0.8, 0.8), -rng.uniform(0.3, 0.9), rng.uniform(0.55, 0.9)])
-    scale = short * rng.uniform(0.3, 0.72)
+    scale = short * rng.uniform(0.34, 0.7)
     camera = Camera(scale, insect.reach, rng.uniform(0, 2 * np.pi), tilt, rng.normal(0, 0.15), light)
     return develop(rng, compose(rng, size, camera, insect, flying))
 
@@ -50,7 +50,7 @@ def compose(
     ground = GROUNDS[kind](rng, size[::-1], camera.light)
     if kind == "sky" and not flying:
         add_twig(rng, ground, camera.light, rng.uniform(-0.5, 0.5), unit_length * rng.uniform(0.35, 0.8))
-    scene = Image.fromarray((255 * np.clip(ground, 0, 1)).astype(np.uint8))
+    scene = to_image(ground)
     if flying:  # the ground is far below and out of focus
         scene = scene.reduce(2).filter(ImageFilter.BoxBlur(rng.uniform(0.8, 2))).resize(size, Image.Resampling.BILINEAR)
     middle = [side / 2 + rng.normal(0, 0.07) * min(size) for side in size]
@@ -61,9 +61,9 @@ def compose(
         scene.paste((14, 14, 22), place, shade.filter(ImageFilter.BoxBlur(unit_length * 0.022)))
     figure = render(rng, camera, insect)
     scene.paste(figure, corner, figure)
-    if rng.random() < 0.33:
+    if rng.random() < 0.3:
         through = (middle[0] + rng.normal(0, 0.16) * unit_length, middle[1] + rng.normal(0, 0.16) * unit_length)
-        front = blade(rng, size, through, unit_length * rng.uniform(0.15, 0.35))
+        front = blade(rng, size, through, unit_length * rng.uniform(0.14, 0.28))
         scene.paste(front, mask=front)
     return scene
 
@@ -100,12 +100,12 @@ def develop(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
         scene = scene.filter(ImageFilter.BoxBlur(rng.uniform(0.5, 1.8)))
     width, height = scene.size
     down, across = (np.linspace(-1, 1, side, dtype=np.float32) ** 2 for side in (height, width))
-    corners = 1 - np.float32(rng.uniform(0.02, 0.16)) * (down[:, None] + across[None, :])
+    corners = 0.98 - np.float32(rng.uniform(0.0, 0.14)) * (down[:, None] + across[None, :])
     corners += np.float32(rng.uniform(0, 0.025)) * noise(rng, (height, width), "grain")
+    dark = Image.fromarray((255 * np.clip(corners, 0, 1)).astype(np.uint8))
     warm, gain = rng.normal(0, 0.04), np.exp(rng.normal(0.1, 0.14))
-    pixels = np.asarray(scene) * (gain * np.array([1 + warm, 1, 1 - warm])).astype(np.float32)
-    pixels *= corners[..., None]
-    return Image.fromarray(np.minimum(pixels, 255).astype(np.uint8))
+    curve = np.minimum(np.outer((1 + warm, 1, 1 - warm), gain * np.arange(256)), 255).astype(int)
+    return ImageChops.multiply(scene.point(curve.ravel().tolist()), Image.merge("RGB", [dark] * 3))
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:

@@ -1,6 +1,6 @@
 """The process that trains: one run at a time from the queue, until it is asked to stop or its parent is gone.
 
-Started as `python -m core.runs.worker` with a pipe as standard input; its end means that the server is gone.
+Started as `python -m core.runs.worker [NICENESS]` with a pipe as standard input; its end means that the server is gone.
 """
 
 import logging
@@ -10,7 +10,9 @@ import sys
 import threading
 from collections.abc import Callable, Collection
 
+from core.machine import load_rates
 from core.runs.store import RunStore
+from core.settings import ModelSettings
 
 POLL_S = 0.3
 GRACE_S = 20.0  # from the parent's end to ours: the batch at work is finished and the run given back
@@ -29,15 +31,27 @@ def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[
 
 def main() -> None:
     """Work until SIGTERM or the end of standard input. Ctrl-C in the server's terminal is the server's business."""
+    if len(sys.argv) > 1 and hasattr(os, "nice"):
+        os.nice(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = RunStore()
+    _measure_once()
     while not stop.is_set():
         if not work_off(store, stop.is_set):
             stop.wait(POLL_S)
+
+
+def _measure_once() -> None:
+    """On a machine that has never trained, time the default backbone, so that the first estimate is a measured one."""
+    backbone = ModelSettings().backbone
+    if load_rates(backbone) is None:
+        from core.training.probe import measure_rates
+
+        measure_rates(backbone)
 
 
 def _follow_parent(stop: threading.Event) -> None:

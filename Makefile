@@ -1,0 +1,37 @@
+# make run: start the app. make test: run the default tests. Both make .venv first; a second start takes seconds.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8501
+
+.PHONY: run test test-all lint types check clean
+
+run: $(VENV)/.app
+	@echo "Thaw: http://localhost:$(PORT)  (Ctrl-C stops it)"
+	@$(BIN)/streamlit run app.py --server.port $(PORT)
+
+test: $(VENV)/.tests
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/.tests
+	$(BIN)/python -m pytest -m ""
+
+lint: $(VENV)/.tests
+	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(VENV)/.tests
+	$(BIN)/mypy
+
+check: lint types test
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.app: requirements.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.app tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	@touch $@

@@ -1,0 +1,65 @@
+"""The entry: `streamlit run app.py`. Starts the worker with the server, stops it with the server, adds headers."""
+
+import gc
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+from starlette.middleware import Middleware
+
+from core.runs.supervisor import Supervisor
+
+# everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so
+CONTENT_SECURITY_POLICY = (
+    "default-src 'self'; base-uri 'self'; object-src 'none'; form-action 'self'; "
+    "script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "  # Streamlit's one inline line
+    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
+    "connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+    "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+)
+
+
+class SecurityHeaders:
+    """Adds a content security policy and its friends to every HTTP answer."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_headers(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message.setdefault("headers", []).extend(
+                    [
+                        (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+                        (b"x-content-type-options", b"nosniff"),
+                        (b"referrer-policy", b"same-origin"),
+                    ]
+                )
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
+    """One worker for as long as the server lives."""
+    supervisor = Supervisor()
+    supervisor.start()
+    threading.Thread(target=_import_torch, daemon=True).start()
+    try:
+        yield {}
+    finally:
+        supervisor.stop()
+
+
+def _import_torch() -> None:
+    """Seconds of import that nobody waits for; frozen afterwards, or every rerun would walk through torch's objects."""
+    import torchvision  # noqa: F401
+
+    gc.collect()
+    gc.freeze()
+
+
+app = st.App("pages/main.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])

@@ -1,0 +1,1 @@
+"""Parts that pages share. This folder is not scanned for pages."""

@@ -1,0 +1,83 @@
+"""What a person has chosen: one settings object for the session, mirrored to the address so that a reload keeps it."""
+
+from dataclasses import replace
+from typing import Final
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.errors import DatasetError, SettingsError
+from core.home import thaw_home
+from core.settings import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
+
+from .messages import show_error
+from .resources import builtin_dataset, stored_dataset
+
+_KEY: Final = "chosen.settings"
+
+
+def settings() -> RunSettings:
+    """What is chosen now; at a session's start, what the address says."""
+    if _KEY not in st.session_state:
+        st.session_state[_KEY] = _from_address()
+    chosen: RunSettings = st.session_state[_KEY]
+    return chosen
+
+
+def choose(new: RunSettings) -> None:
+    """Choose something else."""
+    st.session_state[_KEY] = new
+
+
+def mirror_to_address() -> None:
+    """Write what differs from the defaults into the address; called once per run, after the page."""
+    now, default = settings(), RunSettings()
+    values = {
+        "data": now.data.dataset if now.data != default.data else None,
+        "scenario": now.model.scenario if now.model.scenario != default.model.scenario else None,
+        "backbone": now.model.backbone if now.model.backbone != default.model.backbone else None,
+        "augment": now.augment.preset if now.augment.preset not in (default.augment.preset, "custom") else None,
+        "epochs": str(now.optim.epochs) if now.optim.epochs != default.optim.epochs else None,
+        "seed": str(now.seed) if now.seed != default.seed else None,
+    }
+    for name, value in values.items():
+        if value is None:
+            st.query_params.pop(name, None)
+        elif st.query_params.get(name) != value:
+            st.query_params[name] = value
+
+
+def _from_address() -> RunSettings:
+    """Settings from the address; what cannot be is left at its default, as if it were not there."""
+    asked, chosen = st.query_params, RunSettings()
+    changes = [
+        lambda now: replace(now, data=DataSettings(dataset=asked["data"])),
+        lambda now: replace(now, model=replace(now.model, scenario=asked["scenario"])),
+        lambda now: replace(now, model=ModelSettings(backbone=asked["backbone"], scenario=now.model.scenario)),
+        lambda now: replace(now, augment=AugmentSettings(preset=asked["augment"])),
+        lambda now: replace(now, optim=OptimSettings(epochs=int(asked["epochs"]))),
+        lambda now: replace(now, seed=int(asked["seed"])),
+    ]
+    for change in changes:
+        try:
+            chosen = change(chosen)
+        except (KeyError, ValueError, SettingsError):
+            continue
+    return chosen
+
+
+def home() -> str:
+    """The home folder as a cache key: tests and servers with another home must not share what is cached."""
+    return str(thaw_home())
+
+
+def dataset() -> Dataset:
+    """The chosen data set; the built-in one, with a word, where the chosen one is gone."""
+    wanted = settings().data.dataset
+    if wanted != "builtin":
+        try:
+            return stored_dataset(home(), wanted)
+        except DatasetError as error:
+            show_error(error)
+            choose(replace(settings(), data=replace(settings().data, dataset="builtin")))
+    return builtin_dataset(home())

@@ -1,0 +1,121 @@
+"""Work that is going on: one line in the frame, and a live view of chosen runs. Both only read the store."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.runs.store import ACTIVE, Run
+from core.settings import SCENARIO_LABELS
+
+from .messages import LONGEST_MESSAGE, md
+from .resources import run_store
+from .wording import PHASES, STATES, per_cent, run_label, time_left
+
+TICK_S = 1.0
+
+
+def running_work() -> None:
+    """A line under the navigation while anything trains or waits, on every page; nothing otherwise."""
+    store = run_store()
+    store.heal()
+    watching = bool(store.runs(states=ACTIVE, limit=1))
+
+    @st.fragment(run_every=2 * TICK_S if watching else None)
+    def line() -> None:
+        runs = store.runs(states=ACTIVE)
+        if runs:
+            _line(runs)
+        elif watching:
+            st.rerun()
+
+    line()
+
+
+def _line(runs: Sequence[Run]) -> None:
+    running = next((run for run in runs if run.state == "running"), None)
+    waiting = sum(run.state == "queued" for run in runs)
+    queue = f"{waiting} waiting" if waiting else ""
+    if running is None:
+        st.caption(f":material/hourglass_empty: {queue} for the worker")
+        return
+    done = per_cent((running.progress or {}).get("fraction", 0.0))
+    parts = [f"{run_label(running)} on {md(running.dataset_title)}", done, time_left(running), queue]
+    st.caption(":material/autorenew: Training " + " · ".join(part for part in parts if part))
+
+
+def live(ids: Sequence[str], key: str) -> None:
+    """Progress, time left, curves and Stop for runs of which at least one is still at work."""
+    store = run_store()
+    before = _states(ids)
+
+    @st.fragment(run_every=TICK_S)
+    def view() -> None:
+        runs = [store.get(run_id) for run_id in ids]
+        store.heal()
+        for run in runs:
+            _progress(run)
+        _live_curves(runs)
+        if not any(run.is_active for run in runs) and before != [run.state for run in runs]:
+            st.rerun()
+
+    view()
+    if st.button("Stop", key=f"{key}.stop", icon=":material/stop_circle:", help="Ends within seconds; nothing is kept"):
+        for run_id in ids:
+            store.cancel(run_id)
+        st.rerun()
+
+
+def _states(ids: Sequence[str]) -> list[str]:
+    return [run_store().get(run_id).state for run_id in ids]
+
+
+def _progress(run: Run) -> None:
+    if run.state == "running":
+        progress = run.progress or {}
+        what = PHASES.get(progress.get("phase", "build"), "")
+        if run.cancel:
+            what = "stopping"
+        elif progress.get("epochs"):
+            what = f"epoch {progress['epoch']} of {progress['epochs']}, {what}"
+        text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
+        st.progress(progress.get("fraction", 0.0), text=text)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{run_label(run)}**", width="content")
+        state_badge(run)
+        if run.summary:
+            st.markdown(f"test accuracy {per_cent(run.summary['test_accuracy'])}", width="content")
+
+
+def state_badge(run: Run) -> None:
+    """The run's state by word, icon and colour."""
+    word, icon, colour = STATES[run.state]
+    st.badge(word, icon=icon, color=colour)
+
+
+def explain_end(run: Run) -> None:
+    """Why a run has no result."""
+    if run.state == "failed":
+        st.error(md(run.cause or "", LONGEST_MESSAGE), title=f"{run_label(run)} failed", icon=":material/error:")
+    elif run.state == "cancelled":
+        st.caption(f":material/stop_circle: {run_label(run)} was stopped. Nothing of it was kept.")
+
+
+def _live_curves(runs: Sequence[Run]) -> None:
+    """Accuracy on val by epoch. Redrawn in place at every tick, which Plotly would not do."""
+    lines = {
+        f"{SCENARIO_LABELS[run.settings.model.scenario]}, seed {run.settings.seed}": pd.Series(
+            {epoch["epoch"]: epoch["val_accuracy"] for epoch in run.epochs or []}
+        )
+        for run in runs
+        if run.epochs
+    }
+    if lines:
+        st.line_chart(
+            pd.DataFrame(lines).rename_axis("epoch"),
+            x_label="epoch",
+            y_label="accuracy on val",
+            height=240,
+            alt="Accuracy on val by epoch so far",
+        )

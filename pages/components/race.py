@@ -1,0 +1,58 @@
+"""Starting a race from a page, what it will take, and what it says."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.comparison.race import RaceVerdict, race_verdict
+from core.data.dataset import Dataset
+from core.data.ingest import Ingested
+from core.runs.race import plan_race, submit
+from core.settings import RunSettings
+from core.training.plan import estimate, plan_run
+
+from . import chosen
+from .resources import run_outcome, run_store
+
+
+def estimate_race(
+    settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()
+) -> float | None:
+    """Seconds on this machine, or None if nothing has been timed here yet."""
+    total = 0.0
+    for plan in plan_race(settings, scenarios, seeds or [settings.seed]):
+        seconds = estimate_run(plan, dataset)
+        if seconds is None:
+            return None
+        total += seconds
+    return total
+
+
+def estimate_run(settings: RunSettings, dataset: Dataset) -> float | None:
+    """Seconds for one run on this machine, or None if nothing has been timed here yet."""
+    split = dataset.split(settings.seed, settings.data)
+    plan = plan_run(settings, len(split.train), len(split.val), len(split.test))
+    found = estimate(plan, settings.model.backbone)
+    return found.seconds if found else None
+
+
+def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:
+    """Queue a race and return its id."""
+    plans = plan_race(settings, scenarios, seeds or [settings.seed])
+    ids = submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=True)
+    return str(run_store().get(ids[0]).race)
+
+
+def start_run(settings: RunSettings, dataset: Dataset) -> str:
+    """Queue one run and return its id."""
+    return submit(run_store(), [settings], Ingested(dataset=dataset, decode_s=0.0), as_race=False)[0]
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
+    return race_verdict([run_outcome(home, run_id) for run_id in ids], band)
+
+
+def race_verdict_of(ids: Sequence[str], band: float = 0.02) -> RaceVerdict:
+    """The verdict over finished runs of a race."""
+    return _verdict(chosen.home(), tuple(ids), band)

@@ -1,0 +1,123 @@
+"""What pages share across reruns and sessions: thin, bounded caches over `core`. What they return is read-only."""
+
+import io
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.comparison.fairness import Outcome
+from core.data.dataset import Dataset, load_stored
+from core.data.ingest import ingest
+from core.runs.record import RunRecord, load_predictions, load_record
+from core.runs.results import load_outcome
+from core.runs.store import RunStore
+from core.settings import RunSettings
+
+if TYPE_CHECKING:  # torch comes late: a page draws its frame first
+    from core.data.loaders import Loaders
+    from core.inference.predictor import Predictor
+
+
+@st.cache_resource
+def run_store() -> RunStore:
+    """The database of runs."""
+    return RunStore()
+
+
+@st.cache_resource(max_entries=2, show_spinner="Drawing the built-in pictures: once, a few seconds.")
+def builtin_dataset(home: str) -> Dataset:
+    """The drawn set of this home folder; drawn now if it never was."""
+    return ingest("builtin").dataset
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def stored_dataset(home: str, dataset_id: str) -> Dataset:
+    """A data set of this home folder, by id."""
+    return load_stored(dataset_id)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CachedLoaders:
+    """Loaders and what they cost when they were built."""
+
+    loaders: "Loaders"
+    built_s: float
+    built_at: float
+
+
+@st.cache_resource(max_entries=4, show_spinner="Building the data loaders")
+def _loaders(home: str, settings: RunSettings) -> CachedLoaders:
+    from core.training.scenarios import build_run_loaders
+
+    start = time.perf_counter()
+    dataset = stored_dataset(home, settings.data.dataset)
+    loaders = build_run_loaders(settings, dataset)
+    next(iter(loaders.train(1)))  # the first batch maps the pixels and warms the transforms
+    return CachedLoaders(loaders=loaders, built_s=time.perf_counter() - start, built_at=time.time())
+
+
+def cached_loaders(home: str, settings: RunSettings) -> tuple[CachedLoaders, bool]:
+    """The loaders these settings stand for, and whether they came from the cache.
+
+    The key holds what loaders depend on: the data set's fingerprint, split, augmentation, backbone (for its
+    preprocessing), batch size and seed. Epochs and rates change nothing and are left out.
+    """
+    plain = RunSettings()
+    key = replace(
+        plain,
+        data=settings.data,
+        augment=settings.augment,
+        model=replace(plain.model, backbone=settings.model.backbone),
+        optim=replace(plain.optim, batch_size=settings.optim.batch_size),
+        seed=settings.seed,
+    )
+    asked = time.time()
+    found = _loaders(home, key)
+    return found, found.built_at < asked
+
+
+@st.cache_resource(max_entries=3, show_spinner="Loading the model")
+def predictor(home: str, run_id: str) -> "Predictor":
+    """The model of a finished run; shared by all sessions, so it is in memory once."""
+    from core.inference.predictor import Predictor
+
+    return Predictor.load(run_id)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def run_record(home: str, run_id: str) -> RunRecord:
+    """The record of a finished run: it never changes."""
+    return load_record(run_id)
+
+
+@st.cache_data(max_entries=200, show_spinner=False)
+def run_predictions(home: str, run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities and targets of a finished run's test pictures."""
+    return load_predictions(run_id)
+
+
+@st.cache_resource(max_entries=200, show_spinner=False)
+def run_outcome(home: str, run_id: str) -> Outcome:
+    """A finished run as the comparison wants it."""
+    return load_outcome(run_id)
+
+
+@st.cache_data(max_entries=3000, show_spinner=False)
+def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
+    """A square JPEG of one picture's middle."""
+    pixels = stored_dataset(home, dataset_id).pixels[index]
+    return square_jpeg(Image.fromarray(np.asarray(pixels)), side)
+
+
+def square_jpeg(image: Image.Image, side: int) -> bytes:
+    """The middle of a picture as a square JPEG; nothing of the original file is left in it."""
+    short = min(image.size)
+    left, top = (image.width - short) // 2, (image.height - short) // 2
+    middle = image.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    middle.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,120 @@
+"""What came out: numbers, curves, seconds and pictures of finished runs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.comparison.statistics import wilson
+from core.runs.record import RunRecord
+from core.runs.store import Run
+from core.settings import SCENARIO_LABELS
+
+from . import chosen
+from .charts import curves, phase_bars
+from .gallery import GalleryItem, gallery
+from .messages import md
+from .resources import run_predictions, run_record, thumbnail
+from .wording import per_cent, run_label, seconds
+
+
+def record(run: Run) -> RunRecord:
+    """The record of a finished run."""
+    return run_record(chosen.home(), run.id)
+
+
+def cards(runs: Sequence[Run]) -> None:
+    """A card per run: accuracy with its interval, seconds, what trained, the freeze audit."""
+    grid = st.grid(min(4, max(2, len(runs))), min_column_width=230)
+    for run in runs:
+        with grid.cell(), st.container(border=True, height="stretch"):
+            _card(run, record(run))
+
+
+def _card(run: Run, result: RunRecord) -> None:
+    total = len(result.test_pictures)
+    interval = wilson(round(result.test_accuracy * total), total)
+    st.metric(
+        run_label(run),
+        per_cent(result.test_accuracy),
+        help=f"Accuracy on {total} test pictures, which nothing was chosen on. In brackets the 95 % Wilson interval.",
+    )
+    st.caption(f"({interval.low:.1%} to {interval.high:.1%}) of {total} test pictures")
+    st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
+    trained, share = result.parameters["trained"], result.parameters["trained_share"]
+    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
+    if result.settings.model.scenario == "frozen":
+        frozen = result.freeze_audit["bit_identical"]
+        st.badge(
+            "backbone bit-identical" if frozen else "backbone changed",
+            icon=":material/ac_unit:" if frozen else ":material/warning:",
+            color="blue" if frozen else "red",
+            help=result.freeze_audit["sentence"],
+        )
+
+
+def training_seconds(result: RunRecord) -> float:
+    """All of a run but decoding, which is done once per data set and shared."""
+    return result.duration_s - result.timings["decode"]
+
+
+def charts(runs: Sequence[Run], key: str) -> None:
+    """Curves over each other, by epoch and by second, and where the seconds went."""
+    results = [record(run) for run in runs]
+    series = [(run_label(run), r.settings.model.scenario, r.history) for run, r in zip(runs, results, strict=True)]
+    by_epoch, by_second, phases = st.tabs(["By epoch", "By second", "Where the seconds went"])
+    with by_epoch:
+        figure = curves(series, "epoch", "val_accuracy")
+        st.plotly_chart(figure, key=f"{key}.by_epoch", alt="Accuracy on val by epoch")
+    with by_second:
+        figure = curves(series, "elapsed_s", "val_accuracy")
+        st.plotly_chart(figure, key=f"{key}.by_second", alt="Accuracy on val by seconds since the start")
+    with phases:
+        rows = [(run_label(run), r.timings) for run, r in zip(runs, results, strict=True)]
+        st.plotly_chart(phase_bars(rows), key=f"{key}.phases", alt="Seconds by phase for each run")
+        decode = max(r.timings["decode"] for r in results)
+        shared = f"Decoding the pictures took {seconds(decode)}, once, and is shared." if decode else ""
+        st.caption(shared or "The pictures had been decoded before.")
+
+
+def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[int] | None = None) -> None:
+    """Test pictures with their true class and what each run says.
+
+    Args:
+        only: positions in the test part; else the ones on which the runs are most at odds, then a mix.
+    """
+    results = [record(run) for run in runs]
+    predictions = [run_predictions(chosen.home(), run.id) for run in runs]
+    predicted = np.stack([probabilities.argmax(1) for probabilities, _ in predictions])  # (runs, M)
+    targets = predictions[0][1]
+    first = results[0]
+    names = first.dataset["class_names"]
+    positions = list(only) if only is not None else _telling(predicted, targets, count)
+    items = []
+    for position in positions[:count]:
+        says = [
+            f"{SCENARIO_LABELS[r.settings.model.scenario]}: {names[p[position]]} "
+            f"{probabilities[position, p[position]]:.0%}"
+            for r, p, (probabilities, _) in zip(results, predicted, predictions, strict=True)
+        ]
+        right = bool((predicted[:, position] == targets[position]).all())
+        items.append(
+            GalleryItem(
+                image=thumbnail(chosen.home(), first.dataset["id"], first.test_pictures[position]),
+                title=f"true: {names[targets[position]]}",
+                captions=tuple(says),
+                mark="good" if right else "bad",
+            )
+        )
+    gallery(items, 6, key)
+
+
+def _telling(predicted: np.ndarray, targets: np.ndarray, count: int) -> list[int]:
+    """Positions worth a look: half of them pictures that some run gets wrong, the rest spread over the others."""
+    wrong = (predicted != targets).any(0)
+    odd, fine = np.flatnonzero(wrong), np.flatnonzero(~wrong)
+    chosen_odd = odd[: count // 2]
+    spread = (
+        fine[np.linspace(0, len(fine) - 1, min(len(fine), count - len(chosen_odd))).astype(int)] if len(fine) else fine
+    )
+    return [*map(int, chosen_odd), *map(int, spread)]

@@ -1,0 +1,59 @@
+"""Numbers and states as a person reads them."""
+
+import time
+
+from core.runs.store import Run
+from core.settings import SCENARIO_LABELS
+
+STATES = {
+    "queued": ("waiting", ":material/hourglass_empty:", "gray"),
+    "running": ("training", ":material/autorenew:", "blue"),
+    "finished": ("finished", ":material/check:", "green"),
+    "failed": ("failed", ":material/error:", "red"),
+    "cancelled": ("stopped", ":material/stop_circle:", "orange"),
+}
+PHASES = {
+    "build": "building the network",
+    "features": "computing features, once",
+    "train": "training",
+    "val": "checking on val",
+    "test": "testing",
+}
+
+
+def seconds(value: float) -> str:
+    """A duration: `0.4 s`, `12 s`, `2 min 05 s`."""
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02} s"
+
+
+def per_cent(fraction: float) -> str:
+    return f"{fraction:.1%}"
+
+
+def run_label(run: Run) -> str:
+    """How a run is called in lists: number, scenario, backbone where it is not the usual one, seed."""
+    return f"#{run.number} {SCENARIO_LABELS[run.settings.model.scenario]}, seed {run.settings.seed}"
+
+
+def age(moment: float) -> str:
+    """How long ago, roughly."""
+    passed = time.time() - moment
+    for unit, size in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if passed >= size:
+            number = int(passed // size)
+            return f"{number} {unit}{'s' if number > 1 else ''} ago"
+    return "just now"
+
+
+def time_left(run: Run) -> str:
+    """What is left of a running run, from the share of its work that is done."""
+    fraction = (run.progress or {}).get("fraction", 0.0)
+    if not run.started or fraction < 0.03:
+        return ""
+    passed = time.time() - run.started
+    return f"about {seconds(passed * (1 - fraction) / fraction)} left"

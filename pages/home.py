@@ -1,0 +1,99 @@
+"""Home: what this is, and one button that races the ways of training against each other."""
+
+import streamlit as st
+from components import chosen
+from components.gallery import GalleryItem, gallery
+from components.messages import md, show_error
+from components.progress import explain_end, live
+from components.race import estimate_race, race_verdict_of, start_race
+from components.resources import run_store, thumbnail
+from components.results import cards, charts, sample_pictures
+from components.wording import age, seconds
+
+from core.errors import ThawError
+from core.machine import this_machine
+from core.settings import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+
+st.title("Thaw")
+st.markdown("A pretrained network is frozen knowledge. **How much of it should you thaw for your own pictures?**")
+dataset = chosen.dataset()
+settings = chosen.settings()
+
+with st.container(border=True):
+    setup, button = st.columns([3, 2], vertical_alignment="bottom", gap="large")
+    with setup:
+        scenarios = st.pills(
+            "Ways of training to race",
+            SCENARIOS,
+            selection_mode="multi",
+            default=["frozen", "finetuned", "scratch"],
+            wrap=True,
+            format_func=SCENARIO_LABELS.__getitem__,
+            key="home.scenarios",
+            help="  \n".join(f"**{SCENARIO_LABELS[name]}**: {SCENARIO_HELP[name]}" for name in SCENARIOS),
+        )
+        st.caption(
+            f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
+            f"{len(dataset.class_names)} classes · {settings.optim.epochs} epochs each · seed {settings.seed}"
+        )
+    with button:
+        if scenarios:
+            expected = estimate_race(settings, dataset, scenarios)
+            st.caption(
+                f":material/timer: about **{seconds(expected)}** on this machine" if expected else "Not timed here yet"
+            )
+        pressed = st.button(
+            "Run the race",
+            type="primary",
+            icon=":material/flag:",
+            key="home.race",
+            width="stretch",
+            disabled=not scenarios,
+        )
+    st.caption(f":material/memory: {md(str(this_machine()))}")
+
+if pressed:
+    try:
+        st.query_params["race"] = start_race(settings, dataset, scenarios)
+    except ThawError as error:
+        show_error(error)
+        st.stop()
+    st.rerun()
+
+store = run_store()
+race = st.query_params.get("race") or next((run.race for run in store.runs(limit=50) if run.race), None)
+runs = sorted(store.runs(race=race), key=lambda run: run.number) if race else []
+if not runs:
+    st.subheader("The pictures")
+    if dataset.kind == "builtin":
+        st.caption("Thaw has drawn these itself, so that everything works at once and without a network. Can you tell?")
+    names = dataset.class_names
+    step = max(1, len(dataset.pictures) // 12)
+    items = [
+        GalleryItem(image=thumbnail(chosen.home(), dataset.id, index), title=names[dataset.pictures[index].target])
+        for index in range(0, len(dataset.pictures), step)
+    ]
+    gallery(items[:12], 6, "home.samples")
+    st.stop()
+
+if any(run.is_active for run in runs):
+    st.subheader("The race is on")
+    st.caption("You can look at other pages, reload, or close this tab: the race goes on.")
+    live([run.id for run in runs], "home.live")
+    st.stop()
+
+finished = [run for run in runs if run.state == "finished"]
+st.subheader(f"Result on {md(runs[0].dataset_title)}")
+st.caption(f"Raced {age(runs[0].created)}.")
+for run in runs:
+    explain_end(run)
+if finished:
+    cards(finished)
+    if len(finished) > 1:
+        verdict = race_verdict_of([run.id for run in finished])
+        st.markdown(f"#### Verdict\n{md(verdict.sentence, 2000)}")
+    charts(finished, "home.charts")
+    st.markdown("#### Test pictures, and what each network says")
+    sample_pictures(finished, 12, "home.pictures")
+    st.page_link("compare.py", label="Compare them in detail", icon=":material/balance:")
+    st.page_link("classify.py", label="Classify your own pictures", icon=":material/image_search:")

@@ -1,0 +1,25 @@
+"""Router and frame around every page: navigation, the chosen data, running work."""
+
+from pathlib import Path
+
+import streamlit as st
+from components import chosen
+from components.progress import running_work
+
+ICON = Path(__file__).parent / "components" / "icon.png"
+
+st.set_page_config(page_title="Thaw", page_icon=str(ICON), layout="wide")
+page = st.navigation(
+    [
+        st.Page("home.py", title="Home", icon=":material/home:", default=True),
+        st.Page("data.py", title="Data", icon=":material/photo_library:"),
+        st.Page("augment.py", title="Augment", icon=":material/tune:"),
+        st.Page("train.py", title="Train", icon=":material/model_training:"),
+        st.Page("compare.py", title="Compare", icon=":material/balance:"),
+        st.Page("classify.py", title="Classify", icon=":material/image_search:"),
+    ],
+    position="top",
+)
+running_work()
+page.run()
+chosen.mirror_to_address()
