@@ -103,10 +103,10 @@ def save_rate(backbone: str, kind: str, pictures_per_s: float) -> None:
 
 def _load_rates() -> dict[str, dict[str, float]]:
     try:
-        table: dict[str, dict[str, float]] = json.loads((home_folder() / _RATES_FILE).read_text())
-        return table
+        table = json.loads((home_folder() / _RATES_FILE).read_text())
     except (OSError, ValueError):
         return {}
+    return table if isinstance(table, dict) else {}
 
 
 def _key(backbone: str) -> str:

@@ -4,7 +4,7 @@ Pages build their widgets from the same table that the checks here use, so a ran
 """
 
 import math
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from core.errors import SettingsError
@@ -211,18 +211,14 @@ def from_dict(values: dict[str, Any]) -> RunSettings:
     """
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
-    parts = {name: _read(kind, values.get(name), name) for name, kind in _PARTS.items()}
-    return RunSettings(**parts, seed=values.get("seed", 0))
+    _check_names("settings", values, {"version", "seed", *_PARTS})
+    return RunSettings(**{name: _read(kind, values[name], name) for name, kind in _PARTS.items()}, seed=values["seed"])
 
 
 def _read(kind: type, values: Any, where: str) -> Any:
     if not isinstance(values, dict):
-        raise SettingsError(f"{where} is missing from the settings.")
-    known = {spec.name for spec in fields(kind)}
-    unknown = sorted(set(values) - known)
-    missing = sorted(s.name for s in fields(kind) if s.name not in values and s.default is MISSING)
-    if unknown or missing:
-        raise SettingsError(f"{where} has unknown fields {unknown} and lacks {missing}.")
+        raise SettingsError(f"{where} is not a part of settings.")
+    _check_names(where, values, {spec.name for spec in fields(kind)})
     values = dict(values)
     if "steps" in values:
         values["steps"] = tuple(
@@ -230,6 +226,12 @@ def _read(kind: type, values: Any, where: str) -> Any:
             for step in values["steps"]
         )
     return kind(**values)
+
+
+def _check_names(where: str, values: dict[str, Any], known: set[str]) -> None:
+    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
+    if unknown or missing:
+        raise SettingsError(f"{where} has unknown fields {unknown} and lacks {missing}.")
 
 
 def differences(a: RunSettings, b: RunSettings) -> list[tuple[str, Any, Any]]:

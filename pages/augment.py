@@ -1,4 +1,5 @@
 """Placeholder."""
+
 import streamlit as st
 
 st.title("augment")

@@ -1,4 +1,122 @@
-"""Placeholder."""
-import streamlit as st
+"""Data: what am I working with? Choose pictures, see counts, samples, and what was left out."""
 
-st.title("data")
+from dataclasses import replace
+
+import pandas as pd
+import streamlit as st
+from components import chosen
+from components.gallery import GalleryItem, gallery
+from components.messages import md, show_error
+from components.resources import thumbnail
+from components.uploads import add_folder, add_zip, is_hosted
+
+from core.data.archive import MAX_ENTRIES, MAX_MEMBER_BYTES
+from core.data.dataset import SPLITS, stored_datasets
+from core.errors import ThawError
+from core.settings import DataSettings
+
+SHOWN_SAMPLES = 12
+
+st.title("Data")
+st.caption("What am I working with? Choose pictures; everything else in Thaw uses them.")
+chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
+
+stored = {dataset.id: dataset for dataset in stored_datasets()}
+current = chosen.dataset()
+choose, bring = st.columns([2, 3], gap="large")
+with choose:
+    picked = st.selectbox(
+        "Pictures to work with",
+        list(stored),
+        index=list(stored).index(current.id),
+        format_func=lambda key: f"{stored[key].title} ({len(stored[key].pictures)} pictures)",
+        key="data.chosen",
+    )
+    if picked != current.id:
+        drawn = stored[picked].kind == "builtin"
+        chosen.choose(
+            replace(chosen.settings(), data=replace(chosen.settings().data, dataset="builtin" if drawn else picked))
+        )
+        st.rerun()
+with bring:
+    zip_tab, folder_tab = st.tabs(["Bring a zip", "A folder on this computer"])
+    with zip_tab:
+        file = st.file_uploader(
+            "A zip with one folder per class, or with train, val and test folders",
+            type="zip",
+            key="data.zip",
+            help=f"Up to 200 MB, {MAX_ENTRIES:,} entries, {MAX_MEMBER_BYTES // 1024**2} MB per picture.",
+        )
+        if file is not None and st.session_state.get("data.added") != file.file_id:
+            try:
+                added = add_zip(file)
+            except ThawError as error:
+                show_error(error)
+            else:
+                st.session_state["data.added"] = file.file_id
+                chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
+                st.session_state.pop("data.chosen", None)
+                st.rerun()
+    with folder_tab:
+        if is_hosted():
+            st.caption("Off in this hosted demo: it would read the server's folders, not yours. Bring a zip instead.")
+        else:
+            path = st.text_input("Path of the folder", key="data.folder", placeholder="~/pictures/flowers")
+            if st.button("Read the folder", key="data.read", icon=":material/folder_open:", disabled=not path):
+                try:
+                    added = add_folder(path)
+                except ThawError as error:
+                    show_error(error)
+                else:
+                    chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
+                    st.session_state.pop("data.chosen", None)
+                    st.rerun()
+
+split = current.split(chosen.settings().seed, chosen.settings().data)
+st.subheader(md(current.title))
+if current.kind == "builtin":
+    st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
+counts = pd.DataFrame(current.counts(split)).rename_axis("class")
+counts["all"] = counts.sum(axis=1)
+table, explained = st.columns([3, 2], gap="large")
+with table:
+    st.dataframe(counts, width="stretch", alt="Number of pictures by class and part")
+with explained:
+    st.markdown(
+        "**train** teaches, **val** chooses the best epoch, **test** is looked at once, at the end, for the report."
+    )
+    given = {picture.given for picture in current.pictures} - {None}
+    if given == {"train", "val"}:
+        st.caption(
+            "It came with train and val only: its val is the test part here, and a val part is drawn from train."
+        )
+    elif not given:
+        st.caption("It came without parts: val and test are drawn from every class, by content and seed.")
+    st.caption(f"Seed {chosen.settings().seed} · split {split.hash[:8]} · content {current.fingerprint[:8]}")
+for notice in split.notices:
+    st.caption(f":material/content_copy: {notice}")
+
+if current.skipped:
+    st.markdown(f"#### {len(current.skipped)} pictures were skipped")
+    st.caption("They could not be read. The others were kept.")
+    st.dataframe(pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.skipped]), hide_index=True)
+if current.ignored:
+    with st.expander(f"{len(current.ignored)} other files were ignored", key="data.ignored"):
+        st.dataframe(
+            pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.ignored]), hide_index=True
+        )
+
+st.markdown("#### Samples")
+part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
+names, indices = current.class_names, split.part(part)
+step = max(1, len(indices) // SHOWN_SAMPLES)
+items = [
+    GalleryItem(
+        image=thumbnail(chosen.home(), current.id, index),
+        title=names[current.pictures[index].target],
+        captions=(current.pictures[index].name.rsplit("/", 1)[-1],),
+    )
+    for index in indices[::step][:SHOWN_SAMPLES]
+]
+gallery(items, 6, "data.samples")
+st.page_link("augment.py", label="See what the network will see", icon=":material/tune:")

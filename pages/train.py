@@ -1,4 +1,102 @@
-"""Placeholder."""
-import streamlit as st
+"""Train: what do I want to try? Settings, an estimate, live progress, and sample predictions at the end."""
 
-st.title("train")
+import streamlit as st
+from components import chosen
+from components.charts import confusion
+from components.forms import run_form
+from components.messages import md, show_error
+from components.progress import explain_end, live
+from components.race import estimate_run, start_run
+from components.resources import backbone_badges, cached_loaders, run_store
+from components.results import cards, charts, record, sample_pictures
+from components.runs import run_table, small_print
+from components.wording import age, run_label, seconds
+
+from core.errors import RunError, ThawError
+from core.runs.record import delete_files
+from core.settings import SCENARIO_LABELS
+
+st.title("Train")
+st.caption("What do I want to try? A run is one scenario, trained once with one seed.")
+dataset = chosen.dataset()
+try:
+    settings = run_form(chosen.settings(), backbone_badges(chosen.home()))
+    chosen.choose(settings)
+    expected = estimate_run(settings, dataset)
+except ThawError as error:
+    show_error(error)
+    st.stop()
+
+with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+    pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start")
+    lines = [f":material/photo_library: {md(dataset.title)}"]
+    lines += [f":material/timer: about **{seconds(expected)}** on this machine" if expected else "not timed here yet"]
+    st.caption(" · ".join(lines), width="content")
+if pressed:
+    try:
+        st.query_params["run"] = start_run(settings, dataset)
+    except ThawError as error:
+        show_error(error)
+        st.stop()
+    st.rerun()
+
+with st.expander("The data loaders", icon=":material/dataset:", key="train.loaders", on_change="rerun") as loaders:
+    if loaders.open:
+        cached, hit = cached_loaders(chosen.home(), settings, dataset.id)
+        split = cached.loaders.split
+        saved = cached.built_s + (dataset.decode_s if hit else 0.0)
+        st.markdown(
+            f":material/bolt: **From the cache**, which saved {seconds(saved)}."
+            if hit
+            else f":material/build: **Built just now** in {seconds(cached.built_s)}."
+        )
+        st.caption(
+            f"{len(split.train)} train, {len(split.val)} val, {len(split.test)} test pictures · "
+            f"{cached.loaders.batches_per_epoch()} batches of {settings.optim.batch_size} per epoch · all "
+            f"decoded once, in {seconds(dataset.decode_s)}, when they were added. Shared by all sessions; the key is content, "
+            f"split, augmentation, input size, batch size and seed."
+        )
+
+store = run_store()
+runs = store.runs(limit=100)
+if not runs:
+    st.caption("No run yet. The defaults are a good start: on the built-in pictures they take seconds.")
+    st.stop()
+
+st.subheader("Runs")
+clicked = run_table(runs, "train.runs")
+if clicked:
+    st.query_params["run"] = clicked
+try:
+    run = store.get(st.query_params.get("run") or runs[0].id)
+except RunError:
+    run = runs[0]
+
+st.markdown(f"#### {run_label(run)}")
+st.caption(f"{SCENARIO_LABELS[run.settings.model.scenario]} on {md(run.dataset_title)}, started {age(run.created)}.")
+if run.is_active:
+    st.caption("You can look at other pages, reload, or close this tab: the run goes on.")
+    live([run.id], "train.live")
+    st.stop()
+explain_end(run)
+if run.state == "finished":
+    result = record(run)
+    numbers, matrix = st.columns([2, 3], gap="large")
+    with numbers:
+        cards([run])
+        st.caption(
+            f"Best of {len(result.history)} epochs: epoch {result.best_epoch}, by loss on val, "
+            f"where its accuracy is {result.val_accuracy:.1%}."
+        )
+    with matrix:
+        figure = confusion(result.confusion, result.dataset["class_names"])
+        st.plotly_chart(figure, key="train.confusion", alt="Confusion matrix over the test pictures")
+    charts([run], "train.charts")
+    st.markdown("#### Test pictures, predicted and true")
+    sample_pictures([run], 12, "train.pictures")
+    small_print(run)
+if st.button("Delete this run", icon=":material/delete:", key="train.delete", help="The run, its weights, its numbers"):
+    store.delete(run.id)
+    delete_files(run.id)
+    st.query_params.pop("run", None)
+    st.rerun()

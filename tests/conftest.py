@@ -1,15 +1,72 @@
-"""Every test has a home folder of its own and the same seed."""
+"""Every test has a home folder of its own and the same seed; small drawn data, and one race that is run once."""
 
+import io
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+
+from helpers import drawn_classes, home_at, write_files
 
 
 @pytest.fixture(autouse=True)
 def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("THAW_HOME", str(home))
+    monkeypatch.delenv("THAW_DATABASE", raising=False)
     return home
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three class folders with ten small drawn pictures each; read only."""
+    return write_files(tmp_path_factory.mktemp("pictures") / "tiny", drawn_classes(10))
+
+
+@pytest.fixture
+def tiny_dataset(tiny_folder: Path):
+    """The drawn pictures in this test's own store."""
+    from core.data.ingest import ingest
+
+    return ingest(tiny_folder).dataset
+
+
+@dataclass(frozen=True)
+class FinishedRace:
+    """A race of Frozen against Fine-tuned on the drawn pictures, as the command line ran it."""
+
+    home: Path
+    folder: Path
+    """Where the pictures are."""
+    values: dict[str, Any]
+    """What the command printed."""
+
+    def run(self, scenario: str) -> str:
+        """The id of the run of a scenario."""
+        return next(run["run"] for run in self.values["runs"] if run["scenario"] == scenario)
+
+
+@pytest.fixture(scope="session")
+def _race(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> FinishedRace:
+    from core.__main__ import main
+
+    home, printed = tmp_path_factory.mktemp("race") / "home", io.StringIO()
+    options = ["--epochs", "2", "--batch-size", "8", "--json"]
+    with home_at(home), redirect_stdout(printed):
+        code = main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,finetuned", *options])
+    assert code == 0
+    return FinishedRace(home=home, folder=tiny_folder, values=json.loads(printed.getvalue()))
+
+
+@pytest.fixture
+def finished_race(_race: FinishedRace, monkeypatch: pytest.MonkeyPatch) -> Iterator[FinishedRace]:
+    """The race, with Thaw's home set to the one it lives in; the test must not change it."""
+    monkeypatch.setenv("THAW_HOME", str(_race.home))
+    yield _race

@@ -1,10 +1,19 @@
 """Small real things that many tests need."""
 
+import io
+import random
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 
-SHARED = Path(__file__).resolve().parents[1].parent / "shared"
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / "shared"
+KINDS = ("discs", "squares", "stripes")
+"""The classes of drawn pictures: red discs, blue squares, green stripes."""
 
 
 def shared_file(*parts: str) -> Path:
@@ -13,3 +22,62 @@ def shared_file(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"shared/{'/'.join(parts)} is not here")
     return path
+
+
+def draw_picture(kind: str, number: int) -> Image.Image:
+    """A small picture, 32 to 48 pixels on a side; the same number always gives the same one."""
+    dice = random.Random(f"{kind} {number}")
+    image = Image.new("RGB", (dice.randint(32, 48), dice.randint(32, 48)), (235, 230, dice.randint(200, 240)))
+    pen, shade = ImageDraw.Draw(image), dice.randint(150, 255)
+    left, top, size = dice.randint(2, 12), dice.randint(2, 12), dice.randint(14, 20)
+    if kind == "discs":
+        pen.ellipse((left, top, left + size, top + size), fill=(shade, 20, 30))
+    elif kind == "squares":
+        pen.rectangle((left, top, left + size, top + size), fill=(20, 40, shade))
+    else:
+        for x in range(left % 7, image.width, 7):
+            pen.line((x, 0, x + 4, image.height), fill=(10, shade, 60), width=3)
+    return image
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    """The bytes of a picture file."""
+    file = io.BytesIO()
+    image.save(file, format, **options)
+    return file.getvalue()
+
+
+def drawn(kind: str, number: int) -> bytes:
+    """The bytes of a drawn picture, as PNG."""
+    return encoded(draw_picture(kind, number))
+
+
+def drawn_classes(count: int = 4, prefix: str = "", first: int = 0) -> dict[str, bytes]:
+    """Files of all classes by name, `count` in each: {"discs/0.png": ...}."""
+    numbers = range(first, first + count)
+    return {f"{prefix}{kind}/{number}.png": drawn(kind, number) for kind in KINDS for number in numbers}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
+    """Put files by relative name below a folder."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    """A zip with these members, in this order."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+@contextmanager
+def home_at(path: Path) -> Iterator[Path]:
+    """Thaw's home is at `path` within the block: for fixtures that live longer than one test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THAW_HOME", str(path))
+        yield path

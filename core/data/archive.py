@@ -16,6 +16,7 @@ MAX_TOTAL_BYTES = 2 * 1024**3
 MAX_MEMBER_BYTES = 50 * 1024**2
 MAX_NAME_BYTES = 1_024
 _ENCRYPTED_FLAG = 0x1
+_UTF8_FLAG = 0x800
 _LOCAL_HEADER_BYTES = 30
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
@@ -75,7 +76,7 @@ class Archive:
 
 
 def _check_directory(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.ZipInfo]:
-    files = [info for info in archive.infolist() if not info.is_dir()]
+    files = [info for info in archive.infolist() if not info.filename.endswith("/")]  # is_dir() fails on an empty name
     if len(archive.infolist()) > MAX_ENTRIES:
         raise DatasetError(f"{where} has {len(archive.infolist()):,} entries; the limit is {MAX_ENTRIES:,}.")
     if not files:
@@ -101,6 +102,6 @@ def _check_overlap(archive: zipfile.ZipFile, where: str) -> None:
     ordered = sorted(archive.infolist(), key=lambda info: info.header_offset)
     ends = [info.header_offset for info in ordered[1:]] + [archive.start_dir]
     for info, end in zip(ordered, ends, strict=True):
-        needs = info.header_offset + _LOCAL_HEADER_BYTES + len(info.orig_filename.encode()) + info.compress_size
-        if needs > end:
+        name = info.orig_filename.encode("utf-8" if info.flag_bits & _UTF8_FLAG else "cp437")
+        if info.header_offset + _LOCAL_HEADER_BYTES + len(name) + info.compress_size > end:
             raise DatasetError(f"{where}: entries share the same bytes (overlap); this is not a normal zip.")

@@ -14,12 +14,14 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from core.errors import ImageError
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF", "MPO")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")  # JPEG brings MPO, which has no opener of its own
 SHORT_SIDE = 256  # what every backbone's own evaluation preprocessing starts from, or less
 MAX_ASPECT = 4  # of a longer strip only the middle is kept: the crops never see more
 MAX_PIXELS = 50_000_000
 MAX_SIDE = 20_000
 
+# what Pillow has to say about odd files goes into the reason of the picture concerned, or nowhere
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 _ORIENTATION_TAG = 0x0112

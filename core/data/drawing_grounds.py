@@ -1,4 +1,4 @@
-"""What the drawn insects sit on, and what grows in front of them: leaf, soil, petals, bark, sky; blades and leaf edges."""
+"""What the drawn insects sit on, and what grows in front of them."""
 
 from collections.abc import Callable
 
@@ -6,9 +6,51 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
-from core.data.drawing_parts import Array, noise, tube, unit
+from core.data.drawing_camera import tube
+from core.data.drawing_noise import Array, noise
+from core.data.drawing_parts import Colour, unit
 
 Shape = tuple[int, int]
+Palette = tuple[tuple[int, tuple[Colour, ...]], ...]  # how often, and the colours
+
+LEAVES: Palette = (  # young and old
+    (36, ((0.33, 0.52, 0.16), (0.13, 0.3, 0.09))),
+    (26, ((0.5, 0.6, 0.2), (0.25, 0.4, 0.1))),
+    (18, ((0.22, 0.42, 0.25), (0.07, 0.2, 0.13))),
+    (12, ((0.62, 0.52, 0.2), (0.36, 0.27, 0.09))),
+    (8, ((0.5, 0.26, 0.16), (0.25, 0.12, 0.09))),
+)
+SOILS: Palette = (  # dark and bright
+    (35, ((0.2, 0.14, 0.1), (0.47, 0.36, 0.26))),
+    (30, ((0.42, 0.33, 0.22), (0.76, 0.65, 0.49))),
+    (20, ((0.24, 0.22, 0.21), (0.55, 0.53, 0.5))),
+    (15, ((0.3, 0.16, 0.1), (0.62, 0.4, 0.26))),
+)
+PETALS: Palette = (  # inner, outer and the florets
+    (28, ((0.9, 0.86, 0.74), (0.95, 0.95, 0.96), (0.85, 0.6, 0.1))),
+    (24, ((0.86, 0.45, 0.6), (0.95, 0.72, 0.8), (0.72, 0.58, 0.16))),
+    (20, ((0.9, 0.52, 0.06), (0.97, 0.8, 0.2), (0.42, 0.24, 0.07))),
+    (18, ((0.4, 0.25, 0.58), (0.68, 0.56, 0.85), (0.8, 0.66, 0.2))),
+    (10, ((0.62, 0.1, 0.14), (0.85, 0.28, 0.24), (0.3, 0.16, 0.1))),
+)
+BARKS: Palette = (  # dark and bright
+    (1, ((0.16, 0.12, 0.1), (0.5, 0.42, 0.35))),
+    (1, ((0.33, 0.22, 0.13), (0.68, 0.52, 0.36))),
+    (1, ((0.3, 0.31, 0.28), (0.66, 0.66, 0.6))),
+)
+SKIES: Palette = (  # from top to bottom
+    (28, ((0.42, 0.62, 0.85), (0.72, 0.83, 0.92), (0.5, 0.62, 0.4), (0.25, 0.36, 0.17))),
+    (24, ((0.82, 0.88, 0.9), (0.66, 0.76, 0.6), (0.4, 0.54, 0.26), (0.2, 0.3, 0.13))),
+    (18, ((0.5, 0.66, 0.88), (0.6, 0.74, 0.92), (0.72, 0.83, 0.95), (0.86, 0.91, 0.95))),
+    (14, ((0.93, 0.8, 0.6), (0.85, 0.68, 0.45), (0.5, 0.43, 0.25), (0.25, 0.24, 0.14))),
+    (16, ((0.3, 0.41, 0.24), (0.24, 0.34, 0.17), (0.17, 0.25, 0.12), (0.1, 0.16, 0.08))),
+)
+
+
+def pick(rng: np.random.Generator, palette: Palette) -> tuple[Colour, ...]:
+    """One of the palette's sets of colours, each as often as it says."""
+    often = np.array([weight for weight, _ in palette])
+    return palette[int(rng.choice(len(palette), p=often / often.sum()))][1]
 
 
 def tint(*stops: tuple[float, float, float], at: Array) -> Array:
@@ -44,7 +86,7 @@ def slanted(shape: Shape, angle: float, centre: tuple[float, float]) -> tuple[Ar
 
 
 def leaf(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
-    """A leaf's upper side: midrib, side veins, blistered between them; now and then its edge, with dark depth behind."""
+    """A leaf's upper side: midrib, side veins, blistered between them; now and then its edge and the dark behind."""
     short = min(shape)
     side = rng.choice((-1, 1))
     angle = rng.uniform(0, np.pi)
@@ -58,15 +100,11 @@ def leaf(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     gap = np.abs(phase - np.round(phase))  # 0 on a side vein, 0.5 between two
     vein = np.exp(-((gap * spacing / 1.6) ** 2)) * 0.7 + np.exp(-((away / (short * 0.012)) ** 2))
     height = np.sqrt(gap) * 1.5 - vein * 0.5 + 0.13 * noise(rng, shape, "grain") + 0.3 * cloud
-    young, old = rng.choice(
-        [((0.33, 0.52, 0.16), (0.13, 0.3, 0.09)), ((0.5, 0.6, 0.2), (0.25, 0.4, 0.1)), ((0.22, 0.42, 0.25), (0.07, 0.2, 0.13)),
-         ((0.62, 0.52, 0.2), (0.36, 0.27, 0.09)), ((0.5, 0.26, 0.16), (0.25, 0.12, 0.09))],
-        p=(0.36, 0.26, 0.18, 0.12, 0.08),
-    )  # fmt: skip
+    young, old = pick(rng, LEAVES)
     colour = tint(old, young, at=0.55 + 0.22 * cloud)
     pale = flat((0.72, 0.76, 0.46))
     colour += (0.45 * np.minimum(vein, 1)) * (pale - colour)
-    colour *= (1 + 0.34 * relief(height, light))
+    colour *= 1 + 0.34 * relief(height, light)
     if rng.random() < 0.4:
         rim = short * rng.uniform(0.62, 0.9) + 3 * cloud - np.where(across * side > 0, away, 0)
         beyond = tint((0.03, 0.06, 0.03), (0.2, 0.26, 0.12), at=0.5 + 0.4 * noise(rng, shape, "cloud"))
@@ -77,11 +115,7 @@ def leaf(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
 def soil(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     """Crumbs and pebbles on earth or sand, each with its shadow."""
     rows, columns = shape
-    dark, bright = rng.choice(
-        [((0.2, 0.14, 0.1), (0.47, 0.36, 0.26)), ((0.42, 0.33, 0.22), (0.76, 0.65, 0.49)), ((0.24, 0.22, 0.21), (0.55, 0.53, 0.5)),
-         ((0.3, 0.16, 0.1), (0.62, 0.4, 0.26))],
-        p=(0.35, 0.3, 0.2, 0.15),
-    )  # fmt: skip
+    dark, bright = pick(rng, SOILS)
     crumbs = Image.new("L", (columns, rows), 110)
     draw = ImageDraw.Draw(crumbs)
     count = int(rng.uniform(90, 240))
@@ -108,16 +142,11 @@ def petals(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     grain, cloud = noise(rng, shape, "grain"), noise(rng, shape, "cloud")
     turn = np.arctan2(y, x) / (2 * np.pi) * count + 0.07 * cloud
     across = 2 * (turn - np.floor(turn)) - 1  # -1 and 1 at a petal's two edges
-    inner, outer, disc = rng.choice(
-        [((0.9, 0.86, 0.74), (0.95, 0.95, 0.96), (0.85, 0.6, 0.1)), ((0.86, 0.45, 0.6), (0.95, 0.72, 0.8), (0.72, 0.58, 0.16)),
-         ((0.9, 0.52, 0.06), (0.97, 0.8, 0.2), (0.42, 0.24, 0.07)), ((0.4, 0.25, 0.58), (0.68, 0.56, 0.85), (0.8, 0.66, 0.2)),
-         ((0.62, 0.1, 0.14), (0.85, 0.28, 0.24), (0.3, 0.16, 0.1))],
-        p=(0.28, 0.24, 0.2, 0.18, 0.1),
-    )  # fmt: skip
+    inner, outer, disc = pick(rng, PETALS)
     colour = tint(inner, outer, at=radius * 1.3 - 0.15 + 0.05 * cloud)
     lines = np.cos(across * rng.uniform(14, 22)) * 0.035 + 0.012 * grain
     bowl = 0.62 + 0.4 * np.sqrt(np.maximum(1 - across**2, 0)) - 0.1 * across * np.sign(light[0])
-    colour *= (bowl + lines)
+    colour *= bowl + lines
     size = rng.uniform(0.12, 0.26)
     florets = np.sin(x * 0.55 + 2 * cloud) * np.sin(y * 0.55 - 2 * cloud) + 0.35 * grain
     middle = flat(disc) * (0.8 + 0.26 * relief(florets, light))
@@ -132,13 +161,7 @@ def bark(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     cloud, grain = noise(rng, shape, "cloud"), noise(rng, shape, "grain")
     crack = np.clip(-fibre - 0.7 - 0.3 * cloud, 0, 1)
     height = fibre + 0.3 * grain - 1.2 * crack
-    dark, bright = rng.choice(
-        [
-            ((0.16, 0.12, 0.1), (0.5, 0.42, 0.35)),
-            ((0.33, 0.22, 0.13), (0.68, 0.52, 0.36)),
-            ((0.3, 0.31, 0.28), (0.66, 0.66, 0.6)),
-        ]
-    )
+    dark, bright = pick(rng, BARKS)
     colour = tint(dark, bright, at=0.55 + 0.16 * fibre + 0.15 * cloud + 0.04 * grain - 0.5 * crack)
     moss = np.clip(cloud * 0.8 - rng.uniform(0.3, 2.0), 0, 0.8)
     colour += moss * (flat((0.3, 0.4, 0.14)) * (1 + 0.25 * grain) - colour)
@@ -149,29 +172,24 @@ def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     """Open air: sky over far, blurred green with discs of light, and a stem or twig through the middle."""
     rows, columns = shape[0] // 2, shape[1] // 2  # half size: all of it is out of focus
     at = np.linspace(0, 1, rows, dtype=np.float32)[:, None] + 0.13 * noise(rng, (rows, columns), "cloud")
-    stops = rng.choice(
-        [((0.42, 0.62, 0.85), (0.72, 0.83, 0.92), (0.5, 0.62, 0.4), (0.25, 0.36, 0.17)),
-         ((0.82, 0.88, 0.9), (0.66, 0.76, 0.6), (0.4, 0.54, 0.26), (0.2, 0.3, 0.13)),
-         ((0.5, 0.66, 0.88), (0.6, 0.74, 0.92), (0.72, 0.83, 0.95), (0.86, 0.91, 0.95)),
-         ((0.93, 0.8, 0.6), (0.85, 0.68, 0.45), (0.5, 0.43, 0.25), (0.25, 0.24, 0.14)),
-         ((0.2, 0.3, 0.16), (0.16, 0.24, 0.11), (0.1, 0.16, 0.08), (0.06, 0.1, 0.05))],
-        p=(0.28, 0.24, 0.18, 0.14, 0.16),
-    )  # fmt: skip
-    air = to_image(tint(*stops, at=at))
+    stops = pick(rng, SKIES)
+    colours = tint(*stops, at=at)
+    air = to_image(colours)
     spots = air.copy()
     draw = ImageDraw.Draw(spots)
     for x, y, size, tone in rng.random((int(rng.integers(5, 16)), 4)).tolist():
         r, glow = min(rows, columns) * (0.03 + 0.09 * size), 0.7 + 0.7 * tone
         x, y = x * columns, y * rows
-        near = air.getpixel((min(int(x), columns - 1), min(int(y), rows - 1)))
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=tuple(min(int(c * glow + 22), 255) for c in near))
+        near = colours[:, int(y), int(x)]
+        fill = tuple(np.clip(near * 255 * glow + 22, 0, 255).astype(int).tolist())
+        draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
     air = Image.blend(air, spots.filter(ImageFilter.BoxBlur(1)), 0.55).resize(shape[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(air, np.float32).transpose(2, 0, 1) / 255
+    return np.divide(np.asarray(air).transpose(2, 0, 1), 255, dtype=np.float32)
 
 
 def add_twig(rng: np.random.Generator, ground: Array, light: Array, angle: float, width: float) -> None:
-    """Lay a stem or twig through the middle of a ground, in place: a lit, slightly rough cylinder `width` pixels thick."""
-    shape = ground.shape[1:]
+    """Lay a stem or twig through the middle of a ground, in place: a lit, rough cylinder `width` pixels thick."""
+    shape = (ground.shape[1], ground.shape[2])
     along, across = slanted(shape, angle, (shape[1] / 2, shape[0] / 2))
     across = (across + width * rng.uniform(-1, 1) * (along / max(shape)) ** 2) / (width / 2)
     base = rng.choice([(0.36, 0.48, 0.2), (0.45, 0.35, 0.24), (0.52, 0.36, 0.2)])
@@ -179,7 +197,8 @@ def add_twig(rng: np.random.Generator, ground: Array, light: Array, angle: float
     across, side = across[seen], np.array([-np.sin(angle), np.cos(angle)])
     fibre = noise(rng, shape, "grain")[seen]
     facing = across * (light[:2] @ side) + np.sqrt(1 - across**2) * light[2]
-    ground[:, seen] = flat(base)[..., 0] * (0.4 + 0.7 * np.maximum(facing, 0) + 0.05 * fibre)
+    colour = flat(base)[..., 0] * (0.4 + 0.7 * np.maximum(facing, 0) + 0.05 * fibre)
+    ground[:, seen] += np.minimum((1 - np.abs(across)) * (width / 2), 1) * (colour - ground[:, seen])  # smooth edges
 
 
 GROUNDS: dict[str, Callable[[np.random.Generator, Shape, Array], Array]] = {

@@ -1,11 +1,12 @@
-"""How an ant and a bee are built, each a little different from the last: parts, legs, antennae and wings in body space."""
+"""How an ant and a bee are built, each a little different from the last."""
 
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
-from core.data.drawing_parts import CENTRE, Array, Colour, Limb, Part, Wing, rotation, wing_outline
+from core.data.drawing_noise import Array
+from core.data.drawing_parts import CENTRE, Colour, Limb, Part, Wing, rotation, wing_outline
 
 HUES: Final[tuple[Colour, ...]] = (
     (0.1, 0.09, 0.09),
@@ -16,7 +17,14 @@ HUES: Final[tuple[Colour, ...]] = (
     (0.14, 0.19, 0.2),
 )
 """Body colours of both classes: black, dark brown, red brown, amber, yellow, blue-black."""
-LEG: Final = (0.045, 0.05, 0.036, 0.026, 0.016, 0.012)  # thickness at each joint from the body to the foot, body lengths
+LEG: Final = (
+    0.045,
+    0.05,
+    0.036,
+    0.026,
+    0.016,
+    0.012,
+)  # thickness at each joint from the body to the foot, body lengths
 FEET: Final = ((0.45, 0.36), (0.08, 0.5), (-0.36, 0.46))  # where the front, middle and hind foot stand: x and |y|
 
 
@@ -156,7 +164,12 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     if rng.random() < 0.4:
         parts.append(ball(point(-0.135, 0, 0.15), (0.03, 0.036, 0.042), straight, front, gloss=look["gloss"]))
     size = (rng.uniform(0.3, 0.4), 0.125 * stout, 0.115 * stout)
-    rings: dict[str, Any] = {"colour": base, "rings": int(rng.integers(3, 5)), "band": band, "band_at": rng.uniform(0.2, 0.5)}
+    rings: dict[str, Any] = {
+        "colour": base,
+        "rings": int(rng.integers(3, 5)),
+        "band": band,
+        "band_at": rng.uniform(0.2, 0.5),
+    }
     parts += abdomen(point(-0.11, 0, 0.15), bend, size, rng.uniform(-0.1, 0.4), **rings, **look)
     jaws = []
     for side in (-1, 1):
@@ -187,7 +200,9 @@ def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     felt = between(base, coat, 0.6)
     parts = [
         ball(head, (0.075, 0.115 * slim, 0.095), turn, base, gloss=gloss, hair=fur * 0.5, hair_colour=coat),
-        ball(point(0.19, 0, 0.18), (0.135, 0.13 * slim, 0.12 * slim), straight, felt, gloss=0, hair=fur, hair_colour=coat),
+        ball(
+            point(0.19, 0, 0.18), (0.135, 0.13 * slim, 0.12 * slim), straight, felt, gloss=0, hair=fur, hair_colour=coat
+        ),
     ]
     size = (rng.uniform(0.42, 0.52), 0.15 * slim, 0.135 * slim)
     look: dict[str, Any] = {"gloss": gloss, "hair": fur if rng.random() < 0.35 else 0.0, "hair_colour": base}

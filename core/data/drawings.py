@@ -1,7 +1,7 @@
 """The built-in data set "ants and bees, drawn": pictures made from numbers, the same on every call.
 
-An insect (`drawing_insects`) stands on a ground (`drawing_grounds`) before a camera (`drawing_parts`). The classes share
-colours, grounds, sizes, light, wings and hiding blades; what differs is how an ant and a bee are built.
+An insect (`drawing_insects`) stands on a ground (`drawing_grounds`) before a camera (`drawing_camera`). The classes
+share colours, grounds, sizes, light, wings and hiding blades; what differs is how an ant and a bee are built.
 """
 
 import io
@@ -11,9 +11,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
+from core.data.drawing_camera import OVERSAMPLING, Camera
 from core.data.drawing_grounds import GROUNDS, add_twig, blade, to_image
 from core.data.drawing_insects import Insect, ant, bee
-from core.data.drawing_parts import OVERSAMPLING, SHEET_SIDE, Camera, noise, unit
+from core.data.drawing_noise import SHEET_SIDE, noise
+from core.data.drawing_parts import unit
 
 CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
@@ -109,7 +111,7 @@ def develop(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
 
 
 def pictures() -> Iterator[tuple[str, bytes]]:
-    """Every picture of the set as (path below the data set's folder, JPEG bytes), ant and bee by turns in each split."""
+    """Every picture of the set as (path below the data set's folder, JPEG bytes), ant and bee by turns."""
     seed = 0
     for split, count in COUNTS.items():
         for number in range(1, count + 1):

@@ -12,6 +12,7 @@ from PIL import Image
 from core.comparison.fairness import Outcome
 from core.data.dataset import Dataset, load_stored
 from core.data.ingest import ingest
+from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
@@ -60,7 +61,7 @@ def _loaders(home: str, settings: RunSettings) -> CachedLoaders:
     return CachedLoaders(loaders=loaders, built_s=time.perf_counter() - start, built_at=time.time())
 
 
-def cached_loaders(home: str, settings: RunSettings) -> tuple[CachedLoaders, bool]:
+def cached_loaders(home: str, settings: RunSettings, dataset_id: str) -> tuple[CachedLoaders, bool]:
     """The loaders these settings stand for, and whether they came from the cache.
 
     The key holds what loaders depend on: the data set's fingerprint, split, augmentation, backbone (for its
@@ -69,7 +70,7 @@ def cached_loaders(home: str, settings: RunSettings) -> tuple[CachedLoaders, boo
     plain = RunSettings()
     key = replace(
         plain,
-        data=settings.data,
+        data=replace(settings.data, dataset=dataset_id),
         augment=settings.augment,
         model=replace(plain.model, backbone=settings.model.backbone),
         optim=replace(plain.optim, batch_size=settings.optim.batch_size),
@@ -121,3 +122,11 @@ def square_jpeg(image: Image.Image, side: int) -> bytes:
     buffer = io.BytesIO()
     middle.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
+
+
+@st.cache_data(max_entries=4, ttl=60, show_spinner="Looking for pretrained weights")
+def backbone_badges(home: str) -> dict[str, str]:
+    """Where each backbone's weights are, in a few words."""
+    from core.models.weights import weights_status
+
+    return {name: weights_status(name).badge for name in BACKBONES}

@@ -1,0 +1,141 @@
+"""Widgets built from the settings' own table: a range, a unit and a help text are written once, in `core.settings`."""
+
+from dataclasses import Field, fields, replace
+from typing import Any
+
+import streamlit as st
+
+from core.augment.catalogue import CUSTOM, PRESETS
+from core.models.catalogue import BACKBONES, get_backbone
+from core.settings import (
+    SCENARIO_HELP,
+    SCENARIO_LABELS,
+    SCENARIOS,
+    AugmentSettings,
+    ModelSettings,
+    OptimSettings,
+    RunSettings,
+)
+
+LABELS = {
+    "epochs": "Epochs",
+    "batch_size": "Batch size",
+    "optimizer": "Optimiser",
+    "lr": "Learning rate, head",
+    "backbone_lr": "Learning rate, backbone",
+    "schedule": "Schedule",
+    "momentum": "Momentum",
+    "weight_decay": "Weight decay",
+    "label_smoothing": "Label smoothing",
+    "views": "Views per picture",
+    "probe_epochs": "Probe epochs",
+}
+
+
+def run_form(settings: RunSettings, badges: dict[str, str]) -> RunSettings:
+    """All that a run can be told, beside the data; values are kept in the session's settings, not in the widgets.
+
+    Args:
+        badges: backbone name -> where its weights are.
+    """
+    left, right = st.columns(2, gap="large")
+    with left:
+        model = _model(settings.model, badges)
+    with right:
+        augment = _augment(settings.augment)
+        optim = _main_optim(settings.optim)
+    with st.expander("More settings", icon=":material/tune:", key="train.more"):
+        optim = _more_optim(optim, replace(settings, model=model, optim=optim))
+    return replace(settings, model=model, augment=augment, optim=optim)
+
+
+def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
+    scenario = st.radio(
+        "Scenario",
+        SCENARIOS,
+        index=SCENARIOS.index(model.scenario),
+        format_func=SCENARIO_LABELS.__getitem__,
+        captions=[SCENARIO_HELP[name] for name in SCENARIOS],
+        key="train.scenario",
+    )
+    names = list(BACKBONES)
+    backbone = st.selectbox(
+        "Backbone",
+        names,
+        index=names.index(model.backbone) if model.backbone in names else 0,
+        format_func=lambda name: f"{BACKBONES[name].label}, {badges.get(name, '')}",
+        key="train.backbone",
+        help="The pretrained network. From scratch, all of them work at once; others may need a download first.",
+    )
+    last = model.last_stages
+    if scenario == "last-stages":
+        most = len(get_backbone(backbone).stages)
+        last = st.slider("How many stages at the end train", 1, most, min(last, most), key="train.last_stages")
+    kept = model.weights if scenario != "scratch" else None
+    return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept)
+
+
+def _augment(augment: AugmentSettings) -> AugmentSettings:
+    names = [*PRESETS, *([CUSTOM] if augment.preset == CUSTOM else [])]
+    preset = st.selectbox(
+        "Augmentation",
+        names,
+        index=names.index(augment.preset),
+        format_func=lambda name: "Custom, from the Augment page" if name == CUSTOM else PRESETS[name].label,
+        key="train.augment",
+        help="How training pictures are varied; the Augment page shows it. Evaluation never is.",
+    )
+    return augment if preset == augment.preset else AugmentSettings(preset=preset)
+
+
+def _main_optim(optim: OptimSettings) -> OptimSettings:
+    spec = _specs()
+    first, second = st.columns(2)
+    with first:
+        epochs = _number(spec["epochs"], optim.epochs)
+    with second:
+        batch_size = _number(spec["batch_size"], optim.batch_size)
+    return replace(optim, epochs=epochs, batch_size=batch_size)
+
+
+def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
+    spec, values = _specs(), {}
+    names = ["optimizer", "schedule", "lr", "backbone_lr", "weight_decay", "label_smoothing"]
+    names += ["momentum"] if optim.optimizer == "sgd" else []
+    names += ["views"] if settings.model.scenario in ("frozen", "probe-then-finetune") else []
+    names += ["probe_epochs"] if settings.model.scenario == "probe-then-finetune" else []
+    grid = st.grid(3, min_column_width=200)
+    defaults = dict(zip(("lr", "backbone_lr"), settings.rates, strict=True))
+    for name in names:
+        if name == "backbone_lr" and settings.model.scenario == "frozen":
+            continue
+        with grid.cell():
+            value = getattr(optim, name)
+            if spec[name].metadata["choices"]:
+                options = list(spec[name].metadata["choices"])
+                values[name] = st.selectbox(
+                    LABELS[name], options, options.index(value), key=f"train.{name}", help=spec[name].metadata["help"]
+                )
+            else:
+                values[name] = _number(spec[name], value, placeholder=f"{defaults.get(name, 0):g}, by scenario")
+    return replace(optim, **values)
+
+
+def _specs() -> dict[str, Field[Any]]:
+    return {spec.name: spec for spec in fields(OptimSettings)}
+
+
+def _number(spec: Field[Any], value: float | None, placeholder: str | None = None) -> Any:
+    """A number field with the limits that the settings check; empty means the scenario's default."""
+    kind = int if isinstance(spec.default, int) else float
+    return st.number_input(
+        LABELS[spec.name],
+        min_value=kind(spec.metadata["low"]),
+        max_value=kind(spec.metadata["high"]),
+        value=value,
+        step=1 if kind is int else None,
+        format=None if kind is int else "%g",
+        placeholder=placeholder,
+        key=f"train.{spec.name}",
+        help=spec.metadata["help"],
+    )

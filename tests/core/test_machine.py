@@ -1,0 +1,80 @@
+"""What the machine may use, and remembered rates."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+from core import machine
+from core.machine import Rates, load_rates, save_rate, this_machine, usable_cores, usable_memory
+
+
+def set_cgroup(monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
+    """The container's limits, as the kernel's files would say them."""
+    found = {f"/sys/fs/cgroup/{name.replace('_', '.')}": text for name, text in files.items()}
+    monkeypatch.setattr(machine, "_read", lambda path: found.get(path, ""))
+
+
+def test_the_machine_is_described_by_what_decides_speed_and_numbers():
+    found = this_machine()
+
+    assert 1 <= found.cores <= (os.cpu_count() or 1)
+    assert 0 < found.memory_bytes <= psutil.virtual_memory().total
+    assert f"{found.cores} cores" in str(found)
+    assert found.torch[0].isdigit() and found.torchvision[0].isdigit()
+
+
+@pytest.mark.parametrize(("quota", "cores"), [("100000 100000", 1), ("250000 100000", 2), ("50000 100000", 1)])
+def test_a_containers_quota_of_processor_time_counts(monkeypatch: pytest.MonkeyPatch, quota: str, cores: int):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)), raising=False)
+    set_cgroup(monkeypatch, cpu_max=quota)
+
+    assert usable_cores() == cores
+
+
+@pytest.mark.parametrize("quota", ["max 100000", "", "nonsense"])
+def test_without_a_quota_the_affinity_counts(monkeypatch: pytest.MonkeyPatch, quota: str):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(3)), raising=False)
+    set_cgroup(monkeypatch, cpu_max=quota)
+
+    assert usable_cores() == 3
+
+
+def test_a_containers_memory_limit_counts_if_it_is_lower(monkeypatch: pytest.MonkeyPatch):
+    total = psutil.virtual_memory().total
+
+    for limit, expected in (("1000000", 1_000_000), ("max", total), (str(2 * total), total)):
+        set_cgroup(monkeypatch, memory_max=limit)
+        assert usable_memory() == expected
+
+
+def test_rates_are_known_once_both_are_measured_and_for_that_backbone_only():
+    save_rate("resnet18", "features", 100.0)
+    assert load_rates("resnet18") is None
+
+    save_rate("resnet18", "train", 20.0)
+    assert load_rates("resnet18") == Rates(features=100.0, train=20.0)
+    assert load_rates("resnet50") is None
+
+
+def test_rates_of_another_machine_are_not_believed(monkeypatch: pytest.MonkeyPatch):
+    for kind in ("features", "train"):
+        save_rate("resnet18", kind, 100.0)
+
+    larger = replace(this_machine(), cores=999)
+    monkeypatch.setattr(machine, "this_machine", lambda: larger)
+
+    assert load_rates("resnet18") is None
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"], ids=repr)
+def test_a_damaged_file_of_rates_is_forgotten_and_written_anew(thaw_home: Path, content: str):
+    save_rate("resnet18", "train", 1.0)
+    (thaw_home / "rates.json").write_text(content)
+
+    assert load_rates("resnet18") is None
+    for kind in ("features", "train"):
+        save_rate("resnet18", kind, 5.0)
+    assert load_rates("resnet18") == Rates(features=5.0, train=5.0)
