@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: run test test-all lint types check clean
+.PHONY: run test test-slow lint types check clean
 
 run: $(VENV)/.app
 	@echo "Thaw: http://localhost:$(PORT)  (Ctrl-C stops it)"
@@ -13,8 +13,8 @@ run: $(VENV)/.app
 test: $(VENV)/.tests
 	$(BIN)/python -m pytest
 
-test-all: $(VENV)/.tests
-	$(BIN)/python -m pytest -m ""
+test-slow: $(VENV)/.tests
+	$(BIN)/python -m pytest -m slow
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .

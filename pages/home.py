@@ -19,6 +19,11 @@ st.markdown("A pretrained network is frozen knowledge. **How much of it should y
 dataset = chosen.dataset()
 settings = chosen.settings()
 
+store = run_store()
+race = st.query_params.get("race") or next((run.race for run in store.runs(limit=50) if run.race), None)
+runs = sorted(store.runs(race=race), key=lambda run: run.number) if race else []
+racing = any(run.is_active for run in runs)
+
 with st.container(border=True):
     setup, button = st.columns([3, 2], vertical_alignment="bottom", gap="large")
     with setup:
@@ -48,7 +53,7 @@ with st.container(border=True):
             icon=":material/flag:",
             key="home.race",
             width="stretch",
-            disabled=not scenarios,
+            disabled=racing or not scenarios,
         )
     st.caption(f":material/memory: {md(str(this_machine()))}")
 
@@ -60,9 +65,6 @@ if pressed:
         st.stop()
     st.rerun()
 
-store = run_store()
-race = st.query_params.get("race") or next((run.race for run in store.runs(limit=50) if run.race), None)
-runs = sorted(store.runs(race=race), key=lambda run: run.number) if race else []
 if not runs:
     st.subheader("The pictures")
     if dataset.kind == "builtin":
@@ -76,7 +78,7 @@ if not runs:
     gallery(items[:12], 6, "home.samples")
     st.stop()
 
-if any(run.is_active for run in runs):
+if racing:
     st.subheader("The race is on")
     st.caption("You can look at other pages, reload, or close this tab: the race goes on.")
     live([run.id for run in runs], "home.live")

@@ -6,7 +6,7 @@ from components.charts import confusion
 from components.forms import run_form
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import estimate_run, start_run
+from components.race import estimate_run, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
 from components.results import cards, charts, record, sample_pictures
 from components.runs import run_table, small_print
@@ -20,21 +20,28 @@ st.title("Train")
 st.caption("What do I want to try? A run is one scenario, trained once with one seed.")
 dataset = chosen.dataset()
 try:
-    settings = run_form(chosen.settings(), backbone_badges(chosen.home()))
+    settings = run_form(chosen.settings(), backbone_badges(chosen.home()), len(dataset.class_names))
     chosen.choose(settings)
     expected = estimate_run(settings, dataset)
 except ThawError as error:
     show_error(error)
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start")
+    repeats = st.number_input(
+        "Repeat with so many seeds", 1, 10, 1, key="train.repeats", width=190, help="More seeds show how much is luck."
+    )
     lines = [f":material/photo_library: {md(dataset.title)}"]
-    lines += [f":material/timer: about **{seconds(expected)}** on this machine" if expected else "not timed here yet"]
+    lines += [
+        f":material/timer: about **{seconds(expected * repeats)}** on this machine"
+        if expected
+        else "not timed here yet"
+    ]
     st.caption(" · ".join(lines), width="content")
 if pressed:
     try:
-        st.query_params["run"] = start_run(settings, dataset)
+        st.query_params["run"] = start_runs(settings, dataset, int(repeats))
     except ThawError as error:
         show_error(error)
         st.stop()
@@ -53,8 +60,8 @@ with st.expander("The data loaders", icon=":material/dataset:", key="train.loade
         st.caption(
             f"{len(split.train)} train, {len(split.val)} val, {len(split.test)} test pictures · "
             f"{cached.loaders.batches_per_epoch()} batches of {settings.optim.batch_size} per epoch · all "
-            f"decoded once, in {seconds(dataset.decode_s)}, when they were added. Shared by all sessions; the key is content, "
-            f"split, augmentation, input size, batch size and seed."
+            f"decoded once, in {seconds(dataset.decode_s)}, when they were added. Shared by all sessions; "
+            f"the key is content, split, augmentation, input size, batch size and seed."
         )
 
 store = run_store()

@@ -42,7 +42,7 @@ _OTHER_KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda b: b.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")), "is EPS, which is not supported; export as PNG"),
     (lambda b: b"<svg" in b[:1024].lower(), "is SVG, which is not supported; export as PNG"),
     (lambda b: b.startswith((b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf")), "is an archive, not a picture"),
-    (lambda b: b[:512].isascii() and b.isascii() and len(b) > 16, "is not a picture (text file)"),
+    (lambda b: len(b) > 16 and b.isascii() and b"\0" not in b, "is not a picture (text file)"),
 )
 
 
@@ -55,6 +55,8 @@ def decode_picture(data: bytes) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(*image.size)
+            if image.format == "PNG":
+                _check_sums(data)
             return _to_pixels(image)
     except ImageError:
         raise
@@ -75,6 +77,12 @@ def _check_size(width: int, height: int) -> None:
         raise ImageError(f"is {width} x {height} pixels; the limit is {MAX_SIDE:,} on a side: resize it")
 
 
+def _check_sums(data: bytes) -> None:
+    """Loading a PNG passes over the checksums of its picture data and a cut-off end; `verify` does not."""
+    with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+        image.verify()
+
+
 def _what_else(data: bytes) -> str:
     return next((reason for is_kind, reason in _OTHER_KINDS if is_kind(data)), "is not a picture Thaw can read")
 
@@ -87,12 +95,12 @@ def _damage(error: Exception) -> str:
 
 
 def _to_pixels(image: Image.Image) -> np.ndarray:
-    orientation = _orientation(image)
     profile = image.info.get("icc_profile")
     width, height = _target_size(*image.size)
     # a JPEG decoder can leave out resolution for free; twice the target keeps the resize that follows sharp
     image.draft(None, (2 * width, 2 * height))
     image.load()
+    orientation = _orientation(image)  # asked after loading, since a TIFF turns itself then and drops the tag
     small = _to_colour(image)
     if (width, height) != small.size:
         small = _middle(small).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)

@@ -96,7 +96,7 @@ class Camera:
         return colour
 
     def hair(self, draw: ImageDraw.ImageDraw, part: Part, rng: np.random.Generator) -> None:
-        """Draw a part's hair, the farthest first: short, slightly unruly lines that leave the surface at right angles."""
+        """Draw a part's hair, the farthest first: short lines that leave the surface nearly upright."""
         size = float(np.prod(part.radii[:2])) * self.scale**2
         ball = rng.standard_normal((min(int(80 + size / 9), 620), 3)).astype(np.float32)
         ball /= np.linalg.norm(ball, axis=1, keepdims=True)
@@ -180,4 +180,5 @@ def tube(draw: ImageDraw.ImageDraw, points: Array, radii: Array, fill: Ink) -> N
         corners = (points[i] + a, points[i + 1] + b, points[i + 1] - b, points[i] - a)
         draw.polygon(np.concatenate(corners).tolist(), fill=fill)
     for (x, y), r in zip(points.tolist(), radii.tolist(), strict=True):
-        draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
+        if r > 1.2:  # below, nobody sees a joint's shape
+            draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)

@@ -169,7 +169,7 @@ def bark(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
 
 
 def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
-    """Open air: sky over far, blurred green with discs of light, and a stem or twig through the middle."""
+    """Open air: sky over far, blurred green, with discs of light."""
     rows, columns = shape[0] // 2, shape[1] // 2  # half size: all of it is out of focus
     at = np.linspace(0, 1, rows, dtype=np.float32)[:, None] + 0.13 * noise(rng, (rows, columns), "cloud")
     stops = pick(rng, SKIES)
@@ -180,11 +180,12 @@ def sky(rng: np.random.Generator, shape: Shape, light: Array) -> Array:
     for x, y, size, tone in rng.random((int(rng.integers(5, 16)), 4)).tolist():
         r, glow = min(rows, columns) * (0.03 + 0.09 * size), 0.7 + 0.7 * tone
         x, y = x * columns, y * rows
-        near = colours[:, int(y), int(x)]
-        fill = tuple(np.clip(near * 255 * glow + 22, 0, 255).astype(int).tolist())
+        near: Array = 255 * glow * colours[:, int(y), int(x)] + 22
+        fill = tuple(np.clip(near, 0, 255).astype(int).tolist())
         draw.ellipse((x - r, y - r, x + r, y + r), fill=fill)
     air = Image.blend(air, spots.filter(ImageFilter.BoxBlur(1)), 0.55).resize(shape[::-1], Image.Resampling.BILINEAR)
-    return np.divide(np.asarray(air).transpose(2, 0, 1), 255, dtype=np.float32)
+    bands: Array = np.asarray(air, np.float32).transpose(2, 0, 1) / 255
+    return bands
 
 
 def add_twig(rng: np.random.Generator, ground: Array, light: Array, angle: float, width: float) -> None:

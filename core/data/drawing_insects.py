@@ -108,6 +108,16 @@ def two_antennae(
     return made
 
 
+def two_jaws(head: Array, turn: Array, colour: Colour) -> list[Limb]:
+    """An ant's pair of jaws, thick at the head and bent towards each other."""
+    widths = np.array([0.05, 0.035, 0.012], np.float32)
+    made = []
+    for side in (-1, 1):
+        joints = [point(0.09, side * 0.05, -0.03), point(0.16, side * 0.045, -0.04), point(0.175, side * 0.008, -0.045)]
+        made.append(Limb(joints=head + np.stack(joints) @ turn.T, widths=widths, colour=colour))
+    return made
+
+
 def four_wings(rng: np.random.Generator, root: Array, length: float, wide: float, flying: bool) -> list[Wing]:
     """Two pairs of wings, folded back or spread; hind wings first, as the fore wings lie over them."""
     folded = rng.uniform(2.1, 2.5) if rng.random() < 0.5 else rng.uniform(2.65, 2.95)
@@ -171,18 +181,15 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
         "band_at": rng.uniform(0.2, 0.5),
     }
     parts += abdomen(point(-0.11, 0, 0.15), bend, size, rng.uniform(-0.1, 0.4), **rings, **look)
-    jaws = []
     for side in (-1, 1):
         eye = head + turn @ point(0.03, side * 0.085 * stout, 0.035)
         parts.append(ball(eye, (0.028, 0.022, 0.026), turn, (0.05, 0.04, 0.04), gloss=1.0))
-        jaw = np.array([(0.09, side * 0.05, -0.03), (0.16, side * 0.045, -0.04), (0.175, side * 0.008, -0.045)])
-        widths = np.array([0.05, 0.035, 0.012], np.float32)
-        jaws.append(Limb(joints=head + jaw.astype(np.float32) @ turn.T, widths=widths, colour=limb))
     length, wide = rng.uniform(0.65, 0.85), rng.uniform(0.85, 1.1)
     return Insect(
         parts=parts,
         legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.05), flying, limb),
-        antennae=jaws + two_antennae(rng, head, turn, rng.uniform(0.15, 0.22), rng.uniform(0.22, 0.32), limb),
+        antennae=two_jaws(head, turn, limb)
+        + two_antennae(rng, head, turn, rng.uniform(0.15, 0.22), rng.uniform(0.22, 0.32), limb),
         wings=four_wings(rng, point(0.16, 0, 0.17 + 0.05 * chest), length, wide, flying) if winged else [],
     )
 

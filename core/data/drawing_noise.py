@@ -30,7 +30,7 @@ def noise_sheet(kind: Kind) -> Array:
 
 
 def noise(rng: np.random.Generator, shape: tuple[int, int], kind: Kind) -> Array:
-    """A random piece of a noise sheet, mean about 0 and deviation about 1: (height, width), each at most `SHEET_SIDE`."""
+    """A random piece of a noise sheet, mean about 0, deviation about 1: (height, width), both at most `SHEET_SIDE`."""
     top, left = (int(rng.integers(0, SHEET_SIDE - side + 1)) for side in shape)
     piece = noise_sheet(kind)[top : top + shape[0], left : left + shape[1]]
     return piece[:: rng.choice((-1, 1)), :: rng.choice((-1, 1))]

@@ -17,7 +17,7 @@ from core.models.catalogue import BackboneSpec, get_backbone, starts_with
 from core.models.download import OnProgress
 from core.models.network import build_empty_network, build_network
 from core.models.weights import load_weights
-from core.settings import Weights
+from core.settings import ModelSettings, Weights
 
 IMAGENET_CLASSES = 1000
 
@@ -229,3 +229,18 @@ def _kind(backbone: nn.Module, prefixes: tuple[str, ...]) -> str:
         parts = list(module.children()) if isinstance(module, nn.Sequential) else [module]
         kinds.update(type(part).__name__ if part is not None else "Parameter" for part in parts)
     return ", ".join(kind if n == 1 else f"{n} x {kind}" for kind, n in kinds.items())
+
+
+def describe_model(settings: ModelSettings, num_classes: int) -> tuple[ParameterCount, list[LayerRow]]:
+    """What a run with these settings would train, counted on a network without numbers: quick, whatever its size.
+
+    Raises:
+        SettingsError: no backbone has this name, or it has fewer stages than are to train.
+    """
+    from core.models.freezing import apply_scenario  # freezing needs the model's type
+
+    backbone, features = split_head(build_empty_network(settings.backbone))
+    head = nn.Linear(features, num_classes, device="meta")
+    model = TransferModel(backbone, head, get_backbone(settings.backbone))
+    apply_scenario(model, settings)
+    return count_parameters(model), layer_tree(model)

@@ -55,7 +55,8 @@ def _measure_once() -> None:
 
 
 def _follow_parent(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()  # blocks until the other end is closed, by intent or by death
+    while os.read(0, 1024):  # blocks until the other end is closed, by intent or by death; sys.stdin would lock at exit
+        pass
     stop.set()
     threading.Event().wait(GRACE_S)
     os._exit(1)

@@ -66,7 +66,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
 
 def interval(of: Rate | None) -> str:
     """A rate's interval in per cent."""
-    return f"{of.low:.1%} to {of.high:.1%}" if of else "–"
+    return f"{of.low:.1%} to {of.high:.1%}" if of else "-"
 
 
 def outcome_badge(result: Comparison) -> None:

@@ -17,7 +17,11 @@ from core.settings import (
     RunSettings,
 )
 
+from .resources import model_description
+from .runs import what_trains
+
 LABELS = {
+    "seed": "Seed",
     "epochs": "Epochs",
     "batch_size": "Batch size",
     "optimizer": "Optimiser",
@@ -32,7 +36,7 @@ LABELS = {
 }
 
 
-def run_form(settings: RunSettings, badges: dict[str, str]) -> RunSettings:
+def run_form(settings: RunSettings, badges: dict[str, str], num_classes: int) -> RunSettings:
     """All that a run can be told, beside the data; values are kept in the session's settings, not in the widgets.
 
     Args:
@@ -44,9 +48,11 @@ def run_form(settings: RunSettings, badges: dict[str, str]) -> RunSettings:
     with right:
         augment = _augment(settings.augment)
         optim = _main_optim(settings.optim)
+        seed = _number(_specs(RunSettings)["seed"], settings.seed)
+        what_trains(*model_description(model, num_classes))
     with st.expander("More settings", icon=":material/tune:", key="train.more"):
         optim = _more_optim(optim, replace(settings, model=model, optim=optim))
-    return replace(settings, model=model, augment=augment, optim=optim)
+    return replace(settings, model=model, augment=augment, optim=optim, seed=seed)
 
 
 def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
@@ -121,8 +127,8 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
     return replace(optim, **values)
 
 
-def _specs() -> dict[str, Field[Any]]:
-    return {spec.name: spec for spec in fields(OptimSettings)}
+def _specs(kind: type = OptimSettings) -> dict[str, Field[Any]]:
+    return {spec.name: spec for spec in fields(kind)}
 
 
 def _number(spec: Field[Any], value: float | None, placeholder: str | None = None) -> Any:

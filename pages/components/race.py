@@ -1,6 +1,7 @@
 """Starting a race from a page, what it will take, and what it says."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -43,9 +44,11 @@ def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str]
     return str(run_store().get(ids[0]).race)
 
 
-def start_run(settings: RunSettings, dataset: Dataset) -> str:
-    """Queue one run and return its id."""
-    return submit(run_store(), [settings], Ingested(dataset=dataset, decode_s=0.0), as_race=False)[0]
+def start_runs(settings: RunSettings, dataset: Dataset, repeats: int) -> str:
+    """Queue a run, or the same with several seeds as a race; the first run's id."""
+    seeds = range(settings.seed, settings.seed + repeats)
+    plans = [replace(settings, seed=seed) for seed in seeds]
+    return submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=repeats > 1)[0]
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

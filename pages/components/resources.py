@@ -16,11 +16,12 @@ from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings import ModelSettings, RunSettings
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
     from core.inference.predictor import Predictor
+    from core.models.build import LayerRow, ParameterCount
 
 
 @st.cache_resource
@@ -130,3 +131,11 @@ def backbone_badges(home: str) -> dict[str, str]:
     from core.models.weights import weights_status
 
     return {name: weights_status(name).badge for name in BACKBONES}
+
+
+@st.cache_data(max_entries=50, show_spinner="Building the network")
+def model_description(settings: ModelSettings, num_classes: int) -> "tuple[ParameterCount, list[LayerRow]]":
+    """What a run with these settings would train, stage by stage."""
+    from core.models.build import describe_model
+
+    return describe_model(settings, num_classes)

@@ -1,6 +1,7 @@
 """Lists of runs, and the small print of one."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import streamlit as st
@@ -12,6 +13,9 @@ from core.settings import SCENARIO_LABELS, to_dict
 from . import chosen
 from .resources import run_record
 from .wording import STATES, seconds
+
+if TYPE_CHECKING:
+    from core.models.build import LayerRow, ParameterCount
 
 
 def run_table(runs: Sequence[Run], key: str) -> str | None:
@@ -67,3 +71,24 @@ def small_print(run: Run) -> None:
             expanded=False,
         )
         st.json(to_dict(record.settings), expanded=False)
+
+
+def what_trains(parameters: "ParameterCount", layers: "Sequence[LayerRow]") -> None:
+    """The network from input to output, and which of its stages train."""
+    st.markdown(f"**{parameters.trained:,}** of {parameters.total:,} parameters train ({parameters.trained_share:.1%})")
+    rows = [
+        {
+            "stage": "head" if layer.stage is None else str(layer.stage + 1),
+            "made of": layer.kind,
+            "parameters": layer.parameters,
+            "trains": "trains" if layer.trained else "frozen",
+        }
+        for layer in layers
+    ]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height=min(38 + 35 * len(rows), 400),
+        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
+        alt="Stages of the network and whether they train",
+    )

@@ -1,0 +1,155 @@
+"""What finished runs say about pictures: cached by content for the session, so that a rerun computes nothing again."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from PIL import Image
+
+from core.data.decode import decode_picture
+from core.errors import ImageError
+from core.runs.record import RunRecord
+from core.runs.store import Run
+
+from . import chosen
+from .messages import plain
+from .resources import predictor, square_jpeg, stored_dataset
+
+MAX_PICTURES: Final = 200
+MAX_MEGABYTES: Final = 20
+_QUIET_S: Final = 0.7  # work shorter than this needs no progress bar
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """One picture that is asked about: a file's bytes, or a place in a data set."""
+
+    name: str
+    content: str
+    """SHA-256 of the file."""
+    data: bytes = b""
+    place: tuple[str, int] | None = None
+    """Data set and index; else `data` counts."""
+    truth: str | None = None
+    """The true class, where it is known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the runs say about one picture."""
+
+    asked: Asked
+    thumbnail: bytes = b""
+    probabilities: tuple[np.ndarray, ...] = ()
+    """(K,) float32 for each run, in the order of the runs."""
+    unreadable: str = ""
+    """Why there is no answer."""
+
+
+def asked_file(name: str, data: bytes) -> Asked:
+    """A file somebody brought."""
+    return Asked(name=plain(name), content=hashlib.sha256(data).hexdigest(), data=data)
+
+
+def asked_tests(record: RunRecord, positions: Sequence[int]) -> list[Asked]:
+    """Test pictures of a run.
+
+    Raises:
+        DatasetError: the data set is gone.
+    """
+    dataset = stored_dataset(chosen.home(), record.dataset["id"])
+    indices = [record.test_pictures[position] for position in positions]
+    return [
+        Asked(
+            name=plain(dataset.pictures[index].name),
+            content=dataset.pictures[index].content,
+            place=(dataset.id, index),
+            truth=dataset.class_names[dataset.pictures[index].target],
+        )
+        for index in indices
+    ]
+
+
+def answers(runs: Sequence[Run], asked: Sequence[Asked]) -> list[Answer]:
+    """What the runs say about each picture, in the order of the pictures.
+
+    Raises:
+        RunError: a run's files are missing or damaged.
+    """
+    home, start, bar = chosen.home(), time.perf_counter(), None
+    given = []
+    for number, one in enumerate(asked, 1):
+        thumbnail, unreadable = _looked_at(home, one.content, one)
+        rows = () if unreadable else tuple(_probabilities(home, run.id, one.content, one) for run in runs)
+        given.append(Answer(asked=one, thumbnail=thumbnail, probabilities=rows, unreadable=unreadable))
+        if time.perf_counter() - start > _QUIET_S:
+            bar = bar or st.empty()
+            bar.progress(number / len(asked), text=f"Picture {number} of {len(asked)}")
+    if bar:
+        bar.empty()
+    return given
+
+
+@st.cache_data(max_entries=1000, scope="session", show_spinner=False)
+def _looked_at(home: str, content: str, _asked: Asked) -> tuple[bytes, str]:
+    """A small square JPEG, or why there is none. A result rather than an error, for errors are not cached."""
+    try:
+        return square_jpeg(Image.fromarray(_pixels(home, _asked)), 224), ""
+    except ImageError as error:
+        return b"", str(error)
+
+
+@st.cache_data(max_entries=5000, scope="session", show_spinner=False)
+def _probabilities(home: str, run_id: str, content: str, _asked: Asked) -> np.ndarray:
+    row: np.ndarray = predictor(home, run_id).predict([_pixels(home, _asked)])[0]  # one by one, as the command line does
+    return row
+
+
+@st.cache_data(max_entries=8, scope="session", show_spinner=False)
+def _decoded(content: str, _data: bytes) -> np.ndarray:
+    """Pixels, kept just long enough for the thumbnail and each run."""
+    return decode_picture(_data)
+
+
+def _pixels(home: str, asked: Asked) -> np.ndarray:
+    if asked.place is None:
+        return _decoded(asked.content, asked.data)
+    dataset_id, index = asked.place
+    return np.asarray(stored_dataset(home, dataset_id).pixels[index])
+
+
+def as_table(
+    given: Sequence[Answer], labels: Sequence[str], class_names: Sequence[Sequence[str]], with_truth: bool
+) -> pd.DataFrame:
+    """A row for each picture and run: what was predicted, and the probability of every class (fraction 0-1).
+
+    Args:
+        labels: of the runs.
+        class_names: of the runs.
+        with_truth: whether true classes are known.
+    """
+    rows: list[dict[str, Any]] = []
+    for answer in given:
+        about = {"picture": answer.asked.name} | ({"true class": answer.asked.truth} if with_truth else {})
+        if answer.unreadable:
+            rows.append({**about, "not answered": answer.unreadable})
+        for label, names, row in zip(labels, class_names, answer.probabilities, strict=False):
+            best = int(row.argmax())
+            known = {f"p({name})": float(p) for name, p in zip(names, row, strict=True)}
+            rows.append({**about, "run": label, "predicted": names[best], "probability": float(row[best]), **known})
+    return pd.DataFrame(rows)
+
+
+def as_csv(table: pd.DataFrame) -> bytes:
+    """The table for a spreadsheet, UTF-8. A text that would be taken for a formula gets an apostrophe before it."""
+
+    def harmless(cell: Any) -> Any:
+        return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+    return table.rename(columns=harmless).map(harmless).to_csv(index=False).encode("utf-8", "replace")
