@@ -8,13 +8,11 @@ from components import chosen
 from components.gallery import GalleryItem, gallery
 from components.messages import md, show_error
 from components.pipeline import chosen_steps, preset_control, step_controls
-from components.samples import evaluation_view, preprocessing, training_samples
+from components.samples import evaluation_view, preprocessing, training_samples, use_of_samples
 
-from core.augment.catalogue import is_random
 from core.augment.code import as_code
 from core.errors import ThawError
 from core.models.catalogue import get_backbone
-from core.training.plan import views_of
 
 MOST_SAMPLES = 24
 
@@ -35,17 +33,6 @@ def another_picture(now: int) -> None:
     st.session_state["augment.picture"] = 1 + (now + random.randrange(max(1, len(training) - 1))) % len(training)
 
 
-def what_is_seen(seed: int, size: str) -> str:
-    """Which sample is used when."""
-    if not is_random(settings.augment):
-        return f"Nothing here is drawn at random: every epoch sees the same, with {size}."
-    if settings.model.scenario == "frozen":
-        drawn = views_of(settings) - 1
-        views = f"sample{'s 1 to' * (drawn > 1)} {drawn}" if drawn else "nothing else"
-        return f"Frozen learns from features that are computed once: of what evaluation sees, and of {views}."
-    return f"A run with seed {seed} sees sample 1 in its first epoch, sample 2 in its second, and so on, each with {size}."
-
-
 preset_control()
 pictures, controls = st.columns([5, 3], gap="large")
 with controls, st.container(border=True, key="augment.controls"):
@@ -58,34 +45,30 @@ with pictures:
             st.session_state["augment.picture"] = 1  # another data set was chosen
         number = st.number_input(
             "Training picture",
-            min_value=1,
-            max_value=len(training),
+            1,
+            len(training),
             key="augment.picture",
             persist_state="session",
             width=150,
             help=f"One of the {len(training)} pictures that a run with seed {settings.seed} trains on.",
         )
-        count = st.number_input(
-            "Samples",
-            min_value=1,
-            max_value=MOST_SAMPLES,
-            value=8,
-            key="augment.count",
-            persist_state="session",
-            width=130,
-        )
+        count = st.number_input("Samples", 1, MOST_SAMPLES, 8, key="augment.count", persist_state="session", width=130)
         seed = st.number_input(
             "Seed",
-            min_value=0,
-            max_value=2**31 - 1,
-            value=settings.seed,
+            0,
+            2**31 - 1,
+            settings.seed,
             key="augment.seed",
             persist_state="session",
             width=150,
             help="The same seed gives the same samples, here and in training.",
         )
         st.button(
-            "Another picture", icon=":material/shuffle:", key="augment.another", on_click=another_picture, args=(number,)
+            "Another picture",
+            icon=":material/shuffle:",
+            key="augment.another",
+            on_click=another_picture,
+            args=(number,),
         )
     index = training[number - 1]
     picture = dataset.pictures[index]
@@ -97,21 +80,16 @@ with pictures:
         show_error(error)
         st.stop()
     height, width = dataset.pixels[index].shape[:2]
-    size = f"{expected.image_size} x {expected.image_size} px"
-    gallery(
-        [
-            GalleryItem(
-                image=np.array(dataset.pixels[index]),
-                title="The picture",
-                captions=(f"{dataset.class_names[picture.target]}, {picture.name}", f"stored with {width} x {height} px"),
-            ),
-            GalleryItem(image=seen, title="Evaluation sees", captions=(f"always this, {size}",)),
-        ],
-        4,
-        "augment.original",
+    whole = GalleryItem(
+        image=np.array(dataset.pixels[index]),
+        title="The picture",
+        captions=(f"{dataset.class_names[picture.target]}, {picture.name}", f"stored with {width} x {height} px"),
     )
+    size = f"{expected.image_size} x {expected.image_size} px"
+    evaluated = GalleryItem(image=seen, title="Evaluation sees", captions=(f"always this, {size}",))
+    gallery([whole, evaluated], 4, "augment.original")
     st.markdown("#### Training sees")
-    st.caption(what_is_seen(seed, size))
+    st.caption(use_of_samples(settings, seed))
     items = [
         GalleryItem(
             image=sample.pixels,

@@ -1,5 +1,91 @@
-"""Placeholder."""
+"""Classify: what a trained network says about pictures it has never seen."""
 
 import streamlit as st
+from components import chosen
+from components.answer_cards import answer_cards
+from components.answers import answers, as_csv, as_table
+from components.asking import ask
+from components.messages import md, plain, show_error
+from components.resources import run_record, run_store
+from components.wording import per_cent, run_label
 
-st.title("classify")
+from core.errors import ThawError
+from core.runs.record import RunRecord
+
+st.title("Classify")
+st.markdown("What does my network say about this picture?")
+runs = {run.id: run for run in run_store().runs(states=("finished",))}
+if not runs:
+    st.markdown("No run has finished yet, so there is no network to ask. A first race takes about a minute.")
+    with st.container(horizontal=True):
+        st.page_link("home.py", label="Run the race", icon=":material/flag:")
+        st.page_link("train.py", label="Train one run", icon=":material/model_training:")
+    st.stop()
+
+
+def label(run_id: str | None) -> str:
+    if run_id is None:
+        return "No second run"
+    run = runs[run_id]
+    accuracy = per_cent((run.summary or {})["test_accuracy"])
+    return f"{run_label(run)} · {plain(run.dataset_title, 40)} · {accuracy} on test"
+
+
+def take_run() -> None:
+    """The address keeps the chosen run, so that a reload and a link show the same."""
+    st.query_params["run"] = st.session_state["classify.remembered"] = st.session_state["classify.run"]
+
+
+def about(record: RunRecord) -> None:
+    st.badge(f"weights: {plain(record.weights['origin'])}", icon=":material/network_node:", color="gray")
+    st.caption("It knows: " + md(", ".join(record.dataset["class_names"]), 300))
+
+
+wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), next(iter(runs))]
+st.session_state["classify.run"] = next(run_id for run_id in wanted if run_id in runs)
+left, right = st.columns(2, gap="large")
+with left:
+    first = st.selectbox("Network", list(runs), format_func=label, key="classify.run", on_change=take_run)
+with right:
+    others = [None, *(run_id for run_id in runs if run_id != first)]
+    second = st.selectbox("Beside it", others, format_func=label, key="classify.second", persist_state="session")
+shown = [runs[run_id] for run_id in (first, second) if run_id]
+try:
+    records = [run_record(chosen.home(), run.id) for run in shown]
+    for column, record in zip((left, right), records, strict=False):
+        with column:
+            about(record)
+    asked = ask(records[0])
+    if not asked:
+        st.caption("Pictures stay in this server's memory for your session and are not stored.")
+        st.stop()
+    given = answers(shown, asked)
+except ThawError as error:
+    show_error(error)
+    st.stop()
+
+class_names = [record.dataset["class_names"] for record in records]
+most = min(10, max(map(len, class_names)))
+top = 1
+if most > 1:
+    st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
+    top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=240)
+st.caption(
+    "Probabilities are the network's own and not calibrated: of answers given with 90 %, more or fewer than nine in "
+    "ten may be right. A picture of something else gets one of the known classes too."
+)
+answer_cards(given, shown, class_names, top)
+st.markdown("#### Table")
+table = as_table(given, [run_label(run) for run in shown], class_names)
+per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
+columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
+st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", alt="Answers by picture and run")
+st.download_button(
+    "Download as CSV",
+    as_csv(table),
+    "thaw-classified.csv",
+    "text/csv",
+    icon=":material/download:",
+    key="classify.csv",
+    on_click="ignore",
+)

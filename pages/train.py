@@ -20,7 +20,8 @@ st.title("Train")
 st.caption("What do I want to try? A run is one scenario, trained once with one seed.")
 dataset = chosen.dataset()
 try:
-    settings = run_form(chosen.settings(), backbone_badges(chosen.home()), len(dataset.class_names))
+    badges = backbone_badges(chosen.home())
+    settings = run_form(chosen.settings(), badges, len(dataset.class_names))
     chosen.choose(settings)
     expected = estimate_run(settings, dataset)
 except ThawError as error:
@@ -39,6 +40,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         else "not timed here yet"
     ]
     st.caption(" · ".join(lines), width="content")
+badge = badges[settings.model.backbone]
+if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
+    st.caption(f":material/download: The weights are {md(badge)}: the run downloads them first, or says that it cannot.")
 if pressed:
     try:
         st.query_params["run"] = start_runs(settings, dataset, int(repeats))

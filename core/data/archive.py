@@ -4,6 +4,7 @@ The directory is checked before a byte is decompressed; members are read through
 since declared sizes lie. A lying structure refuses the whole archive; a broken member is the caller's to skip.
 """
 
+import re
 import stat
 import zipfile
 import zlib
@@ -18,6 +19,7 @@ MAX_NAME_BYTES = 1_024
 _ENCRYPTED_FLAG = 0x1
 _UTF8_FLAG = 0x800
 _LOCAL_HEADER_BYTES = 30
+_DRIVE = re.compile("[A-Za-z]:(/|$)")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
@@ -90,7 +92,7 @@ def _check_directory(archive: zipfile.ZipFile, where: str) -> dict[str, zipfile.
     for info in files:
         name = info.filename.replace("\\", "/")
         parts = PurePosixPath(name).parts
-        if name.startswith("/") or (parts and parts[0].endswith(":")) or ".." in parts:
+        if name.startswith("/") or _DRIVE.match(name) or ".." in parts:
             raise DatasetError(f"{where}: an entry's name tries to leave the folder; nothing was read.")
         if parts and len(name.encode("utf-8", "replace")) <= MAX_NAME_BYTES:
             members.setdefault("/".join(parts), info)

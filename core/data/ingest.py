@@ -143,7 +143,7 @@ def _decode_all(
     with closing(PixelWriter(folder)) as writer, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for first, batch in _batches(placed):
             report(IngestProgress(stage="decoding", done=first, total=len(placed)))
-            files = [source.read(row.name) for row in batch]
+            files = [_try_read(source, row.name) for row in batch]  # here: a zip is not to be shared between threads
             for row, outcome in zip(batch, pool.map(_try_decode, files), strict=True):
                 if isinstance(outcome, str):
                     broken.append(Skipped(file=row.name, reason=outcome))
@@ -158,10 +158,18 @@ def _batches(placed: list[Placed]) -> Iterator[tuple[int, list[Placed]]]:
         yield first, placed[first : first + _BATCH]
 
 
-def _try_decode(data: bytes) -> np.ndarray | str:
+def _try_read(source: Source, name: str) -> bytes | str:
+    """A file's bytes, or the reason why there are none: it was there when it was hashed and may have gone since."""
+    try:
+        return source.read(name)
+    except ImageError as error:
+        return str(error)
+
+
+def _try_decode(data: bytes | str) -> np.ndarray | str:
     """Pixels, or the reason why there are none."""
     try:
-        return decode_picture(data)
+        return data if isinstance(data, str) else decode_picture(data)
     except ImageError as error:
         return str(error)
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,11 +33,13 @@ def open_source(where: str | Path) -> Source:
     """
     if str(where) == BUILTIN:
         return _drawings()
-    path = Path(where).expanduser()
-    if path.is_dir():
-        return _folder(path)
-    if path.is_file():
-        return _zip(path)
+    path = Path(where)
+    with suppress(OSError, RuntimeError):  # a name that is too long, a folder that is closed to us, an unknown ~user
+        path = path.expanduser()
+        if path.is_dir():
+            return _folder(path)
+        if path.is_file():
+            return _zip(path)
     raise DatasetError(f"There is no file or folder called {path.name!r}. Give `builtin`, a zip or a folder.")
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from core.errors import SettingsError
+from core.settings import ModelSettings
 
 Source = Literal["package", "torchvision"]
 
@@ -138,3 +139,19 @@ def get_backbone(name: str) -> BackboneSpec:
 def starts_with(name: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a dotted name is one of the prefixes or lies below one (`layer1.0` below `layer1`, `layer10` not)."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:
+    """How many stages, from the input, a scenario leaves as they are.
+
+    Raises:
+        SettingsError: more last stages are to train than the backbone has.
+    """
+    stages = len(spec.stages)
+    if settings.scenario == "frozen":
+        return stages
+    if settings.scenario != "last-stages":
+        return 0
+    if settings.last_stages > stages:
+        raise SettingsError(f"last_stages is {settings.last_stages}; {spec.label} has {stages} stages.")
+    return stages - settings.last_stages

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from core.errors import SettingsError
 from core.models.build import TransferModel
-from core.models.catalogue import BackboneSpec, starts_with
+from core.models.catalogue import count_frozen_stages, starts_with
 from core.settings import ModelSettings
 
 
@@ -43,22 +42,6 @@ class FreezeAudit:
             return f"All {self.checked} frozen tensors are bit-identical before and after training."
         shown = ", ".join(self.changed[:3]) + (", ..." if len(self.changed) > 3 else "")
         return f"{len(self.changed)} of {self.checked} frozen tensors changed during training: {shown}."
-
-
-def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:
-    """How many stages, from the input, a scenario leaves as they are.
-
-    Raises:
-        SettingsError: more last stages are to train than the backbone has.
-    """
-    stages = len(spec.stages)
-    if settings.scenario == "frozen":
-        return stages
-    if settings.scenario != "last-stages":
-        return 0
-    if settings.last_stages > stages:
-        raise SettingsError(f"last_stages is {settings.last_stages}; {spec.label} has {stages} stages.")
-    return stages - settings.last_stages
 
 
 def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:

@@ -6,10 +6,9 @@ from dataclasses import replace
 
 from core.data.ingest import Ingested
 from core.errors import SettingsError
-from core.models.catalogue import get_backbone
-from core.models.weights import weights_status
+from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.store import RunStore
-from core.settings import SCENARIOS, RunSettings, Scenario
+from core.settings import SCENARIOS, ModelSettings, RunSettings, Scenario
 
 MAX_RUNS = 60
 
@@ -32,7 +31,7 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
     return [replace(base, model=_with_scenario(base, name), seed=seed) for seed in wanted for name in chosen]
 
 
-def _with_scenario(base: RunSettings, scenario: Scenario):  # type: ignore[no-untyped-def]
+def _with_scenario(base: RunSettings, scenario: Scenario) -> ModelSettings:
     weights = None if scenario == "scratch" else base.model.weights
     batchnorm = None if scenario == "frozen" else base.model.batchnorm
     return replace(base.model, scenario=scenario, weights=weights, batchnorm=batchnorm)
@@ -42,17 +41,12 @@ def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *,
     """Check that every run can start, then queue them. Returns the runs' ids.
 
     Raises:
-        SettingsError: a backbone is unknown.
-        WeightsError: the weights are not here and cannot be downloaded.
+        SettingsError: a backbone is unknown, or has fewer stages than are to train.
+        DatasetError: the data set cannot be divided with one of the seeds.
     """
     for plan in plans:
-        get_backbone(plan.model.backbone)
+        count_frozen_stages(plan.model, get_backbone(plan.model.backbone))
         ingested.dataset.split(plan.seed, plan.data)
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
     race = uuid.uuid4().hex[:10] if as_race else None
     return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s)
-
-
-def needs_download(settings: RunSettings) -> bool:
-    """Whether a run would first have to download weights."""
-    return settings.model.start == "imagenet" and not weights_status(settings.model.backbone).available

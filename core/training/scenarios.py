@@ -20,7 +20,7 @@ from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_g
 from core.models.weights import preprocessing_of
 from core.settings import DEFAULT_RATES, RunSettings
 from core.training.features import cached_features, extract_features
-from core.training.history import EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
+from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import Plan, plan_run, views_of
@@ -61,9 +61,9 @@ def train_run(
     settings: RunSettings,
     dataset: Dataset,
     *,
-    on_progress: OnProgress,
-    on_epoch: OnEpoch,
-    should_stop: ShouldStop,
+    on_progress: OnProgress = lambda progress: None,
+    on_epoch: OnEpoch = lambda epoch: None,
+    should_stop: ShouldStop = lambda: False,
 ) -> Trained:
     """Train one scenario with one seed. Called in the worker process; leaves torch's global generator seeded.
 
@@ -76,8 +76,18 @@ def train_run(
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
     loaders = build_run_loaders(settings, dataset)
+
+    def on_download(done: int, total: int) -> None:
+        if should_stop():
+            raise Cancelled
+        on_progress(Progress(phase="download", done=done, total=total))
+
     model = build_model(
-        settings.model.backbone, len(dataset.class_names), start=settings.model.start, seed=settings.seed
+        settings.model.backbone,
+        len(dataset.class_names),
+        start=settings.model.start,
+        seed=settings.seed,
+        on_progress=on_download,
     )
     apply_scenario(model, settings.model)
     head_hash = _combined_hash(state_hashes(model.head))

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 from PIL import Image
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data.decode import decode_picture
 from core.errors import ImageError
@@ -20,7 +21,6 @@ from . import chosen
 from .messages import plain
 from .resources import predictor, square_jpeg, stored_dataset
 
-MAX_PICTURES: Final = 200
 MAX_MEGABYTES: Final = 20
 _QUIET_S: Final = 0.7  # work shorter than this needs no progress bar
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
@@ -52,9 +52,16 @@ class Answer:
     """Why there is no answer."""
 
 
-def asked_file(name: str, data: bytes) -> Asked:
+def asked_file(file: UploadedFile) -> Asked:
     """A file somebody brought."""
-    return Asked(name=plain(name), content=hashlib.sha256(data).hexdigest(), data=data)
+    data = file.getvalue()
+    return Asked(name=plain(file.name), content=_hash(file.file_id, data), data=data)
+
+
+@st.cache_data(max_entries=1000, scope="session", show_spinner=False)
+def _hash(upload: str, _data: bytes) -> str:
+    """SHA-256, once for each upload: hundreds of photos are hundreds of megabytes."""
+    return hashlib.sha256(_data).hexdigest()
 
 
 def asked_tests(record: RunRecord, positions: Sequence[int]) -> list[Asked]:
@@ -99,6 +106,8 @@ def answers(runs: Sequence[Run], asked: Sequence[Asked]) -> list[Answer]:
 @st.cache_data(max_entries=1000, scope="session", show_spinner=False)
 def _looked_at(home: str, content: str, _asked: Asked) -> tuple[bytes, str]:
     """A small square JPEG, or why there is none. A result rather than an error, for errors are not cached."""
+    if len(_asked.data) > MAX_MEGABYTES * 2**20:  # the browser's check can be bypassed
+        return b"", f"is larger than {MAX_MEGABYTES} MB (limit); export it smaller"
     try:
         return square_jpeg(Image.fromarray(_pixels(home, _asked)), 224), ""
     except ImageError as error:
@@ -107,7 +116,9 @@ def _looked_at(home: str, content: str, _asked: Asked) -> tuple[bytes, str]:
 
 @st.cache_data(max_entries=5000, scope="session", show_spinner=False)
 def _probabilities(home: str, run_id: str, content: str, _asked: Asked) -> np.ndarray:
-    row: np.ndarray = predictor(home, run_id).predict([_pixels(home, _asked)])[0]  # one by one, as the command line does
+    row: np.ndarray = predictor(home, run_id).predict([_pixels(home, _asked)])[
+        0
+    ]  # one by one, as the command line does
     return row
 
 
@@ -124,19 +135,17 @@ def _pixels(home: str, asked: Asked) -> np.ndarray:
     return np.asarray(stored_dataset(home, dataset_id).pixels[index])
 
 
-def as_table(
-    given: Sequence[Answer], labels: Sequence[str], class_names: Sequence[Sequence[str]], with_truth: bool
-) -> pd.DataFrame:
+def as_table(given: Sequence[Answer], labels: Sequence[str], class_names: Sequence[Sequence[str]]) -> pd.DataFrame:
     """A row for each picture and run: what was predicted, and the probability of every class (fraction 0-1).
 
     Args:
         labels: of the runs.
         class_names: of the runs.
-        with_truth: whether true classes are known.
     """
     rows: list[dict[str, Any]] = []
     for answer in given:
-        about = {"picture": answer.asked.name} | ({"true class": answer.asked.truth} if with_truth else {})
+        truth = answer.asked.truth
+        about = {"picture": answer.asked.name} | ({"true class": truth} if truth is not None else {})
         if answer.unreadable:
             rows.append({**about, "not answered": answer.unreadable})
         for label, names, row in zip(labels, class_names, answer.probabilities, strict=False):

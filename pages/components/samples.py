@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import streamlit as st
 
+from core.augment.catalogue import is_random
 from core.augment.preprocessing import Preprocessing
-from core.settings import AugmentSettings
+from core.settings import AugmentSettings, RunSettings
+from core.training.plan import views_of
 
 from .resources import stored_dataset
 
@@ -48,3 +50,14 @@ def evaluation_view(home: str, dataset_id: str, index: int, backbone: str) -> np
     pixels = np.array(stored_dataset(home, dataset_id).pixels[index])
     seen = EvalPipeline(preprocessing(backbone))(torch.from_numpy(pixels).permute(2, 0, 1))
     return np.ascontiguousarray(seen.permute(1, 2, 0).numpy())
+
+
+def use_of_samples(settings: RunSettings, seed: int) -> str:
+    """Which of the samples a run with these settings and this seed sees, and when."""
+    if not is_random(settings.augment):
+        return "Nothing here is drawn at random: every epoch sees the same."
+    if settings.model.scenario == "frozen":
+        drawn = views_of(settings) - 1
+        views = f", and of sample{'s 1 to' * (drawn > 1)} {drawn}" if drawn else ""
+        return f"Frozen learns from features that are computed once: of what evaluation sees{views}."
+    return f"A run with seed {seed} sees sample 1 in its first epoch, sample 2 in its second, and so on."

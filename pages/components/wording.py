@@ -14,6 +14,7 @@ STATES = {
 }
 PHASES = {
     "build": "building the network",
+    "download": "downloading weights",
     "features": "computing features, once",
     "train": "training",
     "val": "checking on val",

@@ -114,6 +114,15 @@ def test_orientation_counts_in_every_format_that_has_it(format: str):
     assert mean_difference(pixels, np.asarray(image.transpose(Image.Transpose.ROTATE_270))) < 12
 
 
+@pytest.mark.parametrize("name", ["avif_rot2mir0", "avif_rot2mir1", "avif_rot3mir0", "avif_rot3mir1"])
+def test_turned_avifs_are_upright(name: str):
+    pixels = decode_picture(shared_file("corpus", "pillow", f"{name}.avif").read_bytes())
+
+    assert (
+        mean_difference(pixels, decode_picture(shared_file("corpus", "pillow", "avif_rot0mir0.avif").read_bytes())) < 12
+    )
+
+
 @pytest.mark.parametrize("orientation", [0, 9, 65535])
 def test_an_orientation_that_means_nothing_is_ignored(orientation: int):
     exif = Image.Exif()

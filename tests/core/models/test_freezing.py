@@ -7,8 +7,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.errors import SettingsError
 from core.models.build import TransferModel, build_model, count_parameters, layer_tree
-from core.models.catalogue import get_backbone
-from core.models.freezing import apply_scenario, audit, count_frozen_stages, parameter_groups, state_hashes
+from core.models.catalogue import count_frozen_stages, get_backbone
+from core.models.freezing import apply_scenario, audit, parameter_groups, state_hashes
 from core.settings import SCENARIOS, ModelSettings
 
 SMALL = ("efficientnet_lite0", "resnet18", "mobilenet_v3_large")

@@ -1,0 +1,65 @@
+"""Where pictures come from."""
+
+from pathlib import Path
+
+import pytest
+from helpers import drawn_classes, write_files, write_zip
+
+from core.data import sources
+from core.data.sources import open_source
+from core.errors import DatasetError, ImageError
+
+
+def test_a_folder_and_its_zip_are_the_same(tmp_path: Path):
+    files = drawn_classes(2)
+    folder = open_source(write_files(tmp_path / "tiny", files))
+    zipped = open_source(write_zip(tmp_path / "tiny.zip", files))
+
+    assert (folder.title, folder.kind, zipped.title, zipped.kind) == ("tiny", "folder", "tiny", "zip")
+    for source in (folder, zipped):
+        assert {name: source.read(name) for name in source.names} == files
+        source.close()
+
+
+@pytest.mark.parametrize("where", ["nowhere.zip", "no/such/folder", "~nobody-of-this-name/x", "a\0b", "x" * 5000, ""])
+def test_what_is_not_there_is_refused_without_its_path(tmp_path: Path, where: str):
+    with pytest.raises(DatasetError, match="There is no file or folder") as refused:
+        open_source(tmp_path / where if "/" in where else where or tmp_path / "none")
+
+    assert str(tmp_path) not in str(refused.value)
+
+
+def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path):
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    folder = write_files(tmp_path / "tiny", drawn_classes(2))
+    (folder / "discs" / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "squares" / "inside.png").symlink_to(folder / "discs" / "0.png")
+    source = open_source(folder)
+
+    with pytest.raises(ImageError, match="link that leads out"):
+        source.read("discs/link.png")
+    assert source.read("squares/inside.png") == source.read("discs/0.png")
+
+
+def test_a_file_that_goes_away_is_named(tmp_path: Path):
+    folder = write_files(tmp_path / "tiny", drawn_classes(2))
+    source = open_source(folder)
+    (folder / "discs" / "0.png").unlink()
+
+    with pytest.raises(ImageError, match="no longer readable"):
+        source.read("discs/0.png")
+
+
+def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sources, "MAX_MEMBER_BYTES", 10)
+    source = open_source(write_files(tmp_path / "tiny", drawn_classes(2)))
+
+    with pytest.raises(ImageError, match="is larger than"):
+        source.read("discs/0.png")
+
+
+def test_a_folder_of_a_whole_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sources, "MAX_ENTRIES", 1)
+
+    with pytest.raises(DatasetError, match="holds more than 5 files"):
+        open_source(write_files(tmp_path / "tiny", drawn_classes(2)))
