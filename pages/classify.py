@@ -64,6 +64,7 @@ except ThawError as error:
     show_error(error)
     st.stop()
 
+tested = records[-1].test_contents
 class_names = [record.dataset["class_names"] for record in records]
 most = min(10, max(map(len, class_names)))
 top = 1
@@ -74,12 +75,16 @@ st.caption(
     "Probabilities are the network's own and not calibrated: of answers given with 90 %, more or fewer than nine in "
     "ten may be right. A picture of something else gets one of the known classes too."
 )
+if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
+    st.caption(
+        f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)}: it may have trained on them."
+    )
 answer_cards(given, shown, class_names, top)
 st.markdown("#### Table")
 table = as_table(given, [run_label(run) for run in shown], class_names)
 per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
 columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
-st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", alt="Answers by picture and run")
+st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", placeholder="")
 st.download_button(
     "Download as CSV",
     as_csv(table),

@@ -5,15 +5,13 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from helpers import drawn_classes, home_at, write_files
+from helpers import FinishedRace, drawn_classes, home_at, write_files
 
 
 @pytest.fixture(autouse=True)
@@ -36,21 +34,6 @@ def tiny_dataset(tiny_folder: Path):
     from core.data.ingest import ingest
 
     return ingest(tiny_folder).dataset
-
-
-@dataclass(frozen=True)
-class FinishedRace:
-    """A race of Frozen against Fine-tuned on the drawn pictures, as the command line ran it."""
-
-    home: Path
-    folder: Path
-    """Where the pictures are."""
-    values: dict[str, Any]
-    """What the command printed."""
-
-    def run(self, scenario: str) -> str:
-        """The id of the run of a scenario."""
-        return next(run["run"] for run in self.values["runs"] if run["scenario"] == scenario)
 
 
 @pytest.fixture(scope="session")

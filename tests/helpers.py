@@ -5,7 +5,9 @@ import random
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image, ImageDraw
@@ -73,6 +75,21 @@ def write_zip(path: Path, files: Mapping[str, bytes], compression: int = zipfile
         for name, content in files.items():
             archive.writestr(name, content)
     return path
+
+
+@dataclass(frozen=True)
+class FinishedRace:
+    """A race of Frozen against Fine-tuned on the drawn pictures, as the command line ran it."""
+
+    home: Path
+    folder: Path
+    """Where the pictures are."""
+    values: dict[str, Any]
+    """What the command printed."""
+
+    def run(self, scenario: str) -> str:
+        """The id of the run of a scenario."""
+        return next(run["run"] for run in self.values["runs"] if run["scenario"] == scenario)
 
 
 @contextmanager

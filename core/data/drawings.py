@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
 from core.data.drawing_camera import OVERSAMPLING, Camera
 from core.data.drawing_grounds import GROUNDS, add_twig, blade, to_image
@@ -21,6 +21,7 @@ CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
 SHORT_SIDE: Final = (256, 288)  # pixels, from and to
 QUALITY: Final = 92  # JPEG
+MOST_HIDDEN: Final = 0.4  # share of an insect: more, and its label could not be seen
 
 
 def draw(class_name: str, seed: int) -> Image.Image:
@@ -66,8 +67,17 @@ def compose(
     if rng.random() < 0.3:
         through = (middle[0] + rng.normal(0, 0.16) * unit_length, middle[1] + rng.normal(0, 0.16) * unit_length)
         front = blade(rng, size, through, unit_length * rng.uniform(0.14, 0.28))
-        scene.paste(front, mask=front)
+        if hidden(front, figure, corner) < MOST_HIDDEN:
+            scene.paste(front, mask=front)
     return scene
+
+
+def hidden(front: Image.Image, figure: Image.Image, corner: tuple[int, int]) -> float:
+    """The share of a figure, whose upper left corner lies at `corner`, that is outside the picture or behind `front`."""
+    free = ImageChops.invert(front.getchannel("A"))
+    window = free.crop((*corner, corner[0] + figure.width, corner[1] + figure.height))  # 0 outside the picture
+    alpha = figure.getchannel("A")
+    return 1 - ImageStat.Stat(ImageChops.multiply(window, alpha)).sum[0] / ImageStat.Stat(alpha).sum[0]
 
 
 def render(rng: np.random.Generator, camera: Camera, insect: Insect) -> Image.Image:

@@ -74,7 +74,7 @@ def _card(
 
 def _guesses(names: Sequence[str], row: np.ndarray, top: int, truth: str | None) -> None:
     order = np.argsort(-row, kind="stable")[:top]  # as core.inference.predictor orders them
-    if truth is not None:
+    if truth in names:  # a network that does not know the true class could not be right
         right = names[order[0]] == truth
         st.badge(
             "right" if right else "wrong",

@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
-from core.data.drawings import CLASS_NAMES, COUNTS, SHORT_SIDE, draw, pictures
+from core.data.drawings import CLASS_NAMES, COUNTS, SHORT_SIDE, draw, hidden, pictures
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +123,15 @@ def test_the_trivial_classifier_would_find_a_shortcut() -> None:
     is_bee = np.arange(200) % 2 == 1
     values = np.random.default_rng(0).normal(size=(200, 3)) + 2 * is_bee[:, None]
     assert nearest_mean_accuracy(values, is_bee, np.arange(200) < 100) > 0.9
+
+
+def test_what_lies_behind_a_blade_or_outside_the_picture_counts_as_hidden() -> None:
+    figure = Image.new("RGBA", (40, 40), (0, 0, 0, 255))
+    front = Image.new("RGBA", (100, 100), (0, 0, 0, 0))
+    assert hidden(front, figure, (10, 10)) == pytest.approx(0)
+    assert hidden(front, figure, (80, 10)) == pytest.approx(0.5)
+    front.paste((0, 0, 0, 255), (0, 0, 20, 100))
+    assert hidden(front, figure, (10, 10)) == pytest.approx(0.25)
 
 
 def test_an_unknown_class_is_refused() -> None:

@@ -1,0 +1,159 @@
+"""The whole way in a real Chromium: clicks, uploads, reloads, and a server that is killed in the middle of a run.
+
+Run with `python -m pytest tests/browser`. The pictures are drawn here; nothing is faked.
+"""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from core.data.drawings import draw
+
+WORK_MS = 300_000  # for training; generous, as other work may share the machine
+CLICK_MS = 60_000
+# Streamlit's page asks for its server below the address it was opened at first; on a deep link the first try is a 404
+DEEP_LINK = re.compile(r"/(data|augment|train|compare|classify)/_stcore/(health|host-config)$")
+
+
+class Person:
+    """A tab with what went wrong in it."""
+
+    def __init__(self, page: Any, url: str) -> None:
+        self.page, self.url, self.errors = page, url, []
+        page.set_default_timeout(CLICK_MS)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("console", self._note)
+
+    def _note(self, message: Any) -> None:
+        where = message.location.get("url", "")
+        # while the server is down, the tab's attempts to reach it are errors that should be there
+        if message.type == "error" and not DEEP_LINK.search(where) and "ERR_CONNECTION_REFUSED" not in message.text:
+            self.errors.append(f"{message.text} {where}")
+
+    def open(self, path: str = "/") -> None:
+        self.page.goto(self.url + path)
+        self.settle()
+
+    def go(self, name: str) -> None:
+        self.page.get_by_role("link", name=name, exact=True).first.click()
+        self.page.get_by_role("heading", name="Thaw" if name == "Home" else name, exact=True, level=1).wait_for()
+        self.settle()
+
+    def settle(self) -> None:
+        """Until the page has been drawn; a page that shows an exception fails here."""
+        self.page.locator("h1").first.wait_for()
+        self.page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
+            "stException"
+        ).inner_text()
+
+    def sees(self, text: str | re.Pattern[str], timeout: int = CLICK_MS) -> None:
+        self.page.get_by_text(text).first.wait_for(timeout=timeout)
+
+    def clicks(self, name: str) -> None:
+        self.page.get_by_role("button", name=name).first.click()
+
+    def uploads(self, *files: tuple[str, bytes]) -> None:
+        chosen = [{"name": name, "mimeType": "application/octet-stream", "buffer": data} for name, data in files]
+        self.page.locator('input[type="file"]').first.set_input_files(chosen)
+        self.settle()
+
+
+@pytest.fixture
+def person(chromium: Any, server: Any, tmp_path: Any) -> Iterator[Person]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    someone = Person(context.new_page(), server.url)
+    yield someone
+    someone.page.screenshot(path=tmp_path / "last-seen.png")  # what a failed test ended on
+    context.close()
+
+
+def jpeg(class_name: str, seed: int) -> bytes:
+    buffer = io.BytesIO()
+    draw(class_name, seed).save(buffer, "JPEG", quality=90)
+    return buffer.getvalue()
+
+
+def small_zip() -> bytes:
+    """Two classes with awkward names, 20 pictures each, one of them broken, in a wrapper folder."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for class_name, folder in (("ants", "ants & <i>co"), ("bees", "bees *1*")):
+            for seed in range(20):
+                archive.writestr(f"mine/{folder}/{seed}.JPG", jpeg(class_name, 1000 + seed))
+        archive.writestr("mine/ants & <i>co/broken.jpg", jpeg("ants", 1)[:2000])
+        archive.writestr("mine/.DS_Store", b"\0")
+    return buffer.getvalue()
+
+
+def test_from_an_upload_through_a_race_and_a_killed_server_to_classified_pictures(person: Person, server: Any) -> None:
+    person.open("/data")
+    person.uploads(("mine.zip", small_zip()))
+    person.page.get_by_role("heading", name="mine", exact=True).wait_for()
+    person.sees("1 pictures were skipped")
+    person.page.reload()
+    person.settle()
+    person.page.get_by_role("heading", name="mine", exact=True).wait_for()
+
+    person.go("Augment")
+    person.page.get_by_text("Strong", exact=True).first.click()
+    person.settle()
+
+    person.go("Home")
+    person.clicks("Run the race")
+    person.sees("The race is on")
+    person.go("Compare")  # pages answer while training runs
+    person.sees("A comparison needs two finished runs")
+    person.go("Home")
+
+    children = server.kill()
+    _, alive = psutil.wait_procs(children, timeout=60)
+    assert not alive, "the worker outlived its server"
+    server.start()
+    person.open()
+    person.sees(re.compile("The race is on|Verdict"))
+    person.sees("Verdict", WORK_MS)
+    person.sees("backbone bit-identical")
+
+    person.go("Compare")
+    person.sees("Two models on the same pictures")
+    person.sees(re.compile("Cannot tell|A is better|B is better|Practically the same"))
+    person.page.get_by_text(re.compile("both are right")).first.click()
+    person.settle()
+
+    person.go("Classify")
+    person.uploads(("new.jpg", jpeg("bees", 7)), ("not a picture.jpg", b"hello, this is only text, not a picture"))
+    person.sees("new.jpg")
+    person.sees(re.compile("is not a picture"))
+    with person.page.expect_download() as download:
+        person.page.get_by_test_id("stDownloadButton").get_by_role("button").click()
+    assert "new.jpg" in download.value.path().read_text()
+    assert person.errors == []
+
+
+def test_a_run_can_be_started_stopped_and_is_still_shown_after_a_reload(person: Person) -> None:
+    person.open("/train")
+    person.page.get_by_text("From scratch", exact=True).first.click()
+    person.settle()
+    person.clicks("Start training")
+    person.sees(re.compile("You can look at other pages"))
+    person.page.reload()
+    person.settle()
+    person.clicks("Stop")
+    person.sees(re.compile("was stopped. Nothing of it was kept"))
+
+    person.page.get_by_text("Frozen", exact=True).first.click()
+    person.settle()
+    person.clicks("Start training")
+    person.sees("Test pictures, predicted and true", WORK_MS)
+    person.page.reload()
+    person.settle()
+    person.sees("Test pictures, predicted and true")
+    person.page.get_by_text("The data loaders").click()
+    person.sees(re.compile("Built just now|From the cache"))
+    assert person.errors == []

@@ -1,0 +1,140 @@
+"""One claimed run from start to record, and every way it can end."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers import FinishedRace
+
+from core.data.ingest import Ingested
+from core.machine import load_rates
+from core.runs import execute as module
+from core.runs.execute import execute
+from core.runs.race import submit
+from core.runs.record import load_record, run_folder
+from core.runs.store import Run, RunStore
+from core.settings import ModelSettings, OptimSettings, RunSettings
+
+
+@pytest.fixture
+def claimed(tiny_dataset) -> Callable[..., tuple[RunStore, Run]]:
+    """Queue and claim a run on the drawn pictures."""
+
+    def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
+        store = RunStore()
+        plan = RunSettings(
+            model=ModelSettings(scenario=scenario), optim=OptimSettings(**{"epochs": 1, "batch_size": 8, **optim})
+        )
+        submit(store, [plan], Ingested(dataset=tiny_dataset, decode_s=0.5), as_race=False)
+        run = store.claim()
+        assert run is not None
+        return store, run
+
+    return make
+
+
+def never() -> bool:
+    return False
+
+
+def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed()
+
+    execute(store, run, never)
+
+    ended, record = store.get(run.id), load_record(run.id)
+    assert ended.state == "finished" and ended.cause is None
+    assert ended.summary is not None and ended.summary["test_accuracy"] == record.test_accuracy
+    assert ended.epochs is not None and len(ended.epochs) == 1
+    assert record.timings["decode"] == 0.5 and record.duration_s > 0.5
+
+
+def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed("finetuned", optimizer="sgd", lr=10.0, backbone_lr=10.0, batch_size=2, schedule="constant")
+
+    execute(store, run, never)
+
+    ended = store.get(run.id)
+    assert ended.state == "failed" and ended.cause is not None
+    assert "Try a tenth of the learning rate" in ended.cause
+    assert not run_folder(run.id).exists()
+
+
+def test_a_data_set_that_has_gone_is_the_cause(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed()
+    gone = replace(run.settings, data=replace(run.settings.data, dataset="0" * 16))
+
+    execute(store, replace(run, settings=gone), never)
+
+    assert store.get(run.id).state == "failed"
+    assert "add it again" in str(store.get(run.id).cause)
+
+
+def test_a_cancelled_run_ends_cancelled_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed("finetuned", epochs=50, batch_size=4)
+    store.cancel(run.id)
+
+    execute(store, run, never)
+
+    assert store.get(run.id).state == "cancelled"
+    assert not run_folder(run.id).exists()
+
+
+def test_a_worker_that_is_to_go_gives_its_run_back(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed("finetuned", epochs=50)
+
+    execute(store, run, lambda: True)
+
+    waiting = store.get(run.id)
+    assert (waiting.state, waiting.crashes, waiting.epochs) == ("queued", 0, [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "cause"), [(MemoryError(), "out of memory"), (ZeroDivisionError("secret/path"), "ZeroDivisionError")]
+)
+def test_whatever_a_run_dies_of_is_its_cause_and_no_detail_leaks(
+    claimed: Callable[..., tuple[RunStore, Run]], monkeypatch: pytest.MonkeyPatch, failure: Exception, cause: str
+):
+    store, run = claimed()
+
+    def fail(*args: object, **values: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(module, "train_run", fail)
+    execute(store, run, never)
+
+    ended = store.get(run.id)
+    assert ended.state == "failed" and cause in str(ended.cause) and "secret" not in str(ended.cause)
+
+
+def test_files_of_an_attempt_that_died_before_the_database_knew_are_replaced(
+    claimed: Callable[..., tuple[RunStore, Run]],
+):
+    store, run = claimed()
+    run_folder(run.id).mkdir()
+    (run_folder(run.id) / "record.json").write_text("half")
+
+    execute(store, run, never)
+
+    assert load_record(run.id).run == run.id
+
+
+def test_rates_are_remembered_from_real_work(finished_race: FinishedRace):
+    rates = load_rates("efficientnet_lite0")
+
+    assert rates is not None and rates.features > rates.train > 0
+
+
+def test_a_cached_run_does_not_spoil_the_rates(claimed: Callable[..., tuple[RunStore, Run]], thaw_home: Path):
+    store, run = claimed()
+    execute(store, run, never)
+    before = (thaw_home / "rates.json").read_text()
+
+    again = store.submit([run.settings], "pictures")
+    second = store.claim(only=again)
+    assert second is not None
+    execute(store, second, never)
+
+    assert store.get(second.id).state == "finished"
+    assert (thaw_home / "rates.json").read_text() == before

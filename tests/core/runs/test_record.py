@@ -1,0 +1,141 @@
+"""What a finished run keeps in its folder."""
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import FinishedRace
+
+from core.errors import RunError
+from core.runs.record import (
+    PREDICTIONS,
+    RECORD,
+    WEIGHTS,
+    RunRecord,
+    delete_files,
+    load_predictions,
+    load_record,
+    run_folder,
+    save_run,
+)
+from core.settings import RunSettings
+
+
+def make_record(run: str = "abc", **changes: object) -> RunRecord:
+    empty: dict[str, object] = {field.name: {} for field in fields(RunRecord)}
+    plain = {
+        "best_epoch": 1,
+        "test_accuracy": 0.5,
+        "val_accuracy": 0.5,
+        "duration_s": 1.0,
+        "threads": 1,
+        "head_hash": "",
+    }
+    rows = {"history": (), "confusion": ((1, 0), (0, 1)), "test_pictures": (3,), "test_contents": ("c",)}
+    values = {**empty, **plain, **rows, "run": run, "settings": RunSettings(), "test_names": ("ü/\udce9.png",)}
+    return RunRecord(**{**values, **changes})
+
+
+def save(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
+    probabilities, targets = np.array([[0.25, 0.75]], dtype=np.float32), np.array([1], dtype=np.int64)
+    save_run(record, probabilities, targets, lambda path: Path(path).write_bytes(b"weights"))
+    return probabilities, targets
+
+
+def test_a_record_comes_back_as_it_was_saved():
+    record = make_record()
+    probabilities, targets = save(record)
+
+    assert load_record("abc") == record
+    loaded = load_predictions("abc")
+    assert np.array_equal(loaded[0], probabilities) and np.array_equal(loaded[1], targets)
+    assert sorted(path.name for path in run_folder("abc").iterdir()) == sorted([RECORD, PREDICTIONS, WEIGHTS])
+
+
+def test_a_run_that_cannot_be_written_completely_is_not_there():
+    def full(path: Path) -> None:
+        raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="full"):
+        save_run(make_record(), np.zeros((1, 2), np.float32), np.zeros(1, np.int64), full)
+    with pytest.raises(ValueError, match="JSON"):
+        save(make_record(duration_s=float("nan")))
+
+    assert list(run_folder("abc").parent.iterdir()) == []
+
+
+def test_a_second_attempt_replaces_what_the_first_left():
+    save(make_record(test_accuracy=0.1))
+    save(make_record(test_accuracy=0.9))
+
+    assert load_record("abc").test_accuracy == 0.9
+
+
+def test_a_run_without_files_is_named():
+    for load in (load_record, load_predictions):
+        with pytest.raises(RunError, match="'nosuch'"):
+            load("nosuch")
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 1}', b"\xff"], ids=repr)
+def test_a_damaged_record_is_refused_by_name(content: bytes):
+    save(make_record())
+    (run_folder("abc") / RECORD).write_bytes(content)
+
+    with pytest.raises(RunError, match="record of run 'abc' is damaged"):
+        load_record("abc")
+
+
+def test_a_record_with_settings_of_another_version_is_refused():
+    save(make_record())
+    path = run_folder("abc") / RECORD
+    values = json.loads(path.read_text("utf-8"))
+    values["settings"]["optim"]["epochs"] = 0
+    path.write_text(json.dumps(values), "utf-8")
+
+    with pytest.raises(RunError, match="damaged"):
+        load_record("abc")
+
+
+def test_a_record_of_another_thaw_is_refused():
+    save(make_record())
+    path = run_folder("abc") / RECORD
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "version": 99}), "utf-8")
+
+    with pytest.raises(RunError, match="another version"):
+        load_record("abc")
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"{}"], ids=repr)
+def test_damaged_predictions_are_refused_by_name(content: bytes):
+    save(make_record())
+    (run_folder("abc") / PREDICTIONS).write_bytes(content)
+
+    with pytest.raises(RunError, match="predictions of run 'abc'"):
+        load_predictions("abc")
+
+
+def test_deleted_files_are_gone_and_deleting_twice_is_no_error():
+    save(make_record())
+    delete_files("abc")
+    delete_files("abc")
+
+    assert not run_folder("abc").exists()
+
+
+def test_the_record_of_a_real_run_is_complete(finished_race: FinishedRace):
+    record = load_record(finished_race.run("frozen"))
+    probabilities, targets = load_predictions(record.run)
+
+    assert [len(row) for row in (record.test_pictures, record.test_contents, record.test_names)] == [len(targets)] * 3
+    assert np.array(record.confusion).sum() == len(targets) == record.split["test"]
+    assert np.trace(np.array(record.confusion)) / len(targets) == pytest.approx(record.test_accuracy)
+    assert probabilities.argmax(1).tolist().count(0) == np.array(record.confusion)[:, 0].sum()
+    assert sum(record.timings.values()) == pytest.approx(record.duration_s)
+    assert set(record.timings) == {"decode", "features", "train", "val", "test", "other"}
+    assert record.machine["torch"] and record.threads >= 1
+    assert record.weights["origin"] == "ImageNet, packaged" and len(record.weights["sha256"]) == 64
+    assert record.freeze_audit["bit_identical"] and record.parameters["trained"] == 1280 * 3 + 3
+    assert str(finished_race.home) not in (run_folder(record.run) / RECORD).read_text("utf-8")

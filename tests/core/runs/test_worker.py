@@ -1,0 +1,129 @@
+"""The worker as a process of its own: trains what is queued, is killed, is asked to go."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import REPOSITORY
+
+from core.data.ingest import Ingested
+from core.machine import save_rate
+from core.runs.race import submit
+from core.runs.record import load_record, run_folder
+from core.runs.store import RunStore
+from core.settings import OptimSettings, RunSettings
+
+PATIENCE_S = 150.0
+Start = Callable[[], subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts workers whose log is kept, and ends what is left of them."""
+    for kind in ("features", "train"):  # known rates: the worker need not measure first
+        save_rate("efficientnet_lite0", kind, 10.0)
+    processes: list[subprocess.Popen[bytes]] = []
+    log = (tmp_path / "worker.log").open("wb")
+
+    def start_one() -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-W", "error", "-m", "core.runs.worker"]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        processes.append(
+            subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=log, stderr=log, env=environment)
+        )
+        return processes[-1]
+
+    yield start_one
+    for process in processes:
+        process.kill()
+        process.wait()
+        assert process.stdin is not None
+        process.stdin.close()
+    log.close()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def queue(dataset, epochs: int = 1, count: int = 1) -> tuple[RunStore, list[str]]:
+    store = RunStore()
+    plans = [RunSettings(optim=OptimSettings(epochs=epochs, batch_size=8), seed=seed) for seed in range(count)]
+    return store, submit(store, plans, Ingested(dataset=dataset, decode_s=0.0), as_race=False)
+
+
+def has_trained(store: RunStore, run: str) -> Callable[[], bool]:
+    """Whether some epochs of a running run are on record."""
+
+    def check() -> bool:
+        found = store.get(run)
+        assert found.is_active, found.cause
+        return found.state == "running" and bool(found.epochs)
+
+    return check
+
+
+def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_dataset, start: Start):
+    store, (first, second) = queue(tiny_dataset, count=2)
+    worker = start()
+
+    wait_for(lambda: not store.runs(states=("queued", "running")))
+
+    assert [store.get(run).state for run in (first, second)] == ["finished", "finished"]
+    assert load_record(first).run == first
+    assert worker.stdin is not None
+    worker.stdin.close()
+    assert worker.wait(PATIENCE_S) == 0
+
+
+def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
+    store, (run,) = queue(tiny_dataset, epochs=60)
+    worker = start()
+    wait_for(has_trained(store, run))
+    worker.kill()
+    worker.wait()
+    assert not run_folder(run).exists()
+
+    start()
+    wait_for(lambda: not store.get(run).is_active)
+
+    ended = store.get(run)
+    assert (ended.state, ended.attempt, ended.crashes) == ("finished", 2, 1)
+    assert [row["epoch"] for row in load_record(run).history] == list(range(1, 61))
+
+
+@pytest.mark.parametrize("way", ["parent gone", "SIGTERM"])
+def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: Start, way: str):
+    store, (run,) = queue(tiny_dataset, epochs=200)
+    worker = start()
+    wait_for(has_trained(store, run))
+
+    if way == "SIGTERM":
+        worker.send_signal(signal.SIGTERM)
+    else:
+        assert worker.stdin is not None
+        worker.stdin.close()
+
+    assert worker.wait(PATIENCE_S) == 0
+    waiting = store.get(run)
+    assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
+
+
+def test_an_idle_worker_goes_at_once_and_ctrl_c_is_not_for_it(tiny_dataset, start: Start):
+    store, (run,) = queue(tiny_dataset)
+    worker = start()
+    wait_for(lambda: store.get(run).state == "running")
+    worker.send_signal(signal.SIGINT)
+    wait_for(lambda: store.get(run).state == "finished")
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(PATIENCE_S) == 0

@@ -1,0 +1,264 @@
+"""The training loop, on models of a few numbers."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.errors import TrainingError
+from core.training.history import Cancelled, EpochRecord, Stopwatch
+from core.training.loop import Best, Evaluation, evaluate, fit, train_one_epoch
+from core.training.optimizers import build_optimizer, build_schedule
+
+Batch = tuple[Tensor, Tensor]
+
+
+def never() -> bool:
+    return False
+
+
+def data(count: int = 23, seed: int = 0) -> Batch:
+    """Points of three classes that a linear model can tell apart."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.arange(count) % 3
+    return torch.randn(count, 4, generator=generator) * 0.3 + nn.functional.one_hot(targets, 4) * 2.0, targets
+
+
+def in_batches(whole: Batch, size: int) -> list[Batch]:
+    return list(zip(whole[0].split(size), whole[1].split(size), strict=True))
+
+
+def linear(seed: int = 0) -> nn.Linear:
+    torch.manual_seed(seed)
+    return nn.Linear(4, 3)
+
+
+def train(model: nn.Module, batches: list[Batch], epochs: int = 1, lr: float = 0.05, **changes: Any) -> Best:
+    """Fit with everything that most tests do not care about."""
+    optimizer = build_optimizer("adamw", model.parameters(), [], lr=lr, backbone_lr=0.0, momentum=0.9, weight_decay=0.0)
+    values: dict[str, Any] = {
+        "epochs": epochs,
+        "first_epoch": 1,
+        "stage": "train",
+        "loss_fn": nn.CrossEntropyLoss(),
+        "optimizer": optimizer,
+        "schedule": build_schedule("constant", optimizer, epochs * len(batches)),
+        "best": Best(),
+        "watch": Stopwatch(),
+        "on_batch": lambda epoch, done, loss: None,
+        "on_epoch": lambda record: None,
+        "should_stop": never,
+    }
+    return fit(model, lambda epoch: batches, lambda: batches, **{**values, **changes})
+
+
+@pytest.mark.parametrize("size", [1, 4, 7, 22, 23])
+def test_numbers_over_batches_are_those_of_the_whole_set(size: int):
+    model, whole = linear(), data(23)
+
+    split, together = evaluate(model, in_batches(whole, size)), evaluate(model, [whole])
+
+    assert split.loss == pytest.approx(together.loss, rel=1e-6)
+    assert split.accuracy == together.accuracy
+    assert torch.allclose(split.probabilities, together.probabilities, atol=1e-7)
+
+
+def test_evaluation_gives_what_the_definitions_give():
+    model, (inputs, targets) = linear(), data(23)
+    logits = model(inputs).detach()
+
+    found = evaluate(model, in_batches((inputs, targets), 5))
+
+    assert found.loss == pytest.approx(float(nn.functional.cross_entropy(logits, targets)))
+    assert found.accuracy == pytest.approx((logits.argmax(1) == targets).sum().item() / 23)
+    assert torch.allclose(found.probabilities.sum(1), torch.ones(23))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_changes_nothing_and_ignores_dropout(training: bool):
+    model = nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5), linear()).train(training)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    batches = in_batches(data(), 5)
+
+    assert torch.equal(evaluate(model, batches).probabilities, evaluate(model, batches).probabilities)
+    assert model.training is training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_losses_of_an_epoch_are_means_over_pictures_not_batches():
+    model, batches = linear(), in_batches(data(23), 10)  # 10, 10, 3
+    optimizer = build_optimizer("sgd", model.parameters(), [], lr=1e-30, backbone_lr=0, momentum=0, weight_decay=0)
+    seen: list[tuple[int, float]] = []
+
+    loss, accuracy = train_one_epoch(
+        model,
+        batches,
+        nn.CrossEntropyLoss(),
+        optimizer,
+        build_schedule("constant", optimizer, 3),
+        lambda done, mean: seen.append((done, mean)),
+        never,
+    )
+
+    whole = evaluate(model, batches)
+    assert (loss, accuracy) == (pytest.approx(whole.loss, rel=1e-5), pytest.approx(whole.accuracy))
+    assert [done for done, _ in seen] == [1, 2, 3] and seen[-1][1] == loss
+
+
+def test_one_batch_can_be_learned_by_heart():
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 3))
+    batch = (torch.randn(16, 4), torch.randint(0, 3, (16,)))
+
+    train(model, [batch], epochs=300, lr=0.02)
+
+    found = evaluate(model, [batch])
+    assert found.accuracy == 1.0 and found.loss < 0.01
+
+
+def test_equal_starts_give_equal_histories():
+    histories = []
+    for _ in range(2):
+        records: list[EpochRecord] = []
+        train(linear(3), in_batches(data(), 5), epochs=3, on_epoch=records.append)
+        histories.append([(r.epoch, r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy, r.lr) for r in records])
+
+    assert histories[0] == histories[1]
+    assert [row[0] for row in histories[0]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_with_advice_and_before_the_step(bad: float):
+    model, (inputs, targets) = linear(), data()
+    before = model.weight.detach().clone()
+    inputs[3] = bad
+
+    with pytest.raises(TrainingError, match=r"loss became (nan|inf) at learning rate 0\.05.*Try a tenth"):
+        train(model, [(inputs, targets)])
+    assert torch.equal(model.weight, before)
+
+
+def test_a_val_loss_that_is_never_a_number_stops_with_advice():
+    inputs, targets = data()
+    model = linear()
+
+    with pytest.raises(TrainingError, match="val loss was never a finite number"):
+        fit_with_val(model, lambda: [(inputs * math.nan, targets)])
+
+
+def fit_with_val(model: nn.Module, val: Callable[[], list[Batch]], epochs: int = 1, **changes: Any) -> Best:
+    optimizer = build_optimizer("sgd", model.parameters(), [], lr=0.1, backbone_lr=0, momentum=0, weight_decay=0)
+    values: dict[str, Any] = {
+        "first_epoch": 1,
+        "stage": "train",
+        "loss_fn": nn.CrossEntropyLoss(),
+        "optimizer": optimizer,
+        "schedule": build_schedule("constant", optimizer, epochs),
+        "best": Best(),
+        "watch": Stopwatch(),
+        "on_batch": lambda epoch, done, loss: None,
+        "on_epoch": lambda record: None,
+        "should_stop": never,
+    }
+    return fit(model, lambda epoch: [data()], val, epochs=epochs, **{**values, **changes})
+
+
+def record(epoch: int, val_loss: float, val_accuracy: float = 0.5) -> EpochRecord:
+    return EpochRecord(
+        epoch=epoch,
+        stage="train",
+        train_loss=1.0,
+        train_accuracy=0.5,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        lr=0.1,
+        elapsed_s=1.0,
+    )
+
+
+@pytest.mark.parametrize(
+    ("losses", "expected"),
+    [([3, 1, 2], 2), ([2, 1, 1], 2), ([1, 1, 1], 1), ([math.nan, 2, 3], 2), ([3, 2, math.nan], 2), ([math.inf, 5], 2)],
+)
+def test_the_best_epoch_has_the_lowest_val_loss_and_a_tie_keeps_the_earlier(losses: list[float], expected: int):
+    best = Best()
+    for epoch, loss in enumerate(losses, start=1):
+        best.offer(record(epoch, loss, val_accuracy=epoch / 10), linear(epoch))
+
+    assert (best.epoch, best.val_loss, best.val_accuracy) == (expected, losses[expected - 1], expected / 10)
+    assert best.state is not None and torch.equal(best.state["weight"], linear(expected).weight)
+
+
+def test_the_kept_state_does_not_go_on_changing():
+    model, best = linear(), Best()
+    best.offer(record(1, 1.0), model)
+    with torch.no_grad():
+        model.weight.zero_()
+
+    assert best.state is not None and best.state["weight"].abs().sum() > 0
+
+
+def test_the_model_ends_in_the_state_of_its_best_epoch():
+    """The targets for val turn round after the first epoch, so that training on makes it worse."""
+    model, (inputs, targets) = linear(), data()
+    records: list[EpochRecord] = []
+    vals = [targets, (targets + 1) % 3, (targets + 1) % 3]
+
+    best = fit_with_val(model, lambda: [(inputs, vals[len(records)])], epochs=3, on_epoch=records.append)
+
+    assert best.epoch == 1
+    assert evaluate(model, [(inputs, targets)]).loss == pytest.approx(records[0].val_loss)
+
+
+def test_an_earlier_stage_must_be_beaten():
+    model, earlier = linear(), Best(epoch=7, val_loss=-1.0, val_accuracy=0.9)
+    earlier.keep(linear(5))
+
+    best = fit_with_val(model, lambda: [data()], epochs=2, best=earlier, first_epoch=8)
+
+    assert best.epoch == 7
+    assert torch.equal(model.weight, linear(5).weight)
+
+
+def test_a_stop_comes_between_two_batches():
+    model, steps = linear(), []
+
+    with pytest.raises(Cancelled):
+        train(
+            model,
+            in_batches(data(), 5),
+            epochs=3,
+            on_batch=lambda epoch, done, loss: steps.append((epoch, done)),
+            should_stop=lambda: len(steps) == 3,
+        )
+
+    assert steps == [(1, 1), (1, 2), (1, 3)]
+
+
+def test_a_stop_also_comes_while_evaluating():
+    asked: list[int] = []
+
+    def second_time() -> bool:
+        asked.append(1)
+        return len(asked) > 1
+
+    with pytest.raises(Cancelled):
+        evaluate(linear(), in_batches(data(), 5), should_stop=second_time)
+    assert len(asked) == 2
+
+
+def test_seconds_go_to_training_and_val():
+    watch = Stopwatch()
+    train(linear(), in_batches(data(), 5), watch=watch)
+
+    assert set(watch.seconds) == {"train", "val"}
+
+
+def test_an_evaluation_holds_plain_numbers():
+    found = evaluate(linear(), [data()])
+
+    assert isinstance(found, Evaluation) and isinstance(found.loss, float) and isinstance(found.accuracy, float)
+    assert found.probabilities.dtype == torch.float32 and not found.probabilities.requires_grad

@@ -1,0 +1,191 @@
+"""Classify: the same answers as the command line, unreadable files named and the others answered."""
+
+import csv
+import io
+import json
+from contextlib import redirect_stdout
+
+import numpy as np
+import pytest
+from helpers import draw_picture, drawn, encoded
+from PIL import Image
+
+PNG = "image/png"
+
+
+@pytest.fixture
+def page(start, finished_race):
+    at = start("classify.py", run=finished_race.run("frozen"))
+    assert not at.exception and not at.error
+    return at
+
+
+def upload(at, **files: bytes):
+    """Bring files by name; an underscore stands for the dot."""
+    brought = [(name.replace("_", "."), data, PNG) for name, data in files.items()]
+    return at.file_uploader(key="classify.files").set_value(brought)
+
+
+def table(at):
+    return at.dataframe[0].value
+
+
+def words(at) -> str:
+    return "\n".join(element.value for element in [*at.markdown, *at.caption])
+
+
+def test_without_a_finished_run_the_page_says_where_to_get_one(start):
+    at = start("classify.py")
+
+    assert not at.exception and not at.error
+    assert "No run has finished yet" in words(at)
+    assert [link.proto.label for link in at.get("page_link")] == ["Run the race", "Train one run"]
+    assert not at.file_uploader
+
+
+def test_the_answers_are_those_of_the_command_line(page, finished_race, tmp_path):
+    from core.__main__ import main
+
+    files = {f"{kind}.png": drawn(kind, 77) for kind in ("discs", "squares", "stripes")}
+    paths = [tmp_path / name for name in files]
+    for path in paths:
+        path.write_bytes(files[path.name])
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        assert main(["classify", finished_race.run("frozen"), *map(str, paths), "--json"]) == 0
+    upload(page, **{name.replace(".", "_"): data for name, data in files.items()}).run()
+
+    shown = table(page)
+    for row, told in zip(shown.to_dict("records"), json.loads(printed.getvalue())["pictures"], strict=True):
+        assert row["predicted"] == told["predicted"]
+        assert {f"p({name})": p for name, p in told["probabilities"].items()} == {
+            name: value for name, value in row.items() if name.startswith("p(")
+        }
+
+
+def test_unreadable_files_are_named_and_the_others_answered(page):
+    upload(page, good_png=drawn("discs", 5), note_png=b"just a few words of text", empty_png=b"").run()
+
+    assert not page.exception and not page.error
+    (warning,) = page.warning
+    assert "note\\.png" in warning.value and "text file" in warning.value.replace("\\", "")
+    assert "empty\\.png" in warning.value and "0 bytes" in warning.value.replace("\\", "")
+    assert list(table(page)["picture"]) == ["good.png", "note.png", "empty.png"]
+    assert table(page)["predicted"].notna().tolist() == [True, False, False]
+    assert len(page.get("image")) == 1
+
+
+def test_only_unreadable_files_leave_no_empty_cards(page):
+    upload(page, note_png=b"just a few words of text").run()
+
+    assert not page.exception
+    assert len(page.warning) == 1 and not page.get("image")
+
+
+def test_nothing_is_computed_twice(page, monkeypatch):
+    from core.inference.predictor import Predictor
+
+    upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
+    before = table(page)
+    monkeypatch.setattr(Predictor, "predict", None)
+    monkeypatch.setattr("components.answers.decode_picture", None)
+    page.slider(key="classify.top").set_value(1).run()
+
+    assert not page.exception
+    assert table(page).equals(before)
+
+
+def test_the_picture_shown_is_made_anew_from_the_pixels():
+    from core.data.decode import decode_picture
+    from pages.components.resources import square_jpeg
+
+    note = "taken at my home"
+    exif = draw_picture("discs", 1).getexif()
+    exif[0x010E] = note
+    data = encoded(draw_picture("discs", 1), "JPEG", exif=exif)
+    thumbnail = square_jpeg(Image.fromarray(decode_picture(data)), 64)
+
+    assert note.encode() in data and note.encode() not in thumbnail
+    assert Image.open(io.BytesIO(thumbnail)).size == (64, 64)
+
+
+def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished_race):
+    page.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
+    page.segmented_control(key="classify.source").set_value("tests").run()
+
+    assert not page.exception and not page.error
+    shown = table(page)
+    pairs = shown.groupby("picture", sort=False)["predicted"].nunique()
+    odd = int((pairs > 1).sum())
+    assert f"disagree on **{odd} of {len(pairs)}** pictures" in words(page)
+    order = [image.proto.imgs[0].alt for image in page.get("image")]
+    assert len(order) == len(pairs)
+    assert [pairs[name] > 1 for name in order] == sorted(pairs > 1, reverse=True)
+
+
+def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, finished_race):
+    from core.runs.record import load_predictions, load_record
+
+    page.segmented_control(key="classify.source").set_value("tests").run()
+
+    record, (probabilities, _) = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
+    by_name = dict(zip(record.test_names, probabilities, strict=True))
+    for row in table(page).to_dict("records"):
+        told = [row[f"p({name})"] for name in record.dataset["class_names"]]
+        assert row["true class"] == row["picture"].split("/")[0]
+        assert np.allclose(told, by_name[row["picture"]], atol=1e-4)
+
+
+def test_runs_of_different_classes_are_shown_without_a_judgement():
+    from pages.components.answers import Answer, Asked, as_table
+
+    answer = Answer(
+        asked=Asked(name="x.png", content="0"),
+        probabilities=(np.array([0.25, 0.75], np.float32), np.array([0.5, 0.25, 0.25], np.float32)),
+    )
+    shown = as_table([answer], ["one", "two"], [("a", "b"), ("b", "c", "d")])
+
+    assert shown["predicted"].tolist() == ["b", "b"]
+    assert shown["p(a)"].isna().tolist() == [False, True] and shown["p(b)"].tolist() == [0.75, 0.5]
+
+
+def test_no_cell_of_the_download_is_a_formula():
+    import pandas as pd
+
+    from pages.components.answers import as_csv
+
+    names = ["=1+1", "+a", "-a", "@a", "\ta", "äpfel.png", "a=b"]
+    rows = list(csv.reader(io.StringIO(as_csv(pd.DataFrame({"picture": names, "=p": 0.5})).decode("utf-8"))))
+
+    assert rows[0] == ["picture", "'=p"]
+    assert [row[0] for row in rows[1:]] == ["'=1+1", "'+a", "'-a", "'@a", "'\ta", "äpfel.png", "a=b"]
+    assert {row[1] for row in rows[1:]} == {"0.5"}
+
+
+def test_the_address_names_the_run_and_follows_the_choice(page, finished_race):
+    frozen, finetuned = finished_race.run("frozen"), finished_race.run("finetuned")
+    assert page.selectbox(key="classify.run").value == frozen
+
+    page.selectbox(key="classify.run").set_value(finetuned).run()
+
+    assert page.query_params["run"] == [finetuned]
+    assert page.selectbox(key="classify.run").value == finetuned
+
+
+def test_the_camera_asks_for_nothing_until_it_is_wanted(page):
+    assert not page.get("camera_input")
+
+    page.segmented_control(key="classify.source").set_value("camera").run()
+    page.camera_input(key="classify.camera").upload(
+        "photo.jpg", encoded(draw_picture("squares", 3), "JPEG"), "image/jpeg"
+    ).run()
+
+    assert not page.exception
+    assert len(table(page)) == 1
+
+
+def test_too_large_a_file_is_refused_on_the_server_too(page, monkeypatch):
+    monkeypatch.setattr("components.answers.MAX_MEGABYTES", 0)
+    upload(page, big_png=drawn("discs", 9)).run()
+
+    assert "larger than 0 MB" in page.warning[0].value
