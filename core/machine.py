@@ -46,7 +46,10 @@ def this_machine() -> Machine:
 
 
 def usable_cores() -> int:
-    """Whole cores, at least 1: the affinity mask, cut by the container's quota (cgroup v2 `cpu.max`)."""
+    """Whole cores, at least 1: the affinity mask, cut by the container's quota (cgroup v2 `cpu.max`).
+
+    Whoever sets `OMP_NUM_THREADS`, as on a machine shared with other work, gets at most so many.
+    """
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
@@ -54,7 +57,8 @@ def usable_cores() -> int:
     quota, _, period = _read("/sys/fs/cgroup/cpu.max").partition(" ")
     if quota.isdigit() and period.isdigit():
         cores = min(cores, max(1, int(quota) // int(period)))
-    return cores
+    wanted = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, max(1, int(wanted))) if wanted.isdigit() else cores
 
 
 def usable_memory() -> int:

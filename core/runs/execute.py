@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import torch
@@ -90,7 +90,6 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
     weights = weights_status(run.settings.model.backbone)
     random_start = run.settings.model.start == "none"
     _remember_rates(run, trained.watch)
-    timings, duration_s = _timings(run, trained.watch, time.perf_counter() - start)
     record = RunRecord(
         run=run.id,
         settings=run.settings,
@@ -107,8 +106,8 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         test_accuracy=trained.test.accuracy,
         val_accuracy=trained.best.val_accuracy,
         confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(targets, probabilities)),
-        duration_s=duration_s,
-        timings=timings,
+        duration_s=0.0,  # known when everything else is written
+        timings={},
         work=dict(trained.watch.work),
         freeze_audit={
             **asdict(trained.audit),
@@ -125,15 +124,19 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         machine={**asdict(this_machine())},
         threads=torch.get_num_threads(),
     )
-    save_run(record, probabilities, targets, lambda path: save_model(trained.model, str(path)))
-    return record
+
+    def with_timings(record: RunRecord) -> RunRecord:
+        timings = _timings(run, trained.watch, time.perf_counter() - start)
+        return replace(record, timings=timings, duration_s=sum(timings.values()))
+
+    return save_run(record, probabilities, targets, lambda path: save_model(trained.model, str(path)), with_timings)
 
 
-def _timings(run: Run, watch: Stopwatch, worked_s: float) -> tuple[dict[str, float], float]:
-    """Seconds by phase and their sum. Decoding was done before the run was queued, and counts to the run it was for."""
+def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
+    """Seconds by phase. Decoding was done before the run was queued, and counts to the run it was for."""
     timings = dict.fromkeys(PHASES, 0.0) | watch.seconds | {"decode": run.decode_s}
     timings["other"] = max(0.0, worked_s - sum(watch.seconds.values()))
-    return timings, sum(timings.values())
+    return timings
 
 
 def _remember_rates(run: Run, watch: Stopwatch) -> None:

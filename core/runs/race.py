@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.augment.catalogue import steps_of
 from core.data.ingest import Ingested
 from core.errors import SettingsError
 from core.models.catalogue import count_frozen_stages, get_backbone
@@ -41,11 +42,12 @@ def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *,
     """Check that every run can start, then queue them. Returns the runs' ids.
 
     Raises:
-        SettingsError: a backbone is unknown, or has fewer stages than are to train.
+        SettingsError: a backbone or an augmentation is unknown, or there are fewer stages than are to train.
         DatasetError: the data set cannot be divided with one of the seeds.
     """
     for plan in plans:
         count_frozen_stages(plan.model, get_backbone(plan.model.backbone))
+        steps_of(plan.augment)
         ingested.dataset.split(plan.seed, plan.data)
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
     race = uuid.uuid4().hex[:10] if as_race else None

@@ -5,6 +5,7 @@ Everything a page, a comparison or a predictor needs is here; torch is not neede
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -64,14 +65,22 @@ def run_folder(run_id: str) -> Path:
 
 
 def save_run(
-    record: RunRecord, probabilities: np.ndarray, targets: np.ndarray, save_weights: Any, log: str = ""
-) -> None:
+    record: RunRecord,
+    probabilities: np.ndarray,
+    targets: np.ndarray,
+    save_weights: Callable[[Path], object],
+    finish: Callable[[RunRecord], RunRecord] = lambda record: record,
+) -> RunRecord:
     """Write a run's folder, all or nothing.
 
     Args:
         probabilities: (M, K) float32, one row per test picture.
         targets: (M,) int64.
         save_weights: called with the path the weights go to.
+        finish: called when all large files are written, for the timings that include their writing.
+
+    Returns:
+        The record as it was written.
     """
     final = run_folder(record.run)
     if final.exists():  # left by an attempt that died between the files and the database
@@ -79,9 +88,11 @@ def save_run(
     with folder_in_the_making(final) as folder:
         save_file({"probabilities": probabilities, "targets": targets}, folder / PREDICTIONS)
         save_weights(folder / WEIGHTS)
+        record = finish(record)
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
         text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
         write_atomically(folder / RECORD, text.encode("utf-8", "surrogatepass"))
+    return record
 
 
 def load_record(run_id: str) -> RunRecord:

@@ -5,11 +5,11 @@ Legend: M test pictures, K classes.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
 from core.augment.preprocessing import Preprocessing
@@ -19,11 +19,11 @@ from core.models.build import ParameterCount, TransferModel, build_model, count_
 from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
 from core.models.weights import preprocessing_of
 from core.settings import DEFAULT_RATES, RunSettings
-from core.training.features import cached_features, extract_features
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
 from core.training.optimizers import build_optimizer, build_schedule
-from core.training.plan import Plan, plan_run, views_of
+from core.training.plan import plan_run, views_of
+from core.training.session import Meter, Session
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +93,13 @@ def train_run(
     head_hash = _combined_hash(state_hashes(model.head))
     before = state_hashes(model.backbone)
     sizes = [len(loaders.split.part(name)) for name in ("train", "val", "test")]
-    session = _Session(
+    session = Session(
         settings=settings,
         model=model,
         loaders=loaders,
         normalise=partial(normalise, preprocessing=preprocessing_of(settings.model.backbone)),
         watch=watch,
-        meter=_Meter(plan_run(settings, *sizes), on_progress),
+        meter=Meter(plan_run(settings, *sizes), on_progress),
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
@@ -118,102 +118,7 @@ def train_run(
     )
 
 
-class _Meter:
-    """Counts work as it is done and turns it into progress."""
-
-    def __init__(self, plan: Plan, on_progress: OnProgress) -> None:
-        self._plan, self._report, self._units = plan, on_progress, 0.0
-
-    def add(self, units: float, progress: Progress) -> None:
-        self._units += units
-        self._report(replace(progress, fraction=min(1.0, self._units / max(1.0, self._plan.units))))
-
-    def add_steps(self, pictures: float, progress: Progress) -> None:
-        self.add(pictures * self._plan.step_cost, progress)
-
-
-class _Session:
-    """What the ways of training share while one run is at work."""
-
-    def __init__(
-        self,
-        *,
-        settings: RunSettings,
-        model: TransferModel,
-        loaders: Loaders,
-        normalise: Callable[[Tensor], Tensor],
-        watch: Stopwatch,
-        meter: _Meter,
-        on_epoch: OnEpoch,
-        should_stop: ShouldStop,
-    ) -> None:
-        self.settings, self.model, self.loaders, self.normalise = settings, model, loaders, normalise
-        self.watch, self.meter, self.should_stop = watch, meter, should_stop
-        self.history: list[EpochRecord] = []
-        self._on_epoch = on_epoch
-
-    def record(self, epoch: EpochRecord) -> None:
-        self.history.append(epoch)
-        self._on_epoch(epoch)
-
-    def targets(self, part: str) -> Tensor:
-        """Targets (M,) int64 of a part, in its order."""
-        pictures = self.loaders.dataset.pictures
-        return torch.tensor([pictures[index].target for index in self.loaders.split.part(part)])
-
-    def features(self, part: str, view: int = 0) -> Tensor:
-        """The backbone's features (M, F) of a part; view 0 is plain, others are augmented."""
-        batches = self.loaders.view(view) if part == "train" else self.loaders.evaluation(part)
-        total = len(self.loaders.split.part(part))
-        done = [0]
-
-        def on_pictures(number: int) -> None:
-            done[0] += number
-            self.watch.count("pictures_forward", number)
-            self.meter.add(number, Progress(phase="features", done=done[0], total=total))
-
-        features, hit = cached_features(
-            self._recipe(part, view),
-            lambda: extract_features(self.model.backbone, batches, self.normalise, on_pictures, self.should_stop),
-        )
-        self.watch.count("feature_sets_from_cache" if hit else "feature_sets_computed")
-        if hit:
-            self.meter.add(total, Progress(phase="features", done=total, total=total))
-        return features
-
-    def _recipe(self, part: str, view: int) -> dict[str, object]:
-        """All that a part's features depend on. A random backbone depends on the seed, a pretrained one does not."""
-        settings, dataset = self.settings, self.loaders.dataset
-        contents = "".join(dataset.pictures[index].content for index in self.loaders.split.part(part))
-        return {
-            "pictures": hashlib.sha256(contents.encode()).hexdigest(),
-            "dataset": dataset.fingerprint,
-            "backbone": settings.model.backbone,
-            "weights": self.model.weights_sha256 or f"random {settings.seed}",
-            "preprocessing": preprocessing_of(settings.model.backbone).to_dict(),
-            "torch": torch.__version__,
-            "view": [view, settings.seed, repr(settings.augment)] if view else 0,
-        }
-
-    def evaluate_pictures(self, part: str) -> Evaluation:
-        return evaluate(self.model, self.evaluation_batches(part), should_stop=self.should_stop)
-
-    def evaluation_batches(self, part: str) -> Batches:
-        total = len(self.loaders.split.part(part))
-        done = 0
-        for images, targets, _ in self.loaders.evaluation(part):
-            yield self.normalise(images), targets
-            done += len(images)
-            self.watch.count("pictures_forward", len(images))
-            self.meter.add(len(images), Progress(phase=part, done=done, total=total))
-
-    def training_batches(self, epoch: int) -> Batches:
-        for images, targets, _ in self.loaders.train(epoch):
-            yield self.normalise(images), targets
-            self.watch.count("pictures_trained", len(images))
-
-
-def _train_frozen(session: _Session) -> tuple[Best, Evaluation]:
+def _train_frozen(session: Session) -> tuple[Best, Evaluation]:
     """Only the head, on features that the backbone gives once."""
     best = _fit_head(session, epochs=session.settings.optim.epochs, stage="train", lr=session.settings.rates[0])
     with session.watch.phase("test"):
@@ -221,7 +126,7 @@ def _train_frozen(session: _Session) -> tuple[Best, Evaluation]:
     return best, test
 
 
-def _fit_head(session: _Session, *, epochs: int, stage: str, lr: float) -> Best:
+def _fit_head(session: Session, *, epochs: int, stage: str, lr: float) -> Best:
     """Train the head alone on cached features; epoch n sees view n - 1 of every picture, then the first again."""
     optim, head = session.settings.optim, session.model.head
     with session.watch.phase("features"):
@@ -262,12 +167,12 @@ def _fit_head(session: _Session, *, epochs: int, stage: str, lr: float) -> Best:
     )
 
 
-def _train_network(session: _Session) -> tuple[Best, Evaluation]:
+def _train_network(session: Session) -> tuple[Best, Evaluation]:
     """Whatever the scenario lets train, picture by picture."""
     return _fit_network(session, best=Best(), first_epoch=1)
 
 
-def _fit_network(session: _Session, *, best: Best, first_epoch: int) -> tuple[Best, Evaluation]:
+def _fit_network(session: Session, *, best: Best, first_epoch: int) -> tuple[Best, Evaluation]:
     optim, (lr, backbone_lr) = session.settings.optim, session.settings.rates
     head, backbone = parameter_groups(session.model)
     optimizer = build_optimizer(
@@ -307,7 +212,7 @@ def _fit_network(session: _Session, *, best: Best, first_epoch: int) -> tuple[Be
         return best, session.evaluate_pictures("test")
 
 
-def _train_probe_then_finetune(session: _Session) -> tuple[Best, Evaluation]:
+def _train_probe_then_finetune(session: Session) -> tuple[Best, Evaluation]:
     """The head first, then everything from there (Kumar et al. 2022); the probe is kept if nothing beats it on val."""
     settings = session.settings
     probe_lr = settings.optim.lr or DEFAULT_RATES[settings.optim.optimizer]["frozen"][0]
@@ -316,7 +221,7 @@ def _train_probe_then_finetune(session: _Session) -> tuple[Best, Evaluation]:
     return _fit_network(session, best=probe, first_epoch=settings.optim.probe_epochs + 1)
 
 
-_SCENARIOS: dict[str, Callable[[_Session], tuple[Best, Evaluation]]] = {
+_SCENARIOS: dict[str, Callable[[Session], tuple[Best, Evaluation]]] = {
     "frozen": _train_frozen,
     "last-stages": _train_network,
     "finetuned": _train_network,

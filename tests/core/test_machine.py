@@ -11,6 +11,11 @@ from core import machine
 from core.machine import Rates, load_rates, save_rate, this_machine, usable_cores, usable_memory
 
 
+@pytest.fixture(autouse=True)
+def threads_not_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS")
+
+
 def set_cgroup(monkeypatch: pytest.MonkeyPatch, **files: str) -> None:
     """The container's limits, as the kernel's files would say them."""
     found = {f"/sys/fs/cgroup/{name.replace('_', '.')}": text for name, text in files.items()}
@@ -40,6 +45,15 @@ def test_without_a_quota_the_affinity_counts(monkeypatch: pytest.MonkeyPatch, qu
     set_cgroup(monkeypatch, cpu_max=quota)
 
     assert usable_cores() == 3
+
+
+@pytest.mark.parametrize(("wanted", "cores"), [("1", 1), ("2", 2), ("99", 3), ("0", 1), ("many", 3), ("", 3)])
+def test_whoever_shares_the_machine_can_ask_for_fewer(monkeypatch: pytest.MonkeyPatch, wanted: str, cores: int):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(3)), raising=False)
+    set_cgroup(monkeypatch)
+    monkeypatch.setenv("OMP_NUM_THREADS", wanted)
+
+    assert usable_cores() == cores
 
 
 def test_a_containers_memory_limit_counts_if_it_is_lower(monkeypatch: pytest.MonkeyPatch):

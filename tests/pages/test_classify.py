@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import draw_picture, drawn, encoded
 from PIL import Image
+from streamlit.testing.v1 import AppTest
 
 PNG = "image/png"
 
@@ -149,6 +150,65 @@ def test_runs_of_different_classes_are_shown_without_a_judgement():
     assert shown["p(a)"].isna().tolist() == [False, True] and shown["p(b)"].tolist() == [0.75, 0.5]
 
 
+def cards(classes: tuple[tuple[str, ...], tuple[str, ...]]):
+    """Three pictures, two runs; the runs differ on the second picture."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    from core.settings import RunSettings
+    from pages.components.answer_cards import answer_cards
+    from pages.components.answers import Answer, Asked
+
+    runs = [SimpleNamespace(number=number, settings=RunSettings()) for number in (1, 2)]
+    rows = {"one.png": (0.9, 0.8), "two.png": (0.9, 0.3), "three.png": (0.2, 0.1)}
+    given = [
+        Answer(
+            asked=Asked(name=name, content=name, truth="ant"),
+            thumbnail=np.zeros((4, 4, 3), np.uint8),
+            probabilities=tuple(np.array([p, 1 - p], np.float32) for p in row),
+        )
+        for name, row in rows.items()
+    ]
+    answer_cards(given, runs, classes, 2)
+
+
+def drawn_cards(*classes: tuple[str, ...]) -> AppTest:
+    at = AppTest.from_function(cards, default_timeout=30, args=(classes,)).run()
+    assert not at.exception
+    return at
+
+
+def test_the_picture_on_which_two_runs_differ_comes_first():
+    at = drawn_cards(("ant", "bee"), ("ant", "bee"))
+
+    assert [image.proto.imgs[0].alt for image in at.get("image")] == ["two.png", "one.png", "three.png"]
+    assert "disagree on **1 of 3** pictures" in words(at)
+    assert words(at).count("-badge[:material/call_split:") == 1
+
+
+def test_runs_of_different_classes_neither_agree_nor_are_wrong_about_a_class_they_do_not_know():
+    at = drawn_cards(("ant", "bee"), ("cat", "dog"))
+
+    assert [image.proto.imgs[0].alt for image in at.get("image")] == ["one.png", "two.png", "three.png"]
+    assert "know different classes" in words(at) and "disagree on" not in words(at)
+    assert words(at).count("material/check") + words(at).count("material/close") == 3
+
+
+def test_the_same_classes_in_another_order_can_be_compared():
+    at = drawn_cards(("ant", "bee"), ("bee", "ant"))
+
+    assert "disagree on **2 of 3** pictures" in words(at)
+
+
+def test_a_hostile_class_name_is_shown_literally():
+    at = drawn_cards(("[x](http://a.example)", ":red[b]"), ("[x](http://a.example)", ":red[b]"))
+
+    texts = [element.proto.text for element in at.get("progress")]
+    assert len(texts) == 12
+    assert not any("[x](" in text or ":red[" in text for text in texts)
+
+
 def test_no_cell_of_the_download_is_a_formula():
     import pandas as pd
 
@@ -168,7 +228,7 @@ def test_the_address_names_the_run_and_follows_the_choice(page, finished_race):
 
     page.selectbox(key="classify.run").set_value(finetuned).run()
 
-    assert page.query_params["run"] == [finetuned]
+    assert page.query_params["run"] == finetuned
     assert page.selectbox(key="classify.run").value == finetuned
 
 

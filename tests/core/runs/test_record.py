@@ -1,8 +1,10 @@
 """What a finished run keeps in its folder."""
 
 import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +36,15 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
         "head_hash": "",
     }
     rows = {"history": (), "confusion": ((1, 0), (0, 1)), "test_pictures": (3,), "test_contents": ("c",)}
-    values = {**empty, **plain, **rows, "run": run, "settings": RunSettings(), "test_names": ("ü/\udce9.png",)}
+    values = {
+        **empty,
+        **plain,
+        **rows,
+        "run": run,
+        "head_hash": "",
+        "settings": RunSettings(),
+        "test_names": ("ü/\udce9.png",),
+    }
     return RunRecord(**{**values, **changes})
 
 
@@ -88,12 +98,17 @@ def test_a_damaged_record_is_refused_by_name(content: bytes):
         load_record("abc")
 
 
-def test_a_record_with_settings_of_another_version_is_refused():
-    save(make_record())
+def rewrite(change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the saved record in place."""
     path = run_folder("abc") / RECORD
-    values = json.loads(path.read_text("utf-8"))
-    values["settings"]["optim"]["epochs"] = 0
+    values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+    change(values)
     path.write_text(json.dumps(values), "utf-8")
+
+
+def test_a_record_with_settings_that_are_not_allowed_is_refused():
+    save(make_record())
+    rewrite(lambda values: values["settings"]["optim"].update(epochs=0))
 
     with pytest.raises(RunError, match="damaged"):
         load_record("abc")
@@ -101,8 +116,7 @@ def test_a_record_with_settings_of_another_version_is_refused():
 
 def test_a_record_of_another_thaw_is_refused():
     save(make_record())
-    path = run_folder("abc") / RECORD
-    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "version": 99}), "utf-8")
+    rewrite(lambda values: values.update(version=99))
 
     with pytest.raises(RunError, match="another version"):
         load_record("abc")
