@@ -43,6 +43,8 @@ def about(record: RunRecord) -> None:
 
 wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), next(iter(runs))]
 st.session_state["classify.run"] = next(run_id for run_id in wanted if run_id in runs)
+if wanted[0] and wanted[0] not in runs:
+    st.caption(f":material/link_off: The run {md(wanted[0], 20)} of the address is not among the finished ones.")
 left, right = st.columns(2, gap="large")
 with left:
     first = st.selectbox("Network", list(runs), format_func=label, key="classify.run", on_change=take_run)
@@ -77,7 +79,7 @@ st.caption(
 )
 if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
     st.caption(
-        f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)}: it may have trained on them."
+        f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)} and may have trained on some."
     )
 answer_cards(given, shown, class_names, top)
 st.markdown("#### Table")

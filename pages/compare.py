@@ -10,6 +10,7 @@ from components.results import charts
 from components.wording import run_label
 
 from core.comparison.verdict import BAND, compare
+from core.comparison.wording import p_value
 from core.errors import ThawError
 
 st.title("Compare")
@@ -70,11 +71,10 @@ with st.container(border=True):
             f"Can this test set see it? With {result.pictures} pictures and this much disagreement, gaps from about "
             f"{result.detectable_gap:.1%} up (80 % power, 5 %)."
         )
-    if result.difference is not None and result.interval is not None and result.p_value is not None:
+    if result.p_value is not None:
         st.caption(
-            f"A minus B: {100 * result.difference:+.1f} points, 95 % interval {100 * result.interval.low:+.1f} to "
-            f"{100 * result.interval.high:+.1f} (Newcombe, paired). Exact McNemar p = {result.p_value:.3f}, from "
-            f"{result.discordant} pictures that only one of them gets right."
+            f"Paired difference with Newcombe's interval; exact McNemar test, {p_value(result.p_value)}, from the "
+            f"{result.discordant} pictures that only one of the two gets right."
         )
 differences_table(result)
 if result.agreement is not None:

@@ -31,7 +31,7 @@ except ThawError as error:
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start")
     repeats = st.number_input(
-        "Repeat with so many seeds", 1, 10, 1, key="train.repeats", width=190, help="More seeds show how much is luck."
+        "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
     )
     lines = [f":material/photo_library: {md(dataset.title)}"]
     lines += [
@@ -42,7 +42,9 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     st.caption(" · ".join(lines), width="content")
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
-    st.caption(f":material/download: The weights are {md(badge)}: the run downloads them first, or says that it cannot.")
+    st.caption(
+        f":material/download: The weights are {md(badge)}: the run downloads them first, or says that it cannot."
+    )
 if pressed:
     try:
         st.query_params["run"] = start_runs(settings, dataset, int(repeats))

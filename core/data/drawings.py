@@ -73,7 +73,7 @@ def compose(
 
 
 def hidden(front: Image.Image, figure: Image.Image, corner: tuple[int, int]) -> float:
-    """The share of a figure, whose upper left corner lies at `corner`, that is outside the picture or behind `front`."""
+    """The share of a figure, its upper left corner at `corner`, that is outside the picture or behind `front`."""
     free = ImageChops.invert(front.getchannel("A"))
     window = free.crop((*corner, corner[0] + figure.width, corner[1] + figure.height))  # 0 outside the picture
     alpha = figure.getchannel("A")

@@ -28,7 +28,9 @@ def answer_cards(given: Sequence[Answer], runs: Sequence[Run], class_names: Sequ
     if comparable and answered:
         odd = [answer for answer in answered if _at_odds(answer, class_names)]
         answered = odd + [answer for answer in answered if not _at_odds(answer, class_names)]
-        st.markdown(f"The two runs disagree on **{len(odd)} of {len(answered)}** pictures{' (first)' if odd else ''}.")
+        st.markdown(
+            f"The two runs disagree on **{len(odd)} of {len(answered)}** pictures{', shown first' if odd else ''}."
+        )
     elif len(runs) == 2 and answered:
         st.caption("The two runs know different classes, so their answers cannot agree or disagree.")
     pages = -(-len(answered) // PER_PAGE)

@@ -52,10 +52,10 @@ class Answer:
     """Why there is no answer."""
 
 
-def asked_file(file: UploadedFile) -> Asked:
-    """A file somebody brought."""
+def asked_file(file: UploadedFile, name: str = "") -> Asked:
+    """A file somebody brought, under its own name if no other is given."""
     data = file.getvalue()
-    return Asked(name=plain(file.name), content=_hash(file.file_id, data), data=data)
+    return Asked(name=name or plain(file.name), content=_hash(file.file_id, data), data=data)
 
 
 @st.cache_data(max_entries=1000, scope="session", show_spinner=False)

@@ -31,7 +31,7 @@ def ask(record: RunRecord) -> list[Asked]:
     )
     if source == "camera":  # drawn only when chosen: the browser asks for permission at once
         photo = st.camera_input("A photo", key="classify.camera", width=480)
-        return [asked_file(photo)] if photo else []
+        return [asked_file(photo, "photo.jpg")] if photo else []
     return _tests(record) if source == "tests" else _files()
 
 

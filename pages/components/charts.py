@@ -79,7 +79,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> go
             z=matrix,
             x=names,
             y=names,
-            colorscale=[[0, "rgba(59,125,216,0.06)"], [1, "rgba(59,125,216,0.95)"]],
+            colorscale=[[0, "#e3ecf9"], [1, "#2f6fd0"]],  # opaque, so that Plotly picks readable text
             showscale=False,
             text=matrix if few else None,
             texttemplate="%{text}" if few else None,
@@ -88,8 +88,8 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> go
             ygap=2,
         )
     )
-    figure.update_xaxes(title="predicted", type="category")
-    figure.update_yaxes(title="true", type="category", autorange="reversed")
+    figure.update_xaxes(title="predicted", type="category", showgrid=False)
+    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
     return _laid_out(figure, 300 if few else 420)
 
 

@@ -35,9 +35,9 @@ def side_by_side(runs: Sequence[Run]) -> None:
         rows.append(
             {
                 "run": run_label(run),
-                "test accuracy": result.test_accuracy,
+                "test accuracy": 100 * result.test_accuracy,
                 "95 % interval": interval(rate(correct, len(result.test_pictures))),
-                "balanced accuracy": balanced_accuracy(np.array(result.confusion)),
+                "balanced accuracy": _per_cent(balanced_accuracy(np.array(result.confusion))),
                 "train and test, s": training_seconds(result),
                 "features, s": result.timings["features"],
                 "training, s": result.timings["train"],
@@ -53,8 +53,8 @@ def side_by_side(runs: Sequence[Run]) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         column_config={
-            "test accuracy": st.column_config.ProgressColumn(format="percent", min_value=0.0, max_value=1.0),
-            "balanced accuracy": number(format="percent"),
+            "test accuracy": st.column_config.ProgressColumn(format="%.1f %%", min_value=0.0, max_value=100.0),
+            "balanced accuracy": number(format="%.1f %%"),
             "parameters trained": number(format="localized"),
             **{name: number(format="%.1f") for name in rows[0] if name.endswith(", s")},
         },
@@ -62,6 +62,10 @@ def side_by_side(runs: Sequence[Run]) -> None:
     )
     machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
+
+
+def _per_cent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def interval(of: Rate | None) -> str:
@@ -127,11 +131,15 @@ def twin_confusion(result: Comparison, a: str, b: str) -> None:
             figure = confusion(side.confusion, side.class_names)
             st.plotly_chart(figure, key=f"compare.confusion.{side.run}", alt=f"Confusion matrix of {label}")
             rows = [
-                {"class": name, "recall": recall.value if recall else None, "95 % interval": interval(recall)}
+                {
+                    "class": name,
+                    "recall": _per_cent(recall.value if recall else None),
+                    "95 % interval": interval(recall),
+                }
                 for name, recall in zip(side.class_names, side.recalls, strict=True)
             ]
             st.dataframe(
                 pd.DataFrame(rows),
                 hide_index=True,
-                column_config={"recall": st.column_config.NumberColumn(format="percent")},
+                column_config={"recall": st.column_config.NumberColumn(format="%.1f %%")},
             )

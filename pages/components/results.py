@@ -43,14 +43,20 @@ def _card(run: Run, result: RunRecord) -> None:
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     trained, share = result.parameters["trained"], result.parameters["trained_share"]
     st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
-    if result.settings.model.scenario == "frozen":
-        frozen = result.freeze_audit["bit_identical"]
-        st.badge(
-            "backbone bit-identical" if frozen else "backbone changed",
-            icon=":material/ac_unit:" if frozen else ":material/warning:",
-            color="blue" if frozen else "red",
-            help=result.freeze_audit["sentence"],
-        )
+    _audit_badge(result)
+
+
+def _audit_badge(result: RunRecord) -> None:
+    """What became of the backbone, as its hashes say."""
+    audit = result.freeze_audit
+    if not audit["checked"]:
+        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
+        return
+    what = "backbone" if result.settings.model.scenario == "frozen" else "frozen stages"
+    if audit["bit_identical"]:
+        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
+    else:
+        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit["sentence"])
 
 
 def training_seconds(result: RunRecord) -> float:
@@ -92,29 +98,30 @@ def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[in
     positions = list(only) if only is not None else _telling(predicted, targets, count)
     items = []
     for position in positions[:count]:
+        right = predicted[:, position] == targets[position]
         says = [
-            f"{SCENARIO_LABELS[r.settings.model.scenario]}: {names[p[position]]} "
+            f"{'✓' if correct else '✗'} {SCENARIO_LABELS[r.settings.model.scenario]}: {names[p[position]]} "
             f"{probabilities[position, p[position]]:.0%}"
-            for r, p, (probabilities, _) in zip(results, predicted, predictions, strict=True)
+            for r, p, (probabilities, _), correct in zip(results, predicted, predictions, right, strict=True)
         ]
-        right = bool((predicted[:, position] == targets[position]).all())
         items.append(
             GalleryItem(
                 image=thumbnail(chosen.home(), first.dataset["id"], first.test_pictures[position]),
                 title=f"true: {names[targets[position]]}",
                 captions=tuple(says),
-                mark="good" if right else "bad",
+                mark=("good" if right[0] else "bad") if len(runs) == 1 else None,
             )
         )
     gallery(items, 6, key)
 
 
 def _telling(predicted: np.ndarray, targets: np.ndarray, count: int) -> list[int]:
-    """Positions worth a look: half of them pictures that some run gets wrong, the rest spread over the others."""
+    """Positions worth a look: up to half of them pictures that some run gets wrong, each kind spread over its kind."""
     wrong = (predicted != targets).any(0)
-    odd, fine = np.flatnonzero(wrong), np.flatnonzero(~wrong)
-    chosen_odd = odd[: count // 2]
-    spread = (
-        fine[np.linspace(0, len(fine) - 1, min(len(fine), count - len(chosen_odd))).astype(int)] if len(fine) else fine
-    )
-    return [*map(int, chosen_odd), *map(int, spread)]
+    odd = _spread(np.flatnonzero(wrong), count // 2)
+    return [*odd, *_spread(np.flatnonzero(~wrong), count - len(odd))]
+
+
+def _spread(positions: np.ndarray, count: int) -> list[int]:
+    places = np.linspace(0, len(positions) - 1, min(len(positions), count)).astype(int)
+    return [int(positions[place]) for place in places]

@@ -28,7 +28,7 @@ def run_table(runs: Sequence[Run], key: str) -> str | None:
             "backbone": BACKBONES[run.settings.model.backbone].label,
             "data": run.dataset_title,
             "seed": run.settings.seed,
-            "test accuracy": run.summary["test_accuracy"] if run.summary else None,
+            "test accuracy": 100 * run.summary["test_accuracy"] if run.summary else None,
             "seconds": run.summary["duration_s"] if run.summary else None,
         }
         for run in runs
@@ -40,7 +40,7 @@ def run_table(runs: Sequence[Run], key: str) -> str | None:
         selection_mode="single-row",
         key=key,
         column_config={
-            "test accuracy": st.column_config.NumberColumn(format="percent"),
+            "test accuracy": st.column_config.NumberColumn(format="%.1f %%"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
         alt="All runs, newest first",
@@ -88,7 +88,7 @@ def what_trains(parameters: "ParameterCount", layers: "Sequence[LayerRow]") -> N
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        height=min(38 + 35 * len(rows), 400),
+        height=min(38 + 35 * len(rows), 270),
         column_config={"parameters": st.column_config.NumberColumn(format="localized")},
         alt="Stages of the network and whether they train",
     )

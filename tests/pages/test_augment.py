@@ -33,6 +33,7 @@ def test_the_picture_and_what_evaluation_sees_stand_beside_the_samples(page):
     titles = [markdown.value for markdown in page.markdown if markdown.value.startswith("**")]
 
     assert "**The picture**" in titles and "**Evaluation sees**" in titles
+    assert any("discs/" in caption.value.replace("\\", "") for caption in page.caption)
     assert picture_count(page) == 2 + 8
     assert len(sample_lines(page)) == 8
     assert len(set(sample_lines(page))) > 1

@@ -4,12 +4,15 @@ import csv
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers import draw_picture, drawn, encoded
 from PIL import Image
 from streamlit.testing.v1 import AppTest
+
+from core.runs.record import load_predictions, load_record
 
 PNG = "image/png"
 
@@ -125,8 +128,6 @@ def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished
 
 
 def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, finished_race):
-    from core.runs.record import load_predictions, load_record
-
     page.segmented_control(key="classify.source").set_value("tests").run()
 
     record, (probabilities, _) = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
@@ -230,6 +231,32 @@ def test_the_address_names_the_run_and_follows_the_choice(page, finished_race):
 
     assert page.query_params["run"] == finetuned
     assert page.selectbox(key="classify.run").value == finetuned
+
+
+def test_an_address_with_another_run_is_explained(start, finished_race):
+    at = start("classify.py", run="[x](y)")
+
+    assert not at.exception
+    assert at.selectbox(key="classify.run").value in {finished_race.run("frozen"), finished_race.run("finetuned")}
+    assert "not among the finished ones" in words(at) and "[x](y)" not in words(at)
+
+
+def test_pictures_that_another_run_may_have_learnt_from_are_pointed_out(page, finished_race, monkeypatch):
+    monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), test_contents=()))
+    page.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
+    page.segmented_control(key="classify.source").set_value("tests").run()
+
+    count = len(set(table(page)["picture"]))
+    assert f"was not tested on {count} of these {count} and may have trained on some" in words(page)
+
+
+def test_many_pictures_come_in_pages_and_one_table(page):
+    upload(page, **{f"{number}_png": drawn("discs", number) for number in range(30)}).run()
+    assert len(page.get("image")) == 24 and len(table(page)) == 30
+
+    page.session_state["classify.page"] = 2
+    page.run()
+    assert len(page.get("image")) == 6
 
 
 def test_the_camera_asks_for_nothing_until_it_is_wanted(page):

@@ -51,7 +51,7 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
 
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
-    store, run = claimed("finetuned", optimizer="sgd", lr=10.0, backbone_lr=10.0, weight_decay=1.0, batch_size=2)
+    store, run = claimed(optimizer="sgd", lr=10.0, weight_decay=1.0, schedule="constant", epochs=40)
 
     execute(store, run, never)
 

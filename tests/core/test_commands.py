@@ -1,0 +1,316 @@
+"""The command line: the same calls as the pages, JSON on standard output, one clear line on bad input."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers import REPOSITORY, FinishedRace, drawn_classes, write_files, write_zip
+
+from core.__main__ import build_parser, main
+from core.models.catalogue import BACKBONES
+from core.runs.record import load_predictions, load_record
+from core.runs.store import RunStore
+from core.settings import SCENARIOS
+
+RUN_FIELDS = {
+    "run",
+    "scenario",
+    "backbone",
+    "seed",
+    "test_accuracy",
+    "val_accuracy",
+    "duration_s",
+    "timings",
+    "freeze_audit",
+    "parameters",
+}
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """What a command prints with --json; nothing may go to standard error."""
+    code = main([*arguments, "--json"])
+    printed = capsys.readouterr()
+    assert (code, printed.err) == (0, "")
+    return json.loads(printed.out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """The one line that a command says before it ends with exit code 2."""
+    try:
+        code = main(arguments)
+    except SystemExit as end:
+        code = end.code
+    printed = capsys.readouterr()
+    assert (code, printed.out) == (2, "")
+    assert printed.err.endswith("\n") and printed.err.count("\n") == 1
+    assert "Traceback" not in printed.err
+    return printed.err
+
+
+def test_data_describes_a_data_set(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    files = {**drawn_classes(10), "discs/broken.jpg": b"", "discs/a.gif": b"GIF89a", "notes.txt": b"hello"}
+    values = asked(capsys, "data", str(write_zip(tmp_path / "tiny.zip", files)))
+
+    assert values["classes"] == ["discs", "squares", "stripes"]
+    assert values["counts"]["test"] == {"discs": 2, "squares": 2, "stripes": 2}
+    assert sum(sum(part.values()) for part in values["counts"].values()) == 30
+    assert list(values["counts"]) == ["train", "val", "test"]
+    assert values["skipped"] == [{"file": "discs/broken.jpg", "reason": "is empty (0 bytes)"}]
+    assert len(values["ignored"]) == 2 and len(values["fingerprint"]) == 64
+
+
+def test_data_tells_a_person_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    folder = write_files(tmp_path / "tiny", {**drawn_classes(10), "discs/broken.jpg": b"", "notes.txt": b"hello"})
+
+    assert main(["data", str(folder)]) == 0
+
+    printed = capsys.readouterr().out
+    assert "tiny: 30 pictures, 3 classes" in printed
+    assert "skipped discs/broken.jpg: is empty" in printed and "ignored 1 (not a picture)" in printed
+
+
+def test_a_race_gives_its_runs_and_a_verdict(finished_race: FinishedRace):
+    values = finished_race.values
+    runs = values["runs"]
+
+    assert set(values) == {"race", "runs", "verdict"}
+    assert [(run["scenario"], run["state"], run["seed"]) for run in runs] == [
+        ("frozen", "finished", 0),
+        ("finetuned", "finished", 0),
+    ]
+    assert all(set(run) >= RUN_FIELDS for run in runs)
+    assert values["verdict"]["sentence"] and values["verdict"]["outcome"]
+    assert len({run["split"]["hash"] for run in runs}) == 1
+
+
+def test_a_run_says_what_it_did(finished_race: FinishedRace):
+    frozen, tuned = finished_race.values["runs"]
+
+    assert 0 <= frozen["test_accuracy"] <= 1 and 0 <= frozen["val_accuracy"] <= 1
+    assert sum(frozen["timings"].values()) == pytest.approx(frozen["duration_s"])
+    assert frozen["timings"]["decode"] > 0 and tuned["timings"]["decode"] == 0
+    assert frozen["freeze_audit"]["bit_identical"] and not tuned["freeze_audit"]["bit_identical"]
+    assert frozen["parameters"]["trained"] < 0.01 * frozen["parameters"]["total"]
+    assert tuned["parameters"]["trained"] == tuned["parameters"]["total"]
+    assert frozen["work"]["pictures_forward"] == 2 * frozen["split"]["train"] + sum(
+        frozen["split"][part] for part in ("val", "test")
+    )
+
+
+def test_train_gives_one_run(capsys: pytest.CaptureFixture[str], tiny_folder: Path):
+    options = ["--scenario", "frozen", "--seed", "4", "--epochs", "2", "--backbone", "efficientnet_lite0"]
+    values = asked(capsys, "train", "--data", str(tiny_folder), *options)
+
+    assert set(values) >= RUN_FIELDS
+    assert (values["scenario"], values["seed"], values["epochs"]) == ("frozen", 4, 2)
+    assert load_record(values["run"]).settings.optim.epochs == 2
+    assert asked(capsys, "runs")["runs"][0]["run"] == values["run"]
+
+
+def test_classify_gives_the_stored_test_predictions(capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
+    for scenario in ("frozen", "finetuned"):
+        run = finished_race.run(scenario)
+        stored, _ = load_predictions(run)
+        files = [str(finished_race.folder / name) for name in load_record(run).test_names]
+
+        values = asked(capsys, "classify", run, *files)
+
+        names = values["class_names"]
+        given = np.array([[row["probabilities"][name] for name in names] for row in values["pictures"]])
+        assert np.abs(given - stored).max() <= 1e-5
+        assert [row["predicted"] for row in values["pictures"]] == [names[i] for i in stored.argmax(1)]
+        assert [row["file"] for row in values["pictures"]] == files
+
+
+def test_classify_names_what_it_cannot_read_and_answers_the_rest(
+    capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, tmp_path: Path
+):
+    (tmp_path / "letter.jpg").write_text("dear aunt, this is a letter")
+    good = str(finished_race.folder / "discs" / "0.png")
+    values = asked(
+        capsys,
+        "classify",
+        finished_race.run("frozen")[:6],
+        good,
+        str(tmp_path / "letter.jpg"),
+        "nosuch.jpg",
+        "--top",
+        "1",
+    )
+
+    first, second, third = values["pictures"]
+    assert len(first["top"]) == 1 and first["top"][0]["class"] == first["predicted"]
+    assert second["error"] == "is not a picture (text file)" and "is not there" in third["error"]
+
+
+def test_compare_gives_a_verdict(capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
+    values = asked(capsys, "compare", finished_race.run("frozen"), finished_race.run("finetuned"))
+
+    assert values["verdict"] == values["outcome"]
+    assert values["sentence"]
+
+
+def test_runs_lists_all_newest_first(capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
+    values = asked(capsys, "runs")
+
+    assert [run["scenario"] for run in values["runs"]] == ["finetuned", "frozen"]
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out.count("test accuracy") == 2
+
+
+def test_without_runs_there_is_a_hint(capsys: pytest.CaptureFixture[str]):
+    assert asked(capsys, "runs") == {"runs": []}
+    assert main(["runs"]) == 0
+    assert "python -m core train" in capsys.readouterr().out
+
+
+def test_backbones_lists_all_with_where_their_weights_are(capsys: pytest.CaptureFixture[str]):
+    rows = {row["name"]: row for row in asked(capsys, "backbones")["backbones"]}
+
+    assert list(rows) == list(BACKBONES)
+    assert rows["efficientnet_lite0"]["available"] and rows["efficientnet_lite0"]["weights"] == "ImageNet, packaged"
+    assert not rows["resnet18"]["available"] and "not here" in rows["resnet18"]["weights"]
+
+
+TRAIN = ("train", "--data", "TINY")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "required: command"),
+        (("melt",), "invalid choice: 'melt'"),
+        (("data",), "required: D"),
+        (("data", "nosuch.zip"), "There is no file or folder called 'nosuch.zip'"),
+        (("data", "~nobody-of-this-name/x"), "There is no file or folder"),
+        (("data", "x" * 5000), "There is no file or folder"),
+        (("data", "EMPTY"), "No pictures found"),
+        (("train",), "required: --data"),
+        (("train", "--data", "nosuch"), "There is no file or folder"),
+        ((*TRAIN, "--scenario", "thawed"), "scenario is 'thawed'; choose one of: frozen"),
+        ((*TRAIN, "--backbone", "resnet9000"), "backbone is 'resnet9000'; choose one of"),
+        ((*TRAIN, "--augment", "wild"), "preset is 'wild'; choose one of"),
+        ((*TRAIN, "--epochs", "0"), "epochs is 0; it must lie between 1 and 200"),
+        ((*TRAIN, "--epochs", "many"), "--epochs: invalid int value: 'many'"),
+        ((*TRAIN, "--epochs", "2.5"), "--epochs: invalid int value: '2.5'"),
+        ((*TRAIN, "--lr", "nan"), "lr is nan; it must be a number"),
+        ((*TRAIN, "--lr", "1000"), "lr is 1000; it must lie between"),
+        ((*TRAIN, "--seed", "-1"), "seed is -1"),
+        ((*TRAIN, "--val-fraction", "0.9"), "val_fraction is 0.9"),
+        ((*TRAIN, "--scenario", "scratch", "--weights", "imagenet"), "scenario is scratch"),
+        ((*TRAIN, "--scenario", "last-stages", "--last-stages", "12"), "last_stages is 12"),
+        (("race", "--data", "TINY", "--scenarios", "frozen,thawed"), "no scenario 'thawed'"),
+        (("race", "--data", "TINY", "--scenarios", ","), "at least one scenario and one seed"),
+        (("race", "--data", "TINY", "--seeds", "a"), "--seeds is 'a'; give whole numbers"),
+        (("race", "--data", "TINY", "--seeds", "-5"), "seed is -5"),
+        (("compare", "a", "b"), "There is no run 'a'"),
+        (("classify", "nosuch", "x.jpg"), "There is no run 'nosuch'"),
+    ],
+    ids=lambda value: " ".join(value)[:60] if isinstance(value, tuple) else "",
+)
+def test_bad_input_ends_with_one_clear_line_and_code_2(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, tiny_folder: Path, arguments: tuple[str, ...], message: str
+):
+    (tmp_path / "empty").mkdir()
+    places = {"TINY": str(tiny_folder), "EMPTY": str(tmp_path / "empty")}
+
+    assert message in refused(capsys, *(places.get(word, word) for word in arguments))
+    assert RunStore().runs() == []
+
+
+def test_classify_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
+    run, picture = finished_race.run("frozen"), str(finished_race.folder / "discs" / "0.png")
+
+    assert "nosuch.jpg: skipped, it is not there" in refused(capsys, "classify", run, "nosuch.jpg")
+    for top in ("0", "-1"):
+        assert "top" in refused(capsys, "classify", run, picture, "--top", top)
+
+
+def test_a_run_that_has_not_finished_cannot_be_used(capsys: pytest.CaptureFixture[str]):
+    from core.settings import RunSettings
+
+    (run,) = RunStore().submit([RunSettings()], "pictures")
+
+    assert f"The run {run} is queued; only finished runs can be used" in refused(capsys, "classify", run, "x.jpg")
+    assert "is queued" in refused(capsys, "compare", run, run)
+
+
+def test_a_run_that_fails_ends_with_its_cause_and_code_2(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Path, monkeypatch
+):
+    monkeypatch.setenv("THAW_OFFLINE", "1")
+
+    message = refused(capsys, "train", "--data", str(tiny_folder), "--backbone", "resnet18")
+
+    assert "ResNet-18" in message and "EfficientNet-Lite0" in message and "From scratch" in message
+
+
+def test_every_option_of_a_run_is_told_in_its_help(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args(["train", "--help"])
+
+    printed = capsys.readouterr().out
+    assert end.value.code == 0
+    for option in ("--epochs", "--batch-size", "--lr", "--backbone-lr", "--schedule", "--views", "--val-fraction"):
+        assert option in printed
+    assert "(default: by scenario)" in printed
+
+
+def test_the_defaults_of_the_command_line_are_those_of_the_settings(tiny_folder: Path):
+    from core.__main__ import _settings
+    from core.settings import RunSettings
+
+    arguments = build_parser().parse_args(["train", "--data", str(tiny_folder)])
+
+    assert _settings(arguments) == RunSettings()
+    for scenario in SCENARIOS:
+        arguments = build_parser().parse_args(["train", "--data", "x", "--scenario", scenario])
+        assert _settings(arguments).model.scenario == scenario
+
+
+def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """The real thing, with warnings as errors."""
+    environment = {**os.environ, "THAW_HOME": str(home), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-W", "error", "-m", "core", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path):
+    done = run_command("train", "--data", str(tiny_folder), "--epochs", "1", "--json", home=tmp_path / "home")
+    assert (done.returncode, done.stderr) == (0, "")
+    run = json.loads(done.stdout)["run"]
+
+    answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=tmp_path / "home")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
+
+
+def test_a_real_process_refuses_with_one_line(tmp_path: Path):
+    done = run_command("data", "nosuch.zip", home=tmp_path / "home")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "python -m core data: There is no file or folder called 'nosuch.zip'. Give `builtin`, a zip or a folder.\n"
+    )
+
+
+def test_names_that_a_terminal_cannot_show_do_not_stop_anything(tmp_path: Path):
+    files = {f"{kind}/{n}.png": data for kind, n, data in _odd_files()}
+    folder = tmp_path / "b\udce9ld"
+    write_files(folder, files)
+
+    done = run_command("data", str(folder), home=tmp_path / "home")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "12 pictures, 3 classes" in done.stdout
+
+
+def _odd_files() -> list[tuple[str, int, bytes]]:
+    """The drawn classes under names in Chinese, with an emoji, and of bytes that are no UTF-8."""
+    odd = {"discs": "蚂蚁", "squares": "bee 🐝", "stripes": "caf\udce9"}
+    return [(odd[name.split("/")[0]], int(name.split("/")[1][:-4]), data) for name, data in drawn_classes(4).items()]
