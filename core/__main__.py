@@ -5,6 +5,7 @@ on standard output; bad input ends with one clear line and exit code 2.
 """
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -129,6 +130,8 @@ def _say(arguments: argparse.Namespace) -> commands.Say:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = build_parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
     try:
         values, text = arguments.run(arguments)
     except ThawError as error:

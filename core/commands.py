@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.ingest import ingest
-from core.errors import ImageError, RunError, TrainingError
+from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.race import plan_race, submit
@@ -84,6 +84,8 @@ def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:
     """What a run's model says about picture files; unreadable ones are named and the others answered."""
     from core.inference.predictor import Predictor
 
+    if top < 1:
+        raise SettingsError(f"top is {top}; it must be at least 1.")
     run = _finished(RunStore().get(run_id))
     predictor = Predictor.load(run.id)
     results: list[dict[str, Any]] = []

@@ -189,7 +189,7 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
         parts=parts,
         legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.05), flying, limb),
         antennae=two_jaws(head, turn, limb)
-        + two_antennae(rng, head, turn, rng.uniform(0.15, 0.22), rng.uniform(0.22, 0.32), limb),
+        + two_antennae(rng, head, turn, rng.uniform(0.18, 0.25), rng.uniform(0.24, 0.34), limb),
         wings=four_wings(rng, point(0.16, 0, 0.17 + 0.05 * chest), length, wide, flying) if winged else [],
     )
 

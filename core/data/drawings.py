@@ -21,7 +21,7 @@ CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
 SHORT_SIDE: Final = (256, 288)  # pixels, from and to
 QUALITY: Final = 92  # JPEG
-MOST_HIDDEN: Final = 0.4  # share of an insect: more, and its label could not be seen
+MOST_HIDDEN: Final = 0.3  # share of an insect: more, and its label could not be seen
 
 
 def draw(class_name: str, seed: int) -> Image.Image:
@@ -39,7 +39,7 @@ def draw(class_name: str, seed: int) -> Image.Image:
     insect = (ant if class_name == "ants" else bee)(rng, flying, winged)
     tilt = rng.uniform(0, 0.35) if rng.random() < 0.6 else rng.uniform(0.35, 1.25)
     light = unit([rng.uniform(-0.8, 0.8), -rng.uniform(0.3, 0.9), rng.uniform(0.55, 0.9)])
-    scale = short * rng.uniform(0.34, 0.7)
+    scale = short * rng.uniform(0.4, 0.7)
     camera = Camera(scale, insect.reach, rng.uniform(0, 2 * np.pi), tilt, rng.normal(0, 0.15), light)
     return develop(rng, compose(rng, size, camera, insect, flying))
 

@@ -54,7 +54,9 @@ def _drawings() -> Source:
 
 def _zip(path: Path) -> Source:
     archive = Archive(path)
-    return Source(title=path.stem, kind="zip", names=tuple(archive.names()), read=archive.read, close=archive.close)
+    return Source(
+        title=_shown(path.stem), kind="zip", names=tuple(archive.names()), read=archive.read, close=archive.close
+    )
 
 
 def _folder(path: Path) -> Source:
@@ -66,8 +68,17 @@ def _folder(path: Path) -> Source:
         if len(names) > 5 * MAX_ENTRIES:
             raise DatasetError(f"{root.name} holds more than {5 * MAX_ENTRIES:,} files (limit).")
     return Source(
-        title=root.name, kind="folder", names=tuple(names), read=lambda name: _read_file(root, name), close=lambda: None
+        title=_shown(root.name),
+        kind="folder",
+        names=tuple(names),
+        read=lambda name: _read_file(root, name),
+        close=lambda: None,
     )
+
+
+def _shown(name: str) -> str:
+    """A name without the stand-ins for bytes that are no UTF-8, which no database takes."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _read_file(root: Path, name: str) -> bytes:

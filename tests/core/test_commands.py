@@ -84,7 +84,8 @@ def test_a_race_gives_its_runs_and_a_verdict(finished_race: FinishedRace):
         ("finetuned", "finished", 0),
     ]
     assert all(set(run) >= RUN_FIELDS for run in runs)
-    assert values["verdict"]["sentence"] and values["verdict"]["outcome"]
+    assert values["verdict"]["sentence"]
+    assert [pair["outcome"] for pair in values["verdict"]["pairs"]] == ["cannot-tell"]  # six test pictures, one seed
     assert len({run["split"]["hash"] for run in runs}) == 1
 
 
@@ -131,17 +132,8 @@ def test_classify_names_what_it_cannot_read_and_answers_the_rest(
     capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, tmp_path: Path
 ):
     (tmp_path / "letter.jpg").write_text("dear aunt, this is a letter")
-    good = str(finished_race.folder / "discs" / "0.png")
-    values = asked(
-        capsys,
-        "classify",
-        finished_race.run("frozen")[:6],
-        good,
-        str(tmp_path / "letter.jpg"),
-        "nosuch.jpg",
-        "--top",
-        "1",
-    )
+    files = [str(finished_race.folder / "discs" / "0.png"), str(tmp_path / "letter.jpg"), "nosuch.jpg"]
+    values = asked(capsys, "classify", finished_race.run("frozen")[:6], *files, "--top", "1")
 
     first, second, third = values["pictures"]
     assert len(first["top"]) == 1 and first["top"][0]["class"] == first["predicted"]

@@ -21,6 +21,12 @@ def test_a_folder_and_its_zip_are_the_same(tmp_path: Path):
         source.close()
 
 
+def test_a_title_can_always_be_shown(tmp_path: Path):
+    folder = write_files(tmp_path / "b\udce9ld \u6f22", drawn_classes(2))
+
+    assert open_source(folder).title == "b\ufffdld \u6f22"
+
+
 @pytest.mark.parametrize("where", ["nowhere.zip", "no/such/folder", "~nobody-of-this-name/x", "a\0b", "x" * 5000, ""])
 def test_what_is_not_there_is_refused_without_its_path(tmp_path: Path, where: str):
     with pytest.raises(DatasetError, match="There is no file or folder") as refused:

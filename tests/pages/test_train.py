@@ -1,0 +1,94 @@
+"""Train: the form makes the settings, the table and the result come from the store."""
+
+from core.runs.store import RunStore
+from core.settings import RunSettings
+
+
+def test_the_form_makes_the_run_that_is_queued(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.radio(key="train.scenario").set_value("last-stages").run()
+    at.slider(key="train.last_stages").set_value(3).run()
+    at.number_input(key="train.epochs").set_value(2).run()
+    at.number_input(key="train.lr").set_value(0.005).run()
+    at.button(key="train.start").click().run()
+
+    assert not at.exception and not at.error
+    settings = RunStore().runs()[0].settings
+    assert (settings.model.scenario, settings.model.last_stages) == ("last-stages", 3)
+    assert (settings.optim.epochs, settings.rates[0]) == (2, 0.005)
+    assert settings.data.dataset == tiny_dataset.id
+
+
+def test_the_defaults_are_the_settings_own(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.button(key="train.start").click().run()
+
+    settings, default = RunStore().runs()[0].settings, RunSettings()
+    assert (settings.model, settings.optim, settings.augment) == (default.model, default.optim, default.augment)
+
+
+def test_several_seeds_become_a_race(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.number_input(key="train.repeats").set_value(3).run()
+    at.button(key="train.start").click().run()
+
+    runs = RunStore().runs()
+    assert sorted(run.settings.seed for run in runs) == [0, 1, 2]
+    assert len({run.race for run in runs}) == 1 and runs[0].race
+
+
+def test_what_trains_is_counted_on_the_network(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    frozen = at.dataframe[0].value
+
+    at.radio(key="train.scenario").set_value("finetuned").run()
+
+    assert frozen["trains"].tolist() == ["frozen"] * 9 + ["trains"]
+    assert at.dataframe[0].value["trains"].tolist() == ["trains"] * 10
+
+
+def test_weights_that_are_not_here_are_announced_before_the_run(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.selectbox(key="train.backbone").set_value("resnet18").run()
+    assert any("not here" in caption.value for caption in at.caption)
+
+    at.radio(key="train.scenario").set_value("scratch").run()
+    assert not any("not here" in caption.value for caption in at.caption)
+
+
+def test_a_finished_run_is_shown_with_its_pictures_and_small_print(start, finished_race):
+    run = finished_race.run("finetuned")
+    at = start("train.py", run=run, data=finished_race.values["runs"][0]["dataset"]["id"])
+
+    assert not at.exception
+    values = next(row for row in finished_race.values["runs"] if row["run"] == run)
+    assert at.metric[0].value == f"{values['test_accuracy']:.1%}"
+    assert any("predicted and true" in markdown.value for markdown in at.markdown)
+    assert len(at.get("image")) == min(12, values["split"]["test"])
+
+
+def test_the_loaders_come_from_the_cache_the_second_time(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    at.session_state["train.loaders"] = True
+    at.run()
+    assert any("Built just now" in markdown.value for markdown in at.markdown)
+
+    at.number_input(key="train.epochs").set_value(7).run()
+
+    assert any("From the cache" in markdown.value for markdown in at.markdown), "epochs change nothing about loaders"
+
+
+def test_a_cancelled_run_can_be_deleted(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    at.button(key="train.start").click().run()
+    at.button(key="train.live.stop").click().run()
+    assert any("was stopped" in caption.value for caption in at.caption)
+
+    at.button(key="train.delete").click().run()
+
+    assert not at.exception
+    assert RunStore().runs() == []
