@@ -11,12 +11,13 @@ from starlette.middleware import Middleware
 
 from core.runs.supervisor import Supervisor
 
-# everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so
+# everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
+# connect to because its camera fetches its own photo
 CONTENT_SECURITY_POLICY = (
     "default-src 'self'; base-uri 'self'; object-src 'none'; form-action 'self'; "
     "script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "  # Streamlit's one inline line
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
-    "connect-src 'self' ws: wss:; worker-src 'self' blob:; "
+    "connect-src 'self' data: ws: wss:; worker-src 'self' blob:; "
     "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
 )
 
@@ -55,9 +56,14 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
 
 
 def _import_torch() -> None:
-    """Seconds of import that nobody waits for; frozen afterwards, or every rerun would walk through torch's objects."""
+    """Seconds of import that nobody waits for; frozen afterwards, or every rerun would walk through torch's objects.
+
+    One thread: beside a run that uses all cores, a forward pass with two takes many times longer than with one.
+    """
+    import torch
     import torchvision  # noqa: F401
 
+    torch.set_num_threads(1)
     gc.collect()
     gc.freeze()
 

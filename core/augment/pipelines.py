@@ -47,7 +47,7 @@ def picture_seed(seed: int, epoch: int, key: str) -> int:
 
     Args:
         seed: the run's.
-        epoch: counted from 0; where features are cached, the number of the view.
+        epoch: counted from 1; where features are cached, the number of the view.
         key: what tells pictures apart, whatever their order: the content's hash.
     """
     digest = blake2b(f"{seed}:{epoch}:{key}".encode(), digest_size=8).digest()

@@ -33,7 +33,7 @@ class Sample:
 def draw_samples(
     image: Tensor, settings: AugmentSettings, preprocessing: Preprocessing, seed: int, count: int, key: str = ""
 ) -> list[Sample]:
-    """What the epochs 0 to `count` - 1 of a run with this seed see of a picture.
+    """What the epochs 1 to `count` of a run with this seed see of a picture.
 
     Args:
         image: (3, H, W) uint8.
@@ -53,7 +53,7 @@ def draw_samples(
     for position, (name, transforms) in enumerate(pipeline.steps):
         _record(name, transforms, partial(seen.__setitem__, position))
     samples = []
-    for epoch in range(count):
+    for epoch in range(1, count + 1):
         seen.clear()
         pixels = pipeline(image, picture_seed(seed, epoch, key)).permute(1, 2, 0).numpy()  # (S, S, 3)
         drawn = tuple(

@@ -5,10 +5,12 @@ from typing import Final
 
 import streamlit as st
 
+from core.augment.catalogue import steps_of
 from core.data.dataset import Dataset
 from core.errors import DatasetError, SettingsError
 from core.home import thaw_home
-from core.settings import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
+from core.models.catalogue import get_backbone
+from core.settings import AugmentSettings, DataSettings, OptimSettings, RunSettings
 
 from .messages import show_error
 from .resources import builtin_dataset, stored_dataset
@@ -53,8 +55,8 @@ def _from_address() -> RunSettings:
     changes = [
         lambda now: replace(now, data=DataSettings(dataset=asked["data"])),
         lambda now: replace(now, model=replace(now.model, scenario=asked["scenario"])),
-        lambda now: replace(now, model=ModelSettings(backbone=asked["backbone"], scenario=now.model.scenario)),
-        lambda now: replace(now, augment=AugmentSettings(preset=asked["augment"])),
+        lambda now: replace(now, model=replace(now.model, backbone=get_backbone(asked["backbone"]).name)),
+        lambda now: replace(now, augment=_preset(asked["augment"])),
         lambda now: replace(now, optim=OptimSettings(epochs=int(asked["epochs"]))),
         lambda now: replace(now, seed=int(asked["seed"])),
     ]
@@ -64,6 +66,12 @@ def _from_address() -> RunSettings:
         except (KeyError, ValueError, SettingsError):
             continue
     return chosen
+
+
+def _preset(name: str) -> AugmentSettings:
+    augment = AugmentSettings(preset=name)
+    steps_of(augment)  # raises for a name that is not in the catalogue
+    return augment
 
 
 def home() -> str:

@@ -36,8 +36,7 @@ def training_samples(
     dataset = stored_dataset(home, dataset_id)
     image = torch.from_numpy(np.array(dataset.pixels[index])).permute(2, 0, 1)
     content = dataset.pictures[index].content
-    # training counts its epochs from 1, so what is drawn for 0 is never seen
-    return draw_samples(image, augment, preprocessing(backbone), seed, count + 1, content)[1:]
+    return draw_samples(image, augment, preprocessing(backbone), seed, count, content)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

@@ -35,7 +35,7 @@ def test_samples_are_what_training_sees_in_its_epochs(settings):
     samples = draw_samples(IMAGE, settings, PREPROCESSING, seed=5, count=4, key="ant")
 
     train = TrainPipeline(PREPROCESSING, settings)
-    for epoch, sample in enumerate(samples):
+    for epoch, sample in enumerate(samples, start=1):
         seen = train(IMAGE, picture_seed(5, epoch, "ant"))
         assert np.array_equal(sample.pixels, seen.permute(1, 2, 0).numpy())
         assert len(sample.drawn) == len(train.steps)
