@@ -1,5 +1,6 @@
 """What a person has chosen: one settings object for the session, mirrored to the address so that a reload keeps it."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -50,21 +51,18 @@ def mirror_to_address() -> None:
 
 
 def _from_address() -> RunSettings:
-    """Settings from the address; what cannot be is left at its default, as if it were not there."""
-    asked, chosen = st.query_params, RunSettings()
-    changes = [
-        lambda now: replace(now, data=DataSettings(dataset=asked["data"])),
-        lambda now: replace(now, model=replace(now.model, scenario=asked["scenario"])),
-        lambda now: replace(now, model=replace(now.model, backbone=get_backbone(asked["backbone"]).name)),
-        lambda now: replace(now, augment=_preset(asked["augment"])),
-        lambda now: replace(now, optim=OptimSettings(epochs=int(asked["epochs"]))),
-        lambda now: replace(now, seed=int(asked["seed"])),
-    ]
-    for change in changes:
-        try:
-            chosen = change(chosen)
-        except (KeyError, ValueError, SettingsError):
+    """Settings from the address; what is not possible is named, and left at its default."""
+    chosen = RunSettings()
+    for name, change in _CHANGES.items():
+        asked = st.query_params.get(name)
+        if asked is None:
             continue
+        try:
+            chosen = change(chosen, asked)
+        except SettingsError as error:
+            show_error(error)
+        except ValueError:
+            show_error(SettingsError(f"{name} is {asked!r} in the address; it must be a whole number."))
     return chosen
 
 
@@ -72,6 +70,16 @@ def _preset(name: str) -> AugmentSettings:
     augment = AugmentSettings(preset=name)
     steps_of(augment)  # raises for a name that is not in the catalogue
     return augment
+
+
+_CHANGES: Final[dict[str, Callable[[RunSettings, str], RunSettings]]] = {
+    "data": lambda now, asked: replace(now, data=DataSettings(dataset=asked)),
+    "scenario": lambda now, asked: replace(now, model=replace(now.model, scenario=asked)),
+    "backbone": lambda now, asked: replace(now, model=replace(now.model, backbone=get_backbone(asked).name)),
+    "augment": lambda now, asked: replace(now, augment=_preset(asked)),
+    "epochs": lambda now, asked: replace(now, optim=OptimSettings(epochs=int(asked))),
+    "seed": lambda now, asked: replace(now, seed=int(asked)),
+}
 
 
 def home() -> str:
