@@ -39,7 +39,7 @@ def draw(class_name: str, seed: int) -> Image.Image:
     insect = (ant if class_name == "ants" else bee)(rng, flying, winged)
     tilt = rng.uniform(0, 0.35) if rng.random() < 0.6 else rng.uniform(0.35, 1.25)
     light = unit([rng.uniform(-0.8, 0.8), -rng.uniform(0.3, 0.9), rng.uniform(0.55, 0.9)])
-    scale = short * rng.uniform(0.4, 0.7)
+    scale = short * rng.uniform(0.37, 0.68)
     camera = Camera(scale, insect.reach, rng.uniform(0, 2 * np.pi), tilt, rng.normal(0, 0.15), light)
     return develop(rng, compose(rng, size, camera, insect, flying))
 
