@@ -41,7 +41,10 @@ def about(record: RunRecord) -> None:
     st.caption("It knows: " + md(", ".join(record.dataset["class_names"]), 300))
 
 
-wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), next(iter(runs))]
+newest = next(iter(runs.values()))
+together = [run for run in runs.values() if run.race == newest.race] if newest.race else [newest]
+winner = max(together, key=lambda run: (run.summary or {})["val_accuracy"]).id  # on val: test is for reporting
+wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), winner]
 st.session_state["classify.run"] = next(run_id for run_id in wanted if run_id in runs)
 if wanted[0] and wanted[0] not in runs:
     st.caption(f":material/link_off: The run {md(wanted[0], 20)} of the address is not among the finished ones.")

@@ -68,7 +68,7 @@ def find_layout(names: Iterable[str]) -> Layout:
             pictures.append((name, PurePosixPath(name).parts))
     if not pictures:
         raise DatasetError(f"No pictures found among {len(ignored)} files. {_EXAMPLE}")
-    placed = _place(_unwrap(pictures), ignored)
+    placed = _place(_unwrap(pictures, ignored), ignored)
     placed = _without_placeholders(placed, ignored)
     _check_classes(placed)
     return Layout(placed=tuple(placed), ignored=tuple(ignored))
@@ -81,14 +81,21 @@ def _why_not_a_picture(name: str) -> str:
     return "" if PurePosixPath(name).suffix.lower() in PICTURE_ENDINGS else "not a picture"
 
 
-def _unwrap(pictures: list[tuple[str, tuple[str, ...]]]) -> list[tuple[str, tuple[str, ...]]]:
-    """Strip folders that lie around everything, but never a split folder and never the only class folder."""
+def _unwrap(
+    pictures: list[tuple[str, tuple[str, ...]]], ignored: list[tuple[str, str]]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Strip folders that lie around everything, but never a split folder and never the only class folder.
+
+    A picture beside such a folder, a logo say, is no reason to keep it.
+    """
     while True:
-        firsts = {parts[0] for _, parts in pictures}
-        strip = len(firsts) == 1 and all(len(parts) > 2 for _, parts in pictures)
+        inside = [(name, parts) for name, parts in pictures if len(parts) > 1]
+        firsts = {parts[0] for _, parts in inside}
+        strip = len(firsts) == 1 and any(len(parts) > 2 for _, parts in inside)
         if not strip or next(iter(firsts)).lower() in SPLIT_FOLDERS:
             return pictures
-        pictures = [(name, parts[1:]) for name, parts in pictures]
+        ignored += [(name, "not in a class folder") for name, parts in pictures if len(parts) == 1]
+        pictures = [(name, parts[1:]) for name, parts in inside]
 
 
 def _place(pictures: list[tuple[str, tuple[str, ...]]], ignored: list[tuple[str, str]]) -> list[Placed]:

@@ -59,6 +59,13 @@ def test_folders_around_everything_are_taken_off(wrapper: str, names: list[str])
     assert [picture.name for picture in wrapped.placed] == below(wrapper, names)
 
 
+def test_a_stray_picture_beside_the_wrapper_does_not_keep_it():
+    layout = find_layout(["logo.png", "data/cats/1.jpg", "data/dogs/1.jpg", "data/cover.png"])
+
+    assert layout.class_names == ("cats", "dogs")
+    assert dict(layout.ignored) == dict.fromkeys(("logo.png", "data/cover.png"), "not in a class folder")
+
+
 def test_a_stray_file_beside_the_wrapper_does_not_hide_it():
     layout = find_layout([*below("data", CLASSES), "README.md", ".DS_Store", "__MACOSX/data/cats/._1.jpg"])
 
