@@ -200,7 +200,7 @@ def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     bright = vary(rng, HUES[rng.integers(2, 5)] if rng.random() < 0.75 else (0.72, 0.66, 0.55))
     stripe = between(base, bright, rng.uniform(0.15, 0.5) if rng.random() < 0.5 else 1.0)  # some hardly striped
     limb, coat = vary(rng, base), vary(rng, bright if rng.random() < 0.65 else base)
-    slim, gloss, fur = rng.uniform(0.72, 1.1), rng.uniform(0.15, 0.8), rng.uniform(0.025, 0.055)
+    slim, gloss, fur = rng.uniform(0.72, 1.1), rng.uniform(0.15, 0.8), rng.uniform(0.014, 0.05)
     turn, straight = rotation(rng.normal(0, 0.1), rng.normal(-0.35, 0.15)), rotation()
     bend = rotation(rng.normal(0, 0.1), rng.normal(0.08, 0.12))
     head = point(0.36, 0, 0.17)

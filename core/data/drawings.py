@@ -34,12 +34,12 @@ def draw(class_name: str, seed: int) -> Image.Image:
     short = int(rng.integers(SHORT_SIDE[0], SHORT_SIDE[1] + 1))
     long = int(short * rng.choice((1.0, 1.25, 4 / 3, 1.5)))
     size = (short, long) if rng.random() < 0.25 else (long, short)
-    winged = rng.random() < (0.5 if class_name == "ants" else 0.68)
+    winged = rng.random() < (0.55 if class_name == "ants" else 0.62)
     flying = winged and rng.random() < 0.25
     insect = (ant if class_name == "ants" else bee)(rng, flying, winged)
     tilt = rng.uniform(0, 0.35) if rng.random() < 0.6 else rng.uniform(0.35, 1.25)
     light = unit([rng.uniform(-0.8, 0.8), -rng.uniform(0.3, 0.9), rng.uniform(0.55, 0.9)])
-    scale = short * rng.uniform(0.37, 0.68)
+    scale = short * rng.uniform(0.4, 0.7)
     camera = Camera(scale, insect.reach, rng.uniform(0, 2 * np.pi), tilt, rng.normal(0, 0.15), light)
     return develop(rng, compose(rng, size, camera, insect, flying))
 

@@ -1,0 +1,71 @@
+"""Real training on real pictures, end to end through the command line: `python -m pytest -m slow`, some minutes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from helpers import REPOSITORY, shared_file
+
+pytestmark = pytest.mark.slow
+
+
+def core(home: Path, *words: str) -> dict:
+    """The JSON that a command prints, run as a person would, on all cores."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *words, "--json"],
+        cwd=REPOSITORY,
+        env={**environment, "THAW_HOME": str(home)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return json.loads(done.stdout)
+
+
+def by_scenario(race: dict) -> dict[str, dict]:
+    return {run["scenario"]: run for run in race["runs"]}
+
+
+def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(tmp_path):
+    photos = str(shared_file("data", "hymenoptera_data.zip"))
+
+    runs = by_scenario(core(tmp_path, "race", "--data", photos, "--scenarios", "frozen,finetuned"))
+
+    assert runs["frozen"]["test_accuracy"] >= 0.92
+    assert runs["finetuned"]["test_accuracy"] >= 0.90
+    assert runs["frozen"]["freeze_audit"]["bit_identical"]
+    assert runs["frozen"]["work"]["pictures_forward"] == 2 * 195 + 49 + 153
+    assert runs["frozen"]["split"]["hash"] == runs["finetuned"]["split"]["hash"]
+
+
+def test_on_the_drawings_more_thawing_is_better_and_from_scratch_is_behind(tmp_path):
+    race = core(tmp_path, "race", "--data", "builtin", "--scenarios", "frozen,finetuned,scratch")
+
+    runs = by_scenario(race)
+    frozen, finetuned, scratch = (runs[name]["test_accuracy"] for name in ("frozen", "finetuned", "scratch"))
+    assert 0.65 < frozen < 0.95, "clearly above chance, clearly below perfect"
+    assert finetuned > frozen > scratch
+    better = {(pair["a"], pair["b"]): pair["outcome"] for pair in race["verdict"]["pairs"]}
+    assert set(better) == {("frozen", "finetuned"), ("frozen", "scratch"), ("finetuned", "scratch")}
+
+
+def test_classify_gives_the_stored_test_predictions_on_the_photos(tmp_path):
+    import zipfile
+
+    from safetensors.numpy import load_file
+
+    path = shared_file("data", "hymenoptera_data.zip")
+    run = core(tmp_path, "train", "--data", str(path), "--scenario", "frozen", "--epochs", "3")["run"]
+    record = json.loads((tmp_path / "runs" / run / "record.json").read_text())
+    stored = load_file(tmp_path / "runs" / run / "predictions.safetensors")["probabilities"]
+    with zipfile.ZipFile(path) as archive:
+        files = [archive.extract(name, tmp_path / "photos") for name in record["test_names"]]
+
+    answers = core(tmp_path, "classify", run, *files)["pictures"]
+
+    given = [list(answer["probabilities"].values()) for answer in answers]
+    assert given == [pytest.approx(row, abs=1e-5) for row in stored.tolist()]
