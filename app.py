@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
+from core.machine import prepare_process
 from core.runs.supervisor import Supervisor
 
 # everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
@@ -46,6 +47,7 @@ class SecurityHeaders:
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
+    prepare_process()
     supervisor = Supervisor()
     supervisor.start()
     threading.Thread(target=_import_torch, daemon=True).start()

@@ -15,6 +15,18 @@ from core.home import home_folder, write_atomically
 _RATES_FILE = "rates.json"
 
 
+# What torch and its threads read when they are loaded. Huge pages: large activations are mapped anew for each layer,
+# and the page faults cost more than the arithmetic. Short spinning: threads that wait in a loop for each other take
+# the cores away from whatever else runs, themselves included. Measured by benchmarks/process.py.
+PROCESS_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "GOMP_SPINCOUNT": "3000"}
+
+
+def prepare_process() -> None:
+    """Set the process up for torch on few cores, unless its environment says otherwise; before torch is imported."""
+    for name, value in PROCESS_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
     """Processor, cores and memory that this process may use, and the versions that decide what it computes."""
