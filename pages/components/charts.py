@@ -80,6 +80,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str]) -> go
             x=names,
             y=names,
             colorscale=[[0, "#e3ecf9"], [1, "#2f6fd0"]],  # opaque, so that Plotly picks readable text
+            zmin=0,
             showscale=False,
             text=matrix if few else None,
             texttemplate="%{text}" if few else None,

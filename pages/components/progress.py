@@ -8,6 +8,7 @@ import streamlit as st
 from core.runs.store import ACTIVE, Run
 from core.settings import SCENARIO_LABELS
 
+from .charts import STYLES
 from .messages import LONGEST_MESSAGE, md
 from .resources import run_store
 from .wording import PHASES, STATES, per_cent, run_label, time_left
@@ -117,5 +118,6 @@ def _live_curves(runs: Sequence[Run]) -> None:
             x_label="epoch",
             y_label="accuracy on val",
             height=240,
+            color=[STYLES[run.settings.model.scenario]["color"] for run in runs if run.epochs],
             alt="Accuracy on val by epoch so far",
         )
