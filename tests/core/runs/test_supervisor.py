@@ -1,0 +1,62 @@
+"""One worker for as long as the server lives: started again when it dies, gone when the server goes."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from core.machine import save_rate
+from core.runs.supervisor import Supervisor
+
+PATIENCE_S = 60
+
+
+@pytest.fixture
+def supervisor() -> Iterator[Supervisor]:
+    for kind in ("features", "train"):  # or the worker would first time the default backbone
+        save_rate("efficientnet_lite0", kind, 10.0)
+    one = Supervisor()
+    one.start()
+    yield one
+    one.stop()
+
+
+def workers() -> list[psutil.Process]:
+    """Our live children that are workers."""
+    children = psutil.Process().children()
+    return [
+        child for child in children if child.status() != psutil.STATUS_ZOMBIE and "core.runs.worker" in child.cmdline()
+    ]
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "this took too long"
+        time.sleep(0.05)
+
+
+def test_a_worker_that_dies_is_replaced(supervisor: Supervisor):
+    wait_for(lambda: len(workers()) == 1)
+    first = workers()[0]
+
+    first.kill()
+    wait_for(lambda: [worker.pid for worker in workers()] not in ([], [first.pid]))
+
+    assert len(workers()) == 1
+
+
+def test_stopping_takes_the_worker_along(supervisor: Supervisor):
+    wait_for(lambda: len(workers()) == 1)
+
+    supervisor.stop()
+
+    assert workers() == []
+
+
+def test_the_worker_knows_nothing_of_the_terminals_interrupt(supervisor: Supervisor):
+    wait_for(lambda: len(workers()) == 1)
+
+    assert os.getsid(workers()[0].pid) != os.getsid(0)

@@ -1,0 +1,37 @@
+"""The README is true: its code runs, its commands exist, its pictures are there."""
+
+import re
+import shlex
+
+import pytest
+from helpers import REPOSITORY
+
+from core.__main__ import build_parser
+
+README = (REPOSITORY / "README.md").read_text()
+
+
+def test_core_in_ten_lines_runs_as_printed(tiny_folder, capsys):
+    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    assert len(code.splitlines()) <= 10
+
+    exec(code.replace('ingest("builtin")', f"ingest({str(tiny_folder)!r})"), {})
+
+    printed = capsys.readouterr().out
+    assert re.search(r"^frozen \d+\.\d% \d+ s All \d+ frozen tensors are bit-identical", printed, re.MULTILINE)
+    assert re.search(r"^finetuned \d+\.\d%", printed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", re.findall(r"^python -m core (.*)$", README, re.MULTILINE))
+def test_every_command_it_shows_is_one(line):
+    assert build_parser().parse_args(shlex.split(line.removesuffix("..."))).command == line.split()[0]
+
+
+@pytest.mark.parametrize("name", re.findall(r"!\[.*?\]\((.*?)\)", README))
+def test_every_picture_it_shows_is_there(name):
+    assert (REPOSITORY / name).stat().st_size < 600 * 1024
+
+
+@pytest.mark.parametrize("target", re.findall(r"^make (\S+)", README, re.MULTILINE))
+def test_every_make_target_it_names_is_one(target):
+    assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
