@@ -1,6 +1,6 @@
 """The built-in data set "ants and bees, drawn": pictures made from numbers, the same on every call.
 
-An insect (`drawing_insects`) stands on a ground (`drawing_grounds`) before a camera (`drawing_camera`). The classes
+An insect (`drawn.insects`) stands on a ground (`drawn.grounds`) before a camera (`drawn.camera`). The classes
 share colours, grounds, sizes, light, wings and hiding blades; what differs is how an ant and a bee are built.
 """
 
@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageStat
 
-from core.data.drawing_camera import OVERSAMPLING, Camera
-from core.data.drawing_grounds import GROUNDS, add_twig, blade, to_image
-from core.data.drawing_insects import Insect, ant, bee
-from core.data.drawing_noise import SHEET_SIDE, noise
-from core.data.drawing_parts import unit
+from core.data.drawn.camera import OVERSAMPLING, Camera
+from core.data.drawn.grounds import GROUNDS, add_twig, blade, to_image
+from core.data.drawn.insects import Insect, ant, bee
+from core.data.drawn.noise import SHEET_SIDE, noise
+from core.data.drawn.parts import unit
 
 CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos

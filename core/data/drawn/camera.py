@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw
 
-from core.data.drawing_noise import Array
-from core.data.drawing_parts import CENTRE, Limb, Part, Wing, unit, wing_outline, wing_veins
+from core.data.drawn.noise import Array
+from core.data.drawn.parts import CENTRE, Limb, Part, Wing, unit, wing_outline, wing_veins
 
 OVERSAMPLING = 2  # insects are drawn this much larger and averaged down, which smooths every edge
 Ink = int | tuple[int, ...]

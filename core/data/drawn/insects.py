@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.data.drawing_noise import Array
-from core.data.drawing_parts import CENTRE, Colour, Limb, Part, Wing, rotation, wing_outline
+from core.data.drawn.noise import Array
+from core.data.drawn.parts import CENTRE, Colour, Limb, Part, Wing, rotation, wing_outline
 
 HUES: Final[tuple[Colour, ...]] = (
     (0.1, 0.09, 0.09),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from core.data.drawing_noise import Array
+from core.data.drawn.noise import Array
 
 Colour = tuple[float, float, float]
 

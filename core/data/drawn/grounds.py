@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image, ImageDraw, ImageFilter
 
-from core.data.drawing_camera import tube
-from core.data.drawing_noise import Array, noise
-from core.data.drawing_parts import Colour, unit
+from core.data.drawn.camera import tube
+from core.data.drawn.noise import Array, noise
+from core.data.drawn.parts import Colour, unit
 
 Shape = tuple[int, int]
 Palette = tuple[tuple[int, tuple[Colour, ...]], ...]  # how often, and the colours
