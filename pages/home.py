@@ -8,7 +8,7 @@ from components.progress import explain_end, live
 from components.race import estimate_race, race_verdict_of, start_race
 from components.resources import run_store, thumbnail
 from components.results import cards, charts, sample_pictures
-from components.wording import age, seconds
+from components.wording import age, expected_time
 
 from core.errors import ThawError
 from core.machine import this_machine
@@ -43,10 +43,7 @@ with st.container(border=True):
         )
     with button:
         if scenarios:
-            expected = estimate_race(settings, dataset, scenarios)
-            st.caption(
-                f":material/timer: about **{seconds(expected)}** on this machine" if expected else "Not timed here yet"
-            )
+            st.caption(expected_time(estimate_race(settings, dataset, scenarios)))
         pressed = st.button(
             "Run the race",
             type="primary",

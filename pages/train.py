@@ -10,7 +10,7 @@ from components.race import estimate_run, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
 from components.results import cards, charts, record, sample_pictures
 from components.runs import run_table, small_print
-from components.wording import age, run_label, seconds
+from components.wording import age, expected_time, run_label, seconds
 
 from core.errors import RunError, ThawError
 from core.runs.record import delete_files
@@ -33,13 +33,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     repeats = st.number_input(
         "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
     )
-    lines = [f":material/photo_library: {md(dataset.title)}"]
-    lines += [
-        f":material/timer: about **{seconds(expected * repeats)}** on this machine"
-        if expected
-        else "not timed here yet"
-    ]
-    st.caption(" · ".join(lines), width="content")
+    about = f":material/photo_library: {md(dataset.title)} · {expected_time(expected, int(repeats))}"
+    st.caption(about, width="content")
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(

@@ -10,7 +10,7 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
 from core.settings import RunSettings
-from core.training.plan import estimate, plan_run
+from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen
 from .resources import run_outcome, run_store
@@ -18,23 +18,20 @@ from .resources import run_outcome, run_store
 
 def estimate_race(
     settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()
-) -> float | None:
-    """Seconds on this machine, or None if nothing has been timed here yet."""
-    total = 0.0
-    for plan in plan_race(settings, scenarios, seeds or [settings.seed]):
-        seconds = estimate_run(plan, dataset)
-        if seconds is None:
-            return None
-        total += seconds
-    return total
+) -> Estimate | None:
+    """What a race takes on this machine, or None if nothing has been timed here yet."""
+    parts = [estimate_run(plan, dataset) for plan in plan_race(settings, scenarios, seeds or [settings.seed])]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return Estimate(seconds=sum(part.seconds for part in known), measured=all(part.measured for part in known))
 
 
-def estimate_run(settings: RunSettings, dataset: Dataset) -> float | None:
-    """Seconds for one run on this machine, or None if nothing has been timed here yet."""
+def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
+    """What one run takes on this machine, or None if nothing has been timed here yet."""
     split = dataset.split(settings.seed, settings.data)
     plan = plan_run(settings, len(split.train), len(split.val), len(split.test))
-    found = estimate(plan, settings.model.backbone)
-    return found.seconds if found else None
+    return estimate(plan, settings.model.backbone)
 
 
 def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:

@@ -43,6 +43,7 @@ def run_table(runs: Sequence[Run], key: str) -> str | None:
             "test accuracy": st.column_config.NumberColumn(format="%.1f %%"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
+        placeholder="",
         alt="All runs, newest first",
     )
     selected = event.selection.rows

@@ -2,8 +2,10 @@
 
 import time
 
+from core.models.catalogue import BACKBONES
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS
+from core.settings import SCENARIO_LABELS, ModelSettings
+from core.training.plan import Estimate
 
 STATES = {
     "queued": ("waiting", ":material/hourglass_empty:", "gray"),
@@ -32,13 +34,23 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest:02} s"
 
 
+def expected_time(expected: Estimate | None, times: int = 1) -> str:
+    """An estimate with what it is worth: measured with this backbone here, scaled from another, or none at all."""
+    if expected is None:
+        return ":material/timer: not timed on this machine yet"
+    worth = "about" if expected.measured else "very roughly"
+    return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
+
+
 def per_cent(fraction: float) -> str:
     return f"{fraction:.1%}"
 
 
 def run_label(run: Run) -> str:
     """How a run is called in lists: number, scenario, backbone where it is not the usual one, seed."""
-    return f"#{run.number} {SCENARIO_LABELS[run.settings.model.scenario]}, seed {run.settings.seed}"
+    model = run.settings.model
+    network = "" if model.backbone == ModelSettings().backbone else f", {BACKBONES[model.backbone].label}"
+    return f"#{run.number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}"
 
 
 def age(moment: float) -> str:
