@@ -9,6 +9,7 @@ from components.gallery import GalleryItem, gallery
 from components.messages import md, show_error
 from components.resources import thumbnail
 from components.uploads import add_folder, add_zip, is_hosted
+from components.wording import counted
 
 from core.data.archive import MAX_ENTRIES, MAX_MEMBER_BYTES
 from core.data.dataset import SPLITS, stored_datasets
@@ -23,12 +24,14 @@ chosen.dataset()  # draws the built-in set the first time, so that it can be cho
 
 stored = {dataset.id: dataset for dataset in stored_datasets()}
 current = chosen.dataset()
+# the widget follows what is chosen, by an upload, say; and it forgets its value while another page is shown
+if "data.chosen" not in st.session_state or st.session_state.get("data.shown") != current.id:
+    st.session_state["data.chosen"] = st.session_state["data.shown"] = current.id
 choose, bring = st.columns([2, 3], gap="large")
 with choose:
     picked = st.selectbox(
         "Pictures to work with",
         list(stored),
-        index=list(stored).index(current.id),
         format_func=lambda key: f"{stored[key].title} ({len(stored[key].pictures)} pictures)",
         key="data.chosen",
     )
@@ -55,7 +58,6 @@ with bring:
             else:
                 st.session_state["data.added"] = file.file_id
                 chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
-                st.session_state.pop("data.chosen", None)
                 st.rerun()
     with folder_tab:
         if is_hosted():
@@ -69,7 +71,6 @@ with bring:
                     show_error(error)
                 else:
                     chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
-                    st.session_state.pop("data.chosen", None)
                     st.rerun()
 
 split = current.split(chosen.settings().seed, chosen.settings().data)
@@ -97,11 +98,11 @@ for notice in split.notices:
     st.caption(f":material/content_copy: {notice}")
 
 if current.skipped:
-    st.markdown(f"#### {len(current.skipped)} pictures were skipped")
+    st.markdown(f"#### {counted(len(current.skipped), 'picture')} skipped")
     st.caption("They could not be read. The others were kept.")
     st.dataframe(pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.skipped]), hide_index=True)
 if current.ignored:
-    with st.expander(f"{len(current.ignored)} other files were ignored", key="data.ignored"):
+    with st.expander(f"{counted(len(current.ignored), 'other file')} ignored", key="data.ignored"):
         st.dataframe(
             pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.ignored]), hide_index=True
         )

@@ -42,6 +42,11 @@ def expected_time(expected: Estimate | None, times: int = 1) -> str:
     return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 picture was`, `3 pictures were`."""
+    return f"1 {noun} was" if number == 1 else f"{number:,} {noun}s were"
+
+
 def per_cent(fraction: float) -> str:
     return f"{fraction:.1%}"
 

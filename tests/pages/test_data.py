@@ -62,3 +62,28 @@ def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_da
     assert not at.exception
     assert any("is not here any more" in error.value for error in at.error)
     assert at.session_state["chosen.settings"].data.dataset == "builtin"
+
+
+def test_the_list_follows_an_upload_and_an_upload_does_not_hold_on_to_the_list(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    upload(at, drawn_classes(5, first=50), tmp_path)
+    added = at.session_state["chosen.settings"].data.dataset
+    assert at.selectbox(key="data.chosen").value == added != tiny_dataset.id
+
+    at.selectbox(key="data.chosen").set_value(tiny_dataset.id).run()
+    at.run()
+
+    assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
+    assert at.selectbox(key="data.chosen").value == tiny_dataset.id
+
+
+def test_the_choice_survives_a_look_at_another_page(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    upload(at, drawn_classes(5, first=50), tmp_path)
+    added = at.session_state["chosen.settings"].data.dataset
+
+    at.switch_page("train.py").run()
+    at.switch_page("data.py").run()
+
+    assert at.session_state["chosen.settings"].data.dataset == added
+    assert at.selectbox(key="data.chosen").value == added

@@ -92,3 +92,18 @@ def test_a_cancelled_run_can_be_deleted(start, tiny_dataset):
 
     assert not at.exception
     assert RunStore().runs() == []
+
+
+def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    at.radio(key="train.scenario").set_value("finetuned").run()
+    at.number_input(key="train.epochs").set_value(9).run()
+
+    at.switch_page("augment.py").run()
+    at.pills(key="augment.preset").set_value("strong").run()
+    at.switch_page("train.py").run()
+
+    assert not at.exception
+    assert at.radio(key="train.scenario").value == "finetuned"
+    assert at.number_input(key="train.epochs").value == 9
+    assert at.selectbox(key="train.augment").value == "strong"
