@@ -88,8 +88,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
     running.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
+    """Closed with the module: Playwright keeps an event loop in this thread, which others would trip over."""
     required = bool(os.environ.get("THAW_REQUIRE_BROWSER"))
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
