@@ -7,12 +7,12 @@ import streamlit as st
 from components import chosen
 from components.gallery import GalleryItem, gallery
 from components.messages import md, show_error
-from components.resources import thumbnail
+from components.resources import readable_datasets, thumbnail
 from components.uploads import add_folder, add_zip, is_hosted
 from components.wording import counted
 
 from core.data.archive import MAX_ENTRIES, MAX_MEMBER_BYTES
-from core.data.dataset import SPLITS, stored_datasets
+from core.data.dataset import SPLITS
 from core.errors import ThawError
 from core.settings import DataSettings
 
@@ -22,7 +22,7 @@ st.title("Data")
 st.caption("What am I working with? Choose pictures; everything else in Thaw uses them.")
 chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
 
-stored = {dataset.id: dataset for dataset in stored_datasets()}
+stored = readable_datasets(chosen.home())
 current = chosen.dataset()
 # the widget follows what is chosen, by an upload, say; and it forgets its value while another page is shown
 if "data.chosen" not in st.session_state or st.session_state.get("data.shown") != current.id:

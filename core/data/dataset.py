@@ -89,11 +89,6 @@ class Dataset:
     def pixels(self) -> PixelStore:
         return PixelStore(self.folder, [picture.place for picture in self.pictures])
 
-    @property
-    def has_test(self) -> bool:
-        """Whether a test part was given: a `test/` folder, or a `val/` that becomes it."""
-        return any(picture.given in ("test", "val") for picture in self.pictures)
-
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
         """Divide into train, val and test; the same content and seed always give the same parts."""
         return split_dataset(self, seed, settings or DataSettings())
@@ -204,12 +199,17 @@ def _from_record(record: dict[str, Any]) -> Dataset:
     return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
 
 
+def stored_ids() -> list[str]:
+    """The ids of all data sets in the store, whether or not they can be read."""
+    return sorted(path.parent.name for path in home_folder("datasets").glob(f"[0-9a-f]*/{MANIFEST}"))
+
+
 def stored_datasets() -> Iterator[Dataset]:
     """All data sets that can be read, oldest first."""
     found = []
-    for path in home_folder("datasets").glob(f"[0-9a-f]*/{MANIFEST}"):
+    for dataset_id in stored_ids():
         try:
-            found.append(load_stored(path.parent.name))
+            found.append(load_stored(dataset_id))
         except DatasetError:
             continue
     yield from sorted(found, key=lambda dataset: dataset.added)

@@ -3,7 +3,6 @@
 from core.comparison.fairness import Outcome
 from core.machine import Machine
 from core.runs.record import load_predictions, load_record
-from core.runs.store import RunStore
 from core.settings import SCENARIO_LABELS
 
 
@@ -32,9 +31,3 @@ def load_outcome(run_id: str) -> Outcome:
         machine=str(Machine(**record.machine)),
         threads=record.threads,
     )
-
-
-def finished_of_race(store: RunStore, race: str) -> list[Outcome]:
-    """The outcomes of a race's finished runs, in the order they were queued."""
-    runs = store.runs(states=("finished",), race=race)
-    return [load_outcome(run.id) for run in sorted(runs, key=lambda run: run.number)]

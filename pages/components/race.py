@@ -13,7 +13,7 @@ from core.settings import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen
-from .resources import run_outcome, run_store
+from .resources import run_outcome, run_store, split_sizes
 
 
 def estimate_race(
@@ -29,8 +29,7 @@ def estimate_race(
 
 def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     """What one run takes on this machine, or None if nothing has been timed here yet."""
-    split = dataset.split(settings.seed, settings.data)
-    plan = plan_run(settings, len(split.train), len(split.val), len(split.test))
+    plan = plan_run(settings, *split_sizes(chosen.home(), dataset.id, settings.seed, settings.data))
     return estimate(plan, settings.model.backbone)
 
 

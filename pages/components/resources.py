@@ -10,13 +10,14 @@ import streamlit as st
 from PIL import Image
 
 from core.comparison.fairness import Outcome
-from core.data.dataset import Dataset, load_stored
+from core.data.dataset import Dataset, load_stored, stored_ids
 from core.data.ingest import ingest
+from core.errors import DatasetError
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import ModelSettings, RunSettings
+from core.settings import DataSettings, ModelSettings, RunSettings
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
@@ -36,10 +37,28 @@ def builtin_dataset(home: str) -> Dataset:
     return ingest("builtin").dataset
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=32, show_spinner=False)
 def stored_dataset(home: str, dataset_id: str) -> Dataset:
     """A data set of this home folder, by id."""
     return load_stored(dataset_id)
+
+
+def readable_datasets(home: str) -> dict[str, Dataset]:
+    """All data sets by id, oldest first. Listed anew each time, read once."""
+    found = []
+    for dataset_id in stored_ids():
+        try:
+            found.append(stored_dataset(home, dataset_id))
+        except DatasetError:
+            continue
+    return {dataset.id: dataset for dataset in sorted(found, key=lambda dataset: dataset.added)}
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def split_sizes(home: str, dataset_id: str, seed: int, settings: DataSettings) -> tuple[int, int, int]:
+    """Pictures in train, val and test: dividing hashes every picture, and an estimate needs only the numbers."""
+    split = stored_dataset(home, dataset_id).split(seed, settings)
+    return len(split.train), len(split.val), len(split.test)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -124,7 +124,6 @@ def test_a_given_val_becomes_test_where_there_is_no_test():
     assert [pictures[i].given for i in split.test] == ["val"] * 12
     assert {pictures[i].given for i in split.train + split.val} == {"train"}
     assert dataset.counts(split)["val"] == {"cats": 4, "dogs": 4}
-    assert dataset.has_test
 
 
 def test_with_train_and_test_a_val_part_is_drawn_from_train():

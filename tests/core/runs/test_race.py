@@ -7,7 +7,8 @@ import pytest
 from core.data.ingest import Ingested
 from core.errors import DatasetError, SettingsError
 from core.runs.race import MAX_RUNS, plan_race, submit
-from core.runs.results import finished_of_race, load_outcome
+from core.runs.record import load_predictions
+from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings import (
     SCENARIOS,
@@ -130,13 +131,10 @@ def test_a_data_set_that_cannot_be_divided_as_asked_is_refused_before_queueing(t
 
 
 def test_outcomes_of_a_race_are_comparable_by_construction(finished_race):
-    store = RunStore()
-    race = finished_race.values["race"]
-
-    frozen, tuned = finished_of_race(store, race)
+    frozen, tuned = (load_outcome(finished_race.run(scenario)) for scenario in ("frozen", "finetuned"))
 
     assert (frozen.label, tuned.label) == ("Frozen", "Fine-tuned")
     for name in ("fingerprint", "split_hash", "head_hash", "weights_hash", "pictures", "class_names", "threads"):
         assert getattr(frozen, name) == getattr(tuned, name)
     assert frozen.targets.tolist() == tuned.targets.tolist()
-    assert load_outcome(frozen.run).probabilities.tolist() == frozen.probabilities.tolist()
+    assert load_predictions(frozen.run)[0].tolist() == frozen.probabilities.tolist()
