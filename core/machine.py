@@ -1,6 +1,5 @@
-"""What this machine is and what it may use, as its container allows; and how long things took on it before."""
+"""What this machine is and what it may use, as its container allows."""
 
-import json
 import os
 import platform
 from dataclasses import dataclass
@@ -9,11 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import psutil
-
-from core.home import home_folder, write_atomically
-
-_RATES_FILE = "rates.json"
-
 
 # What torch and its threads read when they are loaded. Huge pages: large activations are mapped anew for each layer,
 # and the page faults cost more than the arithmetic. Short spinning: threads that wait in a loop for each other take
@@ -92,39 +86,3 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rates:
-    """Pictures per second of one backbone on this machine, measured in real runs."""
-
-    features: float
-    """Through the network once, forward only, decoding and resizing included."""
-    train: float
-    """One training step per picture, everything included, with the whole network training."""
-
-
-def load_rates(backbone: str) -> Rates | None:
-    """The rates last measured here, or None if this backbone has not run on this machine yet."""
-    known = _load_rates().get(_key(backbone), {})
-    return Rates(**known) if {"features", "train"} <= set(known) else None
-
-
-def save_rate(backbone: str, kind: str, pictures_per_s: float) -> None:
-    """Remember a measured rate; `kind` is a field of Rates."""
-    table = _load_rates()
-    table.setdefault(_key(backbone), {})[kind] = round(pictures_per_s, 3)
-    write_atomically(home_folder() / _RATES_FILE, json.dumps(table, indent=1).encode())
-
-
-def _load_rates() -> dict[str, dict[str, float]]:
-    try:
-        table = json.loads((home_folder() / _RATES_FILE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return table if isinstance(table, dict) else {}
-
-
-def _key(backbone: str) -> str:
-    machine = this_machine()
-    return f"{backbone} | {machine.processor} | {machine.cores} cores | torch {machine.torch}"

@@ -14,6 +14,7 @@ Weights = Literal["imagenet", "none"]
 BatchNorm = Literal["kept", "adapted"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
+PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 SCENARIO_LABELS: Final[dict[str, str]] = {
@@ -167,8 +168,25 @@ class OptimSettings(Checked):
     momentum: float = option(0.9, "Share of the last step kept in the next (SGD only).", low=0.0, high=0.999)
     weight_decay: float = option(0.01, "Pull of the weights towards zero.", low=0.0, high=1.0)
     label_smoothing: float = option(0.0, "Share of certainty given away to the other classes.", low=0.0, high=0.5)
-    views: int = option(2, "Seeded views per picture when features of a frozen backbone are cached.", low=1, high=32)
-    probe_epochs: int = option(5, "Epochs of the head alone in Probe, then fine-tune.", low=1, high=200)
+    views: int = option(2, "Seeded views per picture when features of frozen stages are cached.", low=1, high=32)
+    l2: float | None = option(None, "Penalty on a head that is solved for on cached features.", low=1e-6, high=1e3)
+    """None: chosen on held-out training pictures."""
+    stage_decay: float = option(1.0, "Each earlier stage's rate, as a share of the next one's.", low=0.1, high=1.0)
+    ema: float = option(
+        0.0, "Share of the averaged weights kept at each step; 0 averages nothing.", low=0.0, high=0.9999
+    )
+    train_size: int | None = option(
+        None,
+        "Side of the square trained on; smaller is faster. Testing is always at full size.",
+        unit="px",
+        low=96,
+        high=512,
+    )
+    """None: the network's own."""
+    precision: PrecisionChoice = option(
+        "auto", "In what training computes; auto takes what is faster here.", choices=get_args(PrecisionChoice)
+    )
+    """What is reported is always computed in float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,7 +212,7 @@ class RunSettings:
         return self.optim.lr or head, self.optim.backbone_lr or backbone
 
 
-VERSION: Final = 1
+VERSION: Final = 2
 _PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
 
 
@@ -204,15 +222,24 @@ def to_dict(settings: RunSettings) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> RunSettings:
-    """Settings from `to_dict`'s result.
+    """Settings from `to_dict`'s result, or from version 1's.
 
     Raises:
         SettingsError: the version is another, a field is unknown or missing, or a value is not allowed.
     """
+    if values.get("version") == 1:
+        values = _from_version_1(values)
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     _check_names("settings", values, {"version", "seed", *_PARTS})
     return RunSettings(**{name: _read(kind, values[name], name) for name, kind in _PARTS.items()}, seed=values["seed"])
+
+
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """What the first version knew, with what it did written out. Its heads were trained for some epochs, not solved."""
+    optim = {name: value for name, value in values.get("optim", {}).items() if name != "probe_epochs"}
+    added = {"l2": None, "stage_decay": 1.0, "ema": 0.0, "train_size": None, "precision": "fp32"}
+    return {**values, "version": VERSION, "optim": {**optim, **added}}
 
 
 def _read(kind: type, values: Any, where: str) -> Any:

@@ -13,18 +13,18 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from core.data.dataset import Dataset, Split
+from core.data.dataset import Dataset, Picture, Split
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images (N, 3, S, S) uint8, targets (N,) int64, picture indices (N,) int64."""
-EVAL_BATCH = 32
+EVAL_BATCH = 8  # forward passes are fastest where activations fit the cache; benchmarks/process.py shows it
 
 
 class Pictures(TorchDataset[tuple[Tensor, int, int]]):
     """Some pictures of a data set, each sent through a pipeline when asked for."""
 
-    def __init__(self, dataset: Dataset, indices: Sequence[int], prepare: Callable[[Tensor, str], Tensor]) -> None:
-        """`prepare`: (picture (3, H, W) uint8, content key) to network input (3, S, S) uint8."""
+    def __init__(self, dataset: Dataset, indices: Sequence[int], prepare: Callable[[Tensor, Picture], Tensor]) -> None:
+        """`prepare`: (pixels (3, H, W) uint8, the picture) to network input (3, S, S) uint8."""
         self._dataset, self._indices, self._prepare = dataset, indices, prepare
 
     def __len__(self) -> int:
@@ -34,7 +34,7 @@ class Pictures(TorchDataset[tuple[Tensor, int, int]]):
         index = self._indices[position]
         picture = self._dataset.pictures[index]
         image = torch.from_numpy(np.array(self._dataset.pixels[index])).permute(2, 0, 1)
-        return self._prepare(image, picture.content), picture.target, index
+        return self._prepare(image, picture), picture.target, index
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -71,6 +71,8 @@ class Loaders:
     split: Split
     train_pipeline: Callable[[Tensor, int], Tensor]
     """(picture, seed) to input."""
+    view_pipeline: Callable[[Tensor, int], Tensor]
+    """The same for cached views, which are always as large as what is tested on."""
     eval_pipeline: Callable[[Tensor], Tensor]
     picture_seed: Callable[[int, int, str], int]
     """(seed, epoch, content key) to the seed of one augmented picture."""
@@ -83,23 +85,28 @@ class Loaders:
     def train(self, epoch: int) -> Iterable[Batch]:
         """Batches of one epoch, in its order, with its augmentation."""
         order = EpochBatches(len(self.split.train), self.batch_size, self.seed, epoch)
-        # an own generator: a loader without one draws from the global state each epoch
-        return DataLoader(self._augmented(epoch), batch_sampler=order, generator=torch.Generator())
 
-    def view(self, number: int) -> Iterable[Batch]:
-        """The training pictures in a fixed order: view 0 as at evaluation, view n with the augmentation of epoch n."""
-        pictures = self._augmented(number) if number else self._plain(self.split.train)
+        def prepare(image: Tensor, picture: Picture) -> Tensor:
+            return self.train_pipeline(image, self.picture_seed(self.seed, epoch, picture.content))
+
+        # an own generator: a loader without one draws from the global state each epoch
+        pictures = Pictures(self.dataset, self.split.train, prepare)
+        return DataLoader(pictures, batch_sampler=order, generator=torch.Generator())
+
+    def view(self, number: int, indices: Sequence[int]) -> Iterable[Batch]:
+        """These pictures in this order: view 0 as at evaluation, view n augmented.
+
+        A view depends on the picture's pixels and n, not on the run's seed: features of it serve every run.
+        """
+
+        def prepare(image: Tensor, picture: Picture) -> Tensor:
+            if number == 0:
+                return self.eval_pipeline(image)
+            return self.view_pipeline(image, self.picture_seed(0, number, picture.group))
+
+        pictures = Pictures(self.dataset, indices, prepare)
         return DataLoader(pictures, batch_size=EVAL_BATCH, generator=torch.Generator())
 
     def evaluation(self, part: str) -> Iterable[Batch]:
         """Pictures of `val` or `test` in a fixed order, without augmentation."""
-        return DataLoader(self._plain(self.split.part(part)), batch_size=EVAL_BATCH, generator=torch.Generator())
-
-    def _augmented(self, epoch: int) -> Pictures:
-        def prepare(image: Tensor, content: str) -> Tensor:
-            return self.train_pipeline(image, self.picture_seed(self.seed, epoch, content))
-
-        return Pictures(self.dataset, self.split.train, prepare)
-
-    def _plain(self, indices: Sequence[int]) -> Pictures:
-        return Pictures(self.dataset, indices, lambda image, content: self.eval_pipeline(image))
+        return self.view(0, self.split.part(part))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from core.errors import SettingsError
-from core.settings import ModelSettings
+from core.settings import ModelSettings, RunSettings
 
 Source = Literal["package", "torchvision"]
 
@@ -28,6 +28,8 @@ class BackboneSpec:
     """Numbers per picture that the head gets."""
     forward_gflop: float
     """GFLOP of one forward pass of one 224 px picture, 2 per multiply-add."""
+    any_size: bool = True
+    """Whether it takes squares of another size than the one its weights were trained on."""
 
 
 def _each(prefix: str, *numbers: int) -> tuple[str, ...]:
@@ -104,6 +106,7 @@ def _row(
         stages=stages,
         features=features,
         forward_gflop=forward_gflop,
+        any_size=name != "vit_b_16",  # learned places of its patches
     )
 
 
@@ -139,6 +142,18 @@ def get_backbone(name: str) -> BackboneSpec:
 def starts_with(name: str, prefixes: tuple[str, ...]) -> bool:
     """Whether a dotted name is one of the prefixes or lies below one (`layer1.0` below `layer1`, `layer10` not)."""
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
+
+
+def check_model(settings: RunSettings) -> None:
+    """Whether the backbone can be trained like that, before anything is started.
+
+    Raises:
+        SettingsError: no backbone has this name, it has fewer stages than are to train, or takes one size only.
+    """
+    spec = get_backbone(settings.model.backbone)
+    count_frozen_stages(settings.model, spec)
+    if settings.optim.train_size is not None and not spec.any_size:
+        raise SettingsError(f"train_size is {settings.optim.train_size}; {spec.label} takes pictures of one size only.")
 
 
 def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:

@@ -59,12 +59,14 @@ def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:
     model.train()
 
 
-def parameter_groups(model: TransferModel) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-    """The parameters that train: (the head's, the backbone's). Nothing else belongs in an optimiser."""
-    return (
-        [p for p in model.head.parameters() if p.requires_grad],
-        [p for p in model.backbone.parameters() if p.requires_grad],
-    )
+def parameter_groups(model: TransferModel) -> tuple[list[nn.Parameter], list[list[nn.Parameter]]]:
+    """The parameters that train: the head's, and the backbone's by stage from input to output.
+
+    Nothing else belongs in an optimiser. A stage that is frozen has an empty list.
+    """
+    named = [(name, p) for name, p in model.backbone.named_parameters() if p.requires_grad]
+    stages = [[p for name, p in named if starts_with(name, prefixes)] for prefixes in model.spec.stages]
+    return [p for p in model.head.parameters() if p.requires_grad], stages
 
 
 def state_hashes(module: nn.Module) -> dict[str, str]:

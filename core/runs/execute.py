@@ -6,20 +6,21 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 
 import numpy as np
-import torch
 from safetensors.torch import save_model
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
-from core.machine import save_rate, this_machine, usable_cores
+from core.machine import this_machine
 from core.models.weights import weights_status
 from core.runs.record import RunRecord, save_run
 from core.runs.store import Run, RunStore
+from core.speeds import remember_seen
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
 from core.training.scenarios import Trained, train_run
 
 REPORT_EVERY_S = 0.3
+ENOUGH = 64  # pictures from which a pace is worth remembering
 _log = logging.getLogger(__name__)
 
 
@@ -32,7 +33,6 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
     start = time.perf_counter()
     reporter = _Reporter(store, run, asked_to_stop)
     try:
-        torch.set_num_threads(usable_cores())
         dataset = load_stored(run.settings.data.dataset)
         trained = train_run(
             run.settings,
@@ -89,7 +89,9 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
     probabilities = trained.test.probabilities.numpy()
     weights = weights_status(run.settings.model.backbone)
     random_start = run.settings.model.start == "none"
-    _remember_rates(run, trained.watch)
+    for (work, precision), (number, seconds) in trained.watch.paces.items():
+        if number >= ENOUGH:
+            remember_seen(run.settings.model.backbone, work, precision, number / seconds)
     record = RunRecord(
         run=run.id,
         settings=run.settings,
@@ -122,7 +124,9 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         head_hash=trained.head_hash,
         preprocessing=trained.preprocessing.to_dict(),
         machine={**asdict(this_machine())},
-        threads=torch.get_num_threads(),
+        threads=trained.compute.threads,
+        precision={"features": trained.compute.features, "train": trained.compute.train},
+        head=_head_values(trained),
     )
 
     def with_timings(record: RunRecord) -> RunRecord:
@@ -139,14 +143,11 @@ def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
     return timings
 
 
-def _remember_rates(run: Run, watch: Stopwatch) -> None:
-    """Rates for later estimates, from work that was really done in this run."""
-    backbone, work = run.settings.model.backbone, watch.work
-    if run.settings.model.scenario == "frozen" and not work.get("feature_sets_from_cache"):
-        seconds = watch.seconds["features"] + watch.seconds["test"]
-        save_rate(backbone, "features", work["pictures_forward"] / seconds)
-    if run.settings.model.scenario in ("finetuned", "scratch"):
-        save_rate(backbone, "train", work["pictures_trained"] / watch.seconds["train"])
+def _head_values(trained: Trained) -> dict[str, object] | None:
+    """How the head was solved for, where it was."""
+    if trained.head is None:
+        return None
+    return {"l2": trained.head.l2, "path": trained.head.path, "iterations": trained.head.iterations}
 
 
 def summary_of(record: RunRecord) -> dict[str, object]:
@@ -171,4 +172,5 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "split": record.split,
         "machine": record.machine,
         "threads": record.threads,
+        "precision": record.precision,
     }

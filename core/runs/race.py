@@ -7,7 +7,7 @@ from dataclasses import replace
 from core.augment.catalogue import steps_of
 from core.data.ingest import Ingested
 from core.errors import SettingsError
-from core.models.catalogue import count_frozen_stages, get_backbone
+from core.models.catalogue import check_model
 from core.runs.store import RunStore
 from core.settings import SCENARIOS, ModelSettings, RunSettings, Scenario
 
@@ -42,11 +42,11 @@ def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *,
     """Check that every run can start, then queue them. Returns the runs' ids.
 
     Raises:
-        SettingsError: a backbone or an augmentation is unknown, or there are fewer stages than are to train.
+        SettingsError: a backbone or an augmentation is unknown, or the backbone cannot be trained like that.
         DatasetError: the data set cannot be divided with one of the seeds.
     """
     for plan in plans:
-        count_frozen_stages(plan.model, get_backbone(plan.model.backbone))
+        check_model(plan)
         steps_of(plan.augment)
         ingested.dataset.split(plan.seed, plan.data)
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]

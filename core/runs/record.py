@@ -6,7 +6,7 @@ Everything a page, a comparison or a predictor needs is here; torch is not neede
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,10 @@ class RunRecord:
     preprocessing: dict[str, Any]
     machine: dict[str, Any]
     threads: int
+    precision: dict[str, str] = field(default_factory=lambda: {"features": "fp32", "train": "fp32"})
+    """In what training pictures went forward (`features`) and training steps were done (`train`)."""
+    head: dict[str, Any] | None = None
+    """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
 
 
 def run_folder(run_id: str) -> Path:

@@ -10,9 +10,10 @@ import sys
 import threading
 from collections.abc import Callable, Collection
 
-from core.machine import load_rates, prepare_process
+from core.machine import prepare_process
 from core.runs.store import RunStore
 from core.settings import ModelSettings
+from core.speeds import load_peaks, load_speeds
 
 POLL_S = 0.3
 GRACE_S = 20.0  # from the parent's end to ours: the batch at work is finished and the run given back
@@ -48,11 +49,11 @@ def main() -> None:
 
 def _measure_once() -> None:
     """On a machine that has never trained, time the default backbone, so that the first estimate is a measured one."""
-    backbone = ModelSettings().backbone
-    if load_rates(backbone) is None:
-        from core.training.probe import measure_rates
+    if load_peaks() is None or load_speeds(ModelSettings().backbone) is None:
+        from core.training.probe import known_peaks, known_speeds
 
-        measure_rates(backbone)
+        known_peaks()
+        known_speeds(ModelSettings().backbone)
 
 
 def _follow_parent(stop: threading.Event) -> None:

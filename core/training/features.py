@@ -1,81 +1,129 @@
 """What a frozen backbone says about pictures, computed once and kept: neither epochs nor later runs pay for it again.
 
-Legend: M pictures, F features of the backbone.
+Kept per picture, by content: another split, seed, scenario or data set finds whatever pictures they have in common. A
+recipe, everything else that features depend on, has a folder; in it lie shards, files that never change once they have
+their name. So a reader never sees half a file, and two writers at once only do some work twice.
+
+Legend: M pictures, features (...) of any shape, the same for all pictures of a recipe.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
-from core.data.loaders import Batch
 from core.home import home_folder
-from core.training.history import Cancelled, ShouldStop
 
-BUDGET_BYTES = 2 * 1024**3
-CACHE_VERSION = 1
-
-
-@torch.no_grad()
-def extract_features(
-    backbone: nn.Module,
-    batches: Iterable[Batch],
-    normalise: Callable[[Tensor], Tensor],
-    on_pictures: Callable[[int], None],
-    should_stop: ShouldStop,
-) -> Tensor:
-    """Features (M, F) float32 of all pictures, in the order of the batches; switches the backbone to eval mode.
-
-    Raises:
-        Cancelled: `should_stop` said so, before a batch.
-    """
-    backbone.eval()
-    parts = []
-    for images, _, _ in batches:
-        if should_stop():
-            raise Cancelled
-        parts.append(backbone(normalise(images)).float())
-        on_pictures(len(images))
-    return torch.cat(parts)
+BUDGET_BYTES: Final = 2 * 1024**3
+"""On disk, all recipes together; what was not used for longest goes first."""
+SHARD_BYTES: Final = 32 * 1024**2  # what is computed goes to disk in pieces: a run that is stopped has not lost it
+STORE_VERSION: Final = 2
 
 
-def cached_features(recipe: dict[str, Any], compute: Callable[[], Tensor]) -> tuple[Tensor, bool]:
-    """The features this recipe stands for, from the disk if they are there.
+class FeatureStore:
+    """Features of one recipe."""
 
-    Args:
-        recipe: everything the features depend on, as plain JSON values; equal recipes must mean equal features.
+    def __init__(self, recipe: dict[str, Any]) -> None:
+        """`recipe`: everything features depend on beside the picture, as plain JSON values."""
+        text = json.dumps({"version": STORE_VERSION, **recipe}, sort_keys=True)
+        self._folder = home_folder("cache", "features") / hashlib.sha256(text.encode()).hexdigest()[:32]
 
-    Returns:
-        Features (M, F), and whether they came from the disk.
-    """
-    text = json.dumps({"version": CACHE_VERSION, **recipe}, sort_keys=True)
-    path = home_folder("cache", "features") / f"{hashlib.sha256(text.encode()).hexdigest()}.safetensors"
-    try:
-        features = load_file(path)["features"]
-        os.utime(path)  # least recently used goes first
-        return features, True
-    except (OSError, SafetensorError, KeyError):
-        pass  # not there, or half a file of a crash: computed anew
-    features = compute()
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    save_file({"features": features.contiguous()}, temporary)
-    os.replace(temporary, path)
-    _keep_within_budget(path.parent)
-    return features, False
+    def get(
+        self, keys: Sequence[str], compute: Callable[[list[int]], Iterable[Tensor]], dtype: torch.dtype
+    ) -> tuple[Tensor, int]:
+        """Features (M, ...) for pictures in this order, and how many of them came from the disk.
+
+        Args:
+            keys: hex digests; equal keys are the same picture.
+            compute: given positions in `keys`, the features (n, ...) of those pictures in that order, batch by batch.
+            dtype: what newly computed ones are kept in.
+        """
+        places = {key: place for place, key in enumerate(dict.fromkeys(keys))}
+        found: Tensor | None = None
+        missing = dict(places)
+        for shard_keys, features in self._shards(set(places)):
+            rows = [row for row, key in enumerate(shard_keys) if key in missing]
+            taken = features[torch.tensor(rows)] if len(rows) < len(shard_keys) else features
+            found = _room(found, len(places), taken)
+            found[torch.tensor([missing.pop(shard_keys[row]) for row in rows])] = taken
+        hits = sum(key not in missing for key in keys)
+        if missing:
+            first_of = {key: position for position, key in reversed(list(enumerate(keys)))}
+            wanted = sorted((first_of[key], key) for key in missing)
+            batches = (batch.to(dtype) for batch in compute([position for position, _ in wanted]))
+            for shard_keys, features in self._written([key for _, key in wanted], batches):
+                found = _room(found, len(places), features)
+                found[torch.tensor([places[key] for key in shard_keys])] = features
+        assert found is not None
+        if len(places) == len(keys):
+            return found, hits
+        return found[torch.tensor([places[key] for key in keys])], hits
+
+    def _shards(self, wanted: set[str]) -> Iterator[tuple[list[str], Tensor]]:
+        """Shards that hold something wanted and not held by an earlier one: (keys, features mapped from the file)."""
+        wanted = set(wanted)
+        for path in sorted(self._folder.glob("*.safetensors")):
+            if not wanted:
+                return
+            try:
+                with safe_open(path, framework="pt") as shard:
+                    keys = (shard.metadata() or {})["keys"].split()
+                    if wanted.isdisjoint(keys):
+                        continue
+                    features = shard.get_tensor("features")
+            except (OSError, SafetensorError, KeyError):
+                continue  # evicted just now, or damaged: computed anew
+            os.utime(path)  # least recently used goes first
+            yield keys, features
+            wanted.difference_update(keys)
+
+    def _written(self, keys: list[str], batches: Iterable[Tensor]) -> Iterator[tuple[list[str], Tensor]]:
+        """What is computed, in shards that are on disk already."""
+        parts: list[Tensor] = []
+        done = 0
+        for batch in batches:
+            parts.append(batch)
+            if sum(part.nbytes for part in parts) >= SHARD_BYTES:
+                yield self._write(keys, done, parts)
+                done += sum(map(len, parts))
+                parts = []
+        if parts:
+            yield self._write(keys, done, parts)
+
+    def _write(self, keys: list[str], start: int, parts: list[Tensor]) -> tuple[list[str], Tensor]:
+        features = torch.cat(parts).contiguous()
+        names = keys[start : start + len(features)]
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / f"{uuid.uuid4().hex}.safetensors"
+        temporary = path.with_suffix(".part")
+        save_file({"features": features}, temporary, metadata={"keys": " ".join(names)})
+        os.replace(temporary, path)
+        _keep_within_budget(self._folder.parent)
+        return names, features
+
+
+def _room(found: Tensor | None, count: int, like: Tensor) -> Tensor:
+    return torch.empty((count, *like.shape[1:]), dtype=like.dtype) if found is None else found
 
 
 def _keep_within_budget(folder: Path) -> None:
-    """Drop the files that were not used for longest until the rest fits."""
-    files = sorted(folder.glob("*.safetensors"), key=lambda file: file.stat().st_mtime, reverse=True)
+    """Drop the files that were not used for longest until the rest fits, and what a crash left behind."""
+    files = []
+    for file in folder.glob("*/*"):
+        try:
+            files.append((file.stat().st_mtime, file.stat().st_size, file))
+        except FileNotFoundError:  # another process tidies up, too
+            continue
     total = 0
-    for file in files:
-        total += file.stat().st_size
+    for _, size, file in sorted(files, reverse=True):
+        total += size
         if total > BUDGET_BYTES:
             file.unlink(missing_ok=True)

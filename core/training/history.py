@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+from core.speeds import Precision, Work
+
 PHASES: Final = ("decode", "features", "train", "val", "test", "other")
 """Where a run's seconds go; `other` is what is left: building the network, hashing, writing."""
 
@@ -15,16 +17,16 @@ class EpochRecord:
     """One pass over the training pictures. Losses are means over pictures, accuracies fractions."""
 
     epoch: int
-    """Counted from 1 through the whole run."""
+    """Counted from 1 through the whole run. Where the head is solved for, an iteration of the solver."""
     stage: str
-    """`probe` while only the head trains in Probe, then fine-tune; else `train`."""
+    """`probe` for the head in Probe, then fine-tune; else `train`."""
     train_loss: float
     train_accuracy: float
     """Measured while training, on augmented pictures, so it lags behind."""
     val_loss: float
     val_accuracy: float
-    lr: float
-    """The head's rate at the end of the epoch."""
+    lr: float | None
+    """The head's rate at the end of the epoch; None where the head is solved for."""
     elapsed_s: float
     """Since the run's start, feature time included, decoding excluded."""
 
@@ -61,6 +63,8 @@ class Stopwatch:
     start: float = field(default_factory=time.perf_counter)
     seconds: dict[str, float] = field(default_factory=dict)
     work: dict[str, int] = field(default_factory=dict)
+    paces: dict[tuple[Work, Precision], tuple[int, float]] = field(default_factory=dict)
+    """Pictures and seconds of each kind of work, for later estimates."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -73,6 +77,11 @@ class Stopwatch:
     def count(self, what: str, number: int = 1) -> None:
         """Count pictures sent forward, optimiser steps and the like: what tests check instead of seconds."""
         self.work[what] = self.work.get(what, 0) + number
+
+    def paced(self, work: Work, precision: Precision, pictures: int, seconds: float) -> None:
+        """Add pictures that took some seconds."""
+        before = self.paces.get((work, precision), (0, 0.0))
+        self.paces[work, precision] = (before[0] + pictures, before[1] + seconds)
 
     def elapsed(self) -> float:
         return time.perf_counter() - self.start

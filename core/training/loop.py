@@ -11,14 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.swa_utils import AveragedModel
 
 from core.errors import TrainingError
+from core.speeds import Precision
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """(inputs, targets (N,) int64)."""
 OnBatch = Callable[[int, float], None]
 """(batches done in this epoch, mean loss so far)."""
+
+
+def cast(precision: Precision) -> torch.autocast:
+    """A context in which convolutions and matrix products run in this precision; weights and sums stay float32."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,8 +45,14 @@ def train_one_epoch(
     schedule: LRScheduler,
     on_batch: OnBatch,
     should_stop: ShouldStop,
+    *,
+    precision: Precision = "fp32",
+    average: AveragedModel | None = None,
 ) -> tuple[float, float]:
     """One pass; switches the model to training mode. Returns (mean loss, accuracy) over the pictures seen.
+
+    Args:
+        average: follows the model's weights, step by step.
 
     Raises:
         TrainingError: the loss is not a finite number.
@@ -50,7 +63,8 @@ def train_one_epoch(
     for number, (inputs, targets) in enumerate(batches, start=1):
         if should_stop():
             raise Cancelled
-        logits = model(inputs)  # (N, K)
+        with cast(precision):
+            logits = model(inputs).float()  # (N, K)
         loss = loss_fn(logits, targets)
         value = loss.item()  # on a CPU this waits for nothing
         if not math.isfinite(value):
@@ -59,6 +73,8 @@ def train_one_epoch(
         loss.backward()
         optimizer.step()
         schedule.step()
+        if average is not None:
+            average.update_parameters(model)
         loss_sum += value * len(targets)
         correct += int((logits.detach().argmax(1) == targets).sum())
         seen += len(targets)
@@ -114,8 +130,12 @@ class Best:
     def offer(self, record: EpochRecord, model: nn.Module) -> None:
         """Keep this epoch if it is better."""
         if record.val_loss < self.val_loss:
-            self.epoch, self.val_loss, self.val_accuracy = record.epoch, record.val_loss, record.val_accuracy
-            self.keep(model)
+            self.take(record, model)
+
+    def take(self, record: EpochRecord, model: nn.Module) -> None:
+        """Keep this epoch."""
+        self.epoch, self.val_loss, self.val_accuracy = record.epoch, record.val_loss, record.val_accuracy
+        self.keep(model)
 
     def keep(self, model: nn.Module) -> None:
         """Copy the model's state: references would go on changing."""
@@ -138,6 +158,8 @@ def fit(
     on_batch: Callable[[int, int, float], None],
     on_epoch: OnEpoch,
     should_stop: ShouldStop,
+    precision: Precision = "fp32",
+    average: AveragedModel | None = None,
 ) -> Best:
     """Train for some epochs and leave the model in the state of the best one.
 
@@ -145,7 +167,9 @@ def fit(
         train_batches: batches of epoch n, n counted from `first_epoch`.
         best: what must be beaten, fresh or from an earlier stage; changed and returned.
         on_batch: (epoch, batches done, mean loss so far).
+        average: where given, it is what is looked at on val and kept, in the model's place.
     """
+    judged = model if average is None else average.module
     for epoch in range(first_epoch, first_epoch + epochs):
         with watch.phase("train"):
             loss, accuracy = train_one_epoch(
@@ -156,9 +180,11 @@ def fit(
                 schedule,
                 lambda done, mean, epoch=epoch: on_batch(epoch, done, mean),  # type: ignore[misc]
                 should_stop,
+                precision=precision,
+                average=average,
             )
         with watch.phase("val"):
-            val = evaluate(model, val_batches(), should_stop=should_stop)
+            val = evaluate(judged, val_batches(), should_stop=should_stop)
         record = EpochRecord(
             epoch=epoch,
             stage=stage,
@@ -169,7 +195,7 @@ def fit(
             lr=float(schedule.get_last_lr()[0]),
             elapsed_s=watch.elapsed(),
         )
-        best.offer(record, model)
+        best.offer(record, judged)
         on_epoch(record)
     if best.state is None:
         raise TrainingError("The val loss was never a finite number. Try a tenth of the learning rate.")

@@ -1,7 +1,7 @@
 """Optimiser and schedule from plain arguments."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
@@ -14,20 +14,28 @@ STEP_AT, STEP_FACTOR = (0.5, 0.75), 0.1  # tenfold drops at half and three quart
 
 def build_optimizer(
     name: str,
-    head: Iterable[nn.Parameter],
-    backbone: Iterable[nn.Parameter],
+    head: Sequence[nn.Parameter],
+    stages: Sequence[Sequence[nn.Parameter]],
     *,
     lr: float,
     backbone_lr: float,
+    stage_decay: float,
     momentum: float,
     weight_decay: float,
 ) -> Optimizer:
-    """AdamW or SGD over two groups with rates of their own; a group without parameters is left out."""
-    groups = [{"params": list(head), "lr": lr}, {"params": list(backbone), "lr": backbone_lr}]
+    """AdamW or SGD, fused, with a rate for the head and one for each stage; what has no parameters is left out.
+
+    Args:
+        stages: from input to output. The last one gets `backbone_lr`, each earlier one `stage_decay` of the next one's
+            (Howard and Ruder 2018 call that discriminative fine-tuning).
+    """
+    groups = [{"params": list(head), "lr": lr}]
+    for depth, parameters in enumerate(reversed(stages)):
+        groups.append({"params": list(parameters), "lr": backbone_lr * stage_decay**depth})
     groups = [group for group in groups if group["params"]]
     if name == "sgd":
-        return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay)
-    return AdamW(groups, lr=lr, weight_decay=weight_decay)
+        return SGD(groups, lr=lr, momentum=momentum, weight_decay=weight_decay, fused=True)
+    return AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
 
 
 def build_schedule(name: str, optimizer: Optimizer, total_steps: int) -> LambdaLR:

@@ -1,16 +1,19 @@
-"""How much work a run will be, counted in pictures, and how long that takes at rates measured on this machine."""
+"""How much work a run will be, counted in pictures, and how long that takes at speeds measured on this machine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from core.augment.catalogue import is_random
-from core.machine import Rates, load_rates
-from core.models.catalogue import BACKBONES, get_backbone
+from core.models.catalogue import BACKBONES, count_frozen_stages, get_backbone
 from core.settings import RunSettings
+from core.speeds import Precision, Speeds, Work, load_speeds
 
 TRAIN_COST: Final = 6.0  # a training step against a forward pass, per picture; measured 4 to 7 on two cores
-OVERHEAD_S: Final = 2.0  # building the network, hashing it twice, writing the record
-HEAD_EPOCH_S: Final = 0.03  # one epoch of a head on a few hundred cached features
+OVERHEAD_S: Final = 1.0  # building the network, hashing it twice, writing the record
+HEAD_S: Final = 0.3  # solving for a head on a few hundred pictures
+VIEW_S: Final = 0.0005  # one picture through its pipeline, which the probe leaves out
+BOUNDARY_BYTES: Final = 512 * 1024**2  # activations of frozen stages are kept up to here, in memory and on disk
+FULL_SIZE: Final = 224
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,19 +21,26 @@ class Plan:
     """Pictures that a run sends through its network."""
 
     feature_pictures: int
-    """Forward only, to cache features for the head."""
+    """Forward only, training pictures whose features are cached: in the precision that is faster here."""
     train_pictures: int
     """Training steps, all epochs."""
     eval_pictures: int
-    """Forward only: val after each epoch, test at the end."""
-    head_epochs: int
-    trained_share: float
-    """Share of the network's stages that a training step goes back through."""
+    """Forward only, in float32: val, after each epoch where it takes the whole network, and test."""
+    head: bool
+    """Whether a head is solved for."""
+    caches_boundary: bool = False
+    """Last stages: what the frozen stages say is computed once per view, not once per epoch."""
+    forward_share: float = 1.0
+    """Share of the network that a training step goes forward through."""
+    trained_share: float = 0.0
+    """Share of the network that a training step goes back through."""
+    size_share: float = 1.0
+    """Pixels trained on, as a share of the network's own size."""
 
     @property
     def step_cost(self) -> float:
-        """A training step per picture, in forward passes."""
-        return 1 + (TRAIN_COST - 1) * self.trained_share
+        """A training step per picture, in forward passes of the whole network at full size."""
+        return self.size_share * (self.forward_share + (TRAIN_COST - 1) * self.trained_share)
 
     @property
     def units(self) -> float:
@@ -48,26 +58,60 @@ class Estimate:
 
 
 def plan_run(settings: RunSettings, train: int, val: int, test: int) -> Plan:
-    """The work of a run over a split of these sizes."""
+    """The work of a run over a split of these sizes, if nothing is cached yet."""
     scenario, optim = settings.model.scenario, settings.optim
-    stages = len(get_backbone(settings.model.backbone).stages)
     views = views_of(settings)
+    cached = Plan(
+        feature_pictures=train * views,
+        train_pictures=0,
+        eval_pictures=val + test,
+        head=scenario in ("frozen", "probe-then-finetune"),
+    )
     if scenario == "frozen":
-        return Plan(
-            feature_pictures=train * views + val,
-            train_pictures=0,
-            eval_pictures=test,
-            head_epochs=optim.epochs,
-            trained_share=0.0,
-        )
-    probe = scenario == "probe-then-finetune"
-    return Plan(
-        feature_pictures=train * views + val if probe else 0,
+        return cached
+    side = optim.train_size or FULL_SIZE
+    trained = replace(
+        cached,
+        feature_pictures=0,
         train_pictures=train * optim.epochs,
         eval_pictures=val * optim.epochs + test,
-        head_epochs=optim.probe_epochs if probe else 0,
-        trained_share=min(1.0, settings.model.last_stages / stages) if scenario == "last-stages" else 1.0,
+        trained_share=1.0,
+        size_share=(side / FULL_SIZE) ** 2,
     )
+    if scenario == "last-stages":
+        return _plan_last_stages(settings, cached, trained, train, val)
+    if scenario == "probe-then-finetune":
+        eval_pictures = cached.eval_pictures - test + trained.eval_pictures
+        return replace(trained, feature_pictures=cached.feature_pictures, eval_pictures=eval_pictures)
+    return trained
+
+
+def _plan_last_stages(settings: RunSettings, cached: Plan, trained: Plan, train: int, val: int) -> Plan:
+    """Cache what the frozen stages say if that saves forward passes and fits."""
+    frozen, bytes_each = _boundary(settings)
+    trained = replace(trained, trained_share=1 - frozen)
+    views, epochs = views_of(settings), settings.optim.epochs
+    pays = frozen > 0 and views < epochs and settings.optim.train_size is None
+    if not pays or (train * views + 2 * val) * bytes_each > BOUNDARY_BYTES:
+        return trained
+    return replace(
+        trained,
+        feature_pictures=cached.feature_pictures,
+        eval_pictures=cached.eval_pictures,
+        caches_boundary=True,
+        forward_share=1 - frozen,
+    )
+
+
+def _boundary(settings: RunSettings) -> tuple[float, int]:
+    """Share of the arithmetic that is frozen, and bytes of a picture's activations there in half precision."""
+    from core.models.splitting import activation_bytes, stage_costs  # brings torch
+
+    spec = get_backbone(settings.model.backbone)
+    stages = count_frozen_stages(settings.model, spec)
+    if stages == 0:
+        return 0.0, 0
+    return sum(stage_costs(spec.name)[:stages]), activation_bytes(spec.name, stages, FULL_SIZE)
 
 
 def views_of(settings: RunSettings) -> int:
@@ -75,25 +119,36 @@ def views_of(settings: RunSettings) -> int:
     return settings.optim.views if is_random(settings.augment) else 1
 
 
-def estimate(plan: Plan, backbone: str) -> Estimate | None:
+def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     """Seconds for a plan, or None as long as nothing has been measured on this machine."""
-    rates, measured = load_rates(backbone), True
-    if rates is None:
-        rates, measured = _scaled_rates(backbone), False
-    if rates is None:
+    backbone, measured = settings.model.backbone, True
+    speeds = load_speeds(backbone)
+    if speeds is None:
+        speeds, measured = _scaled_speeds(backbone), False
+    if speeds is None:
         return None
-    forward, step = 1 / rates.features, 1 / rates.train
-    seconds = (plan.feature_pictures + plan.eval_pictures) * forward
-    seconds += plan.train_pictures * (forward + plan.trained_share * max(0.0, step - forward))
-    return Estimate(seconds=seconds + plan.head_epochs * HEAD_EPOCH_S + OVERHEAD_S, measured=measured)
+    wanted, work = settings.optim.precision, _training_work(settings)
+    features: Precision = speeds.precision("forward") if wanted == "auto" else wanted
+    train: Precision = speeds.precision(work) if wanted == "auto" else wanted
+    forward_s = 1 / speeds.rate("forward", train)
+    step_s = max(forward_s, 1 / speeds.rate(work, train))
+    each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share) + VIEW_S
+    seconds = OVERHEAD_S + plan.head * HEAD_S + plan.train_pictures * each
+    seconds += plan.feature_pictures * (1 / speeds.rate("forward", features) + VIEW_S)
+    seconds += plan.eval_pictures / speeds.rate("forward", "fp32")
+    return Estimate(seconds=seconds, measured=measured)
 
 
-def _scaled_rates(backbone: str) -> Rates | None:
-    """Rates of a backbone that was measured here, scaled by floating-point operations: right within a factor of 3."""
+def _training_work(settings: RunSettings) -> Work:
+    return "train-kept" if settings.model.statistics == "kept" else "train-adapted"
+
+
+def _scaled_speeds(backbone: str) -> Speeds | None:
+    """Speeds of a backbone that was measured here, scaled by floating-point operations: right within a factor of 3."""
     spec = get_backbone(backbone)
     for other in BACKBONES.values():
-        rates = load_rates(other.name)
-        if rates is not None:
+        speeds = load_speeds(other.name)
+        if speeds is not None:
             scale = other.forward_gflop / spec.forward_gflop
-            return Rates(features=rates.features * scale, train=rates.train * scale)
+            return Speeds(threads=speeds.threads, probed={name: rate * scale for name, rate in speeds.probed.items()})
     return None

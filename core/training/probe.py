@@ -1,43 +1,196 @@
-"""A few seconds of real work that tell how fast a backbone is on this machine, before any run has told it."""
+"""A few seconds of real work that tell how fast this machine is, before any run has told it.
 
+Processor flags do not tell: bf16 is emulated on some machines that claim it, and slower than fp32 for some layers on
+those that have it. So both are timed, on the backbone that is to be used.
+"""
+
+import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
+import numpy as np
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 
-from core.machine import save_rate, usable_cores
-from core.models.build import build_model
+from core.data.decode import decode_picture
+from core.data.loaders import EVAL_BATCH
+from core.machine import usable_cores
+from core.models.build import TransferModel, build_model
 from core.models.freezing import apply_scenario
 from core.models.weights import preprocessing_of
-from core.settings import ModelSettings, OptimSettings
+from core.settings import BatchNorm, ModelSettings, RunSettings
+from core.speeds import (
+    WORKS,
+    WORTH_IT,
+    Peaks,
+    Precision,
+    Speeds,
+    Work,
+    load_peaks,
+    load_speeds,
+    save_peaks,
+    save_speeds,
+)
+from core.training.loop import cast
 
-ROUNDS = 3  # the first is warm-up
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
+ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
+TRAIN_BATCH: Final = 8
+SETTLE_S: Final = 1.2
+Arm = TypeVar("Arm", bound=Hashable)
 
 
-def measure_rates(backbone: str) -> None:
-    """Time forward passes and training steps on random pictures, with a random start, and remember the rates."""
-    torch.set_num_threads(usable_cores())
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compute:
+    """How a run computes: chosen by measurement unless the settings say which precision."""
+
+    threads: int
+    features: Precision
+    """Of forward passes through what is frozen, over training pictures. What is reported is always in fp32."""
+    train: Precision
+    """Of training steps."""
+
+
+def choose_compute(settings: RunSettings) -> Compute:
+    """Threads and precision for a run on this machine; measures the backbone first if it never was."""
+    speeds = known_speeds(settings.model.backbone)
+    if settings.optim.precision != "auto":
+        return Compute(threads=speeds.threads, features=settings.optim.precision, train=settings.optim.precision)
+    train: Work = "train-kept" if settings.model.statistics == "kept" else "train-adapted"
+    return Compute(threads=speeds.threads, features=speeds.precision("forward"), train=speeds.precision(train))
+
+
+def known_speeds(backbone: str) -> Speeds:
+    """The speeds of a backbone on this machine, measured now if they never were."""
+    speeds = load_speeds(backbone)
+    if speeds is None:
+        speeds = measure_speeds(backbone)
+        save_speeds(backbone, speeds)
+    return speeds
+
+
+def known_peaks() -> Peaks:
+    """The machine's peaks, measured now if they never were."""
+    peaks = load_peaks()
+    if peaks is None:
+        peaks = measure_peaks()
+        save_peaks(peaks)
+    return peaks
+
+
+def measure_speeds(backbone: str) -> Speeds:
+    """Time forward passes and training steps on random pictures, from a random start; leaves the best thread number."""
     model = build_model(backbone, 2, start="none", seed=0)
-    side, batch = preprocessing_of(backbone).image_size, OptimSettings().batch_size
-    images = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
-    model.eval()
-    with torch.no_grad():
-        save_rate(backbone, "features", batch / _fastest(lambda: model(images)))
-    apply_scenario(model, ModelSettings(backbone=backbone, scenario="finetuned", weights="none", batchnorm="kept"))
-    targets = torch.arange(batch) % 2
+    side = preprocessing_of(backbone).image_size
+    images = torch.rand(max(EVAL_BATCH, TRAIN_BATCH), 3, side, side).contiguous(memory_format=torch.channels_last)
+    threads = _best_threads(model.eval(), images[:EVAL_BATCH])
+    torch.set_num_threads(threads)
+    arms = {(work, precision): _task(model, images, work, precision) for work in WORKS for precision in PRECISIONS}
+    sizes = {work: EVAL_BATCH if work == "forward" else TRAIN_BATCH for work in WORKS}
+    fastest = _race(arms)
+    probed = {f"{work}/{precision}": round(sizes[work] / s, 3) for (work, precision), s in fastest.items()}
+    return Speeds(threads=threads, probed=probed)
+
+
+def _race(arms: Mapping[Arm, Callable[[], object]]) -> dict[Arm, float]:
+    """Seconds of every arm's fastest round; they take turns, so that no disturbance falls on one of them alone."""
+    fastest = dict.fromkeys(arms, float("inf"))
+    for number in range(ROUNDS + 1):
+        for arm, work in arms.items():
+            seconds = _seconds(work)
+            if number > 0:
+                fastest[arm] = min(fastest[arm], seconds)
+    return fastest
+
+
+def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
+    if work == "forward":
+        return lambda: _forward(model.eval(), images[:EVAL_BATCH], precision)
+    statistics: BatchNorm = "kept" if work == "train-kept" else "adapted"
+    name = model.spec.name
+    settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
 
     def step() -> None:
-        torch.autograd.backward(nn.functional.cross_entropy(model(images), targets))
+        apply_scenario(model, settings)
+        model.zero_grad(set_to_none=True)
+        with cast(precision):
+            loss = nn.functional.cross_entropy(model(images[:TRAIN_BATCH]).float(), torch.arange(TRAIN_BATCH) % 2)
+        torch.autograd.backward(loss)
 
-    save_rate(backbone, "train", batch / _fastest(step))
+    return step
+
+
+@torch.no_grad()
+def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
+    with cast(precision):
+        model(images)
+
+
+def _best_threads(model: nn.Module, images: Tensor) -> int:
+    """All usable cores, or half of them where two share one arithmetic unit and get in each other's way.
+
+    Threads that were just made take up to a second until each has a core to itself, so all are kept busy for longer.
+    """
+    seconds = {}
+    for threads in dict.fromkeys((usable_cores(), max(1, usable_cores() // 2))):
+        torch.set_num_threads(threads)
+        start = time.perf_counter()
+        while time.perf_counter() - start < SETTLE_S:
+            _forward(model, images, "fp32")
+        seconds[threads] = _fastest(lambda: _forward(model, images, "fp32"))
+    most, fewer = max(seconds), min(seconds)
+    return fewer if seconds[fewer] * WORTH_IT < seconds[most] else most
+
+
+def measure_peaks() -> Peaks:
+    """Time large matrix products, convolutions, sums and decoding; about a second."""
+    torch.set_num_threads(usable_cores())
+    return Peaks(
+        matmul_fp32=_matmul(torch.float32),
+        matmul_bf16=_matmul(torch.bfloat16),
+        conv_fp32=_convolution(torch.float32),
+        conv_bf16=_convolution(torch.bfloat16),
+        memory=_memory(),
+        decode=_decode(),
+    )
+
+
+def _matmul(dtype: torch.dtype, side: int = 1024) -> float:
+    a, b = torch.rand(2, side, side).to(dtype)
+    return round(2 * side**3 / _fastest(lambda: a @ b) / 1e9, 1)
+
+
+@torch.no_grad()
+def _convolution(dtype: torch.dtype, batch: int = 8, channels: int = 256, side: int = 28) -> float:
+    conv = nn.Conv2d(channels, channels, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
+    images = torch.rand(batch, channels, side, side).to(dtype=dtype, memory_format=torch.channels_last)
+    flop = 2 * batch * side**2 * channels**2 * 9
+    return round(flop / _fastest(lambda: conv(images)) / 1e9, 1)
+
+
+def _memory(numbers: int = 2**24) -> float:
+    a, b, c = torch.rand(3, numbers)
+    return round(3 * 4 * numbers / _fastest(lambda: torch.add(a, b, out=c)) / 1e9, 1)
+
+
+def _decode(photos: int = 32) -> float:
+    noise = np.random.default_rng(0).integers(0, 256, (47, 63, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).resize((500, 375), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        return round(photos / _fastest(lambda: list(pool.map(decode_picture, [file.getvalue()] * photos))), 1)
 
 
 def _fastest(work: Callable[[], object]) -> float:
-    """Seconds of the fastest round after the first: other programs only ever slow a round down."""
-    seconds = []
-    for _ in range(ROUNDS):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:])
+    work()
+    return min(_seconds(work) for _ in range(ROUNDS))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start

@@ -5,25 +5,32 @@ Legend: M test pictures, K classes.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
 from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
-from core.data.loaders import EpochBatches, Loaders
+from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
+from core.models.catalogue import check_model
 from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
+from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
-from core.settings import DEFAULT_RATES, RunSettings
+from core.settings import RunSettings
+from core.training.head import TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import plan_run, views_of
-from core.training.session import Meter, Session
+from core.training.probe import Compute, choose_compute
+from core.training.session import Session
+
+PIECE = 16384  # rows of features judged at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +47,10 @@ class Trained:
     audit: FreezeAudit
     parameters: ParameterCount
     head_hash: str
+    """Of the head's start."""
+    head: SolvedHead | None
+    """How the head was solved for, in scenarios that do."""
+    compute: Compute
     watch: Stopwatch
 
 
@@ -49,12 +60,21 @@ def build_run_loaders(settings: RunSettings, dataset: Dataset) -> Loaders:
     return Loaders(
         dataset=dataset,
         split=dataset.split(settings.seed, settings.data),
-        train_pipeline=TrainPipeline(preprocessing, settings.augment),
+        train_pipeline=TrainPipeline(_at_size(preprocessing, settings.optim.train_size), settings.augment),
+        view_pipeline=TrainPipeline(preprocessing, settings.augment),
         eval_pipeline=EvalPipeline(preprocessing),
         picture_seed=picture_seed,
         batch_size=settings.optim.batch_size,
         seed=settings.seed,
     )
+
+
+def _at_size(preprocessing: Preprocessing, side: int | None) -> Preprocessing:
+    """The same preprocessing for another square."""
+    if side is None:
+        return preprocessing
+    resize = round(preprocessing.resize_size * side / preprocessing.image_size)
+    return replace(preprocessing, image_size=side, resize_size=resize)
 
 
 def train_run(
@@ -68,6 +88,7 @@ def train_run(
     """Train one scenario with one seed. Called in the worker process; leaves torch's global generator seeded.
 
     Raises:
+        SettingsError: the backbone cannot be trained like that.
         WeightsError: the backbone's weights cannot be had.
         TrainingError: the loss is no longer a number.
         Cancelled: `should_stop` said so.
@@ -75,6 +96,9 @@ def train_run(
     watch = Stopwatch()
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
+    check_model(settings)
+    compute = choose_compute(settings)
+    torch.set_num_threads(compute.threads)
     loaders = build_run_loaders(settings, dataset)
 
     def on_download(done: int, total: int) -> None:
@@ -98,8 +122,10 @@ def train_run(
         model=model,
         loaders=loaders,
         normalise=partial(normalise, preprocessing=preprocessing_of(settings.model.backbone)),
+        compute=compute,
+        plan=plan_run(settings, *sizes),
         watch=watch,
-        meter=Meter(plan_run(settings, *sizes), on_progress),
+        on_progress=on_progress,
         on_epoch=on_epoch,
         should_stop=should_stop,
     )
@@ -114,90 +140,154 @@ def train_run(
         audit=audit(before, state_hashes(model.backbone), model.frozen_prefixes),
         parameters=count_parameters(model),
         head_hash=head_hash,
+        head=session.head,
+        compute=compute,
         watch=watch,
     )
 
 
 def _train_frozen(session: Session) -> tuple[Best, Evaluation]:
     """Only the head, on features that the backbone gives once."""
-    best = _fit_head(session, epochs=session.settings.optim.epochs, stage="train", lr=session.settings.rates[0])
+    best = _solve_head(session, "train")
+    with session.watch.phase("features"):
+        features = session.features("test")
     with session.watch.phase("test"):
-        test = evaluate(session.model.head, [(session.features("test"), session.targets("test"))])
+        test = evaluate(session.model.head, [(features, session.targets("test"))])
     return best, test
 
 
-def _fit_head(session: Session, *, epochs: int, stage: str, lr: float) -> Best:
-    """Train the head alone on cached features; epoch n sees view n - 1 of every picture, then the first again."""
-    optim, head = session.settings.optim, session.model.head
+def _solve_head(session: Session, stage: str) -> Best:
+    """The head on cached features of all views: solved for, or trained in batches where there are too many numbers.
+
+    The penalty is chosen inside train and the solution is the only one there is, so val chooses nothing here. The
+    history of a run that is nothing but its head has every iteration, and the solution as its end.
+    """
+    head, views = session.model.head, views_of(session.settings)
     with session.watch.phase("features"):
-        views = [session.features("train", view) for view in range(views_of(session.settings))]
+        features = torch.cat([session.features("train", view) for view in range(views)])
         val = [(session.features("val"), session.targets("val"))]
-    targets = session.targets("train")
+    targets, groups = session.targets("train").repeat(views), session.groups("train").repeat(views)
+    optim, best = session.settings.optim, Best()
 
-    def batches(epoch: int) -> Batches:
-        features = views[(epoch - 1) % len(views)]
-        for positions in EpochBatches(len(targets), optim.batch_size, session.settings.seed, epoch):
-            yield features[positions], targets[positions]
-            session.watch.count("head_steps")
+    def keep(weight: Tensor, bias: Tensor) -> None:
+        _set_head(head, weight, bias)
+        train_loss, train_accuracy = _judge(head, features, targets)
+        now = evaluate(head, val)
+        record = EpochRecord(
+            epoch=len(session.history) + 1,
+            stage=stage,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=now.loss,
+            val_accuracy=now.accuracy,
+            lr=None,
+            elapsed_s=session.watch.elapsed(),
+        )
+        best.take(record, head)
+        session.record(record)
 
-    optimizer = build_optimizer(
-        optim.optimizer,
-        head.parameters(),
-        [],
-        lr=lr,
-        backbone_lr=0.0,
-        momentum=optim.momentum,
-        weight_decay=optim.weight_decay,
-    )
-    return fit(
-        head,
-        batches,
-        lambda: val,
-        epochs=epochs,
-        first_epoch=1,
-        stage=stage,
-        loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
-        optimizer=optimizer,
-        schedule=build_schedule(optim.schedule, optimizer, epochs * session.loaders.batches_per_epoch()),
-        best=Best(),
-        watch=session.watch,
-        on_batch=lambda epoch, done, loss: None,
-        on_epoch=session.record,
-        should_stop=session.should_stop,
-    )
+    with session.watch.phase("train"):
+        solve = fit_head_in_batches if features.numel() > TOO_MANY else solve_head
+        solved = solve(
+            features,
+            targets,
+            groups,
+            len(session.loaders.dataset.class_names),
+            l2=optim.l2,
+            label_smoothing=optim.label_smoothing,
+            on_iteration=keep if stage == "train" else None,
+            should_stop=session.should_stop,
+        )
+        keep(solved.weight, solved.bias)
+    session.watch.count("head_iterations", solved.iterations)
+    session.head = solved
+    return best
+
+
+@torch.no_grad()
+def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    head.weight.copy_(weight)
+    head.bias.copy_(bias)
+
+
+@torch.no_grad()
+def _judge(head: nn.Linear, features: Tensor, targets: Tensor) -> tuple[float, float]:
+    """Mean loss and accuracy, piece by piece: features may be many and in half precision."""
+    loss, correct = 0.0, 0
+    for rows, wanted in zip(torch.split(features, PIECE), torch.split(targets, PIECE), strict=True):
+        logits = head(rows.float())
+        loss += nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
+        correct += int((logits.argmax(1) == wanted).sum())
+    return loss / len(targets), correct / len(targets)
 
 
 def _train_network(session: Session) -> tuple[Best, Evaluation]:
     """Whatever the scenario lets train, picture by picture."""
-    return _fit_network(session, best=Best(), first_epoch=1)
+    return _fit_network(session, Best())
 
 
-def _fit_network(session: Session, *, best: Best, first_epoch: int) -> tuple[Best, Evaluation]:
+def _train_last_stages(session: Session) -> tuple[Best, Evaluation]:
+    """As every network, or, where the plan says that it pays, from what the frozen stages say once per view."""
+    if not session.plan.caches_boundary:
+        return _train_network(session)
+    with session.watch.phase("features"):
+        views = [session.activations("train", view) for view in range(views_of(session.settings))]
+        val = session.activations("val")
+    targets, val_targets = session.targets("train"), session.targets("val")
+
+    def batches(epoch: int) -> Batches:
+        activations = views[(epoch - 1) % len(views)]
+        optim = session.settings.optim
+        for positions in EpochBatches(len(targets), optim.batch_size, session.settings.seed, epoch):
+            yield activations[positions].float(), targets[positions]
+            session.watch.count("pictures_trained", len(positions))
+
+    def val_batches() -> Batches:
+        return zip(torch.split(val, EVAL_BATCH), torch.split(val_targets, EVAL_BATCH), strict=True)
+
+    return _fit_network(session, Best(), network=BackHalf(session.model), batches=batches, val_batches=val_batches)
+
+
+def _fit_network(
+    session: Session,
+    best: Best,
+    *,
+    network: nn.Module | None = None,
+    batches: Callable[[int], Batches] | None = None,
+    val_batches: Callable[[], Batches] | None = None,
+) -> tuple[Best, Evaluation]:
+    """Train the model, or the `network` that wraps its trained part, and test the model as a whole."""
+    network = network or session.model
     optim, (lr, backbone_lr) = session.settings.optim, session.settings.rates
-    head, backbone = parameter_groups(session.model)
+    head, stages = parameter_groups(session.model)
     optimizer = build_optimizer(
         optim.optimizer,
         head,
-        backbone,
+        stages,
         lr=lr,
         backbone_lr=backbone_lr,
+        stage_decay=optim.stage_decay,
         momentum=optim.momentum,
         weight_decay=optim.weight_decay,
     )
     per_epoch = session.loaders.batches_per_epoch()
-    epochs = first_epoch - 1 + optim.epochs
+    before = len(session.history)
 
     def on_batch(epoch: int, done: int, loss: float) -> None:
         session.watch.count("optimizer_steps")
+        epochs = before + optim.epochs
         progress = Progress(phase="train", done=done, total=per_epoch, epoch=epoch, epochs=epochs, loss=loss)
         session.meter.add_steps(len(session.loaders.split.train) / per_epoch, progress)
 
+    average = None
+    if optim.ema:
+        average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(optim.ema))  # type: ignore[no-untyped-call]
     best = fit(
-        session.model,
-        session.training_batches,
-        lambda: session.evaluation_batches("val"),
+        network,
+        batches or session.training_batches,
+        val_batches or (lambda: session.evaluation_batches("val")),
         epochs=optim.epochs,
-        first_epoch=first_epoch,
+        first_epoch=before + 1,
         stage="train",
         loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
         optimizer=optimizer,
@@ -207,6 +297,8 @@ def _fit_network(session: Session, *, best: Best, first_epoch: int) -> tuple[Bes
         on_batch=on_batch,
         on_epoch=session.record,
         should_stop=session.should_stop,
+        precision=session.compute.train,
+        average=average,
     )
     with session.watch.phase("test"):
         return best, session.evaluate_pictures("test")
@@ -214,16 +306,14 @@ def _fit_network(session: Session, *, best: Best, first_epoch: int) -> tuple[Bes
 
 def _train_probe_then_finetune(session: Session) -> tuple[Best, Evaluation]:
     """The head first, then everything from there (Kumar et al. 2022); the probe is kept if nothing beats it on val."""
-    settings = session.settings
-    probe_lr = settings.optim.lr or DEFAULT_RATES[settings.optim.optimizer]["frozen"][0]
-    probe = _fit_head(session, epochs=settings.optim.probe_epochs, stage="probe", lr=probe_lr)
+    probe = _solve_head(session, "probe")
     probe.keep(session.model)
-    return _fit_network(session, best=probe, first_epoch=settings.optim.probe_epochs + 1)
+    return _fit_network(session, probe)
 
 
 _SCENARIOS: dict[str, Callable[[Session], tuple[Best, Evaluation]]] = {
     "frozen": _train_frozen,
-    "last-stages": _train_network,
+    "last-stages": _train_last_stages,
     "finetuned": _train_network,
     "probe-then-finetune": _train_probe_then_finetune,
     "scratch": _train_network,

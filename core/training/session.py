@@ -3,21 +3,25 @@
 Legend: M pictures, F features of the backbone.
 """
 
-import hashlib
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.data.loaders import Loaders
 from core.models.build import TransferModel
+from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
-from core.training.features import cached_features, extract_features
-from core.training.history import EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
-from core.training.loop import Batches, Evaluation, evaluate
+from core.speeds import Precision, Work
+from core.training.features import FeatureStore
+from core.training.head import SolvedHead
+from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
+from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
+from core.training.probe import Compute
 
 
 class Meter:
@@ -44,15 +48,24 @@ class Session:
         model: TransferModel,
         loaders: Loaders,
         normalise: Callable[[Tensor], Tensor],
+        compute: Compute,
+        plan: Plan,
         watch: Stopwatch,
-        meter: Meter,
+        on_progress: OnProgress,
         on_epoch: OnEpoch,
         should_stop: ShouldStop,
     ) -> None:
         self.settings, self.model, self.loaders, self.normalise = settings, model, loaders, normalise
-        self.watch, self.meter, self.should_stop = watch, meter, should_stop
+        self.compute, self.plan, self.watch, self.should_stop = compute, plan, watch, should_stop
+        self.meter = Meter(plan, on_progress)
         self.history: list[EpochRecord] = []
+        self.head: SolvedHead | None = None
         self._on_epoch = on_epoch
+
+    @property
+    def work(self) -> Work:
+        """The kind of training step this run takes."""
+        return "train-kept" if self.settings.model.statistics == "kept" else "train-adapted"
 
     def record(self, epoch: EpochRecord) -> None:
         self.history.append(epoch)
@@ -63,42 +76,79 @@ class Session:
         pictures = self.loaders.dataset.pictures
         return torch.tensor([pictures[index].target for index in self.loaders.split.part(part)])
 
+    def groups(self, part: str) -> Tensor:
+        """A number (M,) int64 for each picture of a part, the same for exact copies."""
+        pictures = self.loaders.dataset.pictures
+        numbers: dict[str, int] = {}
+        keys = [pictures[index].group for index in self.loaders.split.part(part)]
+        return torch.tensor([numbers.setdefault(key, len(numbers)) for key in keys])
+
     def features(self, part: str, view: int = 0) -> Tensor:
-        """The backbone's features (M, F) of a part; view 0 is plain, others are augmented."""
-        batches = self.loaders.view(view) if part == "train" else self.loaders.evaluation(part)
-        total = len(self.loaders.split.part(part))
-        done = [0]
+        """The backbone's features (M, F) of a part; view 0 is plain, others are augmented.
 
-        def on_pictures(number: int) -> None:
-            done[0] += number
-            self.watch.count("pictures_forward", number)
-            self.meter.add(number, Progress(phase="features", done=done[0], total=total))
+        Training pictures go through in the precision that is faster here and are kept in half the digits where that
+        loses nothing; all others in float32, since they are reported on.
+        """
+        return self._cached(self.model.backbone, "features", part, view)
 
-        features, hit = cached_features(
-            self._recipe(part, view),
-            lambda: extract_features(self.model.backbone, batches, self.normalise, on_pictures, self.should_stop),
-        )
-        self.watch.count("feature_sets_from_cache" if hit else "feature_sets_computed")
-        if hit:
-            self.meter.add(total, Progress(phase="features", done=total, total=total))
+    def activations(self, part: str, view: int = 0) -> Tensor:
+        """What the frozen stages say (M, ...) of a part, where the first stage that trains takes over."""
+        return self._cached(FrontHalf(self.model), self.model.frozen_stages, part, view)
+
+    def _cached(self, network: nn.Module, cut: int | str, part: str, view: int) -> Tensor:
+        precision: Precision = self.compute.features if part == "train" else "fp32"
+        indices = self.loaders.split.part(part)
+        total = len(indices)
+        done = 0
+
+        def compute(positions: list[int]) -> Iterator[Tensor]:
+            nonlocal done
+            wanted = [indices[position] for position in positions]
+            for output in self._forward(network, view, wanted, precision):
+                yield output
+                done += len(output)
+                self.watch.count("pictures_forward", len(output))
+                self.meter.add(len(output), Progress(phase="features", done=done, total=total))
+
+        store = FeatureStore(self._recipe(cut, view, precision))
+        keys = [self.loaders.dataset.pictures[index].group for index in indices]
+        features, hits = store.get(keys, compute, torch.float16 if precision == "bf16" else torch.float32)
+        self.watch.count("features_from_cache", hits)
+        if hits:
+            self.meter.add(total - done, Progress(phase="features", done=total, total=total))
         return features
 
-    def _recipe(self, part: str, view: int) -> dict[str, object]:
-        """All that a part's features depend on. A random backbone depends on the seed, a pretrained one does not."""
-        settings, dataset = self.settings, self.loaders.dataset
-        contents = "".join(dataset.pictures[index].content for index in self.loaders.split.part(part))
+    @torch.no_grad()
+    def _forward(self, network: nn.Module, view: int, indices: Sequence[int], precision: Precision) -> Iterator[Tensor]:
+        self.model.eval()
+        start = time.perf_counter()
+        for images, _, _ in self.loaders.view(view, indices):
+            if self.should_stop():
+                raise Cancelled
+            with cast(precision):
+                output = network(self.normalise(images))
+            yield output
+        if network is self.model.backbone:
+            self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)
+
+    def _recipe(self, cut: int | str, view: int, precision: Precision) -> dict[str, object]:
+        """All that features depend on beside the picture. A random backbone depends on the seed, others do not."""
+        settings = self.settings
         return {
-            "pictures": hashlib.sha256(contents.encode()).hexdigest(),
-            "dataset": dataset.fingerprint,
             "backbone": settings.model.backbone,
             "weights": self.model.weights_sha256 or f"random {settings.seed}",
+            "cut": cut,
             "preprocessing": preprocessing_of(settings.model.backbone).to_dict(),
             "torch": torch.__version__,
-            "view": [view, settings.seed, repr(settings.augment)] if view else 0,
+            "precision": precision,
+            "view": [view, repr(settings.augment)] if view else 0,
         }
 
     def evaluate_pictures(self, part: str) -> Evaluation:
-        return evaluate(self.model, self.evaluation_batches(part), should_stop=self.should_stop)
+        start = time.perf_counter()
+        result = evaluate(self.model, self.evaluation_batches(part), should_stop=self.should_stop)
+        self.watch.paced("forward", "fp32", len(self.loaders.split.part(part)), time.perf_counter() - start)
+        return result
 
     def evaluation_batches(self, part: str) -> Batches:
         total = len(self.loaders.split.part(part))
@@ -110,6 +160,10 @@ class Session:
             self.meter.add(len(images), Progress(phase=part, done=done, total=total))
 
     def training_batches(self, epoch: int) -> Batches:
+        start = time.perf_counter()
         for images, targets, _ in self.loaders.train(epoch):
             yield self.normalise(images), targets
             self.watch.count("pictures_trained", len(images))
+        if self.settings.optim.train_size is None and self.model.frozen_stages == 0:
+            pictures = len(self.loaders.split.train)
+            self.watch.paced(self.work, self.compute.train, pictures, time.perf_counter() - start)

@@ -30,7 +30,7 @@ def estimate_race(
 def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     """What one run takes on this machine, or None if nothing has been timed here yet."""
     plan = plan_run(settings, *split_sizes(chosen.home(), dataset.id, settings.seed, settings.data))
-    return estimate(plan, settings.model.backbone)
+    return estimate(plan, settings)
 
 
 def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:

@@ -1,0 +1,111 @@
+"""A convolution and the BatchNorm behind it computed as one convolution, wherever the statistics stand still.
+
+With running statistics that do not move, BatchNorm is a scale and a shift per channel, and so can be part of the
+convolution's weight and bias: the same function, the same gradients, one pass over the activations less. In a small
+network those passes take a third of the time or more. Names, parameters and `state_dict` stay as they are.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+SAMPLE_SIDE = 64  # pixels of the picture that is sent through to see which BatchNorm follows which convolution
+
+
+def fold_batchnorm(network: nn.Module) -> int:
+    """Let every convolution do the work of the BatchNorm behind it, as long as that one is in eval mode.
+
+    In training mode, where statistics come from the batch, both run as they did. What a hook sees behind a convolution
+    is then already normalised. Rounding differs: by 2e-6 of the largest feature at most over the catalogue (a test).
+
+    Args:
+        network: takes pictures (N, 3, H, W); changed in place, its mode is left as it was.
+
+    Returns:
+        How many pairs there are; 0 for a network without BatchNorm.
+    """
+    pairs = _find_pairs(network)
+    for conv, norm in pairs:
+        pair = _Pair(conv, norm)
+        vars(conv)["forward"], vars(norm)["forward"] = pair.run_conv, pair.run_norm
+    return len(pairs)
+
+
+def _find_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
+    """Send one picture through and watch whose output is whose input."""
+    if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
+        return []
+    sources: list[tuple[nn.Conv2d, Tensor]] = []  # outputs are held on to, so that none takes another one's place
+    pairs = []
+
+    def leave_conv(module: nn.Module, inputs: Any, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d)
+        sources.append((module, output))
+
+    def enter_norm(module: nn.Module, inputs: tuple[Tensor]) -> None:
+        assert isinstance(module, nn.BatchNorm2d)
+        if sources and sources[-1][1] is inputs[0]:
+            pairs.append((sources[-1][0], module))
+
+    hooks = [m.register_forward_hook(leave_conv) for m in network.modules() if isinstance(m, nn.Conv2d)]
+    hooks += [m.register_forward_pre_hook(enter_norm) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    with torch.no_grad():
+        network(torch.zeros(1, 3, SAMPLE_SIDE, SAMPLE_SIDE))
+    for hook in hooks:
+        hook.remove()
+    for module, mode in modes.items():
+        module.training = mode
+    return pairs
+
+
+class _Pair:
+    """A convolution that does the work of the BatchNorm behind it whenever that one is in eval mode."""
+
+    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+        self._conv, self._norm = conv, norm
+        # called in the convolution's place, with plain tensors for weight and bias: its own forward may do more than
+        # convolve (timm pads there), and its parameters must stay where optimisers and audits find them
+        self._stand_in = copy.copy(conv)
+        self._stand_in.__dict__ = {**conv.__dict__, "_parameters": {}}
+        self._kept: tuple[tuple[Tensor, ...], tuple[int, ...], tuple[Tensor, Tensor]] | None = None
+
+    def run_conv(self, inputs: Tensor) -> Tensor:
+        forward: Any = type(self._conv).forward
+        if self._norm.training:
+            output: Tensor = forward(self._conv, inputs)
+            return output
+        weight, bias = self._folded() if torch.is_grad_enabled() else self._folded_once()
+        self._stand_in.__dict__.update(weight=weight, bias=bias)
+        output = forward(self._stand_in, inputs)
+        return output
+
+    def run_norm(self, inputs: Tensor) -> Tensor:
+        if self._norm.training:
+            forward: Any = type(self._norm).forward
+            output: Tensor = forward(self._norm, inputs)
+            return output
+        activation = getattr(self._norm, "act", None)  # timm's BatchNorm has its activation inside
+        return inputs if activation is None else activation(inputs)
+
+    def _folded(self) -> tuple[Tensor, Tensor]:
+        """Weight and bias of the two as one; gradients flow to the convolution and to BatchNorm's scale and shift."""
+        conv, norm = self._conv, self._norm
+        assert norm.running_mean is not None and norm.running_var is not None
+        scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (channels,)
+        mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
+        return conv.weight * scale[:, None, None, None], norm.bias - mean * scale
+
+    def _folded_once(self) -> tuple[Tensor, Tensor]:
+        """As `_folded`, computed again only after one of the tensors was written to or replaced."""
+        conv, norm = self._conv, self._norm
+        given = (conv.weight, conv.bias, norm.weight, norm.bias, norm.running_mean, norm.running_var)
+        parts = tuple(part for part in given if part is not None)
+        versions = tuple(part._version for part in parts)
+        same = self._kept is not None and all(a is b for a, b in zip(parts, self._kept[0], strict=True))
+        if self._kept is None or not same or versions != self._kept[1]:
+            self._kept = (parts, versions, self._folded())
+        return self._kept[2]

@@ -1,0 +1,118 @@
+"""How fast this machine is, as measured on it: what picks precision and threads, and what every estimate is made of.
+
+Kept in `THAW_HOME/speeds.json`, for each machine on its own. `core.training.probe` measures; no torch here.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final, Literal
+
+from core.home import home_folder, write_atomically
+from core.machine import this_machine
+
+Precision = Literal["fp32", "bf16"]
+Work = Literal["forward", "train-kept", "train-adapted"]
+"""A forward pass; a training step with BatchNorm's statistics kept, or adapted."""
+
+WORKS: Final[tuple[Work, ...]] = ("forward", "train-kept", "train-adapted")
+WORTH_IT: Final = 1.02  # bf16 has to be so much faster: below that the exacter numbers win
+SLOWEST, FASTEST = 0.4, 1.3  # what a run saw is believed within these shares of what the probe saw: others slow it down
+_FILE: Final = "speeds.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Peaks:
+    """What the machine can do at best, over large inputs: the yardstick for everything else."""
+
+    matmul_fp32: float
+    """GFLOP/s, 2 per multiply-add."""
+    matmul_bf16: float
+    conv_fp32: float
+    """GFLOP/s of a 3 x 3 convolution over 256 channels."""
+    conv_bf16: float
+    memory: float
+    """GB/s, read and written, by adding two large arrays."""
+    decode: float
+    """Photos of 500 x 375 pixels decoded per second, all cores."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Speeds:
+    """Pictures per second of one backbone."""
+
+    threads: int
+    """What was fastest."""
+    probed: dict[str, float]
+    """`work/precision` -> network alone, on random pictures."""
+    seen: dict[str, float] = field(default_factory=dict)
+    """The same in real runs, everything included."""
+
+    def precision(self, work: Work) -> Precision:
+        """The faster one, by measurement."""
+        return "bf16" if self.probed[f"{work}/bf16"] > WORTH_IT * self.probed[f"{work}/fp32"] else "fp32"
+
+    def rate(self, work: Work, precision: Precision) -> float:
+        """What the next run can expect: as in the last one, unless that was disturbed."""
+        name = f"{work}/{precision}"
+        probed = self.probed[name]
+        return min(max(self.seen.get(name, probed), SLOWEST * probed), FASTEST * probed)
+
+
+def load_speeds(backbone: str) -> Speeds | None:
+    """What is known about a backbone here, or None if it was never measured on this machine."""
+    values = _load().get(_machine_key(), {}).get(backbone)
+    return Speeds(**values) if values else None
+
+
+def save_speeds(backbone: str, speeds: Speeds) -> None:
+    """Keep what a probe found."""
+    _save(backbone, asdict(speeds))
+
+
+def remember_seen(backbone: str, work: Work, precision: Precision, pictures_per_s: float) -> None:
+    """Keep what a run saw; without a probe there is nothing to hold it against, and it is forgotten."""
+    speeds = load_speeds(backbone)
+    if speeds is not None:
+        speeds.seen[f"{work}/{precision}"] = round(pictures_per_s, 2)
+        _save(backbone, asdict(speeds))
+
+
+def load_peaks() -> Peaks | None:
+    """The machine's peaks, or None if they were never measured."""
+    values = _load().get(_machine_key(), {}).get("peaks")
+    return Peaks(**values) if values else None
+
+
+def save_peaks(peaks: Peaks) -> None:
+    """Keep what a probe found."""
+    _save("peaks", asdict(peaks))
+
+
+def _save(name: str, values: dict[str, Any]) -> None:
+    table = _load()
+    table.setdefault(_machine_key(), {})[name] = values
+    write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
+
+
+def _load() -> dict[str, dict[str, Any]]:
+    try:
+        table = json.loads((home_folder() / _FILE).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {key: rows for key, rows in table.items() if _readable(rows)} if isinstance(table, dict) else {}
+
+
+def _readable(rows: Any) -> bool:
+    """Whether every entry has the fields of today: a file by another version is measured anew."""
+    known = {True: {spec.name for spec in fields(Peaks)}, False: {spec.name for spec in fields(Speeds)}}
+    return isinstance(rows, dict) and all(
+        isinstance(values, dict) and set(values) == known[name == "peaks"] for name, values in rows.items()
+    )
+
+
+def _machine_key() -> str:
+    """All that a speed depends on beside the backbone; the variable caps what oneDNN may use of the processor."""
+    machine = this_machine()
+    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    return f"{machine.processor} | {machine.cores} cores | torch {machine.torch}" + (f" | {allowed}" if allowed else "")

@@ -1,0 +1,263 @@
+"""The head on cached features, solved: multinomial logistic regression with an L2 penalty, by L-BFGS (SciPy).
+
+The problem is convex, so there is one answer, whatever the start, and no learning rate. How strong the penalty is, is
+decided inside the training pictures alone: val and test stay unseen.
+
+Legend: M rows (training pictures times views), F features, K classes, D coordinates the solver works in.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from torch import Tensor
+
+from core.training.history import Cancelled, ShouldStop
+
+L2_PATH: Final = tuple(float(10**exponent) for exponent in np.arange(1.0, -4.1, -0.5))
+"""Strengths tried, strong to weak; each solution is the next one's start."""
+PATIENCE: Final = 2  # so many weaker penalties in a row may be worse before the path ends
+FOLDS: Final = 5
+FEW: Final = 4_000_000  # numbers in the features up to which all folds are tried, and in float64
+TOO_MANY: Final = 150_000_000  # numbers in the features beyond which minibatches take over: 0.6 GB in float32
+LEAST_DEVIATION: Final = 1e-6  # a feature that varies less is the same for all pictures and says nothing
+MAX_ITERATIONS: Final = 200
+BATCH_ROWS, BATCH_PASSES, BATCH_LR, FEWEST_GROUPS = 4096, 3, 1e-3, 1000  # for what is too many
+ROUGH, FINE = 1e-3, 1e-5  # largest gradient at which a solution on the path, and the final one, is good enough
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolvedHead:
+    """Weights for features as the backbone gives them: standardising is folded in."""
+
+    weight: Tensor
+    """(K, F) float32."""
+    bias: Tensor
+    """(K,) float32."""
+    l2: float
+    """Strength of the penalty, half of it times the sum of squared weights of standardised features."""
+    path: tuple[tuple[float, float], ...]
+    """(strength, mean loss on held-out training pictures); empty where the strength was given."""
+    iterations: int
+    """Of the final solution, each one pass over all rows or a few."""
+
+
+OnIteration = Callable[[Tensor, Tensor], None]
+"""(weight (K, F), bias (K,)) after each iteration of the final solution."""
+
+
+def solve_head(
+    features: Tensor,
+    targets: Tensor,
+    groups: Tensor,
+    num_classes: int,
+    *,
+    l2: float | None = None,
+    label_smoothing: float = 0.0,
+    on_iteration: OnIteration | None = None,
+    should_stop: ShouldStop = lambda: False,
+) -> SolvedHead:
+    """The one best head for these features.
+
+    Args:
+        features: (M, F), of any float type.
+        targets: (M,) int64.
+        groups: (M,) int64; rows of one group, the views of one picture, are held out together.
+        l2: strength of the penalty; None chooses it by the loss on held-out rows.
+
+    Raises:
+        Cancelled: `should_stop` said so, between two solutions.
+    """
+    dtype = torch.float64 if features.numel() <= FEW else torch.float32
+    rows = features.to(dtype, copy=True)
+    mean = rows.mean(0)
+    rows -= mean
+    deviation = torch.linalg.vector_norm(rows, dim=0) / len(rows) ** 0.5
+    deviation[deviation < LEAST_DEVIATION] = torch.inf
+    rows /= deviation
+    rows, basis = _fewer_coordinates(rows)
+    wanted = _one_hot(targets, num_classes, label_smoothing, dtype)
+
+    def unfold(flat: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Weight and bias for the features as they came."""
+        weight, bias = _parts(flat, num_classes, dtype)
+        weight = (weight if basis is None else weight @ basis.T) / deviation
+        return weight.float(), (bias - weight @ mean).float()
+
+    path: tuple[tuple[float, float], ...] = ()
+    if l2 is None:
+        path = _try_path(rows, wanted, targets, groups, should_stop)
+        l2 = min(path, key=lambda step: step[1])[0]
+    report = (lambda flat: on_iteration(*unfold(flat))) if on_iteration else None
+    solution, iterations = _solve(rows, wanted, l2, None, FINE, report, should_stop)
+    weight, bias = unfold(solution)
+    return SolvedHead(weight=weight, bias=bias, l2=l2, path=path, iterations=iterations)
+
+
+def fit_head_in_batches(
+    features: Tensor,
+    targets: Tensor,
+    groups: Tensor,
+    num_classes: int,
+    *,
+    l2: float | None = None,
+    label_smoothing: float = 0.0,
+    on_iteration: OnIteration | None = None,
+    should_stop: ShouldStop = lambda: False,
+) -> SolvedHead:
+    """As `solve_head`, close to its answer, for features that are too many to be held in float32.
+
+    The penalty is chosen, and the start solved for, on as many groups as the solver can take; then AdamW goes over all
+    rows in batches, with a rate that falls to nothing.
+
+    Raises:
+        Cancelled: `should_stop` said so, before a batch.
+    """
+    count = max(FEWEST_GROUPS, TOO_MANY // 4 // features.shape[1])
+    chosen = torch.isin(groups, torch.unique(groups)[:: max(1, -(-len(groups) // count))])
+    first = solve_head(
+        features[chosen],
+        targets[chosen],
+        groups[chosen],
+        num_classes,
+        l2=l2,
+        label_smoothing=label_smoothing,
+        should_stop=should_stop,
+    )
+    mean, deviation = _moments(features)
+    weight = (first.weight * deviation).requires_grad_()
+    bias = (first.bias + first.weight @ mean).requires_grad_()
+    optimizer = torch.optim.AdamW([weight, bias], lr=BATCH_LR, weight_decay=0.0, fused=True)
+    steps = BATCH_PASSES * -(-len(features) // BATCH_ROWS)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(BATCH_PASSES):
+        for positions in torch.split(torch.randperm(len(features), generator=generator), BATCH_ROWS):
+            if should_stop():
+                raise Cancelled
+            rows = (features[positions].float() - mean) / deviation
+            loss = torch.nn.functional.cross_entropy(
+                torch.addmm(bias, rows, weight.T), targets[positions], label_smoothing=label_smoothing
+            )
+            optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward(loss + first.l2 / 2 * weight.square().sum())
+            optimizer.step()
+            schedule.step()
+        plain = (weight / deviation).detach()
+        folded = (bias - plain @ mean).detach()
+        if on_iteration:
+            on_iteration(plain, folded)
+    return SolvedHead(weight=plain, bias=folded, l2=first.l2, path=first.path, iterations=BATCH_PASSES)
+
+
+def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and deviation (F,) float32 of each feature, piece by piece; infinite where nothing varies."""
+    total = torch.zeros(features.shape[1], dtype=torch.float64)
+    squares = torch.zeros_like(total)
+    for piece in torch.split(features, BATCH_ROWS):
+        rows = piece.double()
+        total += rows.sum(0)
+        squares += rows.square().sum(0)
+    mean = total / len(features)
+    deviation = (squares / len(features) - mean.square()).clamp_(min=0).sqrt_()
+    deviation[deviation < LEAST_DEVIATION] = torch.inf
+    return mean.float(), deviation.float()
+
+
+def _fewer_coordinates(rows: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Rows in an orthonormal basis of their span (F, D), where there are fewer rows than features.
+
+    The best weights lie in that span, and lengths in it stay what they are, so the problem is the same and smaller.
+    """
+    if len(rows) >= rows.shape[1]:
+        return rows, None
+    basis, coordinates = torch.linalg.qr(rows.T)
+    return coordinates.T.contiguous(), basis
+
+
+def _one_hot(targets: Tensor, num_classes: int, smoothing: float, dtype: torch.dtype) -> Tensor:
+    wanted = torch.nn.functional.one_hot(targets, num_classes).to(dtype)
+    return wanted * (1 - smoothing) + smoothing / num_classes
+
+
+def _try_path(
+    rows: Tensor, wanted: Tensor, targets: Tensor, groups: Tensor, should_stop: ShouldStop
+) -> tuple[tuple[float, float], ...]:
+    """Mean loss on held-out groups by strength, from the strongest until it has only become worse."""
+    fold_of = _folds(targets, groups)
+    tried = range(FOLDS if rows.numel() <= FEW else 1)
+    starts: list[np.ndarray | None] = [None] * FOLDS
+    path: list[tuple[float, float]] = []
+    parts = [(rows[fold_of != fold], wanted[fold_of != fold]) for fold in tried]
+    for l2 in L2_PATH:
+        loss = 0.0
+        for fold in tried:
+            starts[fold], _ = _solve(*parts[fold], l2, starts[fold], ROUGH, None, should_stop)
+            held_out = fold_of == fold
+            loss += _loss(rows[held_out], wanted[held_out], starts[fold]) / len(tried)
+        path.append((l2, loss))
+        best = min(range(len(path)), key=lambda place: path[place][1])
+        if len(path) - 1 - best >= PATIENCE:
+            break
+    return tuple(path)
+
+
+def _folds(targets: Tensor, groups: Tensor) -> Tensor:
+    """Fold (M,) of each row: the groups of every class dealt out in turn, so that folds have all classes."""
+    fold_of_group: dict[int, int] = {}
+    dealt: dict[int, int] = {}
+    for target, group in zip(targets.tolist(), groups.tolist(), strict=True):
+        if group not in fold_of_group:
+            fold_of_group[group] = dealt.get(target, 0) % FOLDS
+            dealt[target] = dealt.get(target, 0) + 1
+    return torch.tensor([fold_of_group[group] for group in groups.tolist()])
+
+
+def _solve(
+    rows: Tensor,
+    wanted: Tensor,
+    l2: float,
+    start: np.ndarray | None,
+    tolerance: float,
+    report: Callable[[np.ndarray], None] | None,
+    should_stop: ShouldStop,
+) -> tuple[np.ndarray, int]:
+    """Minimise the mean cross-entropy plus the penalty: (weights and biases, flat float64; iterations)."""
+    if should_stop():
+        raise Cancelled
+    num_classes, count = wanted.shape[1], len(rows)
+
+    def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        weight, bias = _parts(flat, num_classes, rows.dtype)
+        log_probabilities = torch.log_softmax(torch.addmm(bias, rows, weight.T), dim=1)
+        loss = -(log_probabilities * wanted).sum() / count + l2 / 2 * weight.square().sum()
+        error = log_probabilities.exp_().sub_(wanted).div_(count)  # (M, K)
+        gradient = torch.cat([torch.addmm(weight, error.T, rows, beta=l2).reshape(-1), error.sum(0)])
+        return float(loss), gradient.double().numpy()
+
+    size = num_classes * (rows.shape[1] + 1)
+    found = minimize(
+        objective,
+        np.zeros(size) if start is None else start,
+        jac=True,
+        method="L-BFGS-B",
+        callback=report,
+        options={"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 1e-9},
+    )
+    return found.x, int(found.nit)
+
+
+@torch.no_grad()
+def _loss(rows: Tensor, wanted: Tensor, flat: np.ndarray | None) -> float:
+    assert flat is not None
+    weight, bias = _parts(flat, wanted.shape[1], rows.dtype)
+    return -(torch.log_softmax(torch.addmm(bias, rows, weight.T), dim=1) * wanted).sum().item() / len(rows)
+
+
+def _parts(flat: np.ndarray, num_classes: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """Weight (K, D) and bias (K,)."""
+    numbers = torch.from_numpy(flat).to(dtype)
+    return numbers[:-num_classes].view(num_classes, -1), numbers[-num_classes:]
