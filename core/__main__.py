@@ -69,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     classify.add_argument("run_id", metavar="RUN")
     classify.add_argument("pictures", metavar="PICTURE", nargs="+")
     classify.add_argument("--top", type=int, default=3, help="classes to name per picture")
+    add("machine", "How fast this machine is; measured once.", lambda a: commands.machine())
     add("runs", "List the runs there are.", lambda a: commands.list_runs())
     add("backbones", "List the networks there are and where their weights are.", lambda a: commands.list_backbones())
     return parser
@@ -82,7 +83,7 @@ def _add_run_options(command: argparse.ArgumentParser) -> None:
     data = [spec for spec in fields(DataSettings) if spec.metadata]
     for spec in (*model, *_OPTIMISER_OPTIONS, *data):
         numeric = spec.metadata["low"] is not None
-        whole = isinstance(spec.default, int)
+        whole = spec.metadata["whole"]
         command.add_argument(
             f"--{spec.name.replace('_', '-')}",
             type=int if numeric and whole else float if numeric else str,

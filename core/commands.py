@@ -3,17 +3,20 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from core.data.ingest import ingest
 from core.errors import ImageError, RunError, SettingsError, TrainingError
+from core.machine import this_machine
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
-from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
+from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
+from core.speeds import WORKS
 
 Result = tuple[dict[str, Any], str]
 Say = Callable[[str], None]
@@ -110,6 +113,24 @@ def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:
     if all("error" in row for row in results):
         raise ImageError("; ".join(lines))
     return {"run": run.id, "class_names": list(predictor.class_names), "pictures": results}, "\n".join(lines)
+
+
+def machine() -> Result:
+    """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
+    from core.training.probe import known_peaks, known_speeds
+
+    here, peaks, backbone = this_machine(), known_peaks(), ModelSettings().backbone
+    speeds = known_speeds(backbone)
+    chosen = {work: speeds.precision(work) for work in WORKS}
+    values = {"machine": asdict(here), "peaks": asdict(peaks)}
+    values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen}}
+    lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value:,.0f} {unit}" for name, value, unit in peaks.rows())]
+    lines += [f"  {BACKBONES[backbone].label}, {speeds.threads} threads, pictures per second:"]
+    lines += [
+        f"    {work:13} fp32 {speeds.probed[f'{work}/fp32']:.0f}, bf16 {speeds.probed[f'{work}/bf16']:.0f}: {precision}"
+        for work, precision in chosen.items()
+    ]
+    return values, "\n".join(lines)
 
 
 def list_runs() -> Result:

@@ -59,10 +59,17 @@ def option(
     unit: str = "",
     low: float | None = None,
     high: float | None = None,
+    whole: bool | None = None,
     choices: tuple[str, ...] = (),
 ) -> Any:
-    """A dataclass field that carries what a form and a check need to know about it."""
-    return field(default=default, metadata={"help": help, "unit": unit, "low": low, "high": high, "choices": choices})
+    """A dataclass field that carries what a form and a check need to know about it.
+
+    Args:
+        whole: whether only whole numbers are allowed; None: as the default is.
+    """
+    whole = isinstance(default, int) if whole is None else whole
+    known = {"help": help, "unit": unit, "low": low, "high": high, "whole": whole, "choices": choices}
+    return field(default=default, metadata=known)
 
 
 class Checked:
@@ -85,7 +92,7 @@ def _check(name: str, value: Any, spec: Any) -> None:
         raise SettingsError(f"{name} is {value!r}; choose one of: {', '.join(choices)}.")
     if low is None and high is None:
         return
-    whole = isinstance(spec.default, int) and not isinstance(spec.default, bool)
+    whole = spec.metadata["whole"]
     if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not math.isfinite(value):
         raise SettingsError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number.")
     if not low <= value <= high:
@@ -181,6 +188,7 @@ class OptimSettings(Checked):
         unit="px",
         low=96,
         high=512,
+        whole=True,
     )
     """None: the network's own."""
     precision: PrecisionChoice = option(

@@ -36,6 +36,17 @@ class Peaks:
     decode: float
     """Photos of 500 x 375 pixels decoded per second, all cores."""
 
+    def rows(self) -> list[tuple[str, float, str]]:
+        """(what, how much, unit), as shown to a person."""
+        return [
+            ("matrix fp32", self.matmul_fp32, "GFLOP/s"),
+            ("matrix bf16", self.matmul_bf16, "GFLOP/s"),
+            ("conv fp32", self.conv_fp32, "GFLOP/s"),
+            ("conv bf16", self.conv_bf16, "GFLOP/s"),
+            ("memory", self.memory, "GB/s"),
+            ("decoding", self.decode, "photos/s"),
+        ]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Speeds:

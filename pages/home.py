@@ -3,6 +3,7 @@
 import streamlit as st
 from components import chosen
 from components.gallery import GalleryItem, gallery
+from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
 from components.race import estimate_race, race_verdict_of, start_race
@@ -11,7 +12,6 @@ from components.results import cards, charts, sample_pictures
 from components.wording import age, expected_time
 
 from core.errors import ThawError
-from core.machine import this_machine
 from core.settings import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
 
 st.title("Thaw")
@@ -39,7 +39,7 @@ with st.container(border=True):
         )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
-            f"{len(dataset.class_names)} classes · {settings.optim.epochs} epochs each · seed {settings.seed}"
+            f"{len(dataset.class_names)} classes · {settings.optim.epochs} epochs · seed {settings.seed}"
         )
     with button:
         if scenarios:
@@ -52,7 +52,7 @@ with st.container(border=True):
             width="stretch",
             disabled=racing or not scenarios,
         )
-    st.caption(f":material/memory: {md(str(this_machine()))}")
+    machine_card(settings.model.backbone)
 
 if pressed:
     try:

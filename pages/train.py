@@ -10,7 +10,7 @@ from components.race import estimate_run, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
 from components.results import cards, charts, record, sample_pictures
 from components.runs import run_table, small_print
-from components.wording import age, expected_time, run_label, seconds
+from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
 from core.runs.record import delete_files
@@ -92,10 +92,7 @@ if run.state == "finished":
     numbers, matrix = st.columns([2, 3], gap="large")
     with numbers:
         cards([run])
-        st.caption(
-            f"Best of {len(result.history)} epochs: epoch {result.best_epoch}, by loss on val, "
-            f"where its accuracy is {result.val_accuracy:.1%}."
-        )
+        st.caption(how_chosen(result))
     with matrix:
         figure = confusion(result.confusion, result.dataset["class_names"])
         st.plotly_chart(figure, key="train.confusion", alt="Confusion matrix over the test pictures")

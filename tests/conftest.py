@@ -13,7 +13,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads crawl where other work shares the cores
 
-from helpers import FinishedRace, drawn_classes, home_at, write_files
+from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,7 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     home = tmp_path / "home"
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
+    know_speeds(home)
     return home
 
 

@@ -15,8 +15,10 @@ from core.settings import RunSettings, differences
 MAX_UNCONTROLLED: Final = 1
 """More uncontrolled settings than this, and two runs are not comparable as scenarios."""
 
-VIEWS_SCENARIOS: Final = {"frozen", "probe-then-finetune"}
-"""Scenarios that train a head on cached features of seeded views."""
+HEAD_SOLVED: Final = {"frozen", "probe-then-finetune"}
+"""Scenarios that solve for a head on cached features."""
+VIEWS_SCENARIOS: Final = {*HEAD_SOLVED, "last-stages"}
+"""Scenarios that may cache what frozen stages say of seeded views."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -164,10 +166,14 @@ def _has_effect(field: str, run: Outcome, other: Outcome) -> bool:
             return scenario == "last-stages"
         case "optim.views":
             return scenario in VIEWS_SCENARIOS
-        case "optim.probe_epochs":
-            return scenario == "probe-then-finetune"
+        case "optim.l2":
+            return scenario in HEAD_SOLVED
+        case "optim.epochs" | "optim.batch_size" | "optim.optimizer" | "optim.schedule" | "optim.lr":
+            return scenario != "frozen"  # its head is solved for
+        case "optim.weight_decay" | "optim.ema" | "optim.train_size" | "optim.stage_decay" | "optim.backbone_lr":
+            return scenario != "frozen"
         case "optim.momentum":
-            return settings.optim.optimizer == "sgd"
+            return settings.optim.optimizer == "sgd" and scenario != "frozen"
         case "augment.steps":
             return settings.augment.preset == "custom"
         case "data.dataset":  # two names of the same pictures

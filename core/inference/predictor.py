@@ -19,6 +19,7 @@ from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
 from core.errors import RunError
 from core.models.build import TransferModel, restore_model
+from core.models.folding import weights_stand_still
 from core.runs.record import WEIGHTS, RunRecord, load_record, run_folder
 
 
@@ -71,7 +72,7 @@ class Predictor:
         rows = []
         for first in range(0, len(pictures), EVAL_BATCH):
             inputs = torch.stack([self.input_of(pixels) for pixels in pictures[first : first + EVAL_BATCH]])
-            with self._lock:
+            with self._lock, weights_stand_still(self):
                 rows.append(self._model(normalise(inputs, self._preprocessing)).float().softmax(1))
         return torch.cat(rows).numpy() if rows else np.empty((0, len(self.class_names)), dtype=np.float32)
 

@@ -67,11 +67,11 @@ def steps_of(backbone: Any) -> list[Step]:
             ("encoder.ln", backbone.encoder.ln),
             ("", lambda tokens: tokens[:, 0]),
         ]
+    if not hasattr(backbone, "features"):
+        raise TypeError(f"{type(backbone).__name__} is of no known family.")
     features = _children(backbone, "features")
     if hasattr(backbone, "permute"):  # Swin
         return [*features, *_named(backbone, "norm", "permute", "avgpool", "flatten")]
-    if not hasattr(backbone, "features"):
-        raise TypeError(f"{type(backbone).__name__} is of no known family.")
     flatten: list[Step] = [] if isinstance(backbone.classifier[1], nn.Flatten) else [("", _flatten)]
     return [*features, *_named(backbone, "avgpool"), *flatten, *_children(backbone, "classifier")]
 

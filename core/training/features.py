@@ -79,9 +79,9 @@ class FeatureStore:
                     if wanted.isdisjoint(keys):
                         continue
                     features = shard.get_tensor("features")
+                os.utime(path)  # least recently used goes first
             except (OSError, SafetensorError, KeyError):
                 continue  # evicted just now, or damaged: computed anew
-            os.utime(path)  # least recently used goes first
             yield keys, features
             wanted.difference_update(keys)
 

@@ -19,13 +19,14 @@ from core.training.history import Cancelled, ShouldStop
 
 L2_PATH: Final = tuple(float(10**exponent) for exponent in np.arange(1.0, -4.1, -0.5))
 """Strengths tried, strong to weak; each solution is the next one's start."""
+USUAL_L2: Final = 0.1  # where there is nothing to choose by
 PATIENCE: Final = 2  # so many weaker penalties in a row may be worse before the path ends
 FOLDS: Final = 5
 FEW: Final = 4_000_000  # numbers in the features up to which all folds are tried, and in float64
 TOO_MANY: Final = 150_000_000  # numbers in the features beyond which minibatches take over: 0.6 GB in float32
 LEAST_DEVIATION: Final = 1e-6  # a feature that varies less is the same for all pictures and says nothing
 MAX_ITERATIONS: Final = 200
-BATCH_ROWS, BATCH_PASSES, BATCH_LR, FEWEST_GROUPS = 4096, 3, 1e-3, 1000  # for what is too many
+BATCH_ROWS, BATCH_PASSES, BATCH_LR, FEWEST_GROUPS = 4096, 3, 3e-3, 1000  # for what is too many
 ROUGH, FINE = 1e-3, 1e-5  # largest gradient at which a solution on the path, and the final one, is good enough
 
 
@@ -90,7 +91,7 @@ def solve_head(
     path: tuple[tuple[float, float], ...] = ()
     if l2 is None:
         path = _try_path(rows, wanted, targets, groups, should_stop)
-        l2 = min(path, key=lambda step: step[1])[0]
+        l2 = min(path, key=lambda step: step[1])[0] if path else USUAL_L2
     report = (lambda flat: on_iteration(*unfold(flat))) if on_iteration else None
     solution, iterations = _solve(rows, wanted, l2, None, FINE, report, should_stop)
     weight, bias = unfold(solution)
@@ -128,7 +129,7 @@ def fit_head_in_batches(
         should_stop=should_stop,
     )
     mean, deviation = _moments(features)
-    weight = (first.weight * deviation).requires_grad_()
+    weight = torch.where(deviation.isinf(), 0.0, first.weight * deviation).requires_grad_()
     bias = (first.bias + first.weight @ mean).requires_grad_()
     optimizer = torch.optim.AdamW([weight, bias], lr=BATCH_LR, weight_decay=0.0, fused=True)
     steps = BATCH_PASSES * -(-len(features) // BATCH_ROWS)
@@ -186,9 +187,15 @@ def _one_hot(targets: Tensor, num_classes: int, smoothing: float, dtype: torch.d
 def _try_path(
     rows: Tensor, wanted: Tensor, targets: Tensor, groups: Tensor, should_stop: ShouldStop
 ) -> tuple[tuple[float, float], ...]:
-    """Mean loss on held-out groups by strength, from the strongest until it has only become worse."""
+    """Mean loss on held-out groups by strength, from the strongest until it has only become worse.
+
+    Empty where every class is a single group, of which nothing can be held out.
+    """
     fold_of = _folds(targets, groups)
-    tried = range(FOLDS if rows.numel() <= FEW else 1)
+    dealt = int(fold_of.max()) + 1
+    if dealt < 2:
+        return ()
+    tried = range(dealt if rows.numel() <= FEW else 1)
     starts: list[np.ndarray | None] = [None] * FOLDS
     path: list[tuple[float, float]] = []
     parts = [(rows[fold_of != fold], wanted[fold_of != fold]) for fold in tried]

@@ -20,6 +20,7 @@ from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
 from core.machine import usable_cores
 from core.models.build import TransferModel, build_model
+from core.models.folding import weights_stand_still
 from core.models.freezing import apply_scenario
 from core.models.weights import preprocessing_of
 from core.settings import BatchNorm, ModelSettings, RunSettings
@@ -126,7 +127,7 @@ def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision
 
 @torch.no_grad()
 def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
-    with cast(precision):
+    with weights_stand_still(model), cast(precision):
         model(images)
 
 

@@ -30,7 +30,8 @@ from core.training.plan import plan_run, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 
-PIECE = 16384  # rows of features judged at once
+PIECE = 8  # pictures that go forward and back at once; measured by benchmarks/process.py
+MANY_ROWS = 16384  # of features, judged at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,7 +215,7 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
 def _judge(head: nn.Linear, features: Tensor, targets: Tensor) -> tuple[float, float]:
     """Mean loss and accuracy, piece by piece: features may be many and in half precision."""
     loss, correct = 0.0, 0
-    for rows, wanted in zip(torch.split(features, PIECE), torch.split(targets, PIECE), strict=True):
+    for rows, wanted in zip(torch.split(features, MANY_ROWS), torch.split(targets, MANY_ROWS), strict=True):
         logits = head(rows.float())
         loss += nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
         correct += int((logits.argmax(1) == wanted).sum())
@@ -298,6 +299,7 @@ def _fit_network(
         on_epoch=session.record,
         should_stop=session.should_stop,
         precision=session.compute.train,
+        piece=PIECE if session.settings.model.statistics == "kept" else None,
         average=average,
     )
     with session.watch.phase("test"):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from core.data.loaders import Loaders
 from core.models.build import TransferModel
+from core.models.folding import weights_stand_still
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
@@ -122,10 +123,11 @@ class Session:
     def _forward(self, network: nn.Module, view: int, indices: Sequence[int], precision: Precision) -> Iterator[Tensor]:
         self.model.eval()
         start = time.perf_counter()
+        occasion = object()
         for images, _, _ in self.loaders.view(view, indices):
             if self.should_stop():
                 raise Cancelled
-            with cast(precision):
+            with weights_stand_still(occasion), cast(precision):
                 output = network(self.normalise(images))
             yield output
         if network is self.model.backbone:

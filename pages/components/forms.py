@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.augment.catalogue import CUSTOM, PRESETS
+from core.comparison.fairness import HEAD_SOLVED, VIEWS_SCENARIOS
 from core.models.catalogue import BACKBONES, get_backbone
 from core.settings import (
     SCENARIO_HELP,
@@ -32,7 +33,11 @@ LABELS = {
     "weight_decay": "Weight decay",
     "label_smoothing": "Label smoothing",
     "views": "Views per picture",
-    "probe_epochs": "Probe epochs",
+    "l2": "Penalty on the head (L2)",
+    "stage_decay": "Rate of earlier stages",
+    "ema": "Averaging of weights",
+    "train_size": "Training size",
+    "precision": "Precision",
 }
 
 
@@ -47,7 +52,7 @@ def run_form(settings: RunSettings, badges: dict[str, str], num_classes: int) ->
         model = _model(settings.model, badges)
     with right:
         augment = _augment(settings.augment)
-        optim = _main_optim(settings.optim)
+        optim = _main_optim(settings.optim, model)
         seed = _number(_specs(RunSettings)["seed"], settings.seed)
         what_trains(*model_description(model, num_classes))
     with st.expander("More settings", icon=":material/tune:", key="train.more"):
@@ -94,7 +99,10 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
     return augment if preset == augment.preset else AugmentSettings(preset=preset)
 
 
-def _main_optim(optim: OptimSettings) -> OptimSettings:
+def _main_optim(optim: OptimSettings, model: ModelSettings) -> OptimSettings:
+    if model.scenario == "frozen":
+        st.caption(":material/functions: The head is solved for, not trained: no epochs, no batches, no learning rate.")
+        return optim
     spec = _specs()
     first, second = st.columns(2)
     with first:
@@ -106,15 +114,11 @@ def _main_optim(optim: OptimSettings) -> OptimSettings:
 
 def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
     spec, values = _specs(), {}
-    names = ["optimizer", "schedule", "lr", "backbone_lr", "weight_decay", "label_smoothing"]
-    names += ["momentum"] if optim.optimizer == "sgd" else []
-    names += ["views"] if settings.model.scenario in ("frozen", "probe-then-finetune") else []
-    names += ["probe_epochs"] if settings.model.scenario == "probe-then-finetune" else []
     grid = st.grid(3, min_column_width=200)
-    defaults = dict(zip(("lr", "backbone_lr"), settings.rates, strict=True))
-    for name in names:
-        if name == "backbone_lr" and settings.model.scenario == "frozen":
-            continue
+    rates = (f"{rate:g}, by scenario" for rate in settings.rates)
+    empty = dict(zip(("lr", "backbone_lr"), rates, strict=True))
+    empty |= {"l2": "chosen on held-out pictures", "train_size": "the network's own"}
+    for name in _more_names(settings):
         with grid.cell():
             value = getattr(optim, name)
             if spec[name].metadata["choices"]:
@@ -123,8 +127,22 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
                     LABELS[name], options, options.index(value), key=f"train.{name}", help=spec[name].metadata["help"]
                 )
             else:
-                values[name] = _number(spec[name], value, placeholder=f"{defaults.get(name, 0):g}, by scenario")
+                values[name] = _number(spec[name], value, placeholder=empty.get(name))
     return replace(optim, **values)
+
+
+def _more_names(settings: RunSettings) -> list[str]:
+    """The options that change something in this scenario."""
+    scenario = settings.model.scenario
+    names = []
+    if scenario != "frozen":
+        names += ["optimizer", "schedule", "lr", "backbone_lr", "stage_decay", "weight_decay"]
+        names += ["momentum"] if settings.optim.optimizer == "sgd" else []
+        names += ["ema"]
+        names += ["train_size"] if get_backbone(settings.model.backbone).any_size else []
+    names += ["views"] if scenario in VIEWS_SCENARIOS else []
+    names += ["l2"] if scenario in HEAD_SOLVED else []
+    return [*names, "label_smoothing", "precision"]
 
 
 def _specs(kind: type = OptimSettings) -> dict[str, Field[Any]]:
@@ -133,7 +151,7 @@ def _specs(kind: type = OptimSettings) -> dict[str, Field[Any]]:
 
 def _number(spec: Field[Any], value: float | None, placeholder: str | None = None) -> Any:
     """A number field with the limits that the settings check; empty means the scenario's default."""
-    kind = int if isinstance(spec.default, int) else float
+    kind = int if spec.metadata["whole"] else float
     return st.number_input(
         LABELS[spec.name],
         min_value=kind(spec.metadata["low"]),

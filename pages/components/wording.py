@@ -3,6 +3,7 @@
 import time
 
 from core.models.catalogue import BACKBONES
+from core.runs.record import RunRecord
 from core.runs.store import Run
 from core.settings import SCENARIO_LABELS, ModelSettings
 from core.training.plan import Estimate
@@ -40,6 +41,20 @@ def expected_time(expected: Estimate | None, times: int = 1) -> str:
         return ":material/timer: not timed on this machine yet"
     worth = "about" if expected.measured else "very roughly"
     return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
+
+
+def how_chosen(record: RunRecord) -> str:
+    """What decided which state of the network is reported, in a sentence."""
+    if record.head is None or record.settings.model.scenario != "frozen":
+        return (
+            f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val, "
+            f"where its accuracy is {record.val_accuracy:.1%}."
+        )
+    chosen = "chosen on held-out training pictures" if record.head["path"] else "as given"
+    return (
+        f"The head was solved for in {record.head['iterations']} iterations, with a penalty (L2) of "
+        f"{record.head['l2']:.3g}, {chosen}. Val chose nothing; accuracy there is {record.val_accuracy:.1%}."
+    )
 
 
 def counted(number: int, noun: str) -> str:

@@ -16,6 +16,7 @@ from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
 from core.settings import SCENARIOS
+from core.speeds import WORKS, Peaks, save_peaks
 
 RUN_FIELDS = {
     "run",
@@ -108,8 +109,9 @@ def test_train_gives_one_run(capsys: pytest.CaptureFixture[str], tiny_folder: Pa
     values = asked(capsys, "train", "--data", str(tiny_folder), *options)
 
     assert set(values) >= RUN_FIELDS
-    assert (values["scenario"], values["seed"], values["epochs"]) == ("frozen", 4, 2)
-    assert load_record(values["run"]).settings.optim.epochs == 2
+    record = load_record(values["run"])
+    assert (values["scenario"], values["seed"], values["epochs"]) == ("frozen", 4, len(record.history))
+    assert record.settings.optim.epochs == 2 and values["precision"] == record.precision
     assert asked(capsys, "runs")["runs"][0]["run"] == values["run"]
 
 
@@ -196,6 +198,14 @@ TRAIN = ("train", "--data", "TINY")
         ((*TRAIN, "--val-fraction", "0.9"), "val_fraction is 0.9"),
         ((*TRAIN, "--scenario", "scratch", "--weights", "imagenet"), "scenario is scratch"),
         ((*TRAIN, "--scenario", "last-stages", "--last-stages", "12"), "last_stages is 12"),
+        ((*TRAIN, "--backbone", "vit_b_16", "--train-size", "160"), "ViT-B/16 takes pictures of one size only"),
+        ((*TRAIN, "--train-size", "95"), "train_size is 95; it must lie between 96 and 512"),
+        ((*TRAIN, "--train-size", "99.5"), "--train-size: invalid int value: '99.5'"),
+        ((*TRAIN, "--precision", "fp16"), "precision is 'fp16'; choose one of: auto, fp32, bf16"),
+        ((*TRAIN, "--l2", "0"), "l2 is 0; it must lie between"),
+        ((*TRAIN, "--ema", "1"), "ema is 1; it must lie between"),
+        ((*TRAIN, "--stage-decay", "2"), "stage_decay is 2; it must lie between"),
+        ((*TRAIN, "--probe-epochs", "3"), "unrecognized arguments: --probe-epochs 3"),
         (("race", "--data", "TINY", "--scenarios", "frozen,thawed"), "no scenario 'thawed'"),
         (("race", "--data", "TINY", "--scenarios", ","), "at least one scenario and one seed"),
         (("race", "--data", "TINY", "--seeds", "a"), "--seeds is 'a'; give whole numbers"),
@@ -248,8 +258,9 @@ def test_every_option_of_a_run_is_told_in_its_help(capsys: pytest.CaptureFixture
 
     printed = capsys.readouterr().out
     assert end.value.code == 0
-    for option in ("--epochs", "--batch-size", "--lr", "--backbone-lr", "--schedule", "--views", "--val-fraction"):
-        assert option in printed
+    named = ("epochs", "batch-size", "lr", "backbone-lr", "schedule", "views", "val-fraction")
+    for option in (*named, "l2", "stage-decay", "ema", "train-size", "precision"):
+        assert f"--{option} " in printed
     assert "(default: by scenario)" in printed
 
 
@@ -263,6 +274,28 @@ def test_the_defaults_of_the_command_line_are_those_of_the_settings(tiny_folder:
     for scenario in SCENARIOS:
         arguments = build_parser().parse_args(["train", "--data", "x", "--scenario", scenario])
         assert _settings(arguments).model.scenario == scenario
+
+
+def test_the_ways_to_be_faster_reach_the_settings_as_what_they_are():
+    from core.__main__ import _settings
+
+    given = ["--l2", "0.5", "--ema", "0.9", "--train-size", "160", "--stage-decay", "0.8", "--precision", "bf16"]
+    optim = _settings(build_parser().parse_args(["train", "--data", "x", *given])).optim
+
+    assert (optim.l2, optim.ema, optim.stage_decay, optim.precision) == (0.5, 0.9, 0.8, "bf16")
+    assert optim.train_size == 160 and isinstance(optim.train_size, int)
+
+
+def test_machine_tells_what_was_measured(capsys: pytest.CaptureFixture[str]):
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    values = asked(capsys, "machine")
+    lite0 = values["backbones"]["efficientnet_lite0"]
+
+    assert values["peaks"]["matmul_bf16"] == 222.0 and values["machine"]["torch"]
+    assert lite0["precision"] == dict.fromkeys(WORKS, "fp32") and lite0["probed"]["forward/fp32"] == 50.0
+    assert main(["machine"]) == 0
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("222 GFLOP/s", "6 photos/s", "train-kept    fp32 50, bf16 40: fp32"))
 
 
 def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

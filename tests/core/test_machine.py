@@ -1,14 +1,12 @@
-"""What the machine may use, and remembered rates."""
+"""What the machine is, and what of it may be used."""
 
 import os
-from dataclasses import replace
-from pathlib import Path
 
 import psutil
 import pytest
 
 from core import machine
-from core.machine import Rates, load_rates, save_rate, this_machine, usable_cores, usable_memory
+from core.machine import this_machine, usable_cores, usable_memory
 
 
 @pytest.fixture(autouse=True)
@@ -62,33 +60,3 @@ def test_a_containers_memory_limit_counts_if_it_is_lower(monkeypatch: pytest.Mon
     for limit, expected in (("1000000", 1_000_000), ("max", total), (str(2 * total), total)):
         set_cgroup(monkeypatch, memory_max=limit)
         assert usable_memory() == expected
-
-
-def test_rates_are_known_once_both_are_measured_and_for_that_backbone_only():
-    save_rate("resnet18", "features", 100.0)
-    assert load_rates("resnet18") is None
-
-    save_rate("resnet18", "train", 20.0)
-    assert load_rates("resnet18") == Rates(features=100.0, train=20.0)
-    assert load_rates("resnet50") is None
-
-
-def test_rates_of_another_machine_are_not_believed(monkeypatch: pytest.MonkeyPatch):
-    for kind in ("features", "train"):
-        save_rate("resnet18", kind, 100.0)
-
-    larger = replace(this_machine(), cores=999)
-    monkeypatch.setattr(machine, "this_machine", lambda: larger)
-
-    assert load_rates("resnet18") is None
-
-
-@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\x00"], ids=repr)
-def test_a_damaged_file_of_rates_is_forgotten_and_written_anew(thaw_home: Path, content: str):
-    save_rate("resnet18", "train", 1.0)
-    (thaw_home / "rates.json").write_text(content)
-
-    assert load_rates("resnet18") is None
-    for kind in ("features", "train"):
-        save_rate("resnet18", kind, 5.0)
-    assert load_rates("resnet18") == Rates(features=5.0, train=5.0)

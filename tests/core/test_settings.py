@@ -71,7 +71,7 @@ def test_what_is_no_number_is_refused(kind: type, spec: Any, value: object):
         kind(**{spec.name: value})
 
 
-@pytest.mark.parametrize("name", ["epochs", "batch_size", "views", "probe_epochs"])
+@pytest.mark.parametrize("name", ["epochs", "batch_size", "views", "train_size"])
 def test_half_a_count_is_refused(name: str):
     with pytest.raises(SettingsError, match="whole number"):
         OptimSettings(**{name: 2.5})
@@ -142,7 +142,7 @@ def other_value(spec: Any) -> Any:
     if spec.metadata["choices"]:
         resolved = {"weights": "imagenet", "batchnorm": "kept"}.get(spec.name, spec.default)
         return next(choice for choice in spec.metadata["choices"] if choice != resolved)
-    return spec.metadata["high"]
+    return next(limit for limit in (spec.metadata["high"], spec.metadata["low"]) if limit != spec.default)
 
 
 FIELDS = [(name, spec) for name, kind in PARTS.items() for spec in fields(kind)]
@@ -174,6 +174,45 @@ def test_a_default_and_the_same_number_written_out_are_no_difference():
 def test_settings_from_another_version_are_refused():
     with pytest.raises(SettingsError, match="version 99"):
         from_dict({**to_dict(RunSettings()), "version": 99})
+
+
+def of_version_1(settings: RunSettings) -> dict[str, Any]:
+    """Settings as the first version wrote them: without what it did not know, with what is gone."""
+    values = json.loads(json.dumps(to_dict(settings)))
+    for name in ("l2", "stage_decay", "ema", "train_size", "precision"):
+        del values["optim"][name]
+    values["optim"]["probe_epochs"] = 20
+    return {**values, "version": 1}
+
+
+def test_settings_of_version_1_mean_what_they_meant_then():
+    settings = RunSettings(model=ModelSettings(scenario="finetuned"), optim=OptimSettings(epochs=7, lr=0.5), seed=3)
+
+    found = from_dict(of_version_1(settings))
+
+    assert found == replace(settings, optim=replace(settings.optim, precision="fp32"))
+    assert (found.optim.ema, found.optim.stage_decay, found.optim.l2, found.optim.train_size) == (0.0, 1.0, None, None)
+    assert to_dict(found)["version"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "named"), [({"colour": 1}, "colour"), ({"epochs": 0}, "epochs is 0")], ids=["unknown", "not allowed"]
+)
+def test_settings_of_version_1_are_checked_like_any_others(change: dict[str, Any], named: str):
+    values = of_version_1(RunSettings())
+    values["optim"].update(change)
+
+    with pytest.raises(SettingsError, match=named):
+        from_dict(values)
+
+
+@pytest.mark.parametrize("part", [*PARTS, "seed"])
+def test_a_part_that_version_1_had_is_missed_by_name(part: str):
+    values = of_version_1(RunSettings())
+    del values[part]
+
+    with pytest.raises(SettingsError, match=part):
+        from_dict(values)
 
 
 @pytest.mark.parametrize("part", PARTS)

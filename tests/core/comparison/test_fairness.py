@@ -57,7 +57,7 @@ def test_runs_without_test_pictures_are_not_comparable(outcome):
 
 
 def test_one_other_setting_besides_the_scenario_is_a_red_chip(outcome):
-    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", optim__epochs=9))
+    fairness = check_fairness(outcome(RIGHT, "last-stages"), outcome(RIGHT, "finetuned", optim__epochs=9))
 
     assert fairness.fair
     assert [row.field for row in fairness.uncontrolled] == ["optim.epochs"]
@@ -67,7 +67,8 @@ def test_one_other_setting_besides_the_scenario_is_a_red_chip(outcome):
 
 
 def test_two_other_settings_besides_the_scenario_are_not_comparable_as_scenarios(outcome):
-    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", optim__epochs=9, optim__batch_size=32))
+    changed = outcome(RIGHT, "finetuned", optim__epochs=9, optim__batch_size=32)
+    fairness = check_fairness(outcome(RIGHT, "last-stages"), changed)
 
     assert fairness.comparable and not fairness.as_scenarios and not fairness.fair
     assert "2 settings that were not held equal: epochs, batch size." in fairness.reasons[0]
@@ -109,16 +110,21 @@ def test_statistics_that_follow_from_random_weights_do_not_count_again(outcome):
         ({"model__batchnorm": "adapted"}, "model.batchnorm"),
         ({"augment__preset": "strong"}, "augment.preset"),
         ({"model__backbone": "resnet18"}, "model.backbone"),
+        ({"optim__stage_decay": 0.5}, "optim.stage_decay"),
+        ({"optim__ema": 0.9}, "optim.ema"),
+        ({"optim__train_size": 160}, "optim.train_size"),
+        ({"optim__precision": "fp32"}, "optim.precision"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_choice_away_from_the_scenarios_default_is_uncontrolled(outcome, change, field):
-    assert uncontrolled(outcome(RIGHT), outcome(RIGHT, "finetuned", **change)) == [field]
+    assert uncontrolled(outcome(RIGHT, "last-stages"), outcome(RIGHT, "finetuned", **change)) == [field]
 
 
 def test_a_default_written_out_is_still_the_default(outcome):
     written = outcome(RIGHT, "finetuned", optim__lr=3e-3, optim__backbone_lr=3e-4, model__batchnorm="kept")
 
-    assert uncontrolled(outcome(RIGHT), written) == []
+    assert uncontrolled(outcome(RIGHT, "last-stages"), written) == []
 
 
 def test_same_rate_on_purpose_is_no_difference_in_rates(outcome):
@@ -128,11 +134,69 @@ def test_same_rate_on_purpose_is_no_difference_in_rates(outcome):
     assert "optim.lr" not in [row.field for row in check_fairness(a, b).differences]
 
 
+SOLVED_FOR = {
+    "optim__epochs": 9,
+    "optim__batch_size": 32,
+    "optim__optimizer": "sgd",
+    "optim__schedule": "constant",
+    "optim__lr": 0.5,
+    "optim__backbone_lr": 0.5,
+    "optim__momentum": 0.5,
+    "optim__weight_decay": 0.1,
+    "optim__ema": 0.9,
+    "optim__train_size": 160,
+    "optim__stage_decay": 0.5,
+}
+"""Settings that say nothing about a head that is solved for."""
+
+
+@pytest.mark.parametrize("name", SOLVED_FOR)
+def test_how_a_network_is_trained_means_nothing_where_the_head_is_solved_for(outcome, name):
+    change = {name: SOLVED_FOR[name]}
+    sgd = {"optim__optimizer": "sgd"} if name == "optim__momentum" else {}
+
+    assert check_fairness(outcome(RIGHT), outcome(RIGHT, **change)).differences == ()
+    tuned = check_fairness(outcome(RIGHT, "finetuned", **sgd), outcome(RIGHT, "finetuned", **sgd | change))
+    assert name.replace("__", ".") in [row.field for row in tuned.differences]
+
+
+def test_all_of_that_beside_a_trained_network_belongs_to_its_scenario(outcome):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, "finetuned", **SOLVED_FOR))
+
+    assert fairness.fair and fairness.uncontrolled == ()
+
+
+@pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune", "last-stages", "finetuned", "scratch"])
+def test_a_penalty_counts_only_where_a_head_is_solved_for(outcome, scenario):
+    found = check_fairness(outcome(RIGHT, scenario), outcome(RIGHT, scenario, optim__l2=0.1)).differences
+
+    assert [row.field for row in found] == (["optim.l2"] if scenario in ("frozen", "probe-then-finetune") else [])
+
+
+def test_two_solved_heads_with_other_penalties_are_not_held_equal(outcome):
+    frozen, probed = outcome(RIGHT), outcome(RIGHT, "probe-then-finetune", optim__l2=0.1)
+
+    assert uncontrolled(frozen, probed) == ["optim.l2"]
+    assert uncontrolled(frozen, outcome(RIGHT, "finetuned", optim__l2=0.1)) == []
+
+
+@pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune", "last-stages", "finetuned", "scratch"])
+def test_views_count_only_where_features_may_be_cached(outcome, scenario):
+    found = check_fairness(outcome(RIGHT, scenario), outcome(RIGHT, scenario, optim__views=8)).differences
+
+    assert [row.field for row in found] == ([] if scenario in ("finetuned", "scratch") else ["optim.views"])
+
+
+def test_another_precision_is_a_difference_even_of_solved_heads(outcome):
+    fairness = check_fairness(outcome(RIGHT), outcome(RIGHT, optim__precision="bf16"))
+
+    assert [row.field for row in fairness.differences] == ["optim.precision"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"model__last_stages": 3},
-        {"optim__probe_epochs": 9},
         {"optim__momentum": 0.5},
         {"augment__steps": (AugmentStep(name="flip"),)},
         {"data__dataset": "another-name-of-the-same"},
@@ -185,7 +249,8 @@ def test_another_seed_or_backbone_explains_another_head(outcome):
 
 
 def test_fairness_does_not_depend_on_which_run_is_named_first(outcome):
-    a, b = outcome(RIGHT, optim__views=8), outcome(RIGHT, "finetuned", optim__epochs=9, changed={"threads": 4})
+    a = outcome(RIGHT, optim__views=8)
+    b = outcome(RIGHT, "finetuned", optim__epochs=9, augment__preset="strong", changed={"threads": 4})
     one, other = check_fairness(a, b), check_fairness(b, a)
 
     assert (one.comparable, one.as_scenarios) == (other.comparable, other.as_scenarios)

@@ -1,5 +1,7 @@
 """Data loaders: every picture once an epoch, and all of it a pure function of (seed, epoch, picture)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch import Tensor
 
 from core.augment.pipelines import picture_seed
 from core.data.dataset import Dataset
-from core.data.loaders import Batch, EpochBatches, Loaders
+from core.data.loaders import EVAL_BATCH, Batch, EpochBatches, Loaders
 
 
 def shrink(image: Tensor) -> Tensor:
@@ -20,16 +22,26 @@ def noisy(image: Tensor, seed: int) -> Tensor:
     return (shrink(image) // 2 + noise).to(torch.uint8)
 
 
+def inverted(image: Tensor, seed: int) -> Tensor:
+    """Another augmentation, to be told from `noisy`: that of views."""
+    return 255 - noisy(image, seed)
+
+
 def make_loaders(dataset: Dataset, seed: int = 0, batch_size: int = 7) -> Loaders:
     return Loaders(
         dataset=dataset,
         split=dataset.split(seed),
         train_pipeline=noisy,
+        view_pipeline=inverted,
         eval_pipeline=shrink,
         picture_seed=picture_seed,
         batch_size=batch_size,
         seed=seed,
     )
+
+
+WANTED = [7, 0, 29, 3, *range(10, 24)]
+"""Some pictures of any part, in no order."""
 
 
 def by_picture(batches: list[Batch]) -> dict[int, Tensor]:
@@ -86,7 +98,7 @@ def test_an_epoch_does_not_depend_on_what_was_asked_or_drawn_before(tiny_dataset
 def test_loading_leaves_the_global_generators_alone(tiny_dataset: Dataset):
     loaders = make_loaders(tiny_dataset)
     torch_state, numpy_state = torch.get_rng_state(), str(np.random.get_state())
-    list(loaders.train(1)), list(loaders.evaluation("val")), list(loaders.view(1))
+    list(loaders.train(1)), list(loaders.evaluation("val")), list(loaders.view(1, loaders.split.train))
 
     assert torch.equal(torch.get_rng_state(), torch_state)
     assert str(np.random.get_state()) == numpy_state
@@ -113,16 +125,48 @@ def test_pixels_change_from_epoch_to_epoch_and_seed_to_seed(tiny_dataset: Datase
     assert all(not torch.equal(image, two[index]) for index, image in one.items())
 
 
-def test_view_zero_is_plain_and_view_n_is_the_augmentation_of_epoch_n(tiny_dataset: Dataset):
+def test_a_view_has_the_pictures_that_are_asked_for_in_their_order(tiny_dataset: Dataset):
+    batches = list(make_loaders(tiny_dataset).view(1, WANTED))
+
+    assert [int(index) for _, _, indices in batches for index in indices] == WANTED
+    assert [len(images) for images, _, _ in batches] == [EVAL_BATCH, EVAL_BATCH, len(WANTED) - 2 * EVAL_BATCH]
+    for _, targets, indices in batches:
+        assert targets.tolist() == [tiny_dataset.pictures[index].target for index in indices.tolist()]
+
+
+def test_view_zero_is_plain_and_others_go_through_the_pipeline_of_views(tiny_dataset: Dataset):
     loaders = make_loaders(tiny_dataset)
-    epoch = by_picture(list(loaders.train(2)))
 
     for view in (0, 2):
-        batches = list(loaders.view(view))
-        assert [int(i) for _, _, indices in batches for i in indices] == list(loaders.split.train)
-        for index, image in by_picture(batches).items():
+        for index, image in by_picture(list(loaders.view(view, WANTED))).items():
             pixels = torch.from_numpy(np.array(tiny_dataset.pixels[index])).permute(2, 0, 1)
-            assert torch.equal(image, epoch[index] if view else shrink(pixels))
+            seed = picture_seed(0, view, tiny_dataset.pictures[index].group)
+            assert torch.equal(image, inverted(pixels, seed) if view else shrink(pixels))
+
+
+@pytest.mark.parametrize("view", [0, 1, 3])
+def test_a_view_depends_on_neither_the_seed_of_the_run_nor_on_who_else_is_asked_for(tiny_dataset: Dataset, view: int):
+    expected = by_picture(list(make_loaders(tiny_dataset, seed=0).view(view, WANTED)))
+    alone = by_picture(list(make_loaders(tiny_dataset, seed=5, batch_size=3).view(view, WANTED[4:7])))
+
+    assert sorted(alone) == sorted(WANTED[4:7])
+    assert all(torch.equal(image, expected[index]) for index, image in alone.items())
+
+
+def test_views_differ_from_each_other(tiny_dataset: Dataset):
+    one, two = (by_picture(list(make_loaders(tiny_dataset).view(number, WANTED))) for number in (1, 2))
+
+    assert all(not torch.equal(image, two[index]) for index, image in one.items())
+
+
+def test_exact_copies_look_the_same_in_every_view_whatever_their_files_are(tiny_dataset: Dataset):
+    first, *others = tiny_dataset.pictures
+    copy = replace(first, name="copy.png", content="0" * 64)
+    loaders = replace(make_loaders(tiny_dataset), dataset=replace(tiny_dataset, pictures=(first, copy, *others[1:])))
+
+    images = by_picture(list(loaders.view(1, [0, 1])))
+
+    assert torch.equal(images[0], images[1])
 
 
 @pytest.mark.parametrize("part", ["val", "test"])

@@ -9,6 +9,7 @@ from helpers import FinishedRace, draw_picture, encoded
 
 from core.data.dataset import load_stored
 from core.data.decode import decode_picture
+from core.data.loaders import EVAL_BATCH
 from core.errors import ImageError, RunError
 from core.inference.predictor import Predictor
 from core.runs.record import WEIGHTS, delete_files, load_predictions, load_record, run_folder
@@ -63,11 +64,12 @@ def test_rows_are_probabilities_in_the_order_of_the_class_names(predictor: Predi
 
 
 def test_a_picture_gets_the_same_answer_alone_and_in_company(predictor: Predictor):
-    pictures = [np.asarray(draw_picture(kind, n)) for kind in ("discs", "stripes") for n in range(17)]  # two batches
+    pictures = [np.asarray(draw_picture(kind, n)) for kind in ("discs", "stripes") for n in range(EVAL_BATCH)]
+    pictures.append(np.asarray(draw_picture("squares", 1)))  # two full batches and one that is not
 
     together = predictor.predict(pictures)
 
-    for index in (0, 16, 31, 32, 33):
+    for index in (0, EVAL_BATCH - 1, EVAL_BATCH, 2 * EVAL_BATCH):
         assert np.abs(predictor.predict([pictures[index]])[0] - together[index]).max() < 1e-5
 
 

@@ -10,8 +10,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import SettingsError
 from core.models.build import split_head
-from core.models.catalogue import BACKBONES, get_backbone, starts_with
+from core.models.catalogue import BACKBONES, check_model, get_backbone, starts_with
 from core.models.network import build_empty_network
+from core.settings import ModelSettings, OptimSettings, RunSettings
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
 
@@ -71,6 +72,44 @@ def test_the_network_without_its_classifier_gives_the_stated_features(name: str)
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(SettingsError, match=r"'resnet19'; choose one of: efficientnet_lite0, .*vgg19"):
         get_backbone("resnet19")
+
+
+def settings_of(backbone: str, train_size: int | None = None, **model: object) -> RunSettings:
+    return RunSettings(model=ModelSettings(backbone=backbone, **model), optim=OptimSettings(train_size=train_size))
+
+
+@every_backbone
+def test_a_backbone_trains_at_another_size_only_where_its_network_takes_one(
+    name: str, empty_networks: dict[str, nn.Module]
+) -> None:
+    smaller = torch.empty(1, 3, 160, 160, device="meta")
+    if get_backbone(name).any_size:
+        check_model(settings_of(name, train_size=160))
+        assert empty_networks[name](smaller).shape == (1, 1000)
+    else:
+        with pytest.raises(SettingsError, match=f"train_size is 160; {get_backbone(name).label} takes pictures of one"):
+            check_model(settings_of(name, train_size=160))
+        with pytest.raises(AssertionError, match="Wrong image height"):
+            empty_networks[name](smaller)
+
+
+@every_backbone
+def test_every_backbone_trains_as_it_is_and_with_as_many_stages_as_can_be_chosen(name: str) -> None:
+    check_model(settings_of(name))
+    check_model(settings_of(name, scenario="last-stages", last_stages=min(12, len(get_backbone(name).stages))))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (settings_of("resnet19"), "backbone is 'resnet19'"),
+        (settings_of("resnet18", scenario="last-stages", last_stages=6), "last_stages is 6; ResNet-18 has 5 stages"),
+    ],
+    ids=["unknown backbone", "too many stages"],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_started(settings: RunSettings, message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        check_model(settings)
 
 
 def test_a_prefix_ends_at_a_dot() -> None:

@@ -1,5 +1,7 @@
 """Frozen means frozen: not one bit of the backbone moves, and the audit sees it when one does."""
 
+from itertools import chain
+
 import pytest
 import torch
 from torch import nn
@@ -24,8 +26,8 @@ def build(name: str, scenario: str, **settings: object) -> TransferModel:
 
 
 def trained_parameters(model: TransferModel) -> list[nn.Parameter]:
-    head, backbone = parameter_groups(model)
-    return head + backbone
+    head, stages = parameter_groups(model)
+    return [*head, *chain.from_iterable(stages)]
 
 
 def train_a_step(model: nn.Module, parameters: list[nn.Parameter]) -> None:
@@ -38,13 +40,13 @@ def train_a_step(model: nn.Module, parameters: list[nn.Parameter]) -> None:
 def test_a_frozen_backbone_is_bit_identical_after_training(name: str) -> None:
     model = build(name, "frozen")
     before = state_hashes(model.backbone)
-    head, backbone = parameter_groups(model)
+    head, stages = parameter_groups(model)
 
     model.train()
-    train_a_step(model, head + backbone)
+    train_a_step(model, head)
 
     result = audit(before, state_hashes(model.backbone), model.frozen_prefixes)
-    assert backbone == []
+    assert stages == [[]] * len(model.spec.stages)
     assert result.bit_identical
     assert result.checked == len(before)
     assert result.hash_before == result.hash_after
@@ -154,13 +156,22 @@ def test_trained_parameters_grow_from_frozen_to_everything(name: str) -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_the_two_groups_hold_each_trained_parameter_once(scenario: str) -> None:
+def test_the_groups_hold_each_trained_parameter_once(scenario: str) -> None:
     model = build("resnet18", scenario)
-    head, backbone = parameter_groups(model)
+    parameters = trained_parameters(model)
 
-    assert sum(p.numel() for p in head + backbone) == count_parameters(model).trained
-    assert {id(p) for p in head} == {id(p) for p in model.head.parameters()}
-    assert len({id(p) for p in head + backbone}) == len(head + backbone)
+    assert sum(p.numel() for p in parameters) == count_parameters(model).trained
+    assert {id(p) for p in parameter_groups(model)[0]} == {id(p) for p in model.head.parameters()}
+    assert len({id(p) for p in parameters}) == len(parameters)
+
+
+def test_the_backbones_groups_are_its_stages_from_input_to_output() -> None:
+    model = build("resnet18", "last-stages", last_stages=2)
+    stages = parameter_groups(model)[1]
+
+    assert stages[:3] == [[], [], []]
+    for parameters, layer in zip(stages[3:], (model.backbone.layer3, model.backbone.layer4), strict=True):
+        assert [id(p) for p in parameters] == [id(p) for p in layer.parameters()]
 
 
 def test_a_scenario_can_follow_another() -> None:

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
-from helpers import FinishedRace
 
 from core.data.ingest import Ingested
-from core.machine import load_rates
 from core.runs import execute as module
 from core.runs.execute import execute
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import Run, RunStore
 from core.settings import ModelSettings, OptimSettings, RunSettings
+from core.speeds import Speeds, load_speeds
 
 
 @pytest.fixture
@@ -46,12 +44,13 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
     ended, record = store.get(run.id), load_record(run.id)
     assert ended.state == "finished" and ended.cause is None
     assert ended.summary is not None and ended.summary["test_accuracy"] == record.test_accuracy
-    assert ended.epochs is not None and len(ended.epochs) == 1
+    assert ended.epochs == list(record.history) and ended.epochs[-1]["lr"] is None
     assert record.timings["decode"] == 0.5 and record.duration_s > 0.5
 
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
-    store, run = claimed(optimizer="sgd", lr=10.0, weight_decay=1.0, schedule="constant", epochs=40)
+    rates = {"lr": 10.0, "backbone_lr": 10.0, "weight_decay": 1.0, "schedule": "constant"}
+    store, run = claimed("finetuned", optimizer="sgd", epochs=40, train_size=96, **rates)
 
     execute(store, run, never)
 
@@ -120,21 +119,44 @@ def test_files_of_an_attempt_that_died_before_the_database_knew_are_replaced(
     assert load_record(run.id).run == run.id
 
 
-def test_rates_are_remembered_from_real_work(finished_race: FinishedRace):
-    rates = load_rates("efficientnet_lite0")
+def seen() -> dict[str, float]:
+    speeds = load_speeds("efficientnet_lite0")
+    assert isinstance(speeds, Speeds)
+    return speeds.seen
 
-    assert rates is not None and rates.features > rates.train > 0
 
-
-def test_a_cached_run_does_not_spoil_the_rates(claimed: Callable[..., tuple[RunStore, Run]], thaw_home: Path):
-    store, run = claimed()
+def test_the_record_says_how_a_head_was_solved_for_and_in_what_was_computed(
+    claimed: Callable[..., tuple[RunStore, Run]],
+):
+    store, run = claimed(precision="bf16", l2=0.5)
     execute(store, run, never)
-    before = (thaw_home / "rates.json").read_text()
 
-    again = store.submit([run.settings], "pictures")
-    second = store.claim(only=again)
+    record, summary = load_record(run.id), store.get(run.id).summary
+    assert record.head == {"l2": 0.5, "path": [], "iterations": record.work["head_iterations"]}
+    assert record.precision == {"features": "bf16", "train": "bf16"}
+    assert summary is not None and summary["precision"] == record.precision
+    assert summary["epochs"] == len(record.history) and record.best_epoch == len(record.history)
+
+
+def test_speeds_are_remembered_from_enough_real_work_and_not_spoilt_by_a_cached_run(
+    claimed: Callable[..., tuple[RunStore, Run]],
+):
+    store, run = claimed(views=4)  # 4 x 18 and 6 and 6 pictures go forward
+    execute(store, run, never)
+    first = seen()
+
+    (again,) = store.submit([run.settings], "pictures")
+    second = store.claim(only=[again])
     assert second is not None
     execute(store, second, never)
 
-    assert store.get(second.id).state == "finished"
-    assert (thaw_home / "rates.json").read_text() == before
+    assert set(first) == {"forward/fp32"} and first["forward/fp32"] > 0
+    assert store.get(again).state == "finished" and "pictures_forward" not in load_record(again).work
+    assert seen() == first
+
+
+def test_little_work_says_nothing_about_speed(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed(views=1)  # 18 and 6 and 6 pictures
+    execute(store, run, never)
+
+    assert load_record(run.id).work["pictures_forward"] == 30 and seen() == {}

@@ -108,8 +108,13 @@ def test_a_single_run_belongs_to_no_race(tiny_dataset):
             "last_stages is 9; ResNet-18 has 5 stages",
         ),
         (RunSettings(augment=AugmentSettings(preset="wild")), SettingsError, "preset is 'wild'; choose one of"),
+        (
+            RunSettings(model=ModelSettings(backbone="vit_b_16"), optim=OptimSettings(train_size=160)),
+            SettingsError,
+            "train_size is 160; ViT-B/16 takes pictures of one size only",
+        ),
     ],
-    ids=["backbone", "stages", "preset"],
+    ids=["backbone", "stages", "preset", "size"],
 )
 def test_nothing_is_queued_if_one_run_cannot_start(tiny_dataset, plan: RunSettings, error: type, message: str):
     store = RunStore()

@@ -22,7 +22,10 @@ from core.runs.record import (
     run_folder,
     save_run,
 )
-from core.settings import RunSettings
+from core.settings import OptimSettings, RunSettings
+
+NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision")
+"""Fields that settings of version 1 did not have."""
 
 
 def make_record(run: str = "abc", **changes: object) -> RunRecord:
@@ -114,6 +117,25 @@ def test_a_record_with_settings_that_are_not_allowed_is_refused():
         load_record("abc")
 
 
+def test_a_record_from_before_precision_and_solved_heads_still_loads():
+    save(make_record(precision={"features": "bf16", "train": "bf16"}, head={"l2": 0.1}))
+
+    def age(values: dict[str, Any]) -> None:
+        optim = values["settings"]["optim"]
+        for fields_, names in ((values, ("precision", "head")), (optim, NEW_OPTIM)):
+            for name in names:
+                del fields_[name]
+        values["settings"]["version"], optim["probe_epochs"] = 1, 20
+
+    rewrite(age)
+    record = load_record("abc")
+
+    assert record.precision == {"features": "fp32", "train": "fp32"} and record.head is None
+    assert record == make_record(
+        precision=record.precision, head=None, settings=RunSettings(optim=OptimSettings(precision="fp32"))
+    )
+
+
 def test_a_record_of_another_thaw_is_refused():
     save(make_record())
     rewrite(lambda values: values.update(version=99))
@@ -152,4 +174,15 @@ def test_the_record_of_a_real_run_is_complete(finished_race: FinishedRace):
     assert record.machine["torch"] and record.threads >= 1
     assert record.weights["origin"] == "ImageNet, packaged" and len(record.weights["sha256"]) == 64
     assert record.freeze_audit["bit_identical"] and record.parameters["trained"] == 1280 * 3 + 3
+    assert record.precision == {"features": "fp32", "train": "fp32"}
     assert str(finished_race.home) not in (run_folder(record.run) / RECORD).read_text("utf-8")
+
+
+def test_a_record_says_how_the_head_was_solved_for_only_where_it_was(finished_race: FinishedRace):
+    frozen, tuned = (load_record(finished_race.run(scenario)) for scenario in ("frozen", "finetuned"))
+
+    assert frozen.head is not None and set(frozen.head) == {"l2", "path", "iterations"}
+    assert frozen.head["l2"] == min(frozen.head["path"], key=lambda step: step[1])[0]
+    assert {row["lr"] for row in frozen.history} == {None} and frozen.best_epoch == len(frozen.history)
+    assert tuned.head is None
+    assert [row["lr"] is None for row in tuned.history] == [False, False]

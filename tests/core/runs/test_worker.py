@@ -11,11 +11,11 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested
-from core.machine import save_rate
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
-from core.settings import OptimSettings, RunSettings
+from core.settings import ModelSettings, OptimSettings, RunSettings
+from core.speeds import WORKS, Peaks, load_peaks, load_speeds, save_peaks
 
 PATIENCE_S = 150.0
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -24,8 +24,8 @@ Start = Callable[[], subprocess.Popen[bytes]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts workers whose log is kept, and ends what is left of them."""
-    for kind in ("features", "train"):  # known rates: the worker need not measure first
-        save_rate("efficientnet_lite0", kind, 10.0)
+    # known, as the speeds are: the worker need not measure first
+    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     processes: list[subprocess.Popen[bytes]] = []
     log = (tmp_path / "worker.log").open("wb")
 
@@ -50,9 +50,10 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.05)
 
 
-def queue(dataset, epochs: int = 1, count: int = 1) -> tuple[RunStore, list[str]]:
+def queue(dataset, scenario: str = "frozen", epochs: int = 1, count: int = 1) -> tuple[RunStore, list[str]]:
     store = RunStore()
-    plans = [RunSettings(optim=OptimSettings(epochs=epochs, batch_size=8), seed=seed) for seed in range(count)]
+    optim = OptimSettings(epochs=epochs, batch_size=8, train_size=96)
+    plans = [RunSettings(model=ModelSettings(scenario=scenario), optim=optim, seed=seed) for seed in range(count)]
     return store, submit(store, plans, Ingested(dataset=dataset, decode_s=0.0), as_race=False)
 
 
@@ -83,7 +84,7 @@ def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_datas
 
 
 def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
-    store, (run,) = queue(tiny_dataset, epochs=60)
+    store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
     worker = start()
     wait_for(has_trained(store, run))
     worker.kill()
@@ -95,12 +96,12 @@ def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_datas
 
     ended = store.get(run)
     assert (ended.state, ended.attempt, ended.crashes) == ("finished", 2, 1)
-    assert [row["epoch"] for row in load_record(run).history] == list(range(1, 61))
+    assert [row["epoch"] for row in load_record(run).history] == list(range(1, 7))
 
 
 @pytest.mark.parametrize("way", ["parent gone", "SIGTERM"])
 def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: Start, way: str):
-    store, (run,) = queue(tiny_dataset, epochs=200)
+    store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
     worker = start()
     wait_for(has_trained(store, run))
 
@@ -113,3 +114,15 @@ def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: St
     assert worker.wait(PATIENCE_S) == 0
     waiting = store.get(run)
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
+
+
+@pytest.mark.slow
+def test_a_machine_that_has_never_trained_is_measured_before_anything_is_trained(thaw_home: Path, start: Start):
+    (thaw_home / "speeds.json").unlink()
+    worker = start()
+    wait_for(lambda: load_speeds("efficientnet_lite0") is not None)
+
+    speeds, peaks = load_speeds("efficientnet_lite0"), load_peaks()
+    assert worker.poll() is None
+    assert speeds is not None and len(speeds.probed) == 2 * len(WORKS) and min(speeds.probed.values()) > 0
+    assert peaks is not None and peaks.matmul_fp32 > 0

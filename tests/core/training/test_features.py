@@ -1,118 +1,315 @@
-"""Cached features of a frozen backbone."""
+"""Cached features: each picture's computed once per recipe, and always the right ones."""
 
 import os
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.training import features as module
-from core.training.features import cached_features, extract_features
+from core.training.features import FeatureStore
 from core.training.history import Cancelled
 
-
-class Counting:
-    """Something to compute, and how often it was."""
-
-    def __init__(self, value: float = 1.0, rows: int = 4) -> None:
-        self.value, self.rows, self.calls = value, rows, 0
-
-    def __call__(self) -> Tensor:
-        self.calls += 1
-        return torch.full((self.rows, 3), self.value)
+ROW_BYTES = 3 * 4
+RECIPE = {"backbone": "tiny", "view": 0}
 
 
-def files(home: Path) -> list[Path]:
-    return sorted((home / "cache" / "features").iterdir())
+def values(keys: Sequence[str], dtype: torch.dtype = torch.float32) -> Tensor:
+    """The features of pictures with these keys, as a network would always say them."""
+    numbers = torch.tensor([int(key, 16) for key in keys], dtype=dtype)
+    return torch.stack([numbers, numbers / 2, -numbers], dim=1)
 
 
-def test_the_same_recipe_is_computed_once():
-    work = Counting()
+class Network:
+    """Something to compute, in batches of two, and what it was asked for."""
 
-    first, second = (cached_features({"pictures": "abc", "view": 1}, work) for _ in range(2))
+    def __init__(self, keys: Sequence[str], stop_after: int | None = None) -> None:
+        self.keys, self.asked, self.stop_after = keys, list[str](), stop_after
 
-    assert (first[1], second[1], work.calls) == (False, True, 1)
-    assert torch.equal(first[0], second[0])
+    def __call__(self, positions: list[int]) -> Iterator[Tensor]:
+        wanted = [self.keys[position] for position in positions]
+        for start in range(0, len(wanted), 2):
+            if start == self.stop_after:
+                raise Cancelled
+            batch = wanted[start : start + 2]
+            self.asked += batch
+            yield values(batch)
 
 
-@pytest.mark.parametrize("other", [{"view": 2}, {"view": 1, "more": 0}, {"view": "1"}, {"view": [1]}], ids=repr)
-def test_another_recipe_is_other_features(other: dict[str, object]):
-    cached_features({"view": 1}, Counting(1.0))
+def hexes(*numbers: int) -> list[str]:
+    return [f"{number:032x}" for number in numbers]
 
-    assert cached_features(other, Counting(2.0))[0].unique().tolist() == [2.0]
+
+def get(keys: Sequence[str], recipe: dict[str, Any] = RECIPE, **options: Any) -> tuple[Tensor, int, list[str]]:
+    """(features, hits, keys computed)."""
+    network = Network(keys, **options)
+    found, hits = FeatureStore(recipe).get(keys, network, torch.float32)
+    return found, hits, network.asked
+
+
+def shards(home: Path) -> list[Path]:
+    return sorted((home / "cache" / "features").glob("*/*"))
+
+
+def test_a_second_time_nothing_is_computed():
+    keys = hexes(3, 1, 2)
+
+    first, second = get(keys), get(keys)
+
+    assert (first[1:], second[1:]) == ((0, keys), (3, []))
+    assert torch.equal(first[0], values(keys)) and torch.equal(second[0], values(keys))
+
+
+def test_of_other_pictures_only_the_missing_are_computed():
+    get(hexes(1, 2, 3, 4))
+    keys = hexes(9, 4, 8, 1, 7)
+
+    found, hits, computed = get(keys)
+
+    assert (hits, computed) == (2, hexes(9, 8, 7))
+    assert torch.equal(found, values(keys))
+    assert get(hexes(*range(1, 5), *range(7, 10)))[1:] == (7, [])
+
+
+@pytest.mark.parametrize("order", [(5, 4, 3, 2, 1), (2, 5, 1, 4, 3), (4,), (3, 1)], ids=str)
+def test_features_come_in_the_order_they_are_asked_for(order: tuple[int, ...]):
+    get(hexes(1, 2, 3, 4, 5))
+
+    assert torch.equal(get(hexes(*order))[0], values(hexes(*order)))
+
+
+@pytest.mark.parametrize("known", [(), (2,), (1, 2, 3)], ids=str)
+def test_exact_copies_are_computed_once_and_all_get_their_features(known: tuple[int, ...]):
+    if known:
+        get(hexes(*known))
+    keys = hexes(2, 1, 2, 3, 3, 2)
+
+    found, hits, computed = get(keys)
+
+    assert torch.equal(found, values(keys))
+    assert sorted(computed) == hexes(*sorted({1, 2, 3} - set(known)))
+    assert hits == sum(int(key, 16) in known for key in keys)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"view": 1}, {"view": 0, "more": None}, {"backbone": "tiny", "view": "0"}, {"backbone": "tiny", "view": [0]}],
+    ids=repr,
+)
+def test_another_recipe_is_computed_anew(other: dict[str, Any]):
+    get(hexes(1, 2))
+
+    assert get(hexes(1, 2), other)[1:] == (0, hexes(1, 2))
+    assert get(hexes(1, 2))[1:] == (2, [])
 
 
 def test_the_order_of_a_recipe_does_not_matter():
-    cached_features({"a": 1, "b": 2}, Counting())
+    get(hexes(1), {"a": 1, "b": 2})
 
-    assert cached_features({"b": 2, "a": 1}, Counting())[1]
+    assert get(hexes(1), {"b": 2, "a": 1})[1] == 1
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
-def test_half_a_file_of_a_crash_is_computed_anew(thaw_home: Path, share: float):
-    cached_features({"a": 1}, Counting(rows=1000))
-    path = files(thaw_home)[0]
+def test_another_version_of_the_store_is_not_believed(monkeypatch: pytest.MonkeyPatch):
+    get(hexes(1))
+    monkeypatch.setattr(module, "STORE_VERSION", module.STORE_VERSION + 1)
+
+    assert get(hexes(1))[1] == 0
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.999])
+def test_half_a_file_is_computed_anew(thaw_home: Path, share: float):
+    keys = hexes(*range(100))
+    get(keys)
+    (path,) = shards(thaw_home)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
 
-    again = Counting(rows=1000)
+    again = get(keys)
 
-    assert not cached_features({"a": 1}, again)[1] and again.calls == 1
-    assert cached_features({"a": 1}, again)[1]
+    assert again[1:] == (0, keys) and torch.equal(again[0], values(keys))
+    assert get(keys)[1:] == (100, [])
 
 
-def test_a_failure_leaves_nothing_behind(thaw_home: Path):
-    def stopped() -> Tensor:
-        raise Cancelled
+@pytest.mark.parametrize("content", [b"", b"\x00" * 100, b"\xff" * 100, b"no tensors at all, but a text"], ids=repr)
+def test_a_file_of_something_else_is_computed_anew(thaw_home: Path, content: bytes):
+    get(hexes(1, 2))
+    shards(thaw_home)[0].write_bytes(content)
+
+    assert torch.equal(get(hexes(1, 2))[0], values(hexes(1, 2)))
+
+
+def test_a_file_without_names_is_passed_over(thaw_home: Path):
+    get(hexes(1, 2))
+    module.save_file({"features": values(hexes(8, 9))}, shards(thaw_home)[0])
+
+    assert get(hexes(1, 2))[1:] == (0, hexes(1, 2))
+
+
+def test_a_stop_keeps_the_shards_that_were_full(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARD_BYTES", 4 * ROW_BYTES)
+    keys = hexes(*range(12))
 
     with pytest.raises(Cancelled):
-        cached_features({"a": 1}, stopped)
-    assert files(thaw_home) == []
+        get(keys, stop_after=10)
+    assert {path.suffix for path in shards(thaw_home)} == {".safetensors"} and len(shards(thaw_home)) == 2
+
+    found, hits, computed = get(keys)
+    assert (hits, computed) == (8, keys[8:])
+    assert torch.equal(found, values(keys))
+
+
+def test_a_stop_at_the_start_leaves_nothing(thaw_home: Path):
+    with pytest.raises(Cancelled):
+        get(hexes(1, 2), stop_after=0)
+
+    assert shards(thaw_home) == []
+
+
+def test_several_shards_are_one_set(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "SHARD_BYTES", 4 * ROW_BYTES)
+    keys = hexes(*range(11))
+
+    first = get(keys)
+    again = get(keys[::-1])
+
+    assert len(shards(thaw_home)) == 3
+    assert torch.equal(first[0], values(keys))
+    assert torch.equal(again[0], values(keys[::-1])) and again[1:] == (11, [])
+
+
+def test_a_picture_in_two_shards_is_taken_once(thaw_home: Path):
+    get(hexes(1, 2))
+    (first,) = shards(thaw_home)
+    hidden = first.rename(first.with_suffix(".hidden"))
+    get(hexes(2, 3))  # as another process that looked before the first one was done
+    hidden.rename(first)
+
+    found, hits, computed = get(hexes(3, 2, 1))
+
+    assert (hits, computed) == (3, [])
+    assert torch.equal(found, values(hexes(3, 2, 1)))
+
+
+def age(home: Path) -> None:
+    """Time passes."""
+    for path in shards(home):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 100))
 
 
 def test_what_was_not_used_for_longest_goes_first(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
     for number in range(3):
-        cached_features({"n": number}, Counting())
-        for path in files(thaw_home):
-            os.utime(path, (path.stat().st_atime, path.stat().st_mtime - 100))  # time passes
-    size = files(thaw_home)[0].stat().st_size
-    cached_features({"n": 0}, Counting())  # used again
+        get(hexes(number), {"n": number})
+        age(thaw_home)
+    size = shards(thaw_home)[0].stat().st_size
+    get(hexes(0), {"n": 0})  # used again
 
     monkeypatch.setattr(module, "BUDGET_BYTES", 3 * size)
-    cached_features({"n": 3}, Counting())
+    get(hexes(3), {"n": 3})
 
-    unused = Counting()
-    assert len(files(thaw_home)) == 3
-    assert [cached_features({"n": n}, unused)[1] for n in (0, 2, 3)] == [True] * 3
-
-
-class Sums(nn.Module):
-    """A backbone whose dropout would show if it were in training mode."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dropout = nn.Dropout(0.5)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.dropout(images.flatten(1))
+    assert len(shards(thaw_home)) == 3
+    assert [get(hexes(n), {"n": n})[1] for n in (0, 2, 3)] == [1, 1, 1]
+    assert get(hexes(1), {"n": 1})[1] == 0
 
 
-def test_features_come_in_the_order_of_the_batches():
-    images = torch.arange(5 * 12, dtype=torch.uint8).reshape(5, 3, 2, 2)
-    batches = [(part, torch.zeros(len(part)), torch.zeros(len(part))) for part in images.split(2)]
-    counted: list[int] = []
+def test_what_a_crash_left_behind_goes_as_everything_else(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    get(hexes(1))
+    (shard,) = shards(thaw_home)
+    left = shard.with_suffix(".part")
+    left.write_bytes(b"half")
+    age(thaw_home)
 
-    found = extract_features(Sums(), batches, lambda x: x.float() / 2, counted.append, lambda: False)
+    monkeypatch.setattr(module, "BUDGET_BYTES", shard.stat().st_size)
+    get(hexes(2))
 
-    assert torch.equal(found, images.flatten(1).float() / 2)
-    assert found.dtype == torch.float32 and not found.requires_grad
-    assert counted == [2, 2, 1]
+    assert len(shards(thaw_home)) == 1 and not left.exists()
 
 
-def test_a_stop_comes_between_two_batches():
-    batches = [(torch.zeros(2, 3, 2, 2), torch.zeros(2), torch.zeros(2))] * 5
-    counted: list[int] = []
+@pytest.mark.parametrize("budget", [0, 300, 600])
+def test_a_set_larger_than_the_budget_is_still_right(thaw_home: Path, monkeypatch: pytest.MonkeyPatch, budget: int):
+    monkeypatch.setattr(module, "SHARD_BYTES", 4 * ROW_BYTES)
+    monkeypatch.setattr(module, "BUDGET_BYTES", budget)
+    keys = hexes(*range(40))
 
-    with pytest.raises(Cancelled):
-        extract_features(Sums(), batches, lambda x: x, counted.append, lambda: len(counted) == 2)
-    assert counted == [2, 2]
+    for _ in range(2):
+        assert torch.equal(get(keys)[0], values(keys))
+    assert sum(path.stat().st_size for path in shards(thaw_home)) <= budget
+
+
+def test_half_precision_is_kept_as_such(thaw_home: Path):
+    keys = hexes(*range(100))
+    store = FeatureStore(RECIPE)
+
+    first, _ = store.get(keys, Network(keys), torch.float16)
+    again, hits = store.get(keys, Network(keys), torch.float16)
+
+    assert first.dtype == again.dtype == torch.float16 and hits == 100
+    assert torch.equal(first, values(keys).half()) and torch.equal(again, first)
+    tensors = module.safe_open(shards(thaw_home)[0], framework="pt")
+    assert tensors.get_tensor("features").dtype == torch.float16
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (2, 4, 4), (3, 7)], ids=str)
+def test_activations_of_any_shape_are_kept(shape: tuple[int, ...]):
+    keys, whole = hexes(1, 2, 3), torch.randn(3, *shape)
+
+    for expected_hits in (0, 3):
+        found, hits = FeatureStore(RECIPE).get(
+            keys, lambda positions: iter([whole[positions[:1]], whole[positions[1:]]]), torch.float32
+        )
+        assert hits == expected_hits and torch.equal(found, whole)
+
+
+def test_activations_in_another_memory_format_come_back_right():
+    keys, whole = hexes(1, 2), torch.randn(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+
+    for _ in range(2):
+        found, _ = FeatureStore(RECIPE).get(keys, lambda positions: iter([whole]), torch.float32)
+        assert torch.equal(found, whole)
+
+
+def test_what_is_returned_can_be_changed_without_harm():
+    for _ in range(2):
+        found = get(hexes(1, 2))[0]
+        assert torch.equal(found, values(hexes(1, 2)))
+        found.zero_()
+
+
+def test_two_writers_at_once_only_do_some_work_twice(thaw_home: Path):
+    keys = {1: hexes(1, 2, 3, 4), 2: hexes(4, 3, 9)}
+    together, found = threading.Barrier(2, timeout=20), dict[int, Tensor]()
+
+    def write(number: int) -> None:
+        network = Network(keys[number])
+
+        def compute(positions: list[int]) -> Iterator[Tensor]:
+            together.wait()  # both have found nothing
+            yield from network(positions)
+
+        found[number], _ = FeatureStore(RECIPE).get(keys[number], compute, torch.float32)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert all(torch.equal(found[number], values(keys[number])) for number in keys)
+    assert len(shards(thaw_home)) == 2
+    assert get(hexes(9, 3, 1, 4, 2))[1:] == (5, [])
+
+
+def test_a_shard_that_goes_while_it_is_read_does_no_harm(monkeypatch: pytest.MonkeyPatch):
+    get(hexes(1, 2))
+    really_open = module.safe_open
+
+    def opened_and_evicted(path: Path, **options: Any) -> Any:
+        shard = really_open(path, **options)
+        path.unlink()  # by another process that tidies up
+        return shard
+
+    monkeypatch.setattr(module, "safe_open", opened_and_evicted)
+
+    assert torch.equal(get(hexes(1, 2))[0], values(hexes(1, 2)))

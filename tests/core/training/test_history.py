@@ -1,8 +1,11 @@
-"""The stopwatch of a run."""
+"""The stopwatch of a run, and its records."""
+
+import json
+from dataclasses import asdict
 
 import pytest
 
-from core.training.history import Stopwatch
+from core.training.history import EpochRecord, Stopwatch
 
 
 def test_seconds_add_up_by_phase_and_never_exceed_the_whole():
@@ -33,3 +36,26 @@ def test_work_is_counted():
         watch.count("optimizer_steps")
 
     assert watch.work == {"pictures_trained": 37, "optimizer_steps": 3}
+
+
+def test_paces_add_up_by_work_and_precision():
+    watch = Stopwatch()
+    watch.paced("forward", "fp32", 10, 2.0)
+    watch.paced("forward", "bf16", 10, 1.0)
+    watch.paced("forward", "fp32", 6, 0.5)
+    watch.paced("train-kept", "fp32", 3, 4.0)
+
+    assert watch.paces == {
+        ("forward", "fp32"): (16, 2.5),
+        ("forward", "bf16"): (10, 1.0),
+        ("train-kept", "fp32"): (3, 4.0),
+    }
+    assert watch.work == {} and watch.seconds == {}
+
+
+@pytest.mark.parametrize("lr", [None, 0.01], ids=["solved", "trained"])
+def test_an_epoch_survives_json_whether_or_not_there_is_a_rate(lr: float | None):
+    losses = {"train_loss": 0.5, "train_accuracy": 0.75, "val_loss": 0.6, "val_accuracy": 0.5}
+    record = EpochRecord(epoch=1, stage="train", lr=lr, elapsed_s=2.5, **losses)
+
+    assert EpochRecord(**json.loads(json.dumps(asdict(record)))) == record

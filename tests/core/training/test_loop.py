@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.errors import TrainingError
+from core.models.folding import fold_batchnorm
 from core.training.history import Cancelled, EpochRecord, Stopwatch
-from core.training.loop import Best, Evaluation, evaluate, fit, train_one_epoch
+from core.training.loop import Best, Evaluation, cast, evaluate, fit, train_one_epoch
 from core.training.optimizers import build_optimizer, build_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -36,9 +38,16 @@ def linear(seed: int = 0) -> nn.Linear:
     return nn.Linear(4, 3)
 
 
+def optimizer_of(model: nn.Module, name: str, lr: float) -> torch.optim.Optimizer:
+    """Without anything that would change weights beside the gradient."""
+    return build_optimizer(
+        name, list(model.parameters()), [], lr=lr, backbone_lr=0, stage_decay=1, momentum=0, weight_decay=0
+    )
+
+
 def train(model: nn.Module, batches: list[Batch], epochs: int = 1, lr: float = 0.05, **changes: Any) -> Best:
     """Fit with everything that most tests do not care about."""
-    optimizer = build_optimizer("adamw", model.parameters(), [], lr=lr, backbone_lr=0.0, momentum=0.9, weight_decay=0.0)
+    optimizer = optimizer_of(model, "adamw", lr)
     values: dict[str, Any] = {
         "epochs": epochs,
         "first_epoch": 1,
@@ -90,7 +99,7 @@ def test_evaluation_changes_nothing_and_ignores_dropout(training: bool):
 
 def test_losses_of_an_epoch_are_means_over_pictures_not_batches():
     model, batches = linear(), in_batches(data(23), 10)  # 10, 10, 3
-    optimizer = build_optimizer("sgd", model.parameters(), [], lr=1e-30, backbone_lr=0, momentum=0, weight_decay=0)
+    optimizer = optimizer_of(model, "sgd", 1e-30)
     seen: list[tuple[int, float]] = []
 
     loss, accuracy = train_one_epoch(
@@ -150,7 +159,7 @@ def test_a_val_loss_that_is_never_a_number_stops_with_advice():
 
 
 def fit_with_val(model: nn.Module, val: Callable[[], list[Batch]], epochs: int = 1, **changes: Any) -> Best:
-    optimizer = build_optimizer("sgd", model.parameters(), [], lr=0.1, backbone_lr=0, momentum=0, weight_decay=0)
+    optimizer = optimizer_of(model, "sgd", 0.1)
     values: dict[str, Any] = {
         "first_epoch": 1,
         "stage": "train",
@@ -262,3 +271,170 @@ def test_an_evaluation_holds_plain_numbers():
 
     assert isinstance(found, Evaluation) and isinstance(found.loss, float) and isinstance(found.accuracy, float)
     assert found.probabilities.dtype == torch.float32 and not found.probabilities.requires_grad
+
+
+def one_epoch(
+    model: nn.Module, batches: list[Batch], lr: float = 0.1, **options: Any
+) -> tuple[float, float, list[int]]:
+    """(loss, accuracy, batches as they were reported) of one epoch of SGD."""
+    optimizer, reported = optimizer_of(model, "sgd", lr), []
+    loss, accuracy = train_one_epoch(
+        model,
+        batches,
+        options.pop("loss_fn", nn.CrossEntropyLoss()),
+        optimizer,
+        build_schedule("cosine", optimizer, len(batches)),
+        lambda done, mean: reported.append(done),
+        never,
+        **options,
+    )
+    return loss, accuracy, reported
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("piece", [1, 3, 4, 10, 99])
+def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one(piece: int, smoothing: float):
+    whole, in_pieces, batch = linear(), linear(), data(23)
+    loss_fn = nn.CrossEntropyLoss(label_smoothing=smoothing)
+
+    one_epoch(whole, [batch], loss_fn=loss_fn)
+    one_epoch(in_pieces, [batch], loss_fn=loss_fn, piece=piece)
+
+    for name, parameter in whole.named_parameters():
+        torch.testing.assert_close(in_pieces.get_parameter(name).grad, parameter.grad, atol=1e-6, rtol=1e-5)
+    assert whole.weight.grad.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("piece", [1, 4, 7])
+def test_an_epoch_in_pieces_takes_the_same_steps_and_reports_the_same_numbers(piece: int):
+    whole, in_pieces, batches = linear(), linear(), in_batches(data(23), 10)  # 10, 10, 3
+
+    expected = one_epoch(whole, batches)
+    found = one_epoch(in_pieces, batches, piece=piece)
+
+    assert found == (pytest.approx(expected[0], rel=1e-5), expected[1], [1, 2, 3])
+    torch.testing.assert_close(in_pieces.state_dict(), whole.state_dict(), atol=1e-6, rtol=1e-5)
+
+
+def test_pieces_go_forward_one_after_the_other():
+    model, sizes = linear(), []
+    model.register_forward_hook(lambda module, inputs, output: sizes.append(len(inputs[0])))
+
+    one_epoch(model, in_batches(data(23), 10), piece=4)
+
+    assert sizes == [4, 4, 2, 4, 4, 2, 3]
+
+
+def test_a_loss_that_is_no_number_in_one_piece_stops_before_the_step():
+    model, (inputs, targets) = linear(), data()
+    before = model.weight.detach().clone()
+    inputs[20] = math.nan
+
+    with pytest.raises(TrainingError, match="loss became nan"):
+        one_epoch(model, [(inputs, targets)], piece=4)
+    assert torch.equal(model.weight, before)
+
+
+class Folded(nn.Module):
+    """A convolution and a BatchNorm whose statistics are kept, as one where `fold` says so."""
+
+    def __init__(self, fold: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)
+        if fold:
+            fold_batchnorm(self)
+
+    def train(self, mode: bool = True) -> "Folded":
+        super().train(mode)
+        self.norm.eval()
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.norm(self.conv(images)).mean((2, 3))
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_val_looks_at_the_weights_of_its_own_epoch_in_a_folded_network_too(name: str):
+    batch, losses = (torch.randn(6, 3, 4, 4), torch.arange(6) % 3), []
+    for fold in (False, True):
+        model, records = Folded(fold), []
+        optimizer = optimizer_of(model, name, 0.1)
+        options = {"optimizer": optimizer, "schedule": build_schedule("constant", optimizer, 3)}
+        train(model, [batch], epochs=3, on_epoch=records.append, **options)
+        losses.append([record.val_loss for record in records])
+
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[0] == sorted(set(losses[0]), reverse=True)
+
+
+def averaged(model: nn.Module, kept: float = 0.5) -> AveragedModel:
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(kept))
+
+
+def test_an_average_follows_the_weights_step_by_step():
+    model, batches, seen = linear(), in_batches(data(23), 10), []
+    average = averaged(model)
+    model.register_forward_pre_hook(lambda module, inputs: seen.append(module.weight.detach().clone()))
+
+    one_epoch(model, batches, average=average)
+
+    after = [*seen[1:], model.weight.detach()]  # each step
+    expected = after[0]  # the first one starts the average
+    for weight in after[1:]:
+        expected = (expected + weight) / 2
+    assert torch.allclose(average.module.weight, expected)
+    assert not torch.allclose(average.module.weight, model.weight)
+
+
+def test_what_is_judged_and_kept_is_the_average():
+    model, batches = linear(), in_batches(data(23), 10)
+    average, records = averaged(model, 0.9), []
+    states = []
+
+    best = train(
+        model,
+        batches,
+        epochs=3,
+        average=average,
+        on_epoch=lambda record: (records.append(record), states.append(average.module.weight.detach().clone())),
+    )
+
+    assert torch.equal(model.weight, states[best.epoch - 1])
+    assert evaluate(model, batches).loss == pytest.approx(records[best.epoch - 1].val_loss) == best.val_loss
+
+
+def watched(model: nn.Module, seen: list[tuple[bool, torch.dtype]]) -> nn.Module:
+    """Keeps (training, type of its output) of every pass."""
+    model.register_forward_hook(lambda module, inputs, output: seen.append((module.training, output.dtype)))
+    return model
+
+
+def test_half_the_digits_are_for_training_steps_only_and_weights_keep_all():
+    seen: list[tuple[bool, torch.dtype]] = []
+    model = watched(linear(), seen)
+
+    train(model, [data()], precision="bf16")
+
+    assert seen == [(True, torch.bfloat16), (False, torch.float32)]
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+    assert {parameter.grad.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_training_with_half_the_digits_is_close_to_training_with_all():
+    exact, rough, batches = linear(), linear(), in_batches(data(23), 10)
+
+    expected, found = one_epoch(exact, batches), one_epoch(rough, batches, precision="bf16")
+
+    assert found[0] == pytest.approx(expected[0], rel=0.01) and found[0] != expected[0]
+    torch.testing.assert_close(rough.state_dict(), exact.state_dict(), atol=0.01, rtol=0.01)
+
+
+def test_a_cast_ends_with_its_block():
+    model, (inputs, _) = linear(), data()
+    types = []
+    for precision in ("bf16", "fp32"):
+        with cast(precision):
+            types.append(model(inputs).dtype)
+
+    assert [*types, model(inputs).dtype] == [torch.bfloat16, torch.float32, torch.float32]

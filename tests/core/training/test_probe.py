@@ -1,18 +1,156 @@
-"""Measuring a machine that has never trained."""
+"""Choosing how to compute from what was measured, and measuring where nothing was."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
-from core.machine import load_rates
-from core.training.probe import measure_rates
+from core.settings import ModelSettings, OptimSettings, RunSettings
+from core.speeds import WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
+from core.training import probe
+from core.training.probe import Compute, choose_compute, known_peaks, known_speeds, measure_peaks, measure_speeds
+
+BF16_FOR_KEPT = {
+    "forward/fp32": 100.0,
+    "forward/bf16": 90.0,
+    "train-kept/fp32": 20.0,
+    "train-kept/bf16": 30.0,
+    "train-adapted/fp32": 20.0,
+    "train-adapted/bf16": 10.0,
+}
+BF16_FOR_FORWARD = {**BF16_FOR_KEPT, "forward/bf16": 300.0, "train-kept/bf16": 1.0}
+PEAKS = Peaks(matmul_fp32=1.0, matmul_bf16=2.0, conv_fp32=3.0, conv_bf16=4.0, memory=5.0, decode=6.0)
+
+
+@pytest.fixture
+def unknown(thaw_home: Path) -> None:
+    """A machine on which nothing was measured."""
+    (thaw_home / "speeds.json").unlink()
+
+
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def settings_of(precision: str = "auto", **model: object) -> RunSettings:
+    return RunSettings(model=ModelSettings(**model), optim=OptimSettings(precision=precision))
+
+
+@pytest.mark.parametrize(
+    ("probed", "model", "features", "train"),
+    [
+        (BF16_FOR_KEPT, {"scenario": "finetuned"}, "fp32", "bf16"),
+        (BF16_FOR_KEPT, {"scenario": "finetuned", "batchnorm": "adapted"}, "fp32", "fp32"),
+        (BF16_FOR_KEPT, {"scenario": "scratch"}, "fp32", "fp32"),
+        (BF16_FOR_KEPT, {"scenario": "scratch", "batchnorm": "kept"}, "fp32", "bf16"),
+        (BF16_FOR_FORWARD, {"scenario": "frozen"}, "bf16", "fp32"),
+        (BF16_FOR_FORWARD, {"scenario": "last-stages"}, "bf16", "fp32"),
+    ],
+)
+def test_each_kind_of_work_gets_the_precision_that_is_faster(
+    probed: dict[str, float], model: dict[str, object], features: str, train: str
+):
+    save_speeds("efficientnet_lite0", Speeds(threads=3, probed=probed))
+
+    assert choose_compute(settings_of(**model)) == Compute(threads=3, features=features, train=train)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("probed", [BF16_FOR_KEPT, BF16_FOR_FORWARD], ids=["kept", "forward"])
+def test_a_precision_in_the_settings_is_taken_as_it_is(probed: dict[str, float], precision: str):
+    save_speeds("efficientnet_lite0", Speeds(threads=3, probed=probed))
+
+    assert choose_compute(settings_of(precision)) == Compute(threads=3, features=precision, train=precision)
+
+
+def test_each_backbone_is_judged_by_its_own_speeds():
+    save_speeds("resnet18", Speeds(threads=2, probed=BF16_FOR_FORWARD))
+
+    assert choose_compute(settings_of(backbone="resnet18")).features == "bf16"
+    assert choose_compute(settings_of(backbone="resnet50")).features == "fp32"
+
+
+def counted(result: object, asked: list[object]) -> Callable[..., object]:
+    def measure(*arguments: object) -> object:
+        asked.append(arguments)
+        return result
+
+    return measure
+
+
+@pytest.mark.usefixtures("unknown")
+@pytest.mark.parametrize("precision", ["auto", "fp32"])
+def test_a_backbone_is_measured_once_and_remembered(monkeypatch: pytest.MonkeyPatch, precision: str):
+    asked: list[object] = []
+    speeds = Speeds(threads=2, probed=BF16_FOR_KEPT)
+    monkeypatch.setattr(probe, "measure_speeds", counted(speeds, asked))
+
+    for _ in range(2):
+        choose_compute(settings_of(precision, backbone="resnet18"))
+
+    assert asked == [("resnet18",)]
+    assert known_speeds("resnet18") == load_speeds("resnet18") == speeds
+    assert load_speeds("resnet50") is None
+
+
+@pytest.mark.usefixtures("unknown")
+def test_peaks_are_measured_once_and_remembered(monkeypatch: pytest.MonkeyPatch):
+    asked: list[object] = []
+    monkeypatch.setattr(probe, "measure_peaks", counted(PEAKS, asked))
+
+    assert [known_peaks(), known_peaks(), load_peaks()] == [PEAKS] * 3
+    assert asked == [()]
+
+
+def test_what_takes_turns_is_judged_by_its_fastest_round_after_the_first(monkeypatch: pytest.MonkeyPatch):
+    rounds = {"a": iter([0.1, 9.0, 5.0, 7.0]), "b": iter([8.0, 2.0, 3.0, 4.0])}
+    order: list[str] = []
+    arms = {name: lambda name=name: order.append(name) for name in rounds}
+
+    def seconds(work: Callable[[], object]) -> float:
+        work()
+        return next(rounds[order[-1]])
+
+    monkeypatch.setattr(probe, "_seconds", seconds)
+
+    assert probe._race(arms) == {"a": 5.0, "b": 2.0}
+    assert order == ["a", "b"] * 4
+
+
+@pytest.mark.parametrize(
+    ("all_cores", "half", "expected"), [(1.0, 0.9, 2), (1.0, 0.99, 4), (1.0, 1.0, 4), (0.5, 1.0, 4)]
+)
+@pytest.mark.usefixtures("threads_as_before")
+def test_fewer_threads_are_taken_only_if_they_are_clearly_faster(
+    monkeypatch: pytest.MonkeyPatch, all_cores: float, half: float, expected: int
+):
+    seconds = {4: all_cores, 2: half}
+    monkeypatch.setattr(probe, "SETTLE_S", 0)
+    monkeypatch.setattr(probe, "usable_cores", lambda: 4)
+    monkeypatch.setattr(probe, "_fastest", lambda work: seconds[torch.get_num_threads()])
+
+    assert probe._best_threads(torch.nn.Identity(), torch.zeros(1)) == expected
 
 
 @pytest.mark.slow
-def test_rates_are_measured_before_any_run(monkeypatch: pytest.MonkeyPatch):
-    threads = torch.get_num_threads()
+@pytest.mark.usefixtures("unknown", "threads_as_before")
+def test_a_backbone_can_really_be_measured():
+    speeds = measure_speeds("efficientnet_lite0")
 
-    measure_rates("efficientnet_lite0")
+    assert set(speeds.probed) == {f"{work}/{precision}" for work in WORKS for precision in ("fp32", "bf16")}
+    assert all(rate > 0 for rate in speeds.probed.values())
+    assert speeds.probed["forward/fp32"] > speeds.probed["train-kept/fp32"]
+    assert speeds.threads == torch.get_num_threads() >= 1
+    assert speeds.seen == {}
 
-    rates = load_rates("efficientnet_lite0")
-    assert rates is not None and rates.features > rates.train > 0
-    torch.set_num_threads(threads)
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("threads_as_before")
+def test_peaks_can_really_be_measured():
+    peaks = measure_peaks()
+
+    assert all(getattr(peaks, name) > 0 for name in Peaks.__dataclass_fields__)

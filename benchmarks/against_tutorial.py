@@ -1,0 +1,172 @@
+"""Thaw against the tutorial's recipe and the machine's limit: `python benchmarks/against_tutorial.py ZIP`.
+
+ZIP is the tutorial's set, ants and bees. A pair is one run of either side in a fresh process, one after the other, on
+the same files, weights and machine; counted is everything from the first line after the imports to the last file
+written. The recipe has equal epochs: it runs for `--epochs` of them and its time for 25 is computed (`--epochs 25`
+shows that this is right; `benchmarks/tutorial.py` alone gives its accuracy). It is timed twice, as torch comes and with
+Thaw's process settings. Thaw's home is empty but for what was measured once on the machine (`speeds.json`).
+
+Ratios are medians over pairs with a 95 % bootstrap interval. The limit is what the machine's measured peaks would need
+for the same decoding and arithmetic. Prints Markdown; `--json FILE` keeps every number.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from paired import ratios, spoken
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from core.machine import PROCESS_ENVIRONMENT, prepare_process, this_machine  # noqa: E402
+
+EPOCHS = 25
+SCENARIOS = {"frozen": "frozen", "finetuned": "finetuned", "probe-then-finetune": "finetuned"}
+"""Ours -> the recipe's."""
+
+
+def tutorial(folder: Path, mode: str, seed: int, epochs: int, settings: dict[str, str]) -> dict[str, Any]:
+    """One run of the recipe in a fresh process; `s` is its time for all 25 epochs."""
+    env = {name: value for name, value in os.environ.items() if name not in PROCESS_ENVIRONMENT} | settings
+    command = [sys.executable, "-W", "ignore", str(PROJECT / "benchmarks" / "tutorial.py"), str(folder)]
+    command += ["--mode", mode, "--seed", str(seed), "--epochs", str(epochs)]
+    values: dict[str, Any] = json.loads(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    rest = values["total_s"] - sum(values["epoch_s"])
+    return {**values, "s": rest + EPOCHS * statistics.mean(values["epoch_s"])}
+
+
+def thaw(photos: Path, scenario: str, seed: int, speeds: Path) -> dict[str, Any]:
+    """One command of Thaw in a fresh process and an empty home."""
+    with tempfile.TemporaryDirectory() as home:
+        shutil.copy(speeds, home)
+        command = [sys.executable, __file__, str(photos), "--arm", scenario, "--seeds", str(seed)]
+        env = {**os.environ, "THAW_HOME": home}
+        values: dict[str, Any] = json.loads(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
+    return values
+
+
+def arm(photos: Path, scenario: str, seed: int) -> dict[str, Any]:
+    """What `thaw` runs: the command, and for frozen once more with another penalty, when everything is cached."""
+    prepare_process()
+    import torch  # noqa: F401  # imports are not counted, on either side
+    import torchvision  # noqa: F401
+
+    import core.runs.execute  # noqa: F401
+    from core import commands
+    from core.settings import ModelSettings, OptimSettings, RunSettings
+
+    def run(l2: float | None) -> dict[str, Any]:
+        settings = RunSettings(model=ModelSettings(scenario=scenario), optim=OptimSettings(l2=l2), seed=seed)
+        start = time.perf_counter()
+        values, _ = commands.train(str(photos), settings, lambda text: None)
+        seconds = time.perf_counter() - start
+        kept = ("test_accuracy", "timings", "work", "precision", "threads", "split")
+        return {"s": seconds, **{name: values[name] for name in kept}}
+
+    return {**run(None), "warm": run(0.01) if scenario == "frozen" else None}
+
+
+def limits(photos: Path, runs: list[dict[str, Any]], peaks: Any, gflop: float) -> list[tuple[str, float, float]]:
+    """(phase, wall, floor) in seconds of a cold frozen run."""
+    with zipfile.ZipFile(photos) as archive:
+        pictures = sum(name.lower().endswith((".jpg", ".jpeg")) for name in archive.namelist())
+    decode = pictures / peaks.decode
+    split, precise = runs[0]["split"], runs[0]["precision"]["features"]
+    evaluated = split["val"] + split["test"]
+    trained = runs[0]["work"]["pictures_forward"] - evaluated
+    fast = peaks.conv_bf16 if precise == "bf16" else peaks.conv_fp32
+    features = trained * gflop / fast + evaluated * gflop / peaks.conv_fp32
+
+    def wall(phase: str) -> float:
+        return statistics.median(run["timings"][phase] for run in runs)
+
+    whole = statistics.median(run["s"] for run in runs)
+    return [
+        ("decode", wall("decode"), decode),
+        ("features", wall("features"), features),
+        ("the whole run", whole, decode + features),
+    ]
+
+
+def report(rows: list[dict[str, Any]], bounds: list[tuple[str, float, float]], arguments: argparse.Namespace) -> str:
+    """Markdown."""
+    machine, first = this_machine(), rows[0]["thaw"]
+    lines = [
+        f"{date.today()}, {machine}, {first['threads']} threads, torch {machine.torch}, {arguments.seeds} pairs.",
+        "",
+        "| run | Thaw, s | its accuracy | recipe, 25 epochs, s | ratio | recipe with Thaw's process settings |",
+        "|---|---|---|---|---|---|",
+    ]
+    for scenario, mode in SCENARIOS.items():
+        here = [row for row in rows if row["scenario"] == scenario]
+        ours = [row["thaw"]["s"] for row in here]
+        plain, settled = ([row[name]["s"] for row in here] for name in ("tutorial", "settled"))
+        accuracies = sorted(row["thaw"]["test_accuracy"] for row in here)
+        lines.append(
+            f"| {scenario} against {mode} | {statistics.median(ours):.1f} | {statistics.median(accuracies):.3f} "
+            f"({accuracies[0]:.3f} to {accuracies[-1]:.3f}) | {statistics.median(plain):.0f} "
+            f"| {spoken(ratios(plain, ours))} | {spoken(ratios(settled, ours))} |"
+        )
+    warm = [row["thaw"]["warm"] for row in rows if row["thaw"]["warm"]]
+    forwards = sum(run["work"].get("pictures_forward", 0) for run in warm)
+    again = statistics.median(run["s"] for run in warm)
+    lines += ["", f"Frozen again with another penalty: {again:.2f} s, {forwards} forward passes.", ""]
+    lines += ["| phase of a cold frozen run | wall, s | floor, s | distance |", "|---|---|---|---|"]
+    lines += [f"| {phase} | {wall:.2f} | {floor:.2f} | {wall / floor:.1f} |" for phase, wall, floor in bounds]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Run the pairs and print the report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", type=Path)
+    parser.add_argument("--seeds", type=int, default=5, help="pairs; with --arm the seed")
+    parser.add_argument("--epochs", type=int, default=2, help="of the recipe that are really run")
+    parser.add_argument("--json", type=Path)
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    photos = arguments.photos.resolve()
+    if arguments.arm:
+        print(json.dumps(arm(photos, arguments.arm, arguments.seeds)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        os.environ["THAW_HOME"] = place
+        prepare_process()
+        from core.models.catalogue import get_backbone
+        from core.settings import ModelSettings
+        from core.training.probe import known_peaks, known_speeds
+
+        peaks, backbone = known_peaks(), ModelSettings().backbone
+        known_speeds(backbone)
+        with zipfile.ZipFile(photos) as archive:
+            archive.extractall(place)
+        folder = next(path.parent for path in sorted(Path(place).glob("**/train")))
+        rows = []
+        for seed in range(arguments.seeds):
+            for scenario, mode in SCENARIOS.items():
+                row = {"scenario": scenario, "seed": seed}
+                row["tutorial"] = tutorial(folder, mode, seed, arguments.epochs, {})
+                row["thaw"] = thaw(photos, scenario, seed, Path(place) / "speeds.json")
+                row["settled"] = tutorial(folder, mode, seed, arguments.epochs, PROCESS_ENVIRONMENT)
+                rows.append(row)
+                print(f"{scenario}, seed {seed}: {row['thaw']['s']:.1f} s", file=sys.stderr, flush=True)
+        frozen = [row["thaw"] for row in rows if row["scenario"] == "frozen"]
+        bounds = limits(photos, frozen, peaks, get_backbone(backbone).forward_gflop)
+    print(report(rows, bounds, arguments))
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"pairs": rows, "limits": bounds}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

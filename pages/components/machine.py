@@ -1,0 +1,44 @@
+"""The machine card: what this computer is, how fast it was measured to be, and what Thaw chose because of that."""
+
+import pandas as pd
+import streamlit as st
+
+from core.machine import this_machine
+from core.models.catalogue import BACKBONES
+from core.speeds import WORKS, load_peaks, load_speeds
+
+from .messages import md
+
+WORK_LABELS = {
+    "forward": "forward, for features",
+    "train-kept": "training, statistics kept",
+    "train-adapted": "training, statistics adapted",
+}
+
+
+def machine_card(backbone: str) -> None:
+    """One line, and behind it what was measured; nothing is measured here, the worker does that when it starts."""
+    speeds, peaks = load_speeds(backbone), load_peaks()
+    with st.popover(md(str(this_machine())), icon=":material/memory:", type="tertiary", key="machine.card"):
+        if peaks is not None:
+            st.markdown("**What it can do at best**")
+            rows = [{"what": what, "at best": f"{value:,.0f} {unit}"} for what, value, unit in peaks.rows()]
+            st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.peaks", alt="Measured peaks of this machine")
+        if speeds is None:
+            st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: its first run begins with that.")
+            return
+        st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
+        rows = [
+            {
+                "work": WORK_LABELS[work],
+                "fp32": round(speeds.probed[f"{work}/fp32"]),
+                "bf16": round(speeds.probed[f"{work}/bf16"]),
+                "chosen": speeds.precision(work),
+            }
+            for work in WORKS
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
+        st.caption(
+            f"{speeds.threads} threads. Timed on this machine with random pictures, when it was first needed. "
+            f"What is reported is always computed in fp32."
+        )
