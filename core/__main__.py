@@ -69,7 +69,8 @@ def build_parser() -> argparse.ArgumentParser:
     classify.add_argument("run_id", metavar="RUN")
     classify.add_argument("pictures", metavar="PICTURE", nargs="+")
     classify.add_argument("--top", type=int, default=3, help="classes to name per picture")
-    add("machine", "How fast this machine is; measured once.", lambda a: commands.machine())
+    machine = add("machine", "How fast this machine is; measured once.", lambda a: commands.machine(a.again))
+    machine.add_argument("--again", action="store_true", help="measure anew, when nothing else is running")
     add("runs", "List the runs there are.", lambda a: commands.list_runs())
     add("backbones", "List the networks there are and where their weights are.", lambda a: commands.list_backbones())
     return parser

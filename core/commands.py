@@ -115,12 +115,12 @@ def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:
     return {"run": run.id, "class_names": list(predictor.class_names), "pictures": results}, "\n".join(lines)
 
 
-def machine() -> Result:
+def machine(again: bool) -> Result:
     """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
     from core.training.probe import known_peaks, known_speeds
 
-    here, peaks, backbone = this_machine(), known_peaks(), ModelSettings().backbone
-    speeds = known_speeds(backbone)
+    here, peaks, backbone = this_machine(), known_peaks(again), ModelSettings().backbone
+    speeds = known_speeds(backbone, again)
     chosen = {work: speeds.precision(work) for work in WORKS}
     values = {"machine": asdict(here), "peaks": asdict(peaks)}
     values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen}}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Final
 
-from core.augment.catalogue import is_random
+from core.augment.catalogue import PRESETS, is_random, steps_of
 from core.models.catalogue import BACKBONES, count_frozen_stages, get_backbone
 from core.settings import RunSettings
 from core.speeds import Precision, Speeds, Work, load_speeds
@@ -30,6 +30,8 @@ class Plan:
     """Whether a head is solved for."""
     caches_boundary: bool = False
     """Last stages: what the frozen stages say is computed once per view, not once per epoch."""
+    feature_share: float = 1.0
+    """Share of the network that a picture goes through for what is cached of it."""
     forward_share: float = 1.0
     """Share of the network that a training step goes forward through."""
     trained_share: float = 0.0
@@ -45,7 +47,8 @@ class Plan:
     @property
     def units(self) -> float:
         """The whole work in forward passes of one picture."""
-        return self.feature_pictures + self.eval_pictures + self.train_pictures * self.step_cost
+        features = self.feature_pictures * self.feature_share
+        return features + self.eval_pictures + self.train_pictures * self.step_cost
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +63,7 @@ class Estimate:
 def plan_run(settings: RunSettings, train: int, val: int, test: int) -> Plan:
     """The work of a run over a split of these sizes, if nothing is cached yet."""
     scenario, optim = settings.model.scenario, settings.optim
-    views = views_of(settings)
+    views = len(views_of(settings))
     cached = Plan(
         feature_pictures=train * views,
         train_pictures=0,
@@ -90,7 +93,7 @@ def _plan_last_stages(settings: RunSettings, cached: Plan, trained: Plan, train:
     """Cache what the frozen stages say if that saves forward passes and fits."""
     frozen, bytes_each = _boundary(settings)
     trained = replace(trained, trained_share=1 - frozen)
-    views, epochs = views_of(settings), settings.optim.epochs
+    views, epochs = len(views_of(settings)), settings.optim.epochs
     pays = frozen > 0 and views < epochs and settings.optim.train_size is None
     if not pays or (train * views + 2 * val) * bytes_each > BOUNDARY_BYTES:
         return trained
@@ -99,6 +102,7 @@ def _plan_last_stages(settings: RunSettings, cached: Plan, trained: Plan, train:
         feature_pictures=cached.feature_pictures,
         eval_pictures=cached.eval_pictures,
         caches_boundary=True,
+        feature_share=frozen,
         forward_share=1 - frozen,
     )
 
@@ -114,9 +118,14 @@ def _boundary(settings: RunSettings) -> tuple[float, int]:
     return sum(stage_costs(spec.name)[:stages]), activation_bytes(spec.name, stages, FULL_SIZE)
 
 
-def views_of(settings: RunSettings) -> int:
-    """Views per training picture whose features are cached: one where nothing about them would differ."""
-    return settings.optim.views if is_random(settings.augment) else 1
+def views_of(settings: RunSettings) -> tuple[int, ...]:
+    """Views of a training picture that are cached: 0 is as at evaluation, the others are augmented.
+
+    Where the augmentation draws nothing, one is enough: the plain one if that is what training sees, else the first.
+    """
+    if is_random(settings.augment):
+        return tuple(range(settings.optim.views))
+    return (0,) if steps_of(settings.augment) == PRESETS["centre-crop"].steps else (1,)
 
 
 def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
@@ -134,7 +143,7 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     step_s = max(forward_s, 1 / speeds.rate(work, train))
     each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share) + VIEW_S
     seconds = OVERHEAD_S + plan.head * HEAD_S + plan.train_pictures * each
-    seconds += plan.feature_pictures * (1 / speeds.rate("forward", features) + VIEW_S)
+    seconds += plan.feature_pictures * (plan.feature_share / speeds.rate("forward", features) + VIEW_S)
     seconds += plan.eval_pictures / speeds.rate("forward", "fp32")
     return Estimate(seconds=seconds, measured=measured)
 

@@ -40,7 +40,7 @@ from core.training.loop import cast
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
-TRAIN_BATCH: Final = 8
+TRAIN_BATCH: Final = 4
 SETTLE_S: Final = 1.2
 Arm = TypeVar("Arm", bound=Hashable)
 
@@ -65,18 +65,18 @@ def choose_compute(settings: RunSettings) -> Compute:
     return Compute(threads=speeds.threads, features=speeds.precision("forward"), train=speeds.precision(train))
 
 
-def known_speeds(backbone: str) -> Speeds:
-    """The speeds of a backbone on this machine, measured now if they never were."""
-    speeds = load_speeds(backbone)
+def known_speeds(backbone: str, again: bool = False) -> Speeds:
+    """The speeds of a backbone on this machine, measured now if they never were, or `again`."""
+    speeds = None if again else load_speeds(backbone)
     if speeds is None:
         speeds = measure_speeds(backbone)
         save_speeds(backbone, speeds)
     return speeds
 
 
-def known_peaks() -> Peaks:
-    """The machine's peaks, measured now if they never were."""
-    peaks = load_peaks()
+def known_peaks(again: bool = False) -> Peaks:
+    """The machine's peaks, measured now if they never were, or `again`."""
+    peaks = None if again else load_peaks()
     if peaks is None:
         peaks = measure_peaks()
         save_peaks(peaks)
@@ -132,12 +132,12 @@ def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
 
 
 def _best_threads(model: nn.Module, images: Tensor) -> int:
-    """All usable cores, or half of them where two share one arithmetic unit and get in each other's way.
+    """All usable cores, or, from four on, half of them where two share one arithmetic unit.
 
     Threads that were just made take up to a second until each has a core to itself, so all are kept busy for longer.
     """
     seconds = {}
-    for threads in dict.fromkeys((usable_cores(), max(1, usable_cores() // 2))):
+    for threads in dict.fromkeys((usable_cores(), usable_cores() // 2 if usable_cores() >= 4 else usable_cores())):
         torch.set_num_threads(threads)
         start = time.perf_counter()
         while time.perf_counter() - start < SETTLE_S:

@@ -165,9 +165,9 @@ def _solve_head(session: Session, stage: str) -> Best:
     """
     head, views = session.model.head, views_of(session.settings)
     with session.watch.phase("features"):
-        features = torch.cat([session.features("train", view) for view in range(views)])
+        features = torch.cat([session.features("train", view) for view in views])
         val = [(session.features("val"), session.targets("val"))]
-    targets, groups = session.targets("train").repeat(views), session.groups("train").repeat(views)
+    targets, groups = session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
     optim, best = session.settings.optim, Best()
 
     def keep(weight: Tensor, bias: Tensor) -> None:
@@ -232,7 +232,7 @@ def _train_last_stages(session: Session) -> tuple[Best, Evaluation]:
     if not session.plan.caches_boundary:
         return _train_network(session)
     with session.watch.phase("features"):
-        views = [session.activations("train", view) for view in range(views_of(session.settings))]
+        views = [session.activations("train", view) for view in views_of(session.settings)]
         val = session.activations("val")
     targets, val_targets = session.targets("train"), session.targets("val")
 

@@ -99,8 +99,8 @@ class Session:
     def _cached(self, network: nn.Module, cut: int | str, part: str, view: int) -> Tensor:
         precision: Precision = self.compute.features if part == "train" else "fp32"
         indices = self.loaders.split.part(part)
-        total = len(indices)
-        done = 0
+        total, done = len(indices), 0
+        share = self.plan.feature_share if part == "train" else 1.0
 
         def compute(positions: list[int]) -> Iterator[Tensor]:
             nonlocal done
@@ -109,14 +109,14 @@ class Session:
                 yield output
                 done += len(output)
                 self.watch.count("pictures_forward", len(output))
-                self.meter.add(len(output), Progress(phase="features", done=done, total=total))
+                self.meter.add(share * len(output), Progress(phase="features", done=done, total=total))
 
         store = FeatureStore(self._recipe(cut, view, precision))
         keys = [self.loaders.dataset.pictures[index].group for index in indices]
         features, hits = store.get(keys, compute, torch.float16 if precision == "bf16" else torch.float32)
         self.watch.count("features_from_cache", hits)
-        if hits:
-            self.meter.add(total - done, Progress(phase="features", done=total, total=total))
+        if done < total:
+            self.meter.add(share * (total - done), Progress(phase="features", done=total, total=total))
         return features
 
     @torch.no_grad()

@@ -39,6 +39,6 @@ def machine_card(backbone: str) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
-            f"{speeds.threads} threads. Timed on this machine with random pictures, when it was first needed. "
-            f"What is reported is always computed in fp32."
+            f"{speeds.threads} threads. Timed here with random pictures when it was first needed; "
+            f"`python -m core machine --again` does it anew. What is reported is always computed in fp32."
         )

@@ -68,7 +68,12 @@ def small_print(run: Run) -> None:
             "weights": record.weights["sha256"],
         }
         st.json(
-            {"run": record.run, "hashes": hashes, "machine": {**record.machine, "threads": record.threads}},
+            {
+                "run": record.run,
+                "hashes": hashes,
+                "machine": {**record.machine, "threads": record.threads, "precision": record.precision},
+                "head": record.head,
+            },
             expanded=False,
         )
         st.json(to_dict(record.settings), expanded=False)
