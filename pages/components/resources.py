@@ -85,7 +85,7 @@ def cached_loaders(home: str, settings: RunSettings, dataset_id: str) -> tuple[C
     """The loaders these settings stand for, and whether they came from the cache.
 
     The key holds what loaders depend on: the data set's fingerprint, split, augmentation, backbone (for its
-    preprocessing), batch size and seed. Epochs and rates change nothing and are left out.
+    preprocessing), training size, batch size and seed. Epochs and rates change nothing and are left out.
     """
     plain = RunSettings()
     key = replace(
@@ -93,7 +93,7 @@ def cached_loaders(home: str, settings: RunSettings, dataset_id: str) -> tuple[C
         data=replace(settings.data, dataset=dataset_id),
         augment=settings.augment,
         model=replace(plain.model, backbone=settings.model.backbone),
-        optim=replace(plain.optim, batch_size=settings.optim.batch_size),
+        optim=replace(plain.optim, batch_size=settings.optim.batch_size, train_size=settings.optim.train_size),
         seed=settings.seed,
     )
     asked = time.time()

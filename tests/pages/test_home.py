@@ -68,3 +68,19 @@ def test_the_result_shows_every_run_with_its_interval_and_the_verdict(start, fin
     assert any("Verdict" in markdown.value for markdown in at.markdown)
     assert sum("bit-identical" in markdown.value for markdown in at.markdown) == 1
     assert len(at.get("plotly_chart")) == 3
+
+
+def test_the_machine_card_shows_what_was_measured_and_what_was_chosen(start, tiny_dataset):
+    at = start("home.py", data=tiny_dataset.id)
+
+    shown = next(table.value for table in at.dataframe if "chosen" in table.value.columns)
+
+    assert shown["fp32"].tolist() == [50, 50, 50] and set(shown["chosen"]) == {"fp32"}
+
+
+def test_a_machine_that_was_never_measured_says_so(start, tiny_dataset, thaw_home):
+    (thaw_home / "speeds.json").unlink()
+
+    at = start("home.py", data=tiny_dataset.id)
+
+    assert not at.exception and any("has not been timed here yet" in caption.value for caption in at.caption)

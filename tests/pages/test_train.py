@@ -77,9 +77,11 @@ def test_the_loaders_come_from_the_cache_the_second_time(start, tiny_dataset):
     at.run()
     assert any("Built just now" in markdown.value for markdown in at.markdown)
 
-    at.number_input(key="train.epochs").set_value(7).run()
+    at.selectbox(key="train.precision").set_value("fp32").run()
 
-    assert any("From the cache" in markdown.value for markdown in at.markdown), "epochs change nothing about loaders"
+    assert any("From the cache" in markdown.value for markdown in at.markdown), (
+        "precision changes nothing about loaders"
+    )
 
 
 def test_a_cancelled_run_can_be_deleted(start, tiny_dataset):
@@ -107,3 +109,28 @@ def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_da
     assert at.radio(key="train.scenario").value == "finetuned"
     assert at.number_input(key="train.epochs").value == 9
     assert at.selectbox(key="train.augment").value == "strong"
+
+
+def test_a_frozen_run_has_a_penalty_and_no_epochs_and_a_trained_one_the_other_way_round(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    def keys() -> set[str]:
+        return {widget.key for widget in at.number_input}
+
+    assert "train.l2" in keys() and not {"train.epochs", "train.lr", "train.ema"} & keys()
+    at.number_input(key="train.l2").set_value(0.5).run()
+    at.radio(key="train.scenario").set_value("finetuned").run()
+    assert {"train.epochs", "train.lr", "train.ema", "train.train_size"} <= keys() and "train.l2" not in keys()
+    at.number_input(key="train.train_size").set_value(160).run()
+    at.button(key="train.start").click().run()
+
+    assert not at.exception
+    assert RunStore().runs()[0].settings.optim.train_size == 160
+
+
+def test_a_solved_head_says_how_it_was_found(start, finished_race):
+    frozen = next(run for run in finished_race.values["runs"] if run["scenario"] == "frozen")
+
+    at = start("train.py", run=frozen["run"])
+
+    assert any("The head was solved for in" in caption.value for caption in at.caption)
