@@ -15,7 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import prepare_process, this_machine  # noqa: E402
+from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
 
 
 def main() -> None:
@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("--scenarios", default="frozen,last-stages,finetuned,probe-then-finetune,scratch")
     arguments = parser.parse_args()
     prepare_process()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory() as home:
         os.environ["THAW_HOME"] = home
         from core.data.ingest import ingest

@@ -21,7 +21,7 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import prepare_process, this_machine  # noqa: E402
+from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
 
 MB = 1024**2
 
@@ -47,6 +47,7 @@ def generate(folder: Path, count: int) -> None:
 def arm(folder: Path, backbone: str, weights: str) -> dict[str, Any]:
     """One size, in this process."""
     prepare_process()
+    keep_freed_memory()
     from core.data.ingest import ingest
     from core.settings import AugmentSettings, DataSettings, ModelSettings, RunSettings
     from core.training.probe import known_speeds

@@ -1,7 +1,9 @@
 """What the process settings in `core.machine` bring: `python benchmarks/process.py [--rounds N]`.
 
 Times forward passes and training steps of EfficientNet-Lite0 with and without them, interleaved, in fresh processes:
-on a machine that does nothing else, and beside a busy loop on one core. Prints pictures per second, medians.
+on a machine that does nothing else, and beside a busy loop on one core. The environment is for every process, kept
+memory for those that train. By batch, the last column shows why pictures go through in pieces. Prints pictures per
+second, medians.
 """
 
 import argparse
@@ -16,16 +18,21 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import PROCESS_ENVIRONMENT, this_machine, usable_cores  # noqa: E402
+from core.machine import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process, this_machine, usable_cores  # noqa: E402
 
-ARMS = {"as torch comes": {}, "as Thaw starts it": PROCESS_ENVIRONMENT}
+ARMS = {"as torch comes": {}, "huge pages, short spinning": PROCESS_ENVIRONMENT, "and freed memory kept": {"KEEP": "1"}}
+BATCHES = (4, 8, 16, 32)
 
 
 def time_here() -> dict[str, float]:
     """Pictures per second in this process."""
+    if "KEEP" in os.environ:
+        prepare_process()
+        keep_freed_memory()
     import torch
 
     from core.models.build import build_model
+    from core.models.folding import weights_stand_still
 
     torch.set_num_threads(usable_cores())
     model = build_model("efficientnet_lite0", 2, start="none", seed=0).eval()
@@ -39,10 +46,9 @@ def time_here() -> dict[str, float]:
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds[1:])  # the first is warm-up
 
-    with torch.no_grad():
-        forward = 32 / median(lambda: model(images), 5)
-    train = 16 / median(lambda: model(images[:16]).sum().backward(), 4)
-    return {"forward": forward, "train": train}
+    with torch.no_grad(), weights_stand_still():
+        rates = {f"forward {n}": n / median(lambda n=n: model(images[:n]), 8) for n in BATCHES}
+    return rates | {"train 8": 8 / median(lambda: model(images[:8]).sum().backward(), 4)}
 
 
 def main() -> None:
@@ -55,7 +61,8 @@ def main() -> None:
         print(json.dumps(time_here()))
         return
     print(f"{this_machine()}, torch {this_machine().torch}, {arguments.rounds} rounds\n")
-    print("| beside | process | forward, pictures/s | training, pictures/s |\n|---|---|---|---|")
+    columns = [*(f"forward {n}" for n in BATCHES), "train 8"]
+    print(f"| beside | process | {' | '.join(columns)} |\n|---|---|{'---|' * len(columns)}")
     for beside in ("nothing", "a busy loop"):
         hog = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if beside == "a busy loop" else None
         results: dict[str, list[dict[str, float]]] = {name: [] for name in ARMS}
@@ -68,8 +75,8 @@ def main() -> None:
         if hog:
             hog.kill()
         for name, rows in results.items():
-            forward, train = (statistics.median(row[kind] for row in rows) for kind in ("forward", "train"))
-            print(f"| {beside} | {name} | {forward:.0f} | {train:.1f} |")
+            rates = (f"{statistics.median(row[kind] for row in rows):.0f}" for kind in columns)
+            print(f"| {beside} | {name} | {' | '.join(rates)} |")
 
 
 if __name__ == "__main__":

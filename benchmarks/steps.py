@@ -22,9 +22,10 @@ from paired import interval, ratios, spoken, take_turns
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import prepare_process, this_machine  # noqa: E402
+from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
 
 prepare_process()
+keep_freed_memory()
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402

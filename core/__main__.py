@@ -14,7 +14,7 @@ from typing import Any
 
 from core import commands
 from core.errors import ThawError
-from core.machine import prepare_process
+from core.machine import keep_freed_memory, prepare_process
 from core.settings import (
     AugmentSettings,
     DataSettings,
@@ -133,6 +133,7 @@ def _say(arguments: argparse.Namespace) -> commands.Say:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     prepare_process()
+    keep_freed_memory()
     arguments = build_parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show

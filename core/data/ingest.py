@@ -148,7 +148,16 @@ def _decode_all(
                 if isinstance(outcome, str):
                     broken.append(Skipped(file=row.name, reason=outcome))
                     continue
-                picture = _record(row, contents[row.name], outcome, writer.append(outcome))
+                pixels, group = outcome
+                height, width = pixels.shape[:2]
+                picture = Picture(
+                    name=row.name,
+                    target=-1,
+                    given=row.split,
+                    content=contents[row.name],
+                    group=group,
+                    place=(writer.append(pixels), height, width),
+                )
                 pictures.append((row.class_name, picture))
     return pictures, broken
 
@@ -166,17 +175,13 @@ def _try_read(source: Source, name: str) -> bytes | str:
         return str(error)
 
 
-def _try_decode(data: bytes | str) -> np.ndarray | str:
-    """Pixels, or the reason why there are none."""
+def _try_decode(data: bytes | str) -> tuple[np.ndarray, str] | str:
+    """Pixels and their hash, or the reason why there are none."""
+    if isinstance(data, str):
+        return data
     try:
-        return data if isinstance(data, str) else decode_picture(data)
+        pixels = decode_picture(data)
     except ImageError as error:
         return str(error)
-
-
-def _record(placed: Placed, content: str, pixels: np.ndarray, offset: int) -> Picture:
     height, width = pixels.shape[:2]
-    group = hashlib.sha256(f"{height}x{width}".encode() + pixels.tobytes()).hexdigest()
-    return Picture(
-        name=placed.name, target=-1, given=placed.split, content=content, group=group, place=(offset, height, width)
-    )
+    return pixels, hashlib.sha256(f"{height}x{width}".encode() + pixels.tobytes()).hexdigest()

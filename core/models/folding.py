@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 SAMPLE_SIDE = 64  # pixels of the picture that is sent through to see which BatchNorm follows which convolution
 
+CEILING = 6.0  # of ReLU6, the activation that oneDNN does within a convolution here
+
 _occasion: ContextVar[object | None] = ContextVar("occasion", default=None)
 
 
@@ -83,6 +85,14 @@ def _find_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     return pairs
 
 
+def _can_fuse(inputs: Tensor) -> bool:
+    """Whether oneDNN can do convolution and activation in one pass, as torch's own compiler lets it; not with gradients."""
+    if torch.is_grad_enabled() or inputs.device.type != "cpu" or not torch._C._has_mkldnn:
+        return False
+    half = torch.is_autocast_enabled("cpu") or inputs.dtype == torch.bfloat16
+    return not half or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class _Pair:
     """A convolution that does the work of the BatchNorm behind it whenever that one is in eval mode."""
 
@@ -93,6 +103,7 @@ class _Pair:
         self._stand_in = copy.copy(conv)
         self._stand_in.__dict__ = {**conv.__dict__, "_parameters": {}}
         self._kept: tuple[object, tuple[Tensor, Tensor]] | None = None
+        self._activated = False  # whether the convolution has just done the activation, too
 
     def run_conv(self, inputs: Tensor) -> Tensor:
         forward: Any = type(self._conv).forward
@@ -101,9 +112,35 @@ class _Pair:
             return output
         occasion = None if torch.is_grad_enabled() else _occasion.get()
         weight, bias = self._folded() if occasion is None else self._folded_once(occasion)
+        if self._pads_one_side(inputs):
+            # a row and column of zeros in front of the kernel, instead of a padded copy of the input
+            return self._convolve(inputs, nn.functional.pad(weight, (1, 0, 1, 0)), bias, weight.shape[-1] // 2)
+        if type(self._conv) is nn.Conv2d and self._conv.padding_mode == "zeros":
+            return self._convolve(inputs, weight, bias, self._conv.padding)
         self._stand_in.__dict__.update(weight=weight, bias=bias)
         output = forward(self._stand_in, inputs)
         self._stand_in.__dict__.update(weight=None, bias=None)  # a step's graph is not kept, and copying stays possible
+        return output
+
+    def _pads_one_side(self, inputs: Tensor) -> bool:
+        """Whether TensorFlow's "same" padding adds one row and column more behind than before (timm's Conv2dSame)."""
+        conv, even = self._conv, inputs.shape[-1] % 2 == inputs.shape[-2] % 2 == 0
+        depthwise = conv.groups == conv.in_channels > 1  # for others the larger kernel costs more than it saves
+        return type(conv).__name__ == "Conv2dSame" and conv.stride == (2, 2) and even and depthwise
+
+    def _convolve(self, inputs: Tensor, weight: Tensor, bias: Tensor, padding: Any) -> Tensor:
+        conv = self._conv
+        limited = isinstance(getattr(self._norm, "act", None), nn.ReLU6)
+        self._activated = limited and _can_fuse(inputs) and not isinstance(padding, str)
+        if not self._activated:
+            return nn.functional.conv2d(inputs, weight, bias, conv.stride, padding, conv.dilation, conv.groups)
+        if torch.is_autocast_enabled("cpu"):
+            dtype = torch.get_autocast_dtype("cpu")
+            inputs, weight, bias = inputs.to(dtype), weight.to(dtype), bias.to(dtype)
+        sides = [padding, padding] if isinstance(padding, int) else padding
+        output: Tensor = torch.ops.mkldnn._convolution_pointwise(
+            inputs, weight, bias, sides, conv.stride, conv.dilation, conv.groups, "hardtanh", [0.0, CEILING], ""
+        )
         return output
 
     def run_norm(self, inputs: Tensor) -> Tensor:
@@ -112,7 +149,7 @@ class _Pair:
             output: Tensor = forward(self._norm, inputs)
             return output
         activation = getattr(self._norm, "act", None)  # timm's BatchNorm has its activation inside
-        return inputs if activation is None else activation(inputs)
+        return inputs if activation is None or self._activated else activation(inputs)
 
     def _folded(self) -> tuple[Tensor, Tensor]:
         """Weight and bias of the two as one; gradients flow to the convolution and to BatchNorm's scale and shift."""

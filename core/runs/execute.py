@@ -72,7 +72,7 @@ class _Reporter:
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))
-        if time.monotonic() - self._last >= REPORT_EVERY_S or record.stage == "train":
+        if time.monotonic() - self._last >= REPORT_EVERY_S or record.lr is not None:
             self._write(epochs=self._epochs)
 
     def should_stop(self) -> bool:

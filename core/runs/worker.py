@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Collection
 
-from core.machine import prepare_process
+from core.machine import keep_freed_memory, prepare_process
 from core.runs.store import RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
@@ -33,6 +33,7 @@ def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[
 def main() -> None:
     """Work until SIGTERM or the end of standard input. Ctrl-C in the server's terminal is the server's business."""
     prepare_process()
+    keep_freed_memory()
     if len(sys.argv) > 1 and hasattr(os, "nice"):
         os.nice(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")

@@ -141,7 +141,8 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     train: Precision = speeds.precision(work) if wanted == "auto" else wanted
     forward_s = 1 / speeds.rate("forward", train)
     step_s = max(forward_s, 1 / speeds.rate(work, train))
-    each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share) + VIEW_S
+    each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share)
+    each += 0 if plan.caches_boundary else VIEW_S
     seconds = OVERHEAD_S + plan.head * HEAD_S + plan.train_pictures * each
     seconds += plan.feature_pictures * (plan.feature_share / speeds.rate("forward", features) + VIEW_S)
     seconds += plan.eval_pictures / speeds.rate("forward", "fp32")

@@ -22,7 +22,7 @@ from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_g
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
-from core.training.head import TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
+from core.training.head import FEW, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
 from core.training.optimizers import build_optimizer, build_schedule
@@ -167,6 +167,8 @@ def _solve_head(session: Session, stage: str) -> Best:
     with session.watch.phase("features"):
         features = torch.cat([session.features("train", view) for view in views])
         val = [(session.features("val"), session.targets("val"))]
+    if features.numel() <= FEW:
+        features = features.float()  # once, not at every iteration
     targets, groups = session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
     optim, best = session.settings.optim, Best()
 
