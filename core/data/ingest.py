@@ -31,6 +31,7 @@ from core.home import folder_in_the_making, write_atomically
 
 STORE_VERSION = 1  # part of every fingerprint: with another decoder policy the same files are other pixels
 ID_LENGTH = 16
+KEEP_BYTES = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
 _BATCH = 64  # pictures decoded before they are written: bounds what is held in memory
 
 
@@ -91,10 +92,16 @@ def _ingest_source(source: Source, start: float, report: OnProgress) -> Ingested
     layout = find_layout(source.names)
     unreadable: list[Skipped] = []
     contents: dict[str, str] = {}
+    kept: dict[str, bytes] = {}
+    kept_bytes = 0
     for done, placed in enumerate(layout.placed):
         report(IngestProgress(stage="reading", done=done, total=len(layout.placed)))
         try:
-            contents[placed.name] = hashlib.sha256(source.read(placed.name)).hexdigest()
+            data = source.read(placed.name)
+            contents[placed.name] = hashlib.sha256(data).hexdigest()
+            kept_bytes += len(data)
+            if kept_bytes <= KEEP_BYTES:
+                kept[placed.name] = data
         except ImageError as error:
             unreadable.append(Skipped(file=placed.name, reason=str(error)))
     readable = [placed for placed in layout.placed if placed.name in contents]
@@ -105,7 +112,7 @@ def _ingest_source(source: Source, start: float, report: OnProgress) -> Ingested
 
     ignored = tuple(Skipped(file=name, reason=reason) for name, reason in layout.ignored)
     with folder_in_the_making(folder) as staging:
-        pictures, broken = _decode_all(source, readable, contents, staging, report)
+        pictures, broken = _decode_all(source, readable, contents, kept, staging, report)
         classes = tuple(sorted({name for name, _ in pictures}))
         if len(classes) < 2:
             example = f" The first: {broken[0].file} {broken[0].reason}." if broken else ""
@@ -135,7 +142,12 @@ def _fingerprint(pictures: list[Placed], contents: dict[str, str]) -> str:
 
 
 def _decode_all(
-    source: Source, placed: list[Placed], contents: dict[str, str], folder: Path, report: OnProgress
+    source: Source,
+    placed: list[Placed],
+    contents: dict[str, str],
+    kept: dict[str, bytes],
+    folder: Path,
+    report: OnProgress,
 ) -> tuple[list[tuple[str, Picture]], list[Skipped]]:
     """Decode on all cores (Pillow lets go of the interpreter lock), write in order: (class name, picture), skipped."""
     pictures: list[tuple[str, Picture]] = []
@@ -143,7 +155,9 @@ def _decode_all(
     with closing(PixelWriter(folder)) as writer, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for first, batch in _batches(placed):
             report(IngestProgress(stage="decoding", done=first, total=len(placed)))
-            files = [_try_read(source, row.name) for row in batch]  # here: a zip is not to be shared between threads
+            files = [
+                kept.get(row.name) or _try_read(source, row.name) for row in batch
+            ]  # here: a zip is not to be shared between threads
             for row, outcome in zip(batch, pool.map(_try_decode, files), strict=True):
                 if isinstance(outcome, str):
                     broken.append(Skipped(file=row.name, reason=outcome))

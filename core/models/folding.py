@@ -86,7 +86,7 @@ def _find_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
 
 
 def _can_fuse(inputs: Tensor) -> bool:
-    """Whether oneDNN can do convolution and activation in one pass, as torch's own compiler lets it; not with gradients."""
+    """Whether oneDNN can do convolution and activation in one pass, as torch's compiler lets it; not with gradients."""
     if torch.is_grad_enabled() or inputs.device.type != "cpu" or not torch._C._has_mkldnn:
         return False
     half = torch.is_autocast_enabled("cpu") or inputs.dtype == torch.bfloat16

@@ -84,16 +84,17 @@ def solve_head(
 
     def unfold(flat: np.ndarray) -> tuple[Tensor, Tensor]:
         """Weight and bias for the features as they came."""
-        weight, bias = _parts(flat, num_classes, dtype)
+        weight, bias = (torch.from_numpy(part).to(dtype) for part in _parts(flat, num_classes))
         weight = (weight if basis is None else weight @ basis.T) / deviation
         return weight.float(), (bias - weight @ mean).float()
 
     path: tuple[tuple[float, float], ...] = ()
+    numbers, one_hot = rows.numpy(), wanted.numpy()
     if l2 is None:
-        path = _try_path(rows, wanted, targets, groups, should_stop)
+        path = _try_path(numbers, one_hot, _folds(targets, groups).numpy(), should_stop)
         l2 = min(path, key=lambda step: step[1])[0] if path else USUAL_L2
     report = (lambda flat: on_iteration(*unfold(flat))) if on_iteration else None
-    solution, iterations = _solve(rows, wanted, l2, None, FINE, report, should_stop)
+    solution, iterations = _solve(numbers, one_hot, l2, None, FINE, report, should_stop)
     weight, bias = unfold(solution)
     return SolvedHead(weight=weight, bias=bias, l2=l2, path=path, iterations=iterations)
 
@@ -185,26 +186,25 @@ def _one_hot(targets: Tensor, num_classes: int, smoothing: float, dtype: torch.d
 
 
 def _try_path(
-    rows: Tensor, wanted: Tensor, targets: Tensor, groups: Tensor, should_stop: ShouldStop
+    rows: np.ndarray, wanted: np.ndarray, fold_of: np.ndarray, should_stop: ShouldStop
 ) -> tuple[tuple[float, float], ...]:
     """Mean loss on held-out groups by strength, from the strongest until it has only become worse.
 
     Empty where every class is a single group, of which nothing can be held out.
     """
-    fold_of = _folds(targets, groups)
     dealt = int(fold_of.max()) + 1
     if dealt < 2:
         return ()
-    tried = range(dealt if rows.numel() <= FEW else 1)
+    tried = range(dealt if rows.size <= FEW else 1)
     starts: list[np.ndarray | None] = [None] * FOLDS
     path: list[tuple[float, float]] = []
     parts = [(rows[fold_of != fold], wanted[fold_of != fold]) for fold in tried]
     for l2 in L2_PATH:
         loss = 0.0
         for fold in tried:
-            starts[fold], _ = _solve(*parts[fold], l2, starts[fold], ROUGH, None, should_stop)
-            held_out = fold_of == fold
-            loss += _loss(rows[held_out], wanted[held_out], starts[fold]) / len(tried)
+            solution, _ = _solve(*parts[fold], l2, starts[fold], ROUGH, None, should_stop)
+            starts[fold], held_out = solution, fold_of == fold
+            loss += _loss(rows[held_out], wanted[held_out], solution) / len(tried)
         path.append((l2, loss))
         best = min(range(len(path)), key=lambda place: path[place][1])
         if len(path) - 1 - best >= PATIENCE:
@@ -224,26 +224,29 @@ def _folds(targets: Tensor, groups: Tensor) -> Tensor:
 
 
 def _solve(
-    rows: Tensor,
-    wanted: Tensor,
+    rows: np.ndarray,
+    wanted: np.ndarray,
     l2: float,
     start: np.ndarray | None,
     tolerance: float,
     report: Callable[[np.ndarray], None] | None,
     should_stop: ShouldStop,
 ) -> tuple[np.ndarray, int]:
-    """Minimise the mean cross-entropy plus the penalty: (weights and biases, flat float64; iterations)."""
+    """Minimise the mean cross-entropy plus the penalty: (weights and biases, flat float64; iterations).
+
+    In NumPy: most problems are small, and torch would wake all its threads for each of thousands of tiny products.
+    """
     if should_stop():
         raise Cancelled
     num_classes, count = wanted.shape[1], len(rows)
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        weight, bias = _parts(flat, num_classes, rows.dtype)
-        log_probabilities = torch.log_softmax(torch.addmm(bias, rows, weight.T), dim=1)
-        loss = -(log_probabilities * wanted).sum() / count + l2 / 2 * weight.square().sum()
-        error = log_probabilities.exp_().sub_(wanted).div_(count)  # (M, K)
-        gradient = torch.cat([torch.addmm(weight, error.T, rows, beta=l2).reshape(-1), error.sum(0)])
-        return float(loss), gradient.double().numpy()
+        weight, bias = _parts(flat.astype(rows.dtype, copy=False), num_classes)
+        log_probabilities = _log_softmax(rows @ weight.T + bias)
+        loss = -np.vdot(log_probabilities, wanted) / count + l2 / 2 * np.vdot(weight, weight)
+        error = (np.exp(log_probabilities) - wanted) / count  # (M, K)
+        gradient = np.concatenate([(error.T @ rows + l2 * weight).ravel(), error.sum(0)])
+        return float(loss), gradient.astype(np.float64, copy=False)
 
     size = num_classes * (rows.shape[1] + 1)
     found = minimize(
@@ -257,14 +260,17 @@ def _solve(
     return found.x, int(found.nit)
 
 
-@torch.no_grad()
-def _loss(rows: Tensor, wanted: Tensor, flat: np.ndarray | None) -> float:
-    assert flat is not None
-    weight, bias = _parts(flat, wanted.shape[1], rows.dtype)
-    return -(torch.log_softmax(torch.addmm(bias, rows, weight.T), dim=1) * wanted).sum().item() / len(rows)
+def _loss(rows: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> float:
+    weight, bias = _parts(flat.astype(rows.dtype), wanted.shape[1])
+    return -float(np.vdot(_log_softmax(rows @ weight.T + bias), wanted)) / len(rows)
 
 
-def _parts(flat: np.ndarray, num_classes: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted: np.ndarray = logits - logits.max(1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(1, keepdims=True))
+    return shifted
+
+
+def _parts(flat: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
     """Weight (K, D) and bias (K,)."""
-    numbers = torch.from_numpy(flat).to(dtype)
-    return numbers[:-num_classes].view(num_classes, -1), numbers[-num_classes:]
+    return flat[:-num_classes].reshape(num_classes, -1), flat[-num_classes:]

@@ -1,12 +1,15 @@
 """What the machine is, and what of it may be used."""
 
 import os
+import subprocess
+import sys
 
 import psutil
 import pytest
+from helpers import REPOSITORY
 
 from core import machine
-from core.machine import this_machine, usable_cores, usable_memory
+from core.machine import keep_freed_memory, this_machine, usable_cores, usable_memory
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +63,17 @@ def test_a_containers_memory_limit_counts_if_it_is_lower(monkeypatch: pytest.Mon
     for limit, expected in (("1000000", 1_000_000), ("max", total), (str(2 * total), total)):
         set_cgroup(monkeypatch, memory_max=limit)
         assert usable_memory() == expected
+
+
+def test_freed_memory_is_kept_in_a_process_of_its_own_and_nothing_breaks():
+    code = "from core.machine import keep_freed_memory as keep; keep(); keep(); print(len(bytes(10**8)))"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == "100000000"
+
+
+def test_without_glibc_memory_is_left_to_the_system(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("core.machine.ctypes.CDLL", lambda name: object())
+
+    keep_freed_memory()

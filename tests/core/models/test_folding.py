@@ -264,3 +264,42 @@ def test_a_built_model_comes_folded() -> None:
         model(IMAGES)
 
     assert untouched == [True]
+
+
+@pytest.mark.parametrize("side", [63, 64, 66])
+@pytest.mark.parametrize("gradients", [False, True], ids=["fused", "with gradients"])
+def test_lite0_pads_and_activates_as_before_at_even_and_odd_sizes(side: int, gradients: bool) -> None:
+    images = nn.functional.interpolate(IMAGES, (side, side))
+    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    folded = copy.deepcopy(backbone)
+    fold_batchnorm(folded)
+
+    with torch.set_grad_enabled(gradients):
+        expected, found = backbone(images), folded(images)
+
+    assert (found - expected).abs().max() <= 5e-6 * expected.abs().max()
+
+
+def test_in_bfloat16_the_folded_network_says_what_the_plain_one_says_within_its_precision() -> None:
+    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    folded = copy.deepcopy(backbone)
+    fold_batchnorm(folded)
+
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        expected, found = backbone(IMAGES).float(), folded(IMAGES).float()
+
+    assert nn.functional.cosine_similarity(expected, found).min() > 0.99
+
+
+def test_a_depthwise_convolution_with_padding_behind_gives_its_gradient_to_the_small_kernel() -> None:
+    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    folded = copy.deepcopy(backbone)
+    fold_batchnorm(folded)
+
+    for network in (backbone, folded):
+        network(IMAGES).square().mean().backward()
+
+    for name, parameter in backbone.named_parameters():
+        if "conv_dw" in name:
+            other = folded.get_parameter(name).grad
+            assert (other - parameter.grad).norm() <= 1e-3 * parameter.grad.norm() + 1e-7, name
