@@ -71,16 +71,25 @@ def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Seq
     return {"race": runs[0].race, "runs": rows, "verdict": verdict.to_dict()}, text
 
 
-def compare_runs(a: str, b: str, band: float) -> Result:
-    """Two finished runs side by side, with the verdict."""
+def compare_runs(a: str, b: str, band: float, report: str = "text") -> Result:
+    """Two finished runs side by side, with the verdict; its text is a sentence, Markdown, or a row per picture."""
+    from core.comparison.report import as_csv, as_markdown
     from core.comparison.verdict import compare
+    from core.runs.record import load_record
     from core.runs.results import load_outcome
 
     store = RunStore()
     first, second = (load_outcome(_finished(store.get(run)).id) for run in (a, b))
     comparison = compare(first, second, band)
     values = comparison.to_dict()
-    return {**values, "verdict": values["outcome"]}, comparison.sentence
+    text = comparison.sentence
+    if report == "markdown":
+        text = as_markdown(comparison, (load_record(a), load_record(b)))
+    if report == "csv":
+        if comparison.agreement is None:
+            raise RunError(f"There is no table of pictures: {comparison.sentence}")
+        text = as_csv(comparison, (first, second), load_record(a).test_names)
+    return {**values, "verdict": values["outcome"]}, text
 
 
 def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from core.comparison import race_wording
 from core.comparison.fairness import Outcome
-from core.comparison.statistics import holm, sign_flip, smallest_sign_flip
+from core.comparison.statistics import cochran_q, holm, sign_flip, smallest_sign_flip
 from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, plain
 from core.errors import RunError
 from core.settings import SCENARIO_LABELS, SCENARIOS, differences
@@ -81,6 +83,8 @@ class RaceVerdict:
     pairs: tuple[PairVerdict, ...]
     band: float
     sentence: str
+    cochran_p: float | None = None
+    """Cochran's Q over more than two models on the same pictures; None with several seeds."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, nothing rounded."""
@@ -106,9 +110,17 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
     pairs = [_pair(a, b, arms, band) for a, b in combinations(arms, 2)]
     pairs = [replace(pair, sentence=race_wording.pair_sentence(pair)) for pair in _decided(pairs)]
     summaries = tuple(_arm_summary(scenario, arm) for scenario, arm in arms.items())
-    return RaceVerdict(
-        arms=summaries, pairs=tuple(pairs), band=band, sentence=race_wording.race_sentence(summaries, pairs)
-    )
+    cochran_p = _cochran(arms, pairs)
+    sentence = race_wording.race_sentence(summaries, pairs, cochran_p)
+    return RaceVerdict(arms=summaries, pairs=tuple(pairs), band=band, sentence=sentence, cochran_p=cochran_p)
+
+
+def _cochran(arms: Mapping[str, Arm], pairs: Sequence[PairVerdict]) -> float | None:
+    """One test for all models together, where there are more than two and every pair can be compared."""
+    if len(arms) < 3 or not all(pair.comparison and pair.outcome != "not-comparable" for pair in pairs):
+        return None
+    outcomes = [next(iter(arm.values())) for arm in arms.values()]
+    return cochran_q(np.stack([one.probabilities.argmax(axis=1) == one.targets for one in outcomes], axis=1))
 
 
 def _arms(outcomes: Sequence[Outcome]) -> dict[str, Arm]:

@@ -66,7 +66,7 @@ def _test(pair: "PairVerdict") -> str:
     return f"Sign-flip test over seeds: {p_value(pair.p_holm)}{holm}."
 
 
-def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"]) -> str:
+def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], cochran_p: float | None = None) -> str:
     """The whole race in a few sentences: the means, then what can be said about the pairs."""
     if not arms:
         return "No run has finished yet."
@@ -87,6 +87,8 @@ def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"]) 
         names = [f"{pair.label_a} and {pair.label_b}" for pair in pairs if pair.outcome == outcome]
         if names:
             parts.append(f"{title}: {'; '.join(names)}.")
+    if cochran_p is not None:
+        parts.append(f"All {len(arms)} together: {p_value(cochran_p)} (Cochran's Q).")
     if all(pair.comparison for pair in pairs):
         parts.append(ONE_SEED)
     elif any(pair.smallest_p is not None and pair.smallest_p >= ALPHA for pair in pairs):

@@ -9,10 +9,11 @@ from typing import Final
 
 import numpy as np
 from scipy.stats import binomtest, norm
+from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
-from core.comparison.metrics import Interval, Rate
+from core.comparison.metrics import Array, Interval, Rate
 from core.errors import SettingsError
 
 MAX_SEEDS: Final = 15
@@ -113,6 +114,16 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     if not p_values:
         return ()
     return tuple(float(p) for p in multipletests(p_values, method="holm")[1])
+
+
+def cochran_q(right: Array) -> float:
+    """p that more than two runs are right equally often on the same pictures (Cochran 1950): asked before any pair.
+
+    Args:
+        right: (pictures, runs) of bool. Where all runs are right on the same pictures there is nothing to test: p is 1.
+    """
+    told_apart = right.any(axis=1) & ~right.all(axis=1)
+    return float(cochrans_q(right.astype(int)).pvalue) if told_apart.any() else 1.0
 
 
 def sign_flip(differences: Sequence[float]) -> float:

@@ -1,5 +1,6 @@
 """Decoded pictures of one data set in a single memory-mapped file: decoded once, read by every process at no cost."""
 
+import mmap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -7,6 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 FILE_NAME = "pixels.u8"
+HELD_BYTES = 256 * 1024**2  # of the file, resident in this process
 
 
 class PixelWriter:
@@ -32,7 +34,10 @@ class PixelStore:
     def __init__(self, folder: Path, places: Sequence[tuple[int, int, int]]) -> None:
         """`places`: offset in bytes, height and width of each picture."""
         self._places = places
-        self._bytes = np.memmap(folder / FILE_NAME, dtype=np.uint8, mode="r")
+        with (folder / FILE_NAME).open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self._bytes = np.frombuffer(self._map, dtype=np.uint8)
+        self._read = 0
 
     def __len__(self) -> int:
         return len(self._places)
@@ -40,4 +45,12 @@ class PixelStore:
     def __getitem__(self, index: int) -> np.ndarray:
         """Pixels of one picture, (H, W, 3) uint8, a view into the file."""
         offset, height, width = self._places[index]
+        self._let_go(height * width * 3)
         return self._bytes[offset : offset + height * width * 3].reshape(height, width, 3)
+
+    def _let_go(self, size: int) -> None:
+        """Hand mapped pages back now and then: they stay in the system's cache, but count as ours while held."""
+        self._read += size
+        if self._read > HELD_BYTES and hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+            self._read = 0

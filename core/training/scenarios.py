@@ -163,29 +163,15 @@ def _solve_head(session: Session, stage: str) -> Best:
     The penalty is chosen inside train and the solution is the only one there is, so val chooses nothing here. The
     history of a run that is nothing but its head has every iteration, and the solution as its end.
     """
-    head, views = session.model.head, views_of(session.settings)
+    head, best = session.model.head, Best()
+    features, targets, groups = _head_data(session)
     with session.watch.phase("features"):
-        features = torch.cat([session.features("train", view) for view in views])
-        val = [(session.features("val"), session.targets("val"))]
-    if features.numel() <= FEW:
-        features = features.float()  # once, not at every iteration
-    targets, groups = session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
-    optim, best = session.settings.optim, Best()
+        val = [(session.features("val").float(), session.targets("val"))]
 
     def keep(weight: Tensor, bias: Tensor) -> None:
         _set_head(head, weight, bias)
-        train_loss, train_accuracy = _judge(head, features, targets)
-        now = evaluate(head, val)
-        record = EpochRecord(
-            epoch=len(session.history) + 1,
-            stage=stage,
-            train_loss=train_loss,
-            train_accuracy=train_accuracy,
-            val_loss=now.loss,
-            val_accuracy=now.accuracy,
-            lr=None,
-            elapsed_s=session.watch.elapsed(),
-        )
+        loss, accuracy = _judge(head, features, targets)
+        record = _head_record(session, stage, loss, accuracy, evaluate(head, val))
         best.take(record, head)
         session.record(record)
 
@@ -196,8 +182,8 @@ def _solve_head(session: Session, stage: str) -> Best:
             targets,
             groups,
             len(session.loaders.dataset.class_names),
-            l2=optim.l2,
-            label_smoothing=optim.label_smoothing,
+            l2=session.settings.optim.l2,
+            label_smoothing=session.settings.optim.label_smoothing,
             on_iteration=keep if stage == "train" else None,
             should_stop=session.should_stop,
         )
@@ -205,6 +191,30 @@ def _solve_head(session: Session, stage: str) -> Best:
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
     return best
+
+
+def _head_data(session: Session) -> tuple[Tensor, Tensor, Tensor]:
+    """Features (M, F) of all views of the training pictures, targets (M,) and the picture each row is of (M,)."""
+    views = views_of(session.settings)
+    with session.watch.phase("features"):
+        features = torch.cat([session.features("train", view) for view in views])
+    if features.numel() <= FEW:
+        features = features.float()  # once, not at every iteration
+    return features, session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
+
+
+def _head_record(session: Session, stage: str, loss: float, accuracy: float, val: Evaluation) -> EpochRecord:
+    """One iteration of the solver as a page shows it."""
+    return EpochRecord(
+        epoch=len(session.history) + 1,
+        stage=stage,
+        train_loss=loss,
+        train_accuracy=accuracy,
+        val_loss=val.loss,
+        val_accuracy=val.accuracy,
+        lr=None,
+        elapsed_s=session.watch.elapsed(),
+    )
 
 
 @torch.no_grad()
@@ -235,7 +245,7 @@ def _train_last_stages(session: Session) -> tuple[Best, Evaluation]:
         return _train_network(session)
     with session.watch.phase("features"):
         views = [session.activations("train", view) for view in views_of(session.settings)]
-        val = session.activations("val")
+        val = session.activations("val").float()
     targets, val_targets = session.targets("train"), session.targets("val")
 
     def batches(epoch: int) -> Batches:

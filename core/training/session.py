@@ -87,8 +87,8 @@ class Session:
     def features(self, part: str, view: int = 0) -> Tensor:
         """The backbone's features (M, F) of a part; view 0 is plain, others are augmented.
 
-        Training pictures go through in the precision that is faster here and are kept in half the digits where that
-        loses nothing; all others in float32, since they are reported on.
+        Test pictures go through in float32, since they are reported on; all others in the precision that is faster
+        here, and are kept in half the digits where that loses nothing.
         """
         return self._cached(self.model.backbone, "features", part, view)
 
@@ -97,7 +97,7 @@ class Session:
         return self._cached(FrontHalf(self.model), self.model.frozen_stages, part, view)
 
     def _cached(self, network: nn.Module, cut: int | str, part: str, view: int) -> Tensor:
-        precision: Precision = self.compute.features if part == "train" else "fp32"
+        precision: Precision = "fp32" if part == "test" else self.compute.features
         indices = self.loaders.split.part(part)
         total, done = len(indices), 0
         share = self.plan.feature_share if part == "train" else 1.0

@@ -12,6 +12,7 @@ import streamlit as st
 from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.comparison.report import harmless
 from core.data.decode import decode_picture
 from core.errors import ImageError
 from core.runs.record import RunRecord
@@ -23,7 +24,6 @@ from .resources import predictor, square_jpeg, stored_dataset
 
 MAX_MEGABYTES: Final = 20
 _QUIET_S: Final = 0.7  # work shorter than this needs no progress bar
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -158,7 +158,7 @@ def as_table(given: Sequence[Answer], labels: Sequence[str], class_names: Sequen
 def as_csv(table: pd.DataFrame) -> bytes:
     """The table for a spreadsheet, UTF-8. A text that would be taken for a formula gets an apostrophe before it."""
 
-    def harmless(cell: Any) -> Any:
-        return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+    def cell_of(value: Any) -> Any:
+        return harmless(value) if isinstance(value, str) else value
 
-    return table.rename(columns=harmless).map(harmless).to_csv(index=False).encode("utf-8", "replace")
+    return table.rename(columns=cell_of).map(cell_of).to_csv(index=False).encode("utf-8", "replace")

@@ -1,5 +1,6 @@
 """Parts of the Compare page: runs side by side, the outcome, what differs, the agreement square."""
 
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,13 +8,18 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.comparison.calibration import brier, calibration_error, reliability, seconds_to
 from core.comparison.metrics import Rate, balanced_accuracy
+from core.comparison.race import RaceVerdict
+from core.comparison.report import as_csv, as_markdown
 from core.comparison.statistics import rate
 from core.comparison.verdict import Comparison
 from core.runs.store import Run
 
-from .charts import confusion
+from . import chosen
+from .charts import confusion, reliability_curve, seed_dots
 from .messages import md, plain
+from .resources import run_outcome
 from .results import record, sample_pictures, training_seconds
 from .wording import run_label
 
@@ -44,6 +50,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
                 "val, s": result.timings["val"],
                 "test, s": result.timings["test"],
                 "parameters trained": result.parameters["trained"],
+                "to 95 % of its best, s": seconds_to(result.history, 0.95),
                 "epochs": len(result.history),
                 "weights": result.weights["origin"],
             }
@@ -62,6 +69,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
     )
     machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
+    imagenet_notice(runs)
 
 
 def _per_cent(fraction: float | None) -> float | None:
@@ -95,6 +103,81 @@ def differences_table(result: Comparison) -> None:
             st.dataframe(pd.DataFrame(rows), hide_index=True)
         else:
             st.caption("None: the two runs have the same settings.")
+
+
+def take_home(result: Comparison, a: Run, b: Run) -> None:
+    """The comparison as files: a page of Markdown with its small print, a row per picture, and everything as JSON."""
+    records, name = (record(a), record(b)), f"thaw-{a.number}-against-{b.number}"
+    files = [
+        ("Report", "md", "text/markdown", as_markdown(result, records)),
+        ("Numbers", "json", "application/json", json.dumps(result.to_dict(), indent=1)),
+    ]
+    if result.agreement is not None:
+        outcomes = (run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id))
+        files.insert(1, ("Pictures", "csv", "text/csv", as_csv(result, outcomes, records[0].test_names)))
+    with st.container(horizontal=True):
+        for label, ending, kind, text in files:
+            st.download_button(
+                label,
+                text.encode("utf-8", "replace"),
+                f"{name}.{ending}",
+                kind,
+                icon=":material/download:",
+                key=f"compare.{ending}",
+                on_click="ignore",
+            )
+
+
+def calibration(result: Comparison, a: Run, b: Run) -> None:
+    """Whether the two runs' probabilities can be taken at their word."""
+    rows, series = [], []
+    for side, run in ((result.a, a), (result.b, b)):
+        outcome = run_outcome(chosen.home(), run.id)
+        bins = reliability(outcome.targets, outcome.probabilities)
+        series.append((run_label(run), run.settings.model.scenario, bins))
+        rows.append(
+            {
+                "run": run_label(run),
+                "calibration error": _per_cent(calibration_error(bins)),
+                "Brier score": brier(outcome.targets, outcome.probabilities),
+                "log loss": side.log_loss,
+            }
+        )
+    st.plotly_chart(reliability_curve(series), key="compare.reliability", alt="How sure against how often right")
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        column_config={
+            "calibration error": st.column_config.NumberColumn(format="%.1f %%"),
+            "Brier score": st.column_config.NumberColumn(format="%.3f"),
+            "log loss": st.column_config.NumberColumn(format="%.3f"),
+        },
+        alt="Calibration of both runs",
+    )
+    st.caption("Smaller is better. With few pictures in a bin its dot says little: hover to see how many.")
+
+
+def over_seeds(verdict: RaceVerdict) -> None:
+    """Each pair's differences seed by seed, where there are several seeds."""
+    pairs = [
+        (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
+        for pair in verdict.pairs
+        if len(pair.differences) > 1
+    ]
+    if pairs:
+        figure = seed_dots(pairs, verdict.band)
+        st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
+
+
+def imagenet_notice(runs: Sequence[Run]) -> None:
+    """The tutorial's ants and bees are pictures that an ImageNet network has seen: said wherever it may be so."""
+    results = [record(run) for run in runs]
+    photos = any({"ants", "bees"} == set(r.dataset["class_names"]) and r.dataset["kind"] != "builtin" for r in results)
+    if photos and any(r.settings.model.start == "imagenet" for r in results):
+        st.caption(
+            ":material/info: The ants and bees of PyTorch's tutorial are a small subset of ImageNet: networks with "
+            "ImageNet weights may have seen these very pictures. On your own pictures expect less."
+        )
 
 
 def agreement_pictures(result: Comparison, a: Run, b: Run) -> None:

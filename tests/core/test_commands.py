@@ -339,3 +339,14 @@ def _odd_files() -> list[tuple[str, int, bytes]]:
     """The drawn classes under names in Chinese, with an emoji, and of bytes that are no UTF-8."""
     odd = {"discs": "蚂蚁", "squares": "bee 🐝", "stripes": "caf\udce9"}
     return [(odd[name.split("/")[0]], int(name.split("/")[1][:-4]), data) for name, data in drawn_classes(4).items()]
+
+
+def test_a_comparison_is_printed_as_a_report_or_a_table_of_pictures(finished_race, capsys: pytest.CaptureFixture[str]):
+    runs = [run["run"] for run in finished_race.values["runs"]]
+
+    assert main(["compare", *runs, "--report", "markdown"]) == 0
+    assert capsys.readouterr().out.startswith("# Frozen against Fine-tuned")
+    assert main(["compare", *runs, "--report", "csv"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0].startswith("picture,true,A says")
+    assert len(lines) - 1 == finished_race.values["runs"][0]["split"]["test"]

@@ -48,3 +48,33 @@ def test_the_band_of_practical_equality_can_be_changed(start, ids):
     assert not at.exception
     sentence = compare_runs(*ids, band=0.2)[1]
     assert sentence in [markdown.value.replace("\\", "").replace("\u2060", "") for markdown in at.markdown]
+
+
+def test_a_comparison_can_be_taken_home_in_three_kinds(start, ids):
+    at = start("compare.py", runs=",".join(ids))
+
+    buttons = {button.proto.label for button in at.get("download_button")}
+    assert {"Report", "Pictures", "Numbers"} <= buttons
+
+
+def test_the_address_shows_the_same_comparison_to_others(start, ids):
+    at = start("compare.py", runs=",".join(ids), a=ids[1], band="5")
+
+    assert (at.selectbox(key="compare.a").value, at.selectbox(key="compare.b").value) == ids[::-1]
+    assert at.number_input(key="compare.band").value == 5.0
+    at.number_input(key="compare.band").set_value(3.0).run()
+    assert at.query_params["band"] == ["3"] and at.query_params["a"] == [ids[1]]
+
+
+@pytest.mark.parametrize("band", ["", "x", "nan", "-3", "1e9"])
+def test_a_strange_band_in_the_address_does_no_harm(start, ids, band):
+    at = start("compare.py", runs=",".join(ids), band=band)
+
+    assert not at.exception and 0.5 <= at.number_input(key="compare.band").value <= 20
+
+
+def test_probabilities_are_held_against_the_truth(start, ids):
+    at = start("compare.py", runs=",".join(ids))
+
+    table = next(table.value for table in at.dataframe if "Brier score" in table.value.columns)
+    assert table["Brier score"].between(0, 2).all() and table["calibration error"].between(0, 100).all()

@@ -195,3 +195,18 @@ def test_a_run_without_test_pictures_is_refused(outcome):
 def test_a_band_that_makes_no_sense_is_refused():
     with pytest.raises(SettingsError, match="band"):
         race_verdict([], band=2)
+
+
+def test_three_models_are_asked_together_before_any_pair(outcome):
+    runs = [
+        outcome("R" * 140 + "W" * 13, scenario, changed={"run": scenario})
+        if scenario != "scratch"
+        else outcome("R" * 60 + "W" * 93, scenario, changed={"run": scenario})
+        for scenario in ("frozen", "finetuned", "scratch")
+    ]
+
+    verdict = race_verdict(runs)
+
+    assert verdict.cochran_p is not None and verdict.cochran_p < 0.001
+    assert "All 3 together: p < 0.001 (Cochran's Q)." in verdict.sentence
+    assert race_verdict(runs[:2]).cochran_p is None

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test
+from scipy.stats import chi2, permutation_test
 
 from core.comparison.statistics import (
     MAX_SEEDS,
+    cochran_q,
     detectable_gap,
     holm,
     mcnemar_exact,
@@ -227,3 +228,17 @@ def test_every_p_is_a_share():
         p = sign_flip(random.normal(size=6).tolist())
 
         assert 0 < p <= 1 and math.isclose(p * 64, round(p * 64))
+
+
+def test_cochrans_q_is_its_definition():
+    right = np.random.default_rng(3).random((40, 4)) < [0.9, 0.7, 0.6, 0.8]
+
+    columns, rows, k = right.sum(0), right.sum(1), right.shape[1]
+    q = (k - 1) * (k * (columns**2).sum() - columns.sum() ** 2) / (k * rows.sum() - (rows**2).sum())
+
+    assert cochran_q(right) == pytest.approx(chi2.sf(q, k - 1))
+    assert cochran_q(right[:, ::-1]) == pytest.approx(cochran_q(right))
+
+
+def test_runs_that_are_right_on_the_same_pictures_cannot_be_told_apart():
+    assert cochran_q(np.array([[True] * 3, [False] * 3])) == 1.0

@@ -31,3 +31,17 @@ def test_pictures_are_views_that_cannot_be_written_to(written: tuple[list[np.nda
     assert not store[0].flags["OWNDATA"]
     with pytest.raises(ValueError, match="read-only"):
         store[0][0, 0, 0] = 1
+
+
+def test_what_was_read_is_handed_back_and_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("core.data.pixels.HELD_BYTES", 100)
+    pictures = [np.full((8, 8, 3), value, dtype=np.uint8) for value in range(20)]
+    writer = PixelWriter(tmp_path)
+    store = [(writer.append(pixels), 8, 8) for pixels in pictures]
+    writer.close()
+
+    pixels = PixelStore(tmp_path, store)
+    first = pixels[0]
+
+    assert all((pixels[index] == index).all() for _ in range(2) for index in range(20))
+    assert (first == 0).all(), "a view handed out earlier still shows its picture"

@@ -178,11 +178,10 @@ def test_a_held_out_loss_is_what_a_head_without_those_rows_makes_of_them():
 
     for fold in range(FOLDS):
         rows, wanted = features[folds != fold], targets[folds != fold]
-        found, _ = module._solve(
-            rows, module._one_hot(wanted, CLASSES, 0.0, rows.dtype), strength, None, 1e-6, None, lambda: False
-        )
-        weight, bias = module._parts(found, CLASSES, rows.dtype)
-        logits = features[folds == fold] @ weight.T + bias
+        one_hot = module._one_hot(wanted, CLASSES, 0.0, rows.dtype).numpy()
+        found, _ = module._solve(rows.numpy(), one_hot, strength, None, 1e-6, None, lambda: False)
+        weight, bias = map(torch.from_numpy, module._parts(found, CLASSES))
+        logits = features[folds == fold].double() @ weight.T + bias
         expected += nn.functional.cross_entropy(logits, targets[folds == fold]).item() / FOLDS
 
     assert solved.path[2][1] == pytest.approx(expected, abs=1e-3)
