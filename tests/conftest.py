@@ -18,7 +18,7 @@ from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_fil
 
 @pytest.fixture(autouse=True)
 def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "home"
+    home = tmp_path.parent / f"{tmp_path.name}-home"  # beside the folder that tests look into
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)

@@ -41,6 +41,7 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
             on_epoch=reporter.epoch,
             should_stop=reporter.should_stop,
         )
+        reporter.flush()
         record = _finish(store, run, dataset, trained, start)
         store.end(run, "finished", summary=summary_of(record))
     except Cancelled:
@@ -74,6 +75,10 @@ class _Reporter:
         self._epochs.append(asdict(record))
         if time.monotonic() - self._last >= REPORT_EVERY_S or record.lr is not None:
             self._write(epochs=self._epochs)
+
+    def flush(self) -> None:
+        """Write the epochs, for those that came too fast to be written one by one."""
+        self._write(epochs=self._epochs)
 
     def should_stop(self) -> bool:
         return self.cancelled or self._asked_to_stop()
