@@ -17,7 +17,7 @@ Work = Literal["forward", "train-kept", "train-adapted"]
 
 WORKS: Final[tuple[Work, ...]] = ("forward", "train-kept", "train-adapted")
 WORTH_IT: Final = 1.02  # bf16 has to be so much faster: below that the exacter numbers win
-SLOWEST, FASTEST = 0.4, 1.3  # what a run saw is believed within these shares of what the probe saw: others slow it down
+SLOWEST: Final = 0.4  # what a run saw is believed down to this share of what the probe saw: others may have slowed it
 _FILE: Final = "speeds.json"
 
 
@@ -67,7 +67,7 @@ class Speeds:
         """What the next run can expect: as in the last one, unless that was disturbed."""
         name = f"{work}/{precision}"
         probed = self.probed[name]
-        return min(max(self.seen.get(name, probed), SLOWEST * probed), FASTEST * probed)
+        return max(self.seen.get(name, probed), SLOWEST * probed)
 
 
 def load_speeds(backbone: str) -> Speeds | None:

@@ -47,7 +47,7 @@ def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: st
             marker={"color": style["color"], "symbol": style["symbol"], "size": 8},
         )
     accuracy = y.endswith("accuracy")
-    figure.update_xaxes(title="epoch" if x == "epoch" else "seconds since the run's start")
+    figure.update_xaxes(title="epoch, or iteration of the solver" if x == "epoch" else "seconds since the run's start")
     if x == "epoch":
         figure.update_xaxes(dtick=max(1, max((len(e) for _, _, e in series), default=1) // 10), rangemode="tozero")
     figure.update_yaxes(title="accuracy on val" if accuracy else "loss on val", tickformat=".0%" if accuracy else None)

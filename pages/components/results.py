@@ -41,6 +41,8 @@ def _card(run: Run, result: RunRecord) -> None:
     )
     st.caption(f"({interval.low:.1%} to {interval.high:.1%}) of {total} test pictures")
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
+    if result.work.get("features_from_cache"):
+        st.caption(":material/cached: With features from the cache; a first run takes longer.")
     trained, share = result.parameters["trained"], result.parameters["trained_share"]
     st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
     _audit_badge(result)
