@@ -194,7 +194,7 @@ class OptimSettings(Checked):
     precision: PrecisionChoice = option(
         "auto", "In what training computes; auto takes what is faster here.", choices=get_args(PrecisionChoice)
     )
-    """What is reported is always computed in float32."""
+    """The test part is always computed in float32."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -59,7 +59,7 @@ class RunRecord:
     machine: dict[str, Any]
     threads: int
     precision: dict[str, str] = field(default_factory=lambda: {"features": "fp32", "train": "fp32"})
-    """In what training pictures went forward (`features`) and training steps were done (`train`)."""
+    """In what train and val went through frozen stages (`features`), and training steps were done (`train`)."""
     head: dict[str, Any] | None = None
     """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
 

@@ -25,7 +25,7 @@ class Plan:
     train_pictures: int
     """Training steps, all epochs."""
     eval_pictures: int
-    """Forward only, in float32: val, after each epoch where it takes the whole network, and test."""
+    """Forward only: val, after each epoch where it takes the whole network, and test; estimated as in float32."""
     head: bool
     """Whether a head is solved for."""
     caches_boundary: bool = False

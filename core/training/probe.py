@@ -51,7 +51,7 @@ class Compute:
 
     threads: int
     features: Precision
-    """Of forward passes through what is frozen, over training pictures. What is reported is always in fp32."""
+    """Of forward passes through what is frozen, over train and val. The test part is always in fp32."""
     train: Precision
     """Of training steps."""
 

@@ -40,5 +40,5 @@ def machine_card(backbone: str) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
             f"{speeds.threads} threads. Timed here with random pictures when it was first needed; "
-            f"`python -m core machine --again` does it anew. What is reported is always computed in fp32."
+            f"`python -m core machine --again` does it anew. The test part is always computed in fp32."
         )
