@@ -18,7 +18,8 @@ from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2
+_READABLE = (1, 2)  # version 1 did not know what has a default below
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,21 @@ class Picture:
     """SHA-256 of the decoded pixels: exact copies share it and stay on one side of a split."""
     place: tuple[int, int, int]
     """Offset, height and width in the pixel file."""
+    family: str = ""
+    """Shared by near copies and photos of one burst, which stay on one side of a split; empty: only by exact copies."""
+    size: tuple[int, int] = (0, 0)
+    """Width and height as it came, upright; 0 where not known."""
+    file_bytes: int = 0
+    """Size of the file; 0 where not known."""
+    taken: str | None = None
+    """When a camera says it took the photo (EXIF, as it is written there)."""
+    notes: tuple[str, ...] = ()
+    """What was done to make it usable: "turned upright", "transparency on white"."""
+
+    @property
+    def side(self) -> str:
+        """What decides on which side of a split it stands: pictures that share this are never parted."""
+        return self.family or self.group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +123,7 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
 
     Given parts are respected. With `train` and `val` only, the given val becomes test, since it must not be used for
     choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
-    pictures of a class by a hash of (seed, pixels): adding pictures never reorders the old ones.
+    pictures of a class by a hash of (seed, pixels or family): adding pictures never reorders the old ones.
 
     Raises:
         DatasetError: a part would be empty.
@@ -118,17 +134,17 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
     rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
     notices = []
-    test_groups = {pictures[i].group for i in test}
-    copies = [i for i in rest if pictures[i].group in test_groups]
+    test_sides = {pictures[i].side for i in test}
+    copies = [i for i in rest if pictures[i].side in test_sides]
     if copies:
-        rest = [i for i in rest if pictures[i].group not in test_groups]
-        notices.append(f"{len(copies)} training pictures are exact copies of test pictures and were left out.")
+        rest = [i for i in rest if pictures[i].side not in test_sides]
+        notices.append(f"{len(copies)} training pictures are copies of test pictures and were left out.")
     if test_name is None:
         test, rest = _draw(dataset, rest, seed, settings.test_fraction, "test")
     if test_name == "test" and "val" in given:
         val = [i for i in rest if pictures[i].given == "val"]
-        val_groups = {pictures[i].group for i in val}
-        train = [i for i in rest if pictures[i].given != "val" and pictures[i].group not in val_groups]
+        val_sides = {pictures[i].side for i in val}
+        train = [i for i in rest if pictures[i].given != "val" and pictures[i].side not in val_sides]
     else:
         val, train = _draw(dataset, rest, seed, settings.val_fraction, "val")
     for name, part in (("train", train), ("val", val), ("test", test)):
@@ -147,7 +163,7 @@ def _draw(dataset: Dataset, pool: list[int], seed: int, fraction: float, purpose
         groups: dict[str, list[int]] = {}
         for index in pool:
             if dataset.pictures[index].target == target:
-                groups.setdefault(dataset.pictures[index].group, []).append(index)
+                groups.setdefault(dataset.pictures[index].side, []).append(index)
         quota = max(1, round(fraction * sum(map(len, groups.values())))) if len(groups) > 1 else 0
         count = 0
         for group in sorted(groups, key=lambda g: hashlib.sha256(f"{purpose}:{seed}:{g}".encode()).digest()):
@@ -156,9 +172,9 @@ def _draw(dataset: Dataset, pool: list[int], seed: int, fraction: float, purpose
             taken.update(groups[group])
             count += len(groups[group])
     # a copy in another class goes along, so that no picture stands on both sides
-    sides = {dataset.pictures[i].group for i in taken}
-    first = [i for i in pool if dataset.pictures[i].group in sides]
-    return first, [i for i in pool if dataset.pictures[i].group not in sides]
+    sides = {dataset.pictures[i].side for i in taken}
+    first = [i for i in pool if dataset.pictures[i].side in sides]
+    return first, [i for i in pool if dataset.pictures[i].side not in sides]
 
 
 def dataset_folder(dataset_id: str) -> Path:
@@ -184,7 +200,7 @@ def load_stored(dataset_id: str) -> Dataset:
         raise DatasetError(f"The data set {dataset_id!r} is not here any more; add it again on the Data page.")
     try:
         record = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-        if record.pop("version") != MANIFEST_VERSION:
+        if record.pop("version") not in _READABLE:
             raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
         return _from_record(record)
     except (ValueError, KeyError, TypeError) as error:
@@ -192,11 +208,16 @@ def load_stored(dataset_id: str) -> Dataset:
 
 
 def _from_record(record: dict[str, Any]) -> Dataset:
-    pictures = tuple(Picture(**{**row, "place": tuple(row["place"])}) for row in record.pop("pictures"))
+    pictures = tuple(_picture_from(row) for row in record.pop("pictures"))
     skipped = tuple(Skipped(**row) for row in record.pop("skipped"))
     ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
     class_names = tuple(record.pop("class_names"))
     return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
+
+
+def _picture_from(row: dict[str, Any]) -> Picture:
+    lists: dict[str, Any] = {name: tuple(row[name]) for name in ("place", "size", "notes") if name in row}
+    return Picture(**{**row, **lists})
 
 
 def stored_ids() -> list[str]:

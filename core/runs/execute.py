@@ -13,7 +13,7 @@ from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
 from core.machine import this_machine
 from core.models.weights import weights_status
-from core.runs.record import RunRecord, save_run
+from core.runs.record import Predictions, RunRecord, save_run
 from core.runs.store import Run, RunStore
 from core.speeds import remember_seen
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
@@ -90,8 +90,7 @@ class _Reporter:
 
 def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start: float) -> RunRecord:
     pictures = [dataset.pictures[index] for index in trained.split.test]
-    targets = np.array([picture.target for picture in pictures], dtype=np.int64)
-    probabilities = trained.test.probabilities.numpy()
+    predictions = _predictions(dataset, trained)
     weights = weights_status(run.settings.model.backbone)
     random_start = run.settings.model.start == "none"
     for (work, precision), (number, seconds) in trained.watch.paces.items():
@@ -112,7 +111,9 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         best_epoch=trained.best.epoch,
         test_accuracy=trained.test.accuracy,
         val_accuracy=trained.best.val_accuracy,
-        confusion=tuple(tuple(map(int, row)) for row in confusion_matrix(targets, probabilities)),
+        confusion=tuple(
+            tuple(map(int, row)) for row in confusion_matrix(predictions.targets, predictions.probabilities)
+        ),
         duration_s=0.0,  # known when everything else is written
         timings={},
         work=dict(trained.watch.work),
@@ -138,7 +139,21 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         timings = _timings(run, trained.watch, time.perf_counter() - start)
         return replace(record, timings=timings, duration_s=sum(timings.values()))
 
-    return save_run(record, probabilities, targets, lambda path: save_model(trained.model, str(path)), with_timings)
+    return save_run(record, predictions, lambda path: save_model(trained.model, str(path)), with_timings)
+
+
+def _predictions(dataset: Dataset, trained: Trained) -> Predictions:
+    val = trained.best.val_probabilities
+
+    def targets(part: str) -> np.ndarray:
+        return np.array([dataset.pictures[index].target for index in trained.split.part(part)], dtype=np.int64)
+
+    return Predictions(
+        probabilities=trained.test.probabilities.numpy(),
+        targets=targets("test"),
+        val_probabilities=None if val is None else val.numpy(),
+        val_targets=None if val is None else targets("val"),
+    )
 
 
 def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:

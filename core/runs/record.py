@@ -64,22 +64,33 @@ class RunRecord:
     """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Predictions:
+    """What a run says about pictures it did not train on; M test pictures, V val pictures, K classes."""
+
+    probabilities: np.ndarray
+    """(M, K) float32, in the order of the record's `test_pictures`."""
+    targets: np.ndarray
+    """(M,) int64."""
+    val_probabilities: np.ndarray | None = None
+    """(V, K) float32, of the epoch that was kept, in the order of val; None in runs of earlier versions."""
+    val_targets: np.ndarray | None = None
+    """(V,) int64."""
+
+
 def run_folder(run_id: str) -> Path:
     return home_folder("runs") / run_id
 
 
 def save_run(
     record: RunRecord,
-    probabilities: np.ndarray,
-    targets: np.ndarray,
+    predictions: Predictions,
     save_weights: Callable[[Path], object],
     finish: Callable[[RunRecord], RunRecord] = lambda record: record,
 ) -> RunRecord:
     """Write a run's folder, all or nothing.
 
     Args:
-        probabilities: (M, K) float32, one row per test picture.
-        targets: (M,) int64.
         save_weights: called with the path the weights go to.
         finish: called when all large files are written, for the timings that include their writing.
 
@@ -90,7 +101,10 @@ def save_run(
     if final.exists():  # left by an attempt that died between the files and the database
         shutil.rmtree(final)
     with folder_in_the_making(final) as folder:
-        save_file({"probabilities": probabilities, "targets": targets}, folder / PREDICTIONS)
+        arrays = {"probabilities": predictions.probabilities, "targets": predictions.targets}
+        if predictions.val_probabilities is not None and predictions.val_targets is not None:
+            arrays |= {"val_probabilities": predictions.val_probabilities, "val_targets": predictions.val_targets}
+        save_file(arrays, folder / PREDICTIONS)
         save_weights(folder / WEIGHTS)
         record = finish(record)
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
@@ -120,15 +134,20 @@ def load_record(run_id: str) -> RunRecord:
         raise RunError(f"The record of run {run_id!r} is damaged; delete the run and train again.") from error
 
 
-def load_predictions(run_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities (M, K) float32 and targets (M,) int64 of a finished run's test pictures.
+def load_predictions(run_id: str) -> Predictions:
+    """What a finished run says about its test and val pictures.
 
     Raises:
         RunError: they are not there or damaged.
     """
     try:
         arrays = load_file(run_folder(run_id) / PREDICTIONS)
-        return arrays["probabilities"], arrays["targets"]
+        return Predictions(
+            probabilities=arrays["probabilities"],
+            targets=arrays["targets"],
+            val_probabilities=arrays.get("val_probabilities"),
+            val_targets=arrays.get("val_targets"),
+        )
     except (OSError, SafetensorError, KeyError) as error:
         raise RunError(f"The predictions of run {run_id!r} are missing or damaged; train again.") from error
 

@@ -13,7 +13,7 @@ def load_outcome(run_id: str) -> Outcome:
         RunError: it has not finished, or its files are damaged.
     """
     record = load_record(run_id)
-    probabilities, targets = load_predictions(run_id)
+    predictions = load_predictions(run_id)
     return Outcome(
         run=record.run,
         label=SCENARIO_LABELS[record.settings.model.scenario],
@@ -22,8 +22,8 @@ def load_outcome(run_id: str) -> Outcome:
         split_hash=record.split["hash"],
         class_names=tuple(record.dataset["class_names"]),
         pictures=record.test_contents,
-        targets=targets,
-        probabilities=probabilities,
+        targets=predictions.targets,
+        probabilities=predictions.probabilities,
         timings=record.timings,
         duration_s=record.duration_s,
         head_hash=record.head_hash,

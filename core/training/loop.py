@@ -133,16 +133,19 @@ class Best:
     epoch: int = 0
     val_loss: float = math.inf
     val_accuracy: float = math.nan
+    val_probabilities: Tensor | None = None
+    """(V, K), in the order of val."""
     state: dict[str, Tensor] | None = None
 
-    def offer(self, record: EpochRecord, model: nn.Module) -> None:
+    def offer(self, record: EpochRecord, val: Evaluation, model: nn.Module) -> None:
         """Keep this epoch if it is better."""
         if record.val_loss < self.val_loss:
-            self.take(record, model)
+            self.take(record, val, model)
 
-    def take(self, record: EpochRecord, model: nn.Module) -> None:
+    def take(self, record: EpochRecord, val: Evaluation, model: nn.Module) -> None:
         """Keep this epoch."""
         self.epoch, self.val_loss, self.val_accuracy = record.epoch, record.val_loss, record.val_accuracy
+        self.val_probabilities = val.probabilities
         self.keep(model)
 
     def keep(self, model: nn.Module) -> None:
@@ -205,7 +208,7 @@ def fit(
             lr=float(schedule.get_last_lr()[0]),
             elapsed_s=watch.elapsed(),
         )
-        best.offer(record, judged)
+        best.offer(record, val, judged)
         on_epoch(record)
     if best.state is None:
         raise TrainingError("The val loss was never a finite number. Try a tenth of the learning rate.")

@@ -171,8 +171,9 @@ def _solve_head(session: Session, stage: str) -> Best:
     def keep(weight: Tensor, bias: Tensor) -> None:
         _set_head(head, weight, bias)
         loss, accuracy = _judge(head, features, targets)
-        record = _head_record(session, stage, loss, accuracy, evaluate(head, val))
-        best.take(record, head)
+        judged = evaluate(head, val)
+        record = _head_record(session, stage, loss, accuracy, judged)
+        best.take(record, judged, head)
         session.record(record)
 
     with session.watch.phase("train"):

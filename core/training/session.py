@@ -78,10 +78,10 @@ class Session:
         return torch.tensor([pictures[index].target for index in self.loaders.split.part(part)])
 
     def groups(self, part: str) -> Tensor:
-        """A number (M,) int64 for each picture of a part, the same for exact copies."""
+        """A number (M,) int64 for each picture of a part, the same for copies."""
         pictures = self.loaders.dataset.pictures
         numbers: dict[str, int] = {}
-        keys = [pictures[index].group for index in self.loaders.split.part(part)]
+        keys = [pictures[index].side for index in self.loaders.split.part(part)]
         return torch.tensor([numbers.setdefault(key, len(numbers)) for key in keys])
 
     def features(self, part: str, view: int = 0) -> Tensor:

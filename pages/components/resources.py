@@ -14,7 +14,7 @@ from core.data.dataset import Dataset, load_stored, stored_ids
 from core.data.ingest import ingest
 from core.errors import DatasetError
 from core.models.catalogue import BACKBONES
-from core.runs.record import RunRecord, load_predictions, load_record
+from core.runs.record import Predictions, RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings import DataSettings, ModelSettings, RunSettings
@@ -115,9 +115,9 @@ def run_record(home: str, run_id: str) -> RunRecord:
     return load_record(run_id)
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def run_predictions(home: str, run_id: str) -> tuple[np.ndarray, np.ndarray]:
-    """Probabilities and targets of a finished run's test pictures."""
+@st.cache_resource(max_entries=200, show_spinner=False)
+def run_predictions(home: str, run_id: str) -> Predictions:
+    """What a finished run says about its test and val pictures."""
     return load_predictions(run_id)
 
 

@@ -93,8 +93,8 @@ def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[in
     """
     results = [record(run) for run in runs]
     predictions = [run_predictions(chosen.home(), run.id) for run in runs]
-    predicted = np.stack([probabilities.argmax(1) for probabilities, _ in predictions])  # (runs, M)
-    targets = predictions[0][1]
+    predicted = np.stack([of.probabilities.argmax(1) for of in predictions])  # (runs, M)
+    targets = predictions[0].targets
     first = results[0]
     names = first.dataset["class_names"]
     positions = list(only) if only is not None else _telling(predicted, targets, count)
@@ -103,8 +103,8 @@ def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[in
         right = predicted[:, position] == targets[position]
         says = [
             f"{'✓' if correct else '✗'} {SCENARIO_LABELS[r.settings.model.scenario]}: {names[p[position]]} "
-            f"{probabilities[position, p[position]]:.0%}"
-            for r, p, (probabilities, _), correct in zip(results, predicted, predictions, right, strict=True)
+            f"{of.probabilities[position, p[position]]:.0%}"
+            for r, p, of, correct in zip(results, predicted, predictions, right, strict=True)
         ]
         items.append(
             GalleryItem(

@@ -118,7 +118,7 @@ def test_train_gives_one_run(capsys: pytest.CaptureFixture[str], tiny_folder: Pa
 def test_classify_gives_the_stored_test_predictions(capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
     for scenario in ("frozen", "finetuned"):
         run = finished_race.run(scenario)
-        stored, _ = load_predictions(run)
+        stored = load_predictions(run).probabilities
         files = [str(finished_race.folder / name) for name in load_record(run).test_names]
 
         values = asked(capsys, "classify", run, *files)

@@ -130,8 +130,8 @@ def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished
 def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, finished_race):
     page.segmented_control(key="classify.source").set_value("tests").run()
 
-    record, (probabilities, _) = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
-    by_name = dict(zip(record.test_names, probabilities, strict=True))
+    record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
+    by_name = dict(zip(record.test_names, said.probabilities, strict=True))
     for row in table(page).to_dict("records"):
         told = [row[f"p({name})"] for name in record.dataset["class_names"]]
         assert row["true class"] == row["picture"].split("/")[0]

@@ -165,7 +165,7 @@ def test_training_pictures_that_are_copies_of_test_pictures_are_left_out_and_sai
     train, val, test = sides(dataset, split)
 
     assert "same" in test and "same" not in train | val
-    assert split.notices == ("2 training pictures are exact copies of test pictures and were left out.",)
+    assert split.notices == ("2 training pictures are copies of test pictures and were left out.",)
 
 
 def test_training_pictures_that_are_copies_of_given_val_pictures_are_left_out():

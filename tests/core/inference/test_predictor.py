@@ -33,19 +33,19 @@ def predictor(finished_race: FinishedRace, predictors: dict[str, Predictor]) -> 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_stored_test_predictions_come_out_again_from_the_stored_pixels(finished_race: FinishedRace, scenario: str):
     run = finished_race.run(scenario)
-    record, (stored, targets) = load_record(run), load_predictions(run)
+    record, predictions = load_record(run), load_predictions(run)
     dataset = load_stored(record.dataset["id"])
 
     again = Predictor.load(run).predict([dataset.pixels[index] for index in record.test_pictures])
 
-    assert np.abs(again - stored).max() <= 1e-5
-    assert [dataset.pictures[index].target for index in record.test_pictures] == targets.tolist()
+    assert np.abs(again - predictions.probabilities).max() <= 1e-5
+    assert [dataset.pictures[index].target for index in record.test_pictures] == predictions.targets.tolist()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_stored_test_predictions_come_out_again_from_the_original_files(finished_race: FinishedRace, scenario: str):
     run = finished_race.run(scenario)
-    record, (stored, _) = load_record(run), load_predictions(run)
+    record, stored = load_record(run), load_predictions(run).probabilities
     predictor = Predictor.load(run)
 
     again = [predictor.predict_file((finished_race.folder / name).read_bytes()) for name in record.test_names]

@@ -142,4 +142,4 @@ def test_outcomes_of_a_race_are_comparable_by_construction(finished_race):
     for name in ("fingerprint", "split_hash", "head_hash", "weights_hash", "pictures", "class_names", "threads"):
         assert getattr(frozen, name) == getattr(tuned, name)
     assert frozen.targets.tolist() == tuned.targets.tolist()
-    assert load_predictions(frozen.run)[0].tolist() == frozen.probabilities.tolist()
+    assert load_predictions(frozen.run).probabilities.tolist() == frozen.probabilities.tolist()

@@ -15,6 +15,7 @@ from core.runs.record import (
     PREDICTIONS,
     RECORD,
     WEIGHTS,
+    Predictions,
     RunRecord,
     delete_files,
     load_predictions,
@@ -51,20 +52,33 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
     return RunRecord(**{**values, **changes})
 
 
-def save(record: RunRecord) -> tuple[np.ndarray, np.ndarray]:
-    probabilities, targets = np.array([[0.25, 0.75]], dtype=np.float32), np.array([1], dtype=np.int64)
-    save_run(record, probabilities, targets, lambda path: Path(path).write_bytes(b"weights"))
-    return probabilities, targets
+def save(record: RunRecord, with_val: bool = True) -> Predictions:
+    row, target = np.array([[0.25, 0.75]], dtype=np.float32), np.array([1], dtype=np.int64)
+    predictions = Predictions(
+        probabilities=row,
+        targets=target,
+        val_probabilities=1 - row if with_val else None,
+        val_targets=target if with_val else None,
+    )
+    save_run(record, predictions, lambda path: Path(path).write_bytes(b"weights"))
+    return predictions
 
 
 def test_a_record_comes_back_as_it_was_saved():
     record = make_record()
-    probabilities, targets = save(record)
+    predictions = save(record)
 
     assert load_record("abc") == record
     loaded = load_predictions("abc")
-    assert np.array_equal(loaded[0], probabilities) and np.array_equal(loaded[1], targets)
+    for name in ("probabilities", "targets", "val_probabilities", "val_targets"):
+        assert np.array_equal(getattr(loaded, name), getattr(predictions, name))
     assert sorted(path.name for path in run_folder("abc").iterdir()) == sorted([RECORD, PREDICTIONS, WEIGHTS])
+
+
+def test_predictions_of_an_earlier_version_have_no_val():
+    save(make_record(), with_val=False)
+
+    assert load_predictions("abc").val_probabilities is None
 
 
 def test_a_run_that_cannot_be_written_completely_is_not_there():
@@ -72,7 +86,8 @@ def test_a_run_that_cannot_be_written_completely_is_not_there():
         raise OSError("the disk is full")
 
     with pytest.raises(OSError, match="full"):
-        save_run(make_record(), np.zeros((1, 2), np.float32), np.zeros(1, np.int64), full)
+        empty = Predictions(probabilities=np.zeros((1, 2), np.float32), targets=np.zeros(1, np.int64))
+        save_run(make_record(), empty, full)
     with pytest.raises(ValueError, match="JSON"):
         save(make_record(duration_s=float("nan")))
 
@@ -163,12 +178,16 @@ def test_deleted_files_are_gone_and_deleting_twice_is_no_error():
 
 def test_the_record_of_a_real_run_is_complete(finished_race: FinishedRace):
     record = load_record(finished_race.run("frozen"))
-    probabilities, targets = load_predictions(record.run)
+    predictions = load_predictions(record.run)
+    probabilities, targets = predictions.probabilities, predictions.targets
 
     assert [len(row) for row in (record.test_pictures, record.test_contents, record.test_names)] == [len(targets)] * 3
     assert np.array(record.confusion).sum() == len(targets) == record.split["test"]
     assert np.trace(np.array(record.confusion)) / len(targets) == pytest.approx(record.test_accuracy)
     assert probabilities.argmax(1).tolist().count(0) == np.array(record.confusion)[:, 0].sum()
+    assert predictions.val_probabilities is not None and predictions.val_targets is not None
+    of_val = predictions.val_probabilities.argmax(1) == predictions.val_targets
+    assert len(of_val) == record.split["val"] and of_val.mean() == pytest.approx(record.val_accuracy)
     assert sum(record.timings.values()) == pytest.approx(record.duration_s)
     assert set(record.timings) == {"decode", "features", "train", "val", "test", "other"}
     assert record.machine["torch"] and record.threads >= 1

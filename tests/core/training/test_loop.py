@@ -188,6 +188,11 @@ def record(epoch: int, val_loss: float, val_accuracy: float = 0.5) -> EpochRecor
     )
 
 
+def said(epoch: int) -> Evaluation:
+    """What was said on val in an epoch."""
+    return Evaluation(loss=0.0, accuracy=0.0, probabilities=torch.tensor([[float(epoch)]]))
+
+
 @pytest.mark.parametrize(
     ("losses", "expected"),
     [([3, 1, 2], 2), ([2, 1, 1], 2), ([1, 1, 1], 1), ([math.nan, 2, 3], 2), ([3, 2, math.nan], 2), ([math.inf, 5], 2)],
@@ -195,15 +200,16 @@ def record(epoch: int, val_loss: float, val_accuracy: float = 0.5) -> EpochRecor
 def test_the_best_epoch_has_the_lowest_val_loss_and_a_tie_keeps_the_earlier(losses: list[float], expected: int):
     best = Best()
     for epoch, loss in enumerate(losses, start=1):
-        best.offer(record(epoch, loss, val_accuracy=epoch / 10), linear(epoch))
+        best.offer(record(epoch, loss, val_accuracy=epoch / 10), said(epoch), linear(epoch))
 
     assert (best.epoch, best.val_loss, best.val_accuracy) == (expected, losses[expected - 1], expected / 10)
     assert best.state is not None and torch.equal(best.state["weight"], linear(expected).weight)
+    assert best.val_probabilities is not None and best.val_probabilities.item() == expected
 
 
 def test_the_kept_state_does_not_go_on_changing():
     model, best = linear(), Best()
-    best.offer(record(1, 1.0), model)
+    best.offer(record(1, 1.0), said(1), model)
     with torch.no_grad():
         model.weight.zero_()
 
