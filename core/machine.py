@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -91,6 +92,22 @@ def usable_memory() -> int:
     total = int(psutil.virtual_memory().total)
     limit = _read("/sys/fs/cgroup/memory.max")
     return min(total, int(limit)) if limit.isdigit() else total
+
+
+def forget_peak_memory() -> None:
+    """Give back what earlier work has freed and start counting `peak_memory` anew, where the system can do that."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+    with suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory() -> int:
+    """Most bytes that this process has held in memory since `forget_peak_memory`."""
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return 1024 * int(line.split()[1])
+    return int(psutil.Process().memory_info().rss)
 
 
 def _read(path: str) -> str:

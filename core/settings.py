@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 from core.errors import SettingsError
 
-Scenario = Literal["frozen", "last-stages", "finetuned", "probe-then-finetune", "scratch"]
+Scenario = Literal["frozen", "last-stages", "finetuned", "probe-then-finetune", "scratch", "looks-frozen"]
 Weights = Literal["imagenet", "none"]
 BatchNorm = Literal["kept", "adapted"]
 Optimizer = Literal["adamw", "sgd"]
@@ -23,6 +23,7 @@ SCENARIO_LABELS: Final[dict[str, str]] = {
     "finetuned": "Fine-tuned",
     "probe-then-finetune": "Probe, then fine-tune",
     "scratch": "From scratch",
+    "looks-frozen": "Looks frozen",
 }
 SCENARIO_HELP: Final[dict[str, str]] = {
     "frozen": "Only the head trains. The backbone is not changed by a single bit.",
@@ -30,6 +31,7 @@ SCENARIO_HELP: Final[dict[str, str]] = {
     "finetuned": "Everything trains, the backbone at about a tenth of the head's rate.",
     "probe-then-finetune": "The head first, on the frozen backbone; then everything (Kumar et al. 2022).",
     "scratch": "Everything trains from a random start: no pretrained knowledge at all.",
+    "looks-frozen": "As many tutorials freeze: gradients off, yet BatchNorm statistics move. To set beside Frozen.",
 }
 
 # (head rate, backbone rate) for each optimiser and scenario; the backbone gets a tenth of the head's rate wherever
@@ -41,6 +43,7 @@ DEFAULT_RATES: Final[dict[str, dict[str, tuple[float, float]]]] = {
         "finetuned": (3e-3, 3e-4),
         "probe-then-finetune": (3e-3, 3e-4),
         "scratch": (1e-3, 1e-3),
+        "looks-frozen": (1e-2, 0.0),
     },
     "sgd": {
         "frozen": (1e-1, 0.0),
@@ -48,6 +51,7 @@ DEFAULT_RATES: Final[dict[str, dict[str, tuple[float, float]]]] = {
         "finetuned": (3e-2, 3e-3),
         "probe-then-finetune": (3e-2, 3e-3),
         "scratch": (5e-2, 5e-2),
+        "looks-frozen": (1e-1, 0.0),
     },
 }
 
@@ -148,6 +152,8 @@ class ModelSettings(Checked):
             raise SettingsError("scenario is scratch, which starts from nothing; weights cannot be imagenet.")
         if self.scenario == "frozen" and self.batchnorm == "adapted":
             raise SettingsError("scenario is frozen, so statistics are kept; batchnorm cannot be adapted.")
+        if self.scenario == "looks-frozen" and self.batchnorm == "kept":
+            raise SettingsError("scenario is looks-frozen, so statistics move; batchnorm cannot be kept (see frozen).")
 
     @property
     def start(self) -> Weights:
@@ -157,7 +163,9 @@ class ModelSettings(Checked):
     @property
     def statistics(self) -> BatchNorm:
         """What really happens to the running statistics of normalisation layers that train."""
-        return self.batchnorm or ("kept" if self.start == "imagenet" or self.scenario == "frozen" else "adapted")
+        if self.scenario in ("frozen", "looks-frozen"):
+            return "kept" if self.scenario == "frozen" else "adapted"
+        return self.batchnorm or ("kept" if self.start == "imagenet" else "adapted")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,6 +173,14 @@ class OptimSettings(Checked):
     """How the trained part is trained."""
 
     epochs: int = option(5, "How often training goes through all training pictures.", low=1, high=200)
+    seconds: float | None = option(
+        None,
+        "Train until so long after the run's start, not for a number of epochs.",
+        unit="s",
+        low=1.0,
+        high=86400.0,
+    )
+    """None: a number of epochs. Equal seconds depend on the machine, so such a run cannot be repeated exactly."""
     batch_size: int = option(16, "Pictures per optimiser step.", unit="pictures", low=2, high=256)
     optimizer: Optimizer = option("adamw", "How a gradient becomes a step.", choices=get_args(Optimizer))
     lr: float | None = option(None, "Learning rate of the head.", low=1e-6, high=10.0)
@@ -215,12 +231,12 @@ class RunSettings:
     def rates(self) -> tuple[float, float]:
         """Learning rates really used: (head, backbone); the backbone's is 0 where it does not train."""
         head, backbone = DEFAULT_RATES[self.optim.optimizer][self.model.scenario]
-        if self.model.scenario == "frozen":
+        if self.model.scenario in ("frozen", "looks-frozen"):
             return self.optim.lr or head, 0.0
         return self.optim.lr or head, self.optim.backbone_lr or backbone
 
 
-VERSION: Final = 2
+VERSION: Final = 3
 _PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
 
 
@@ -230,13 +246,15 @@ def to_dict(settings: RunSettings) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> RunSettings:
-    """Settings from `to_dict`'s result, or from version 1's.
+    """Settings from `to_dict`'s result, or from an earlier version's.
 
     Raises:
         SettingsError: the version is another, a field is unknown or missing, or a value is not allowed.
     """
     if values.get("version") == 1:
         values = _from_version_1(values)
+    if values.get("version") == 2:
+        values = {**values, "version": 3, "optim": {"seconds": None, **values.get("optim", {})}}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     _check_names("settings", values, {"version", "seed", *_PARTS})
@@ -247,7 +265,7 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     """What the first version knew, with what it did written out. Its heads were trained for some epochs, not solved."""
     optim = {name: value for name, value in values.get("optim", {}).items() if name != "probe_epochs"}
     added = {"l2": None, "stage_decay": 1.0, "ema": 0.0, "train_size": None, "precision": "fp32"}
-    return {**values, "version": VERSION, "optim": {**optim, **added}}
+    return {**values, "version": 2, "optim": {**optim, **added}}
 
 
 def _read(kind: type, values: Any, where: str) -> Any:

@@ -168,10 +168,14 @@ def _has_effect(field: str, run: Outcome, other: Outcome) -> bool:
             return scenario in VIEWS_SCENARIOS
         case "optim.l2":
             return scenario in HEAD_SOLVED
-        case "optim.epochs" | "optim.batch_size" | "optim.optimizer" | "optim.schedule" | "optim.lr":
+        case "optim.epochs":
+            return scenario != "frozen" and settings.optim.seconds is None
+        case "optim.seconds" | "optim.batch_size" | "optim.optimizer" | "optim.schedule" | "optim.lr":
             return scenario != "frozen"  # its head is solved for
-        case "optim.weight_decay" | "optim.ema" | "optim.train_size" | "optim.stage_decay" | "optim.backbone_lr":
+        case "optim.weight_decay" | "optim.ema" | "optim.train_size":
             return scenario != "frozen"
+        case "optim.stage_decay" | "optim.backbone_lr":
+            return scenario not in ("frozen", "looks-frozen")
         case "optim.momentum":
             return settings.optim.optimizer == "sgd" and scenario != "frozen"
         case "augment.steps":

@@ -39,6 +39,8 @@ class TransferModel(nn.Module):
         """Of the file the backbone started from; None for a random start."""
         self.frozen_stages = 0
         """So many stages, from the input, do not train."""
+        self.only_looks_frozen = False
+        """Frozen stages get no gradients and yet follow `train()`, so that their statistics move: on purpose only."""
         self.statistics_kept = False
         """Whether BatchNorm keeps its running statistics even where its stage trains."""
 
@@ -55,6 +57,8 @@ class TransferModel(nn.Module):
     def train(self, mode: bool = True) -> "TransferModel":
         """Switch to training, except for what is frozen: BatchNorm would go on moving its statistics there."""
         super().train(mode)
+        if self.only_looks_frozen:
+            return self
         if self.frozen_stages == len(self.spec.stages):
             self.backbone.eval()
         frozen = self.frozen_prefixes

@@ -163,7 +163,7 @@ def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:
         SettingsError: more last stages are to train than the backbone has.
     """
     stages = len(spec.stages)
-    if settings.scenario == "frozen":
+    if settings.scenario in ("frozen", "looks-frozen"):
         return stages
     if settings.scenario != "last-stages":
         return 0

@@ -53,6 +53,7 @@ def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:
         SettingsError: more last stages are to train than the backbone has.
     """
     model.frozen_stages = count_frozen_stages(settings, model.spec)
+    model.only_looks_frozen = settings.scenario == "looks-frozen"
     model.statistics_kept = settings.statistics == "kept"
     for name, parameter in model.backbone.named_parameters():
         parameter.requires_grad_(not starts_with(name, model.frozen_prefixes))

@@ -11,11 +11,11 @@ from safetensors.torch import save_model
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
-from core.machine import this_machine
+from core.machine import forget_peak_memory, peak_memory, this_machine
 from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run
 from core.runs.store import Run, RunStore
-from core.speeds import remember_seen
+from core.speeds import load_speeds, remember_seen
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
 from core.training.scenarios import Trained, train_run
 
@@ -31,6 +31,7 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
         asked_to_stop: the worker is to go away; the run goes back into the queue.
     """
     start = time.perf_counter()
+    forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop)
     try:
         dataset = load_stored(run.settings.data.dataset)
@@ -133,6 +134,8 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         threads=trained.compute.threads,
         precision={"features": trained.compute.features, "train": trained.compute.train},
         head=_head_values(trained),
+        layers=tuple(asdict(layer) for layer in trained.drift.layers),
+        costs=_costs(run, trained),
     )
 
     def with_timings(record: RunRecord) -> RunRecord:
@@ -161,6 +164,15 @@ def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
     timings = dict.fromkeys(PHASES, 0.0) | watch.seconds | {"decode": run.decode_s}
     timings["other"] = max(0.0, worked_s - sum(watch.seconds.values()))
     return timings
+
+
+def _costs(run: Run, trained: Trained) -> dict[str, float | None]:
+    speeds = load_speeds(run.settings.model.backbone)
+    return {
+        "prediction_ms": 1000 / speeds.rate("forward", "fp32") if speeds else None,
+        "peak_memory_bytes": peak_memory(),
+        "changed_bytes": trained.drift.changed_bytes,
+    }
 
 
 def _head_values(trained: Trained) -> dict[str, object] | None:

@@ -34,7 +34,7 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
 
 def _with_scenario(base: RunSettings, scenario: Scenario) -> ModelSettings:
     weights = None if scenario == "scratch" else base.model.weights
-    batchnorm = None if scenario == "frozen" else base.model.batchnorm
+    batchnorm = None if scenario in ("frozen", "looks-frozen") else base.model.batchnorm
     return replace(base.model, scenario=scenario, weights=weights, batchnorm=batchnorm)
 
 

@@ -62,6 +62,11 @@ class RunRecord:
     """In what train and val went through frozen stages (`features`), and training steps were done (`train`)."""
     head: dict[str, Any] | None = None
     """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
+    layers: tuple[dict[str, Any], ...] = ()
+    """How far each layer moved (`core.models.drift.LayerChange`), from input to output; empty in older runs."""
+    costs: dict[str, Any] = field(default_factory=dict)
+    """`prediction_ms` per picture, in batches, on the machine it was trained on; `peak_memory_bytes` of the training
+    process; `changed_bytes` of parameters and buffers. Empty in older runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -124,8 +129,8 @@ def load_record(run_id: str) -> RunRecord:
         values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
         if values.pop("version") != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
-        for name in ("test_pictures", "test_contents", "test_names", "history"):
-            values[name] = tuple(values[name])
+        for name in ("test_pictures", "test_contents", "test_names", "history", "layers"):
+            values[name] = tuple(values.get(name, ()))
         values["confusion"] = tuple(map(tuple, values["confusion"]))
         return RunRecord(**{**values, "settings": from_dict(values["settings"])})
     except OSError as error:

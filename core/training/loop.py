@@ -89,6 +89,14 @@ def train_one_epoch(
     return loss_sum / seen, correct / seen
 
 
+def _in_time(batches: Batches, time_left: Callable[[], bool]) -> Batches:
+    """At least one batch, and no more once the time is up."""
+    for number, batch in enumerate(batches):
+        if number and not time_left():
+            return
+        yield batch
+
+
 def _diverged(loss: float, optimizer: Optimizer) -> str:
     rate = optimizer.param_groups[0]["lr"]
     return (
@@ -172,6 +180,7 @@ def fit(
     precision: Precision = "fp32",
     piece: int | None = None,
     average: AveragedModel | None = None,
+    time_left: Callable[[], bool] = lambda: True,
 ) -> Best:
     """Train for some epochs and leave the model in the state of the best one.
 
@@ -180,13 +189,16 @@ def fit(
         best: what must be beaten, fresh or from an earlier stage; changed and returned.
         on_batch: (epoch, batches done, mean loss so far).
         average: where given, it is what is looked at on val and kept, in the model's place.
+        time_left: asked before every epoch but the first, and before every batch but an epoch's first.
     """
     judged = model if average is None else average.module
     for epoch in range(first_epoch, first_epoch + epochs):
+        if epoch > first_epoch and not time_left():
+            break
         with watch.phase("train"):
             loss, accuracy = train_one_epoch(
                 model,
-                train_batches(epoch),
+                _in_time(train_batches(epoch), time_left),
                 loss_fn,
                 optimizer,
                 schedule,

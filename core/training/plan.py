@@ -36,6 +36,8 @@ class Plan:
     """Share of the network that a training step goes forward through."""
     trained_share: float = 0.0
     """Share of the network that a training step goes back through."""
+    budget_s: float | None = None
+    """Seconds to train for, features included, where these and not epochs say how long."""
     size_share: float = 1.0
     """Pixels trained on, as a share of the network's own size."""
 
@@ -62,6 +64,13 @@ class Estimate:
 
 def plan_run(settings: RunSettings, train: int, val: int, test: int) -> Plan:
     """The work of a run over a split of these sizes, if nothing is cached yet."""
+    plan = _plan_epochs(settings, train, val, test)
+    if settings.optim.seconds is None or settings.model.scenario == "frozen":
+        return plan
+    return replace(plan, train_pictures=0, eval_pictures=test, budget_s=settings.optim.seconds)
+
+
+def _plan_epochs(settings: RunSettings, train: int, val: int, test: int) -> Plan:
     scenario, optim = settings.model.scenario, settings.optim
     views = len(views_of(settings))
     cached = Plan(
@@ -81,6 +90,8 @@ def plan_run(settings: RunSettings, train: int, val: int, test: int) -> Plan:
         trained_share=1.0,
         size_share=(side / FULL_SIZE) ** 2,
     )
+    if scenario == "looks-frozen":
+        return replace(trained, trained_share=0.0)
     if scenario == "last-stages":
         return _plan_last_stages(settings, cached, trained, train, val)
     if scenario == "probe-then-finetune":
@@ -139,6 +150,9 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     wanted, work = settings.optim.precision, _training_work(settings)
     features: Precision = speeds.precision("forward") if wanted == "auto" else wanted
     train: Precision = speeds.precision(work) if wanted == "auto" else wanted
+    if plan.budget_s is not None:
+        tested_s = plan.eval_pictures / speeds.rate("forward", "fp32")
+        return Estimate(seconds=OVERHEAD_S + plan.budget_s + tested_s, measured=measured)
     forward_s = 1 / speeds.rate("forward", train)
     step_s = max(forward_s, 1 / speeds.rate(work, train))
     each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share)

@@ -18,6 +18,7 @@ from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
 from core.models.catalogue import check_model
+from core.models.drift import Drift, measure_drift, snapshot
 from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
@@ -31,6 +32,7 @@ from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 
 PIECE = 8  # pictures that go forward and back at once; measured by benchmarks/process.py
+MOST_EPOCHS = 10_000  # of a run that is given seconds
 MANY_ROWS = 16384  # of features, judged at once
 
 
@@ -46,6 +48,7 @@ class Trained:
     test: Evaluation
     """Over the test pictures, in the order of `split.test`; looked at once, after training."""
     audit: FreezeAudit
+    drift: Drift
     parameters: ParameterCount
     head_hash: str
     """Of the head's start."""
@@ -116,7 +119,7 @@ def train_run(
     )
     apply_scenario(model, settings.model)
     head_hash = _combined_hash(state_hashes(model.head))
-    before = state_hashes(model.backbone)
+    before, old = state_hashes(model.backbone), snapshot(model)
     sizes = [len(loaders.split.part(name)) for name in ("train", "val", "test")]
     session = Session(
         settings=settings,
@@ -139,6 +142,7 @@ def train_run(
         best=best,
         test=test,
         audit=audit(before, state_hashes(model.backbone), model.frozen_prefixes),
+        drift=measure_drift(model, old),
         parameters=count_parameters(model),
         head_hash=head_hash,
         head=session.head,
@@ -289,7 +293,7 @@ def _fit_network(
 
     def on_batch(epoch: int, done: int, loss: float) -> None:
         session.watch.count("optimizer_steps")
-        epochs = before + optim.epochs
+        epochs = before + optim.epochs if session.clock is None else 0
         progress = Progress(phase="train", done=done, total=per_epoch, epoch=epoch, epochs=epochs, loss=loss)
         session.meter.add_steps(len(session.loaders.split.train) / per_epoch, progress)
 
@@ -300,12 +304,12 @@ def _fit_network(
         network,
         batches or session.training_batches,
         val_batches or (lambda: session.evaluation_batches("val")),
-        epochs=optim.epochs,
+        epochs=optim.epochs if session.clock is None else MOST_EPOCHS,
         first_epoch=before + 1,
         stage="train",
         loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
         optimizer=optimizer,
-        schedule=build_schedule(optim.schedule, optimizer, optim.epochs * per_epoch),
+        schedule=build_schedule(optim.schedule, optimizer, optim.epochs * per_epoch, session.clock),
         best=best,
         watch=session.watch,
         on_batch=on_batch,
@@ -314,6 +318,7 @@ def _fit_network(
         precision=session.compute.train,
         piece=PIECE if session.settings.model.statistics == "kept" else None,
         average=average,
+        time_left=session.time_left,
     )
     with session.watch.phase("test"):
         return best, session.evaluate_pictures("test")
@@ -332,6 +337,7 @@ _SCENARIOS: dict[str, Callable[[Session], tuple[Best, Evaluation]]] = {
     "finetuned": _train_network,
     "probe-then-finetune": _train_probe_then_finetune,
     "scratch": _train_network,
+    "looks-frozen": _train_network,
 }
 
 

@@ -28,12 +28,14 @@ from core.training.probe import Compute
 class Meter:
     """Counts work as it is done and turns it into progress."""
 
-    def __init__(self, plan: Plan, on_progress: OnProgress) -> None:
-        self._plan, self._report, self._units = plan, on_progress, 0.0
+    def __init__(self, plan: Plan, on_progress: OnProgress, clock: Callable[[], float] | None) -> None:
+        """`clock`: where a run is given seconds, the share of them that has passed; else work is what counts."""
+        self._plan, self._report, self._clock, self._units = plan, on_progress, clock, 0.0
 
     def add(self, units: float, progress: Progress) -> None:
         self._units += units
-        self._report(replace(progress, fraction=min(1.0, self._units / max(1.0, self._plan.units))))
+        fraction = self._clock() if self._clock else self._units / max(1.0, self._plan.units)
+        self._report(replace(progress, fraction=min(1.0, fraction)))
 
     def add_steps(self, pictures: float, progress: Progress) -> None:
         self.add(pictures * self._plan.step_cost, progress)
@@ -58,10 +60,21 @@ class Session:
     ) -> None:
         self.settings, self.model, self.loaders, self.normalise = settings, model, loaders, normalise
         self.compute, self.plan, self.watch, self.should_stop = compute, plan, watch, should_stop
-        self.meter = Meter(plan, on_progress)
+        self.meter = Meter(plan, on_progress, self.clock)
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
         self._on_epoch = on_epoch
+
+    @property
+    def clock(self) -> Callable[[], float] | None:
+        """The share of the run's seconds that has passed; None where it has epochs instead, or nothing but a head."""
+        seconds = self.settings.optim.seconds
+        if seconds is None or self.settings.model.scenario == "frozen":
+            return None
+        return lambda: self.watch.elapsed() / seconds
+
+    def time_left(self) -> bool:
+        return self.clock is None or self.clock() < 1
 
     @property
     def work(self) -> Work:

@@ -16,6 +16,7 @@ STYLES: Final[dict[str, dict[str, str]]] = {
     "finetuned": {"color": "#e0681f", "dash": "dash", "symbol": "square"},
     "probe-then-finetune": {"color": "#9a5cd6", "dash": "longdash", "symbol": "triangle-up"},
     "scratch": {"color": "#7d8794", "dash": "dot", "symbol": "x"},
+    "looks-frozen": {"color": "#c0475f", "dash": "2px,4px,8px,4px", "symbol": "cross"},
 }
 PHASE_LABELS: Final = {
     "features": "Features",

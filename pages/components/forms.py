@@ -24,6 +24,7 @@ from .runs import what_trains
 LABELS = {
     "seed": "Seed",
     "epochs": "Epochs",
+    "seconds": "Seconds instead of epochs",
     "batch_size": "Batch size",
     "optimizer": "Optimiser",
     "lr": "Learning rate, head",
@@ -117,7 +118,7 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
     grid = st.grid(3, min_column_width=200)
     rates = (f"{rate:g}, by scenario" for rate in settings.rates)
     empty = dict(zip(("lr", "backbone_lr"), rates, strict=True))
-    empty |= {"l2": "chosen on held-out pictures", "train_size": "the network's own"}
+    empty |= {"l2": "chosen on held-out pictures", "train_size": "the network's own", "seconds": "no limit"}
     for name in _more_names(settings):
         with grid.cell():
             value = getattr(optim, name)
@@ -136,9 +137,11 @@ def _more_names(settings: RunSettings) -> list[str]:
     scenario = settings.model.scenario
     names = []
     if scenario != "frozen":
-        names += ["optimizer", "schedule", "lr", "backbone_lr", "stage_decay", "weight_decay"]
+        names += ["optimizer", "schedule", "lr"]
+        names += ["backbone_lr", "stage_decay"] if scenario != "looks-frozen" else []
+        names += ["weight_decay"]
         names += ["momentum"] if settings.optim.optimizer == "sgd" else []
-        names += ["ema"]
+        names += ["ema", "seconds"]
         names += ["train_size"] if get_backbone(settings.model.backbone).any_size else []
     names += ["views"] if scenario in VIEWS_SCENARIOS else []
     names += ["l2"] if scenario in HEAD_SOLVED else []

@@ -77,8 +77,9 @@ def _progress(run: Run) -> None:
         what = PHASES.get(progress.get("phase", "build"), "")
         if run.cancel:
             what = "stopping"
-        elif progress.get("epochs"):
-            what = f"epoch {progress['epoch']} of {progress['epochs']}, {what}"
+        elif progress.get("epoch"):
+            last = f" of {progress['epochs']}" if progress.get("epochs") else ""
+            what = f"epoch {progress['epoch']}{last}, {what}"
         text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
         st.progress(progress.get("fraction", 0.0), text=text)
         return

@@ -54,7 +54,7 @@ def _audit_badge(result: RunRecord) -> None:
     if not audit["checked"]:
         st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
         return
-    what = "backbone" if result.settings.model.scenario == "frozen" else "frozen stages"
+    what = "frozen stages" if result.settings.model.scenario == "last-stages" else "backbone"
     if audit["bit_identical"]:
         st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
     else:

@@ -9,7 +9,14 @@ import pytest
 from helpers import REPOSITORY
 
 from core import machine
-from core.machine import keep_freed_memory, this_machine, usable_cores, usable_memory
+from core.machine import (
+    forget_peak_memory,
+    keep_freed_memory,
+    peak_memory,
+    this_machine,
+    usable_cores,
+    usable_memory,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -71,6 +78,15 @@ def test_freed_memory_is_kept_in_a_process_of_its_own_and_nothing_breaks():
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "100000000"
+
+
+def test_peak_memory_is_counted_anew():
+    held = bytearray(b"x" * 300 * 1024**2)
+    before = peak_memory()
+    del held
+    forget_peak_memory()
+
+    assert peak_memory() < before - 200 * 1024**2
 
 
 def test_without_glibc_memory_is_left_to_the_system(monkeypatch: pytest.MonkeyPatch):

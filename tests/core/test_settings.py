@@ -12,6 +12,7 @@ from core.settings import (
     SCENARIO_HELP,
     SCENARIO_LABELS,
     SCENARIOS,
+    VERSION,
     AugmentSettings,
     AugmentStep,
     DataSettings,
@@ -117,15 +118,20 @@ def test_a_frozen_backbone_has_no_rate_even_if_one_is_given():
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_only_from_scratch_starts_from_nothing_and_lets_statistics_move(scenario: Any):
+def test_only_from_scratch_starts_from_nothing_and_only_it_and_looks_frozen_move_statistics(scenario: Any):
     model = ModelSettings(scenario=scenario)
 
-    assert (model.start, model.statistics) == (("none", "adapted") if scenario == "scratch" else ("imagenet", "kept"))
+    expected = {"scratch": ("none", "adapted"), "looks-frozen": ("imagenet", "adapted")}
+    assert (model.start, model.statistics) == expected.get(scenario, ("imagenet", "kept"))
 
 
 @pytest.mark.parametrize(
     "values",
-    [{"scenario": "scratch", "weights": "imagenet"}, {"scenario": "frozen", "batchnorm": "adapted"}],
+    [
+        {"scenario": "scratch", "weights": "imagenet"},
+        {"scenario": "frozen", "batchnorm": "adapted"},
+        {"scenario": "looks-frozen", "batchnorm": "kept"},
+    ],
     ids=lambda values: values["scenario"],
 )
 def test_a_contradiction_is_refused(values: dict[str, Any]):
@@ -179,7 +185,7 @@ def test_settings_from_another_version_are_refused():
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
-    for name in ("l2", "stage_decay", "ema", "train_size", "precision"):
+    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
     return {**values, "version": 1}
@@ -192,7 +198,14 @@ def test_settings_of_version_1_mean_what_they_meant_then():
 
     assert found == replace(settings, optim=replace(settings.optim, precision="fp32"))
     assert (found.optim.ema, found.optim.stage_decay, found.optim.l2, found.optim.train_size) == (0.0, 1.0, None, None)
-    assert to_dict(found)["version"] == 2
+    assert to_dict(found)["version"] == VERSION
+
+
+def test_settings_of_version_2_knew_no_seconds():
+    values = json.loads(json.dumps(to_dict(RunSettings(seed=3))))
+    del values["optim"]["seconds"]
+
+    assert from_dict({**values, "version": 2}) == RunSettings(seed=3)
 
 
 @pytest.mark.parametrize(

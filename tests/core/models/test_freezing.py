@@ -117,6 +117,19 @@ def test_stochastic_depth_of_frozen_stages_is_off_so_their_output_does_not_vary(
         assert not torch.equal(model(IMAGES), model(IMAGES)), "the last stage trains, with its stochastic depth"
 
 
+def test_looks_frozen_moves_statistics_and_not_one_weight() -> None:
+    model = build("resnet18", "looks-frozen")
+    before = state_hashes(model.backbone)
+
+    model.train()
+    train_a_step(model, trained_parameters(model))
+
+    result = audit(before, state_hashes(model.backbone), model.frozen_prefixes)
+    statistics = [name for name in before if "running" in name or "tracked" in name]
+    assert sorted(result.changed) == sorted(statistics)
+    assert result.checked == len(before) and not result.bit_identical
+
+
 @pytest.mark.parametrize("scenario", ["finetuned", "last-stages", "probe-then-finetune"])
 def test_kept_statistics_do_not_move_where_weights_train(scenario: str) -> None:
     model = build("resnet18", scenario, batchnorm="kept")

@@ -68,7 +68,7 @@ def test_naming_a_scenario_or_seed_twice_runs_it_once():
         (["frozen", "thawed"], [0], "no scenario 'thawed'; choose from: frozen, last-stages"),
         ([], [0], "at least one scenario and one seed"),
         (["frozen"], [], "at least one scenario and one seed"),
-        (SCENARIOS, range(20), rf"5 scenarios x 20 seeds are more than {MAX_RUNS} runs"),
+        (SCENARIOS, range(20), rf"6 scenarios x 20 seeds are more than {MAX_RUNS} runs"),
         (["frozen"], [-1], "seed is -1"),
     ],
 )

@@ -25,7 +25,7 @@ from core.runs.record import (
 )
 from core.settings import OptimSettings, RunSettings
 
-NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision")
+NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision", "seconds")
 """Fields that settings of version 1 did not have."""
 
 
@@ -39,7 +39,13 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
         "threads": 1,
         "head_hash": "",
     }
-    rows = {"history": (), "confusion": ((1, 0), (0, 1)), "test_pictures": (3,), "test_contents": ("c",)}
+    rows: dict[str, object] = {
+        "history": (),
+        "layers": (),
+        "confusion": ((1, 0), (0, 1)),
+        "test_pictures": (3,),
+        "test_contents": ("c",),
+    }
     values = {
         **empty,
         **plain,
@@ -137,7 +143,7 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
 
     def age(values: dict[str, Any]) -> None:
         optim = values["settings"]["optim"]
-        for fields_, names in ((values, ("precision", "head")), (optim, NEW_OPTIM)):
+        for fields_, names in ((values, ("precision", "head", "layers", "costs")), (optim, NEW_OPTIM)):
             for name in names:
                 del fields_[name]
         values["settings"]["version"], optim["probe_epochs"] = 1, 20

@@ -216,6 +216,29 @@ def test_the_kept_state_does_not_go_on_changing():
     assert best.state is not None and best.state["weight"].abs().sum() > 0
 
 
+def test_when_the_time_is_up_the_epoch_ends_and_no_other_begins():
+    asked: list[int] = []
+
+    def time_left() -> bool:
+        asked.append(1)
+        return len(asked) < 6
+
+    steps: list[int] = []
+    watch = Stopwatch()
+    best = train(
+        linear(),
+        in_batches(data(), 5),
+        epochs=9,
+        watch=watch,
+        on_batch=lambda epoch, done, loss: steps.append(epoch),
+        time_left=time_left,
+    )
+
+    # asked before batches 2 to 5 of the first epoch, before the second one, and before its second batch
+    assert steps == [1] * 5 + [2]
+    assert best.epoch in (1, 2)
+
+
 def test_the_model_ends_in_the_state_of_its_best_epoch():
     """The targets for val turn round after the first epoch, so that training on makes it worse."""
     model, (inputs, targets) = linear(), data()

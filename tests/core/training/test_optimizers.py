@@ -148,5 +148,18 @@ def test_step_drops_tenfold_at_half_and_three_quarters():
     assert rates("step", 8) == pytest.approx([1, 1, 1, 1, STEP_FACTOR, STEP_FACTOR, 0.01, 0.01, 0.01])
 
 
+def test_a_clock_decides_the_rate_where_there_is_one():
+    passed = iter([0.0, 0.5, 2.0])
+    optimizer = build(stages=(), lr=1.0)
+    schedule = build_schedule("cosine", optimizer, 1000, lambda: next(passed))
+    seen = [schedule.get_last_lr()[0]]
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+        seen.append(schedule.get_last_lr()[0])
+
+    assert seen == pytest.approx([1.0, 0.5, 0.0], abs=1e-9)
+
+
 def test_constant_does_not_change():
     assert set(rates("constant", 9)) == {1.0}
