@@ -61,9 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     _add_run_options(race)
     race.add_argument("--scenarios", default="frozen,finetuned", help="comma-separated")
     race.add_argument("--seeds", default="0", help="comma-separated")
-    compare = add("compare", "Compare two finished runs.", lambda a: commands.compare_runs(a.a, a.b, a.band, a.report))
-    compare.add_argument("a", metavar="RUN")
-    compare.add_argument("b", metavar="RUN")
+    compare = add(
+        "compare",
+        "Compare two finished runs, or all the runs of a race.",
+        lambda a: commands.compare(a.runs, a.band, a.report),
+    )
+    compare.add_argument("runs", metavar="RUN", nargs="+")
     compare.add_argument("--band", type=float, default=0.02, help="gap that makes no difference in practice (fraction)")
     compare.add_argument("--report", default="text", choices=("text", "markdown", "csv"), help="what to print")
     classify = add("classify", "Classify pictures.", lambda a: commands.classify(a.run_id, a.pictures, a.top))

@@ -5,18 +5,22 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.data.ingest import ingest
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.machine import this_machine
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
+from core.runs.example import find_run
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
 from core.speeds import WORKS
+
+if TYPE_CHECKING:  # statistics are slow to import: not before they are asked for
+    from core.comparison.fairness import Outcome
 
 Result = tuple[dict[str, Any], str]
 Say = Callable[[str], None]
@@ -59,36 +63,56 @@ def train(where: str, settings: RunSettings, say: Say) -> Result:
 
 def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Sequence[int], say: Say) -> Result:
     """Several runs on the same data, and the verdict."""
-    from core.comparison.race import race_verdict
+    from core.comparison.verdict import BAND
     from core.runs.results import load_outcome
 
     store = RunStore()
     plans = plan_race(settings, scenarios, seeds)
     runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingest(where), as_race=True), say)]
-    verdict = race_verdict([load_outcome(run.id) for run in runs])
+    verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
     rows = [run_values(run) for run in runs]
-    text = "\n".join([*map(_run_line, rows), verdict.sentence])
-    return {"race": runs[0].race, "runs": rows, "verdict": verdict.to_dict()}, text
+    return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join([*map(_run_line, rows), text])
 
 
-def compare_runs(a: str, b: str, band: float, report: str = "text") -> Result:
-    """Two finished runs side by side, with the verdict; its text is a sentence, Markdown, or a row per picture."""
+def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
+    """The verdict over a race, with every pair and who trained faster."""
+    from core.comparison.race import race_verdict
+
+    verdict = race_verdict(outcomes, band)
+    pairs = [pair.sentence for pair in verdict.pairs] if len(verdict.pairs) > 1 else []
+    lines = [verdict.sentence, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed)]
+    return verdict.to_dict(), "\n".join(lines)
+
+
+def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
+    """Finished runs side by side, with the verdict that the Compare page gives.
+
+    Two runs are compared on their pictures, and told as a sentence, Markdown, or a row per picture; more are a race.
+    """
     from core.comparison.report import as_csv, as_markdown
-    from core.comparison.verdict import compare
+    from core.comparison.verdict import compare as compare_two
     from core.runs.record import load_record
     from core.runs.results import load_outcome
 
     store = RunStore()
-    first, second = (load_outcome(_finished(store.get(run)).id) for run in (a, b))
-    comparison = compare(first, second, band)
+    ids = [_finished(find_run(store, name)).id for name in names]
+    if len(ids) < 2:
+        raise RunError("A comparison needs two runs or more.")
+    outcomes = [load_outcome(run) for run in ids]
+    if len(ids) > 2:
+        if report != "text":
+            raise RunError("A report in Markdown or CSV is about two runs; give two.")
+        return _race_result(outcomes, band)
+    records = (load_record(ids[0]), load_record(ids[1]))
+    comparison = compare_two(outcomes[0], outcomes[1], band)
     values = comparison.to_dict()
     text = comparison.sentence
     if report == "markdown":
-        text = as_markdown(comparison, (load_record(a), load_record(b)))
+        text = as_markdown(comparison, records, [store.looks(record.test_part) for record in records])
     if report == "csv":
         if comparison.agreement is None:
             raise RunError(f"There is no table of pictures: {comparison.sentence}")
-        text = as_csv(comparison, (first, second), load_record(a).test_names)
+        text = as_csv(comparison, (outcomes[0], outcomes[1]), records[0].test_names)
     return {**values, "verdict": values["outcome"]}, text
 
 

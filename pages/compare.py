@@ -2,51 +2,43 @@
 
 import streamlit as st
 from components import chosen
+from components.agreement import agreement_square, confusions
 from components.comparison import (
-    agreement_pictures,
-    calibration,
+    cautions,
     differences_table,
     outcome_badge,
-    over_seeds,
+    race_outcome,
     side_by_side,
     take_home,
-    twin_confusion,
+    way_cards,
 )
+from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
 from components.resources import run_outcome, run_store
 from components.results import charts
-from components.wording import run_label
+from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
 from core.comparison.wording import p_value
 from core.errors import ThawError
+from core.runs.example import example_runs
 
 st.title("Compare")
 st.caption("Which is better, and can I believe it?")
-
-
-def place_of(wanted: str, ids: list[str]) -> int:
-    return ids.index(wanted) if wanted in ids else 0
-
-
-def linked_points(text: str) -> float:
-    """The band an address asks for, in points; the usual one if it asks for none or for nonsense."""
-    try:
-        return min(20.0, max(0.5, float(text)))
-    except ValueError:
-        return 100 * BAND
-
-
-finished = {run.id: run for run in run_store().runs(states=("finished",), limit=100)}
+own = run_store().runs(states=("finished",), limit=100)
+finished = {run.id: run for run in (*own, *example_runs())}
+if len(own) < 2:
+    st.markdown("A comparison needs two finished runs on the same pictures. Until you have yours, here is one of ours.")
+    with st.container(horizontal=True):
+        st.page_link("home.py", label="Run the race", icon=":material/flag:")
+        st.page_link("train.py", label="Train runs of your own", icon=":material/model_training:")
 if len(finished) < 2:
-    st.markdown("A comparison needs two finished runs on the same pictures.")
-    st.page_link("home.py", label="Run the race", icon=":material/flag:")
-    st.page_link("train.py", label="Train runs of your own", icon=":material/model_training:")
     st.stop()
 
-newest = next(iter(finished.values()))
-usual = [run.id for run in finished.values() if newest.race and run.race == newest.race][::-1]
+newest = own[0] if len(own) > 1 else example_runs()[0]
+usual = [run.id for run in finished.values() if newest.race and run.race == newest.race]
+usual = usual[::-1] if len(own) > 1 else usual
 asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
 ids = st.multiselect(
     "Runs",
@@ -54,30 +46,30 @@ ids = st.multiselect(
     default=asked or (usual if len(usual) > 1 else list(finished)[1::-1]),
     format_func=lambda run_id: f"{run_label(finished[run_id])} · {finished[run_id].dataset_title}",
     key="compare.runs",
-    max_selections=12,
+    max_selections=24,
 )
 if len(ids) < 2:
     st.caption("Choose at least two runs.")
     st.stop()
 st.query_params["runs"] = ",".join(ids)
 runs = [finished[run_id] for run_id in ids]
+labels = {run.id: run_label(run) for run in runs}
+linked = {name: st.query_params.get(name, "") for name in ("a", "b", "band")}
 
 try:
-    side_by_side(runs)
-    charts(runs, "compare.charts")
+    way_cards(runs)
     if len(ids) > 2:
-        st.markdown("#### The way of training")
-        st.caption("Over all chosen runs: is one way of training better than another?")
-        over_all = race_verdict_of(ids)
-        st.markdown(md(over_all.sentence, LONGEST_MESSAGE))
-        over_seeds(over_all)
+        st.markdown("#### Is one way of training better?")
+        race_outcome(race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100))
+    cautions(runs)
+    charts(runs, "compare.charts")
+    with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):
+        side_by_side(runs)
 except ThawError as error:
     show_error(error)
 
-st.markdown("#### Two models on the same pictures")
+st.markdown("#### Is this model better on these pictures?")
 left, right, width = st.columns([2, 2, 1], vertical_alignment="bottom")
-labels = {run.id: run_label(run) for run in runs}
-linked = {name: st.query_params.get(name, "") for name in ("a", "b", "band")}
 a = left.selectbox("A", ids, index=place_of(linked["a"], ids), format_func=labels.__getitem__, key="compare.a")
 others = [run_id for run_id in ids if run_id != a]
 b = right.selectbox("B", others, index=place_of(linked["b"], others), format_func=labels.__getitem__, key="compare.b")
@@ -85,7 +77,7 @@ points = width.number_input(
     "Practically the same within",
     0.5,
     20.0,
-    linked_points(linked["band"]),
+    linked_number(linked["band"], 100 * BAND, 0.5, 20.0),
     0.5,
     key="compare.band",
     help="In points of accuracy, + or -.",
@@ -112,10 +104,13 @@ with st.container(border=True):
         )
 differences_table(result)
 take_home(result, finished[a], finished[b])
-if result.agreement is not None:
-    st.markdown("#### Where they agree and where they do not")
-    agreement_pictures(result, finished[a], finished[b])
-    st.markdown("#### Confusion matrices")
-    twin_confusion(result, labels[a], labels[b])
-    st.markdown("#### Can their probabilities be taken at their word?")
-    calibration(result, finished[a], finished[b])
+pair = (finished[a], finished[b])
+parts = {"Pictures": lambda: agreement_square(result, *pair), "Confusion": lambda: confusions(result, *pair)}
+parts = parts if result.agreement is not None else {}
+parts |= {"Probabilities": lambda: calibration(result, *pair), "Costs": lambda: costs(pair)}
+parts |= {"What moved inside": lambda: what_moved(pair), "Small print": lambda: all_small_print(pair)}
+tabs = st.tabs(list(parts), key="compare.details", on_change="rerun", bind="query-params")
+for tab, render in zip(tabs, parts.values(), strict=True):
+    if tab.open:
+        with tab:
+            render()

@@ -2,14 +2,15 @@
 
 import streamlit as st
 from components import chosen
+from components.comparison import recorded_example
 from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import estimate_race, race_verdict_of, start_race
+from components.race import can_be_seen, estimate_race, race_verdict_of, start_race
 from components.resources import run_store, thumbnail
 from components.results import cards, charts, sample_pictures
-from components.wording import age, expected_time
+from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError
 from core.settings import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
@@ -39,8 +40,9 @@ with st.container(border=True):
         )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
-            f"{len(dataset.class_names)} classes · {settings.optim.epochs} epochs · seed {settings.seed}"
+            f"{len(dataset.class_names)} classes · {how_long(settings)} · seed {settings.seed}"
         )
+        st.caption(can_be_seen(settings, dataset))
     with button:
         if scenarios:
             st.caption(expected_time(estimate_race(settings, dataset, scenarios)))
@@ -73,6 +75,7 @@ if not runs:
         for index in range(0, len(dataset.pictures), step)
     ]
     gallery(items[:12], 6, "home.samples")
+    recorded_example()
     st.stop()
 
 if racing:

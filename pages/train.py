@@ -2,11 +2,11 @@
 
 import streamlit as st
 from components import chosen
-from components.charts import confusion
+from components.comparison_charts import confusion
 from components.forms import run_form
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import estimate_run, start_runs
+from components.race import can_be_seen, estimate_run, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
 from components.results import cards, charts, record, sample_pictures
 from components.runs import run_table, small_print
@@ -35,6 +35,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     )
     about = f":material/photo_library: {md(dataset.title)} · {expected_time(expected, int(repeats))}"
     st.caption(about, width="content")
+st.caption(can_be_seen(settings, dataset, int(repeats)))
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(

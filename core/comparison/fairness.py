@@ -46,6 +46,8 @@ class Outcome:
     """Hash of the pretrained weights file; None: a random start."""
     machine: str
     threads: int
+    cached_features: int = 0
+    """Pictures whose features came from the cache: where there are any, times are warm ones."""
 
     def __post_init__(self) -> None:
         check_predictions(self.targets, self.probabilities)
@@ -145,7 +147,7 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
     same_scenario = a.settings.model.scenario == b.settings.model.scenario
     rows = []
     for field, in_a, in_b in differences(a.settings, b.settings):
-        effects = _has_effect(field, a, b), _has_effect(field, b, a)
+        effects = has_effect(field, a, b), has_effect(field, b, a)
         if not any(effects):
             continue
         # what only one of the two has at all (a number of cached views, of last stages) belongs to that scenario
@@ -157,7 +159,7 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
     return rows
 
 
-def _has_effect(field: str, run: Outcome, other: Outcome) -> bool:
+def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
     """Whether a setting changes anything in `run`, seen beside `other`."""
     settings = run.settings
     scenario = settings.model.scenario
@@ -224,6 +226,10 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
     if a.machine != b.machine:
         text = f"Times were measured on different machines: {a.machine} against {b.machine}."
         chips.append(Chip(field="machine", text=text, affects="timing"))
+    for run in (a, b):
+        if run.cached_features:
+            text = f"{run.label} took {run.cached_features} pictures' features from the cache: its time is a warm one."
+            chips.append(Chip(field="cache", text=text, affects="timing"))
     if a.threads != b.threads:
         text = f"Times were measured with {a.threads} against {b.threads} threads."
         chips.append(Chip(field="threads", text=text, affects="timing"))

@@ -14,7 +14,8 @@ import numpy as np
 
 from core.comparison import race_wording
 from core.comparison.fairness import Outcome
-from core.comparison.statistics import cochran_q, holm, sign_flip, smallest_sign_flip
+from core.comparison.metrics import Interval
+from core.comparison.statistics import cochran_q, holm, median_ratio, sign_flip, smallest_sign_flip
 from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, plain
 from core.errors import RunError
 from core.settings import SCENARIO_LABELS, SCENARIOS, differences
@@ -34,6 +35,16 @@ class ArmSummary:
     mean: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeRatio:
+    """Training seconds of one scenario over those of another, run by run."""
+
+    runs: int
+    median: float
+    interval: Interval | None
+    """95 % bootstrap interval of the median; None with fewer than three runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,6 +73,12 @@ class PairVerdict:
     """The smallest p after Holm that this many seeds can give; None with one seed."""
     comparison: Comparison | None = None
     """The two models on their pictures; only with one seed."""
+    cold: TimeRatio | None = None
+    """Over the seeds in which neither run found features in the cache; None where machines or threads differ."""
+    warm: TimeRatio | None = None
+    """Over the other seeds: never mixed with the former."""
+    speed: str = ""
+    """Which of the two trained faster, in a sentence; empty where nothing can be said."""
     sentence: str = ""
 
     @property
@@ -108,7 +125,10 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
     check_band(band)
     arms = _arms(outcomes)
     pairs = [_pair(a, b, arms, band) for a, b in combinations(arms, 2)]
-    pairs = [replace(pair, sentence=race_wording.pair_sentence(pair)) for pair in _decided(pairs)]
+    pairs = [
+        replace(pair, sentence=race_wording.pair_sentence(pair), speed=race_wording.speed_sentence(pair))
+        for pair in _decided(pairs)
+    ]
     summaries = tuple(_arm_summary(scenario, arm) for scenario, arm in arms.items())
     cochran_p = _cochran(arms, pairs)
     sentence = race_wording.race_sentence(summaries, pairs, cochran_p)
@@ -173,10 +193,31 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
         reasons=reasons,
         comparison=comparisons[0] if len(comparisons) == 1 else None,
     )
+    pair = _with_times(pair, comparisons, [[arm[seed] for seed in seeds] for arm in (arms[a], arms[b])])
     if reasons:
         return pair
     p = pair.comparison.p_value if pair.comparison else sign_flip(pair.differences)
     return replace(pair, median=averages.median(pair.differences), p_value=p)
+
+
+def _with_times(pair: PairVerdict, comparisons: Sequence[Comparison], arms: Sequence[Sequence[Outcome]]) -> PairVerdict:
+    """How much longer a trained than b, where all runs were timed on the same machine with as many threads."""
+    chips = {chip.field for one in comparisons for chip in one.fairness.chips}
+    if chips & {"machine", "threads"}:
+        return pair
+    cold: list[float] = []
+    warm: list[float] = []
+    for one, runs in zip(comparisons, zip(*arms, strict=True), strict=True):
+        if one.time_ratio:
+            (warm if any(run.cached_features for run in runs) else cold).append(one.time_ratio)
+    return replace(pair, cold=_time_ratio(cold), warm=_time_ratio(warm))
+
+
+def _time_ratio(ratios: Sequence[float]) -> TimeRatio | None:
+    if not ratios:
+        return None
+    middle, interval = median_ratio(ratios)
+    return TimeRatio(runs=len(ratios), median=middle, interval=interval)
 
 
 def _reasons(a: Arm, b: Arm, seeds: tuple[int, ...], comparisons: list[Comparison]) -> tuple[str, ...]:

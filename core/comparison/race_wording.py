@@ -8,8 +8,9 @@ from core.comparison.verdict import ALPHA
 from core.comparison.wording import p_value, per_cent, points, seed_count, signed_points
 
 if TYPE_CHECKING:
-    from core.comparison.race import ArmSummary, PairVerdict
+    from core.comparison.race import ArmSummary, PairVerdict, TimeRatio
 
+TIMES: Final = {1: "once", 2: "twice"}
 ONE_SEED: Final = "With one seed this is about these trained models, not about the way of training."
 
 
@@ -64,6 +65,30 @@ def _test(pair: "PairVerdict") -> str:
             "look at the dots."
         )
     return f"Sign-flip test over seeds: {p_value(pair.p_holm)}{holm}."
+
+
+def speed_sentence(pair: "PairVerdict") -> str:
+    """Which of the two trained faster and by how much, first runs and runs with cached features apart."""
+    parts = []
+    for found, when in ((pair.cold, ""), (pair.warm, "with features from the cache, ")):
+        if found is not None:
+            text = f"{when}{_faster(pair, found)}"
+            parts.append(text[0].upper() + text[1:])
+    return " ".join(parts)
+
+
+def _faster(pair: "PairVerdict", found: "TimeRatio") -> str:
+    flip = found.median > 1  # the faster one is named first
+    first, second = (pair.label_b, pair.label_a) if flip else (pair.label_a, pair.label_b)
+    factor = found.median if flip else 1 / found.median
+    if found.interval is None:
+        return f"{first} trained {factor:.1f} times as fast as {second} (timed {TIMES[found.runs]})."
+    ends = found.interval.low, found.interval.high
+    low, high = ends if flip else (1 / ends[1], 1 / ends[0])
+    interval = f"(median of {found.runs} paired runs: {factor:.1f} times, 95 % interval {low:.1f} to {high:.1f})"
+    if low <= 1 <= high:
+        return f"neither {first} nor {second} was clearly faster {interval}."
+    return f"{first} trained faster than {second} {interval}."
 
 
 def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], cochran_p: float | None = None) -> str:

@@ -14,17 +14,26 @@ CELLS = ("both", "only A", "only B", "neither")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
 
 
-def as_markdown(result: Comparison, records: tuple[RunRecord, RunRecord]) -> str:
+def as_markdown(result: Comparison, records: tuple[RunRecord, RunRecord], looks: Sequence[int]) -> str:
     """The whole comparison as a page of Markdown.
 
     Args:
         records: of A and B, in that order.
+        looks: how many runs have been tested on the test pictures of each.
     """
     lines = [f"# {_text(result.a.name)} against {_text(result.b.name)}", "", _text(result.sentence), ""]
     lines += [*_numbers(result, records), ""]
     if result.agreement is not None:
         lines += [*_agreement(result), ""]
-    lines += ["## What differs", "", *_differences(result), "", "## Small print", "", *_small_print(result, records)]
+    lines += [
+        "## What differs",
+        "",
+        *_differences(result),
+        "",
+        "## Small print",
+        "",
+        *_small_print(result, records, looks),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -62,6 +71,9 @@ def _numbers(result: Comparison, records: tuple[RunRecord, RunRecord]) -> list[s
         ("log loss", ["-" if side.log_loss is None else f"{side.log_loss:.3f}" for side in sides]),
         *((f"recall, {_text(name)}", _recalls(sides, place)) for place, name in enumerate(result.a.class_names)),
         ("training, s", [f"{side.train_s:.1f}" for side in sides]),
+        ("milliseconds per prediction, in batches", [_number(r.costs.get("prediction_ms"), 1) for r in records]),
+        ("peak memory, MB", [_number(r.costs.get("peak_memory_bytes"), 0, 1e-6) for r in records]),
+        ("state changed, MB", [_number(r.costs.get("changed_bytes"), 2, 1e-6) for r in records]),
         ("parameters trained", [f"{record.parameters['trained']:,}" for record in records]),
         ("backbone", [_text(record.freeze_audit["sentence"]) for record in records]),
     ]
@@ -100,9 +112,9 @@ def _differences(result: Comparison) -> list[str]:
     ]
 
 
-def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord]) -> list[str]:
+def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], looks: Sequence[int]) -> list[str]:
     lines = [f"- {_text(chip.text)}" for chip in result.fairness.chips]
-    for side, record in zip("AB", records, strict=True):
+    for side, record, looked in zip("AB", records, looks, strict=True):
         machine = record.machine
         lines += [
             f"- {side}: data {record.dataset['fingerprint'][:16]} ({_text(record.dataset['title'])}), split "
@@ -110,6 +122,7 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord]) -> li
             f"{_text(record.weights['origin'])} {(record.weights['sha256'] or '')[:16]}",
             f"- {side}: {_text(machine['processor'])}, {record.threads} threads, torch {machine['torch']}, torchvision "
             f"{machine['torchvision']}, trained in {record.precision['train']}, tested in fp32",
+            f"- {side}: runs tested on its test pictures so far: {looked}",
         ]
     return [
         *lines,
@@ -120,6 +133,10 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord]) -> li
 
 def _rate(rate: Rate | None) -> str:
     return f"{per_cent(rate.value)} ({per_cent(rate.low)} to {per_cent(rate.high)})" if rate else "-"
+
+
+def _number(value: float | None, digits: int, unit: float = 1.0) -> str:
+    return "-" if value is None else f"{value * unit:,.{digits}f}"
 
 
 def _share(value: float | None) -> str:

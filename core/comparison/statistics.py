@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from scipy.stats import binomtest, norm
+from scipy.stats import binomtest, bootstrap, norm
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
@@ -21,6 +21,10 @@ MAX_SEEDS: Final = 15
 
 SMALLEST_DISCORDANT: Final = 6
 """Discordant pictures from which an exact McNemar p below 0.05 is possible: 2 / 2**6 = 0.031, 2 / 2**5 = 0.0625."""
+
+
+USUAL_DISAGREEMENT: Final = (0.06, 0.1)
+"""Shares of pictures on which exactly one of two runs is right, as ants and bees show them."""
 
 
 def wilson(correct: int, total: int, confidence: float = 0.95) -> Interval:
@@ -107,6 +111,27 @@ def detectable_gap(n: int, discordant_share: float, power: float = 0.8, alpha: f
         return None
     gap = math.sqrt(discordant_share) * (chance * math.sqrt(n) + wanted * math.sqrt(inside)) / (n + wanted**2)
     return gap if 0 < gap <= discordant_share else None
+
+
+def gaps_before(n: int) -> tuple[float, float] | None:
+    """Smallest gaps that n pictures will show, before anything is trained: where runs disagree on few or on many.
+
+    Fractions, for 80 % power at 5 %; None if not even runs that are never both wrong would be told apart.
+    """
+    one_sided = next((gap for gap in np.arange(0.001, 1, 0.001) if (pictures_needed(gap, gap) or n) <= n), None)
+    if one_sided is None:
+        return None
+    few, many = (detectable_gap(n, share) or float(one_sided) for share in USUAL_DISAGREEMENT)
+    return min(few, many), max(few, many)
+
+
+def median_ratio(ratios: Sequence[float]) -> tuple[float, Interval | None]:
+    """The median of paired ratios of times, with a 95 % percentile bootstrap interval from three repeats on."""
+    middle = float(np.median(ratios))
+    if len(ratios) < 3:
+        return middle, None
+    found = bootstrap((np.asarray(ratios),), np.median, method="percentile", rng=np.random.default_rng(0))
+    return middle, Interval(low=float(found.confidence_interval.low), high=float(found.confidence_interval.high))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
 from core.machine import forget_peak_memory, peak_memory, this_machine
 from core.models.weights import weights_status
-from core.runs.record import Predictions, RunRecord, save_run
+from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.speeds import load_speeds, remember_seen
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
@@ -44,7 +44,7 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
         )
         reporter.flush()
         record = _finish(store, run, dataset, trained, start)
-        store.end(run, "finished", summary=summary_of(record))
+        store.end(run, "finished", test_part=record.test_part, summary=summary_of(record))
     except Cancelled:
         if reporter.cancelled:
             store.end(run, "cancelled")
@@ -180,29 +180,3 @@ def _head_values(trained: Trained) -> dict[str, object] | None:
     if trained.head is None:
         return None
     return {"l2": trained.head.l2, "path": trained.head.path, "iterations": trained.head.iterations}
-
-
-def summary_of(record: RunRecord) -> dict[str, object]:
-    """What lists of runs show without opening a folder; also what the command line prints."""
-    settings = record.settings
-    return {
-        "run": record.run,
-        "scenario": settings.model.scenario,
-        "backbone": settings.model.backbone,
-        "weights": record.weights,
-        "seed": settings.seed,
-        "test_accuracy": record.test_accuracy,
-        "val_accuracy": record.val_accuracy,
-        "best_epoch": record.best_epoch,
-        "epochs": len(record.history),
-        "duration_s": record.duration_s,
-        "timings": record.timings,
-        "work": record.work,
-        "freeze_audit": record.freeze_audit,
-        "parameters": record.parameters,
-        "dataset": {name: record.dataset[name] for name in ("id", "title", "fingerprint")},
-        "split": record.split,
-        "machine": record.machine,
-        "threads": record.threads,
-        "precision": record.precision,
-    }

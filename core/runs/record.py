@@ -3,12 +3,13 @@
 Everything a page, a comparison or a predictor needs is here; torch is not needed to read the first two.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,6 +21,8 @@ from core.settings import RunSettings, from_dict, to_dict
 
 RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
 RECORD_VERSION = 1
+RECORDED: Final = Path(__file__).parent / "recorded"
+RECORDED_PREFIX: Final = "recorded-"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +71,11 @@ class RunRecord:
     """`prediction_ms` per picture, in batches, on the machine it was trained on; `peak_memory_bytes` of the training
     process; `changed_bytes` of parameters and buffers. Empty in older runs."""
 
+    @property
+    def test_part(self) -> str:
+        """Names the set of test pictures, whatever their order: runs that share it were tested on the same ones."""
+        return hashlib.sha256("".join(sorted(self.test_contents)).encode()).hexdigest()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Predictions:
@@ -84,7 +92,13 @@ class Predictions:
 
 
 def run_folder(run_id: str) -> Path:
-    return home_folder("runs") / run_id
+    """Where a run's files are: in the home folder, or with Thaw's own code for a recorded one."""
+    return RECORDED / run_id if is_recorded(run_id) else home_folder("runs") / run_id
+
+
+def is_recorded(run_id: str) -> bool:
+    """Whether a run is one of the example that ships with Thaw."""
+    return run_id.startswith(RECORDED_PREFIX) and run_id.replace("-", "").isalnum()
 
 
 def save_run(
@@ -159,4 +173,31 @@ def load_predictions(run_id: str) -> Predictions:
 
 def delete_files(run_id: str) -> None:
     """Remove a run's folder, if it has one."""
-    shutil.rmtree(run_folder(run_id), ignore_errors=True)
+    if not is_recorded(run_id):
+        shutil.rmtree(run_folder(run_id), ignore_errors=True)
+
+
+def summary_of(record: RunRecord) -> dict[str, object]:
+    """What lists of runs show without opening a folder; also what the command line prints."""
+    settings = record.settings
+    return {
+        "run": record.run,
+        "scenario": settings.model.scenario,
+        "backbone": settings.model.backbone,
+        "weights": record.weights,
+        "seed": settings.seed,
+        "test_accuracy": record.test_accuracy,
+        "val_accuracy": record.val_accuracy,
+        "best_epoch": record.best_epoch,
+        "epochs": len(record.history),
+        "duration_s": record.duration_s,
+        "timings": record.timings,
+        "work": record.work,
+        "freeze_audit": record.freeze_audit,
+        "parameters": record.parameters,
+        "dataset": {name: record.dataset[name] for name in ("id", "title", "fingerprint")},
+        "split": record.split,
+        "machine": record.machine,
+        "threads": record.threads,
+        "precision": record.precision,
+    }

@@ -30,4 +30,5 @@ def load_outcome(run_id: str) -> Outcome:
         weights_hash=record.weights["sha256"],
         machine=str(Machine(**record.machine)),
         threads=record.threads,
+        cached_features=record.work.get("features_from_cache", 0),
     )

@@ -51,6 +51,13 @@ _runs = sa.Table(
     sa.Column("cause", sa.UnicodeText),
     sa.Column("summary", sa.JSON),
 )
+# which runs have been tested on which pictures; a deleted run has looked at them all the same
+_looks = sa.Table(
+    "looks",
+    _metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("test_part", sa.String(64), index=True, nullable=False),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,6 +176,12 @@ class RunStore:
         if gone.rowcount == 0:
             raise RunError(f"The run {run_id!r} is still at work or unknown; stop it first.")
 
+    def looks(self, test_part: str) -> int:
+        """How many runs have been tested on these test pictures, deleted ones included."""
+        query = sa.select(sa.func.count()).select_from(_looks).where(_looks.c.test_part == test_part)
+        with self._engine.connect() as connection:
+            return int(connection.execute(query).scalar_one())
+
     # -- what a worker does
 
     def claim(self, only: Collection[str] | None = None) -> Run | None:
@@ -208,11 +221,17 @@ class RunStore:
             ).one_or_none()
         return written is not None and not written.cancel
 
-    def end(self, run: Run, state: str, **values: Any) -> bool:
-        """End a running run; False if it is no longer this worker's."""
+    def end(self, run: Run, state: str, *, test_part: str | None = None, **values: Any) -> bool:
+        """End a running run; False if it is no longer this worker's.
+
+        Args:
+            test_part: names the test pictures that it was tested on, if it was; counted for good.
+        """
         values = {"ended": time.time(), "progress": None, "worker": None, **values}
         with self._write() as connection:
             ended = connection.execute(sa.update(_runs).where(*_is_mine(run)).values(state=state, **values))
+            if test_part and ended.rowcount:
+                connection.execute(sa.insert(_looks).values(run=run.id, test_part=test_part))
         return ended.rowcount == 1
 
     def give_back(self, run: Run) -> None:

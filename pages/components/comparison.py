@@ -1,35 +1,90 @@
-"""Parts of the Compare page: runs side by side, the outcome, what differs, the agreement square."""
+"""Parts of the Compare page: ways of training as cards, runs in a table, outcomes, what differs, files to take home."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.comparison.calibration import brier, calibration_error, reliability, seconds_to
-from core.comparison.metrics import Rate, balanced_accuracy
-from core.comparison.race import RaceVerdict
+from core.comparison.calibration import seconds_to
+from core.comparison.fairness import has_effect
+from core.comparison.metrics import balanced_accuracy
+from core.comparison.race import PairVerdict, RaceVerdict
 from core.comparison.report import as_csv, as_markdown
+from core.comparison.selection import best_of
 from core.comparison.statistics import rate
 from core.comparison.verdict import Comparison
+from core.comparison.wording import points
+from core.runs.example import example_runs
+from core.runs.record import is_recorded
 from core.runs.store import Run
+from core.settings import SCENARIO_LABELS, differences
 
 from . import chosen
-from .charts import confusion, reliability_curve, seed_dots
-from .messages import md, plain
-from .resources import run_outcome
-from .results import record, sample_pictures, training_seconds
-from .wording import run_label
+from .comparison_charts import seed_dots
+from .messages import LONGEST_MESSAGE, md, plain
+from .race import race_verdict_of
+from .resources import run_outcome, run_store
+from .results import by_scenario, record, training_seconds
+from .wording import counted, interval, per_cent, percentage, run_label, seconds
 
 _OUTCOMES: Final = {
-    "a-better": ("A is better", ":material/trophy:", "green"),
-    "b-better": ("B is better", ":material/trophy:", "green"),
+    "a-better": ("{a} is better", ":material/trophy:", "green"),
+    "b-better": ("{b} is better", ":material/trophy:", "green"),
     "same": ("Practically the same", ":material/equal:", "blue"),
     "cannot-tell": ("Cannot tell", ":material/help:", "gray"),
     "not-comparable": ("Not comparable", ":material/block:", "red"),
 }
+
+
+def way_cards(runs: Sequence[Run]) -> None:
+    """A card per way of training: its accuracy and seconds over the seeds, and in bold the settings that differ."""
+    ways = by_scenario(runs)
+    first = [group[0].settings for group in ways.values()]
+    differing = [row[0] for other in first[1:] for row in differences(first[0], other)]
+    fields = [name for name in dict.fromkeys(differing) if name not in ("model.scenario", "seed", "data.dataset")]
+    grid = st.grid(min(4, len(ways)), min_column_width=230)
+    for scenario, group in ways.items():
+        with grid.cell(), st.container(border=True, height="stretch"):
+            _way(scenario, group, fields)
+
+
+def _way(scenario: str, group: Sequence[Run], fields: Sequence[str]) -> None:
+    results = [record(run) for run in group]
+    accuracies = [result.test_accuracy for result in results]
+    st.metric(
+        SCENARIO_LABELS[scenario], per_cent(float(np.mean(accuracies))), help="Mean accuracy on the test pictures."
+    )
+    seeds = sorted({run.settings.seed for run in group})
+    spread = f"{min(accuracies):.1%} to {max(accuracies):.1%} over seeds " if len(seeds) > 1 else "seed "
+    st.caption(spread + ", ".join(map(str, seeds)))
+    for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
+        times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
+        if times:
+            runs = f" ({len(times)} runs)" if len(times) > 1 else ""
+            st.markdown(f":material/timer: **{seconds(float(np.median(times)))}** {words}{runs}")
+    settings = group[0].settings
+    here = run_outcome(chosen.home(), group[0].id)
+    fields = [name for name in fields if has_effect(name, here, here)]
+    values = [f"{name.rpartition('.')[2].replace('_', ' ')} **{_value(settings, name)}**" for name in fields]
+    if values:
+        st.caption(" · ".join(values))
+    with st.container(horizontal=True, gap="xsmall"):
+        st.badge(f"weights: {plain(results[0].weights['origin'], 30)}", color="gray")
+        st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
+        st.badge(f"{results[0].parameters['trained_share']:.1%} trains", color="gray")
+
+
+def _value(settings: object, name: str) -> str:
+    """A setting as `part.field` names it, as it is really used."""
+    part, _, field = name.partition(".")
+    resolved = {"model.weights": "start", "model.batchnorm": "statistics"}.get(name, field)
+    if field in ("lr", "backbone_lr"):
+        return f"{getattr(settings, 'rates')[field == 'backbone_lr']:g}"  # noqa: B009
+    value = getattr(getattr(settings, part), resolved)
+    return md(str(value if value is not None else "default"), 40)
 
 
 def side_by_side(runs: Sequence[Run]) -> None:
@@ -43,16 +98,16 @@ def side_by_side(runs: Sequence[Run]) -> None:
                 "run": run_label(run),
                 "test accuracy": 100 * result.test_accuracy,
                 "95 % interval": interval(rate(correct, len(result.test_pictures))),
-                "balanced accuracy": _per_cent(balanced_accuracy(np.array(result.confusion))),
+                "balanced accuracy": percentage(balanced_accuracy(np.array(result.confusion))),
                 "train and test, s": training_seconds(result),
+                "from cache": bool(result.work.get("features_from_cache")),
                 "features, s": result.timings["features"],
                 "training, s": result.timings["train"],
                 "val, s": result.timings["val"],
                 "test, s": result.timings["test"],
-                "parameters trained": result.parameters["trained"],
+                "to 90 % of its best, s": seconds_to(result.history, 0.9),
                 "to 95 % of its best, s": seconds_to(result.history, 0.95),
                 "epochs": len(result.history),
-                "weights": result.weights["origin"],
             }
         )
     number = st.column_config.NumberColumn
@@ -62,30 +117,71 @@ def side_by_side(runs: Sequence[Run]) -> None:
         column_config={
             "test accuracy": st.column_config.ProgressColumn(format="%.1f %%", min_value=0.0, max_value=100.0),
             "balanced accuracy": number(format="%.1f %%"),
-            "parameters trained": number(format="localized"),
+            "from cache": st.column_config.CheckboxColumn(help="Features came from the cache: a warm time."),
             **{name: number(format="%.1f") for name in rows[0] if name.endswith(", s")},
         },
         alt="Accuracy and run times of the chosen runs",
     )
     machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
+
+
+def race_outcome(verdict: RaceVerdict) -> None:
+    """What a race says: the whole in a sentence, then every pair with its outcome and who trained faster."""
+    with st.container(border=True):
+        st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
+        for pair in verdict.pairs:
+            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+                _badge(pair.outcome, pair.label_a, pair.label_b)
+                st.caption(md(_in_short(pair), LONGEST_MESSAGE))
+    pairs = [
+        (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
+        for pair in verdict.pairs
+        if len(pair.differences) > 1
+    ]
+    if pairs:
+        st.markdown("##### Seed by seed")
+        figure = seed_dots(pairs, verdict.band)
+        st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
+
+
+def _in_short(pair: PairVerdict) -> str:
+    return f"{pair.sentence} {pair.speed}".strip()
+
+
+def cautions(runs: Sequence[Run]) -> None:
+    """What a reader must know before believing: picked on the test part, looked at often, in ImageNet, recorded."""
+    best = best_of([run_outcome(chosen.home(), run.id) for run in runs])
+    if best is not None:
+        place, optimism = best
+        st.caption(
+            f":material/warning: **Optimistic:** {md(run_label(runs[place]))} is the highest of {len(runs)} runs on "
+            "the very pictures it is reported on. Being picked for it makes its accuracy look about "
+            f"{points(optimism)} too high. Choose by val, or by the verdict."
+        )
+    looks = max(run_store().looks(record(run).test_part) for run in runs)
+    if looks > 1:
+        st.caption(
+            f":material/visibility: {counted(looks, 'run')} tested on these test pictures so far, each once. The more "
+            "one looks and chooses, the less they are unseen."
+        )
     imagenet_notice(runs)
+    if any(is_recorded(run.id) for run in runs):
+        st.caption(
+            ":material/inventory_2: Recorded runs ship with Thaw: we trained them on the tutorial's photos. Settings "
+            "and numbers are here, pictures and weights are not."
+        )
 
 
-def _per_cent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
-def interval(of: Rate | None) -> str:
-    """A rate's interval in per cent."""
-    return f"{of.low:.1%} to {of.high:.1%}" if of else "-"
+def _badge(outcome: str, a: str, b: str) -> None:
+    word, icon, colour = _OUTCOMES[outcome]
+    st.badge(word.format(a=a, b=b), icon=icon, color=colour)  # type: ignore[arg-type]
 
 
 def outcome_badge(result: Comparison) -> None:
     """One of the five outcomes, by word, icon and colour, and a red chip for each uncontrolled difference."""
-    word, icon, colour = _OUTCOMES[result.outcome]
     with st.container(horizontal=True):
-        st.badge(word, icon=icon, color=colour)
+        _badge(result.outcome, "A", "B")
         for chip in result.fairness.chips:
             st.badge(
                 plain(chip.text), icon=":material/warning:", color="red" if chip.affects == "accuracy" else "orange"
@@ -107,19 +203,26 @@ def differences_table(result: Comparison) -> None:
 
 def take_home(result: Comparison, a: Run, b: Run) -> None:
     """The comparison as files: a page of Markdown with its small print, a row per picture, and everything as JSON."""
-    records, name = (record(a), record(b)), f"thaw-{a.number}-against-{b.number}"
-    files = [
-        ("Report", "md", "text/markdown", as_markdown(result, records)),
-        ("Numbers", "json", "application/json", json.dumps(result.to_dict(), indent=1)),
+    records, name = (record(a), record(b)), f"thaw-{a.id}-against-{b.id}"
+
+    def report() -> str:
+        return as_markdown(result, records, [run_store().looks(one.test_part) for one in records])
+
+    def pictures() -> str:
+        outcomes = (run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id))
+        return as_csv(result, outcomes, records[0].test_names)
+
+    files: list[tuple[str, str, str, Callable[[], str]]] = [
+        ("Report", "md", "text/markdown", report),
+        ("Numbers", "json", "application/json", lambda: json.dumps(result.to_dict(), indent=1)),
     ]
     if result.agreement is not None:
-        outcomes = (run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id))
-        files.insert(1, ("Pictures", "csv", "text/csv", as_csv(result, outcomes, records[0].test_names)))
+        files.insert(1, ("Pictures", "csv", "text/csv", pictures))
     with st.container(horizontal=True):
-        for label, ending, kind, text in files:
+        for label, ending, kind, write in files:
             st.download_button(
                 label,
-                text.encode("utf-8", "replace"),
+                lambda write=write: write().encode("utf-8", "replace"),  # written when it is asked for
                 f"{name}.{ending}",
                 kind,
                 icon=":material/download:",
@@ -128,45 +231,16 @@ def take_home(result: Comparison, a: Run, b: Run) -> None:
             )
 
 
-def calibration(result: Comparison, a: Run, b: Run) -> None:
-    """Whether the two runs' probabilities can be taken at their word."""
-    rows, series = [], []
-    for side, run in ((result.a, a), (result.b, b)):
-        outcome = run_outcome(chosen.home(), run.id)
-        bins = reliability(outcome.targets, outcome.probabilities)
-        series.append((run_label(run), run.settings.model.scenario, bins))
-        rows.append(
-            {
-                "run": run_label(run),
-                "calibration error": _per_cent(calibration_error(bins)),
-                "Brier score": brier(outcome.targets, outcome.probabilities),
-                "log loss": side.log_loss,
-            }
-        )
-    st.plotly_chart(reliability_curve(series), key="compare.reliability", alt="How sure against how often right")
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        column_config={
-            "calibration error": st.column_config.NumberColumn(format="%.1f %%"),
-            "Brier score": st.column_config.NumberColumn(format="%.3f"),
-            "log loss": st.column_config.NumberColumn(format="%.3f"),
-        },
-        alt="Calibration of both runs",
-    )
-    st.caption("Smaller is better. With few pictures in a bin its dot says little: hover to see how many.")
-
-
-def over_seeds(verdict: RaceVerdict) -> None:
-    """Each pair's differences seed by seed, where there are several seeds."""
-    pairs = [
-        (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
-        for pair in verdict.pairs
-        if len(pair.differences) > 1
-    ]
-    if pairs:
-        figure = seed_dots(pairs, verdict.band)
-        st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
+def recorded_example() -> None:
+    """What a race of our own has shown, for a page that has nothing to show yet."""
+    runs = example_runs()
+    if not runs:
+        return
+    st.subheader("What a race looks like")
+    st.caption(f"A recorded one, on the photos of PyTorch's tutorial: {len(runs)} runs, trained with Thaw by us.")
+    way_cards(runs)
+    st.markdown(md(race_verdict_of([run.id for run in runs]).sentence, LONGEST_MESSAGE))
+    st.page_link("compare.py", label="Look into it", icon=":material/balance:")
 
 
 def imagenet_notice(runs: Sequence[Run]) -> None:
@@ -178,51 +252,3 @@ def imagenet_notice(runs: Sequence[Run]) -> None:
             ":material/info: The ants and bees of PyTorch's tutorial are a small subset of ImageNet: networks with "
             "ImageNet weights may have seen these very pictures. On your own pictures expect less."
         )
-
-
-def agreement_pictures(result: Comparison, a: Run, b: Run) -> None:
-    """McNemar's table; the chosen cell opens its pictures."""
-    agreement = result.agreement
-    assert agreement is not None, "the caller checks"
-    cells = {
-        "only A is right": (agreement.only_a, agreement.only_a_index),
-        "only B is right": (agreement.only_b, agreement.only_b_index),
-        "both are wrong": (agreement.neither, agreement.neither_index),
-        "both are right": (agreement.both, agreement.both_index),
-    }
-    cell = st.segmented_control(
-        "Pictures on which",
-        list(cells),
-        default="only A is right" if agreement.only_a else "only B is right" if agreement.only_b else "both are right",
-        required=True,
-        format_func=lambda name: f"{name}: {cells[name][0]}",
-        key="compare.cell",
-    )
-    if cells[cell][1]:
-        sample_pictures([a, b], 12, "compare.pictures", only=cells[cell][1])
-        if len(cells[cell][1]) > 12:
-            st.caption(f"The first 12 of {len(cells[cell][1])}.")
-    else:
-        st.caption("There is no such picture.")
-
-
-def twin_confusion(result: Comparison, a: str, b: str) -> None:
-    """Both confusion matrices, and recall per class with its interval."""
-    for column, side, label in zip(st.columns(2, gap="large"), (result.a, result.b), (a, b), strict=True):
-        with column:
-            st.markdown(f"**{label}**")
-            figure = confusion(side.confusion, side.class_names)
-            st.plotly_chart(figure, key=f"compare.confusion.{side.run}", alt=f"Confusion matrix of {label}")
-            rows = [
-                {
-                    "class": name,
-                    "recall": _per_cent(recall.value if recall else None),
-                    "95 % interval": interval(recall),
-                }
-                for name, recall in zip(side.class_names, side.recalls, strict=True)
-            ]
-            st.dataframe(
-                pd.DataFrame(rows),
-                hide_index=True,
-                column_config={"recall": st.column_config.NumberColumn(format="%.1f %%")},
-            )

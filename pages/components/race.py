@@ -6,6 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.comparison.race import RaceVerdict, race_verdict
+from core.comparison.statistics import gaps_before, smallest_sign_flip
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
@@ -31,6 +32,21 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     """What one run takes on this machine, or None if nothing has been timed here yet."""
     plan = plan_run(settings, *split_sizes(chosen.home(), dataset.id, settings.seed, settings.data))
     return estimate(plan, settings)
+
+
+def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int = 1) -> str:
+    """What the test part, and so many seeds, will be able to show, said before anything is trained."""
+    tested = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[2]
+    gaps = gaps_before(tested)
+    text = f":material/visibility: Can {tested} test pictures see it? "
+    if gaps is None:
+        return f"{text}Hardly: between two models not even the largest gap would show (80 % power, 5 %)."
+    text += (
+        f"Between two models, gaps from about {100 * gaps[0]:.0f} to {100 * gaps[1]:.0f} points up (80 % power, 5 %)."
+    )
+    if seeds > 1:
+        text += f" Over {seeds} seeds the smallest possible p is {smallest_sign_flip(seeds):.2g}."
+    return text
 
 
 def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:

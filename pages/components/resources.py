@@ -134,6 +134,14 @@ def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
     return square_jpeg(Image.fromarray(np.asarray(pixels)), side)
 
 
+def thumbnail_or_grey(home: str, dataset_id: str, index: int) -> bytes:
+    """A run's test picture; a grey square where its data set is not here, as with recorded and imported runs."""
+    try:
+        return thumbnail(home, dataset_id, index)
+    except DatasetError:
+        return square_jpeg(Image.new("RGB", (8, 8), (150, 158, 170)), 64)
+
+
 def square_jpeg(image: Image.Image, side: int) -> bytes:
     """The middle of a picture as a square JPEG; nothing of the original file is left in it."""
     short = min(image.size)

@@ -8,13 +8,14 @@ import streamlit as st
 from core.comparison.statistics import wilson
 from core.runs.record import RunRecord
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS
+from core.settings import SCENARIO_LABELS, SCENARIOS
 
 from . import chosen
 from .charts import curves, phase_bars
+from .comparison_charts import accuracy_against_seconds
 from .gallery import GalleryItem, gallery
 from .messages import md
-from .resources import run_predictions, run_record, thumbnail
+from .resources import run_predictions, run_record, thumbnail_or_grey
 from .wording import per_cent, run_label, seconds
 
 
@@ -61,6 +62,12 @@ def _audit_badge(result: RunRecord) -> None:
         st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit["sentence"])
 
 
+def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by their way of training, in the usual order of scenarios."""
+    groups = {scenario: [run for run in runs if run.settings.model.scenario == scenario] for scenario in SCENARIOS}
+    return {scenario: group for scenario, group in groups.items() if group}
+
+
 def training_seconds(result: RunRecord) -> float:
     """All of a run but decoding, which is done once per data set and shared."""
     return result.duration_s - result.timings["decode"]
@@ -69,14 +76,20 @@ def training_seconds(result: RunRecord) -> float:
 def charts(runs: Sequence[Run], key: str) -> None:
     """Curves over each other, by epoch and by second, and where the seconds went."""
     results = [record(run) for run in runs]
-    series = [(run_label(run), r.settings.model.scenario, r.history) for run, r in zip(runs, results, strict=True)]
-    by_epoch, by_second, phases = st.tabs(["By epoch", "By second", "Where the seconds went"])
+    by_second, by_epoch, phases = st.tabs(["Accuracy against seconds", "By epoch", "Where the seconds went"])
+    with by_second:
+        ways = [
+            (SCENARIO_LABELS[scenario], scenario, [record(run).history for run in group])
+            for scenario, group in by_scenario(runs).items()
+        ]
+        figure = accuracy_against_seconds(ways)
+        st.plotly_chart(figure, key=f"{key}.by_second", alt="Accuracy on val by seconds since the start")
+        if any(len(histories) > 1 for _, _, histories in ways):
+            st.caption("Thin: each seed. Thick: the median over seeds. Time for features is counted.")
     with by_epoch:
+        series = [(run_label(run), r.settings.model.scenario, r.history) for run, r in zip(runs, results, strict=True)]
         figure = curves(series, "epoch", "val_accuracy")
         st.plotly_chart(figure, key=f"{key}.by_epoch", alt="Accuracy on val by epoch")
-    with by_second:
-        figure = curves(series, "elapsed_s", "val_accuracy")
-        st.plotly_chart(figure, key=f"{key}.by_second", alt="Accuracy on val by seconds since the start")
     with phases:
         rows = [(run_label(run), r.timings) for run, r in zip(runs, results, strict=True)]
         st.plotly_chart(phase_bars(rows), key=f"{key}.phases", alt="Seconds by phase for each run")
@@ -85,11 +98,14 @@ def charts(runs: Sequence[Run], key: str) -> None:
         st.caption(shared or "The pictures had been decoded before.")
 
 
-def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[int] | None = None) -> None:
-    """Test pictures with their true class and what each run says.
+def sample_pictures(
+    runs: Sequence[Run], count: int, key: str, only: Sequence[int] | None = None, sides: str = ""
+) -> None:
+    """Test pictures with their true class and what each run says, and how surely.
 
     Args:
         only: positions in the test part; else the ones on which the runs are most at odds, then a mix.
+        sides: a letter for each run, in the place of its scenario's name; then the file's name is shown, too.
     """
     results = [record(run) for run in runs]
     predictions = [run_predictions(chosen.home(), run.id) for run in runs]
@@ -98,17 +114,19 @@ def sample_pictures(runs: Sequence[Run], count: int, key: str, only: Sequence[in
     first = results[0]
     names = first.dataset["class_names"]
     positions = list(only) if only is not None else _telling(predicted, targets, count)
+    called_by = list(sides) or [SCENARIO_LABELS[r.settings.model.scenario] for r in results]
     items = []
     for position in positions[:count]:
         right = predicted[:, position] == targets[position]
         says = [
-            f"{'✓' if correct else '✗'} {SCENARIO_LABELS[r.settings.model.scenario]}: {names[p[position]]} "
-            f"{of.probabilities[position, p[position]]:.0%}"
-            for r, p, of, correct in zip(results, predicted, predictions, right, strict=True)
+            f"{'✓' if correct else '✗'} {called}: {names[p[position]]} {of.probabilities[position, p[position]]:.0%}"
+            for called, p, of, correct in zip(called_by, predicted, predictions, right, strict=True)
         ]
+        if sides:
+            says.append(first.test_names[position].rsplit("/", 1)[-1])
         items.append(
             GalleryItem(
-                image=thumbnail(chosen.home(), first.dataset["id"], first.test_pictures[position]),
+                image=thumbnail_or_grey(chosen.home(), first.dataset["id"], first.test_pictures[position]),
                 title=f"true: {names[targets[position]]}",
                 captions=tuple(says),
                 mark=("good" if right[0] else "bad") if len(runs) == 1 else None,

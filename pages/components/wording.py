@@ -2,10 +2,11 @@
 
 import time
 
+from core.comparison.metrics import Rate
 from core.models.catalogue import BACKBONES
-from core.runs.record import RunRecord
+from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, ModelSettings
+from core.settings import SCENARIO_LABELS, ModelSettings, RunSettings
 from core.training.plan import Estimate
 
 STATES = {
@@ -43,6 +44,13 @@ def expected_time(expected: Estimate | None, times: int = 1) -> str:
     return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
 
 
+def how_long(settings: RunSettings) -> str:
+    """What ends training: epochs, or seconds."""
+    if settings.optim.seconds is not None:
+        return f"{settings.optim.seconds:g} seconds"
+    return "1 epoch" if settings.optim.epochs == 1 else f"{settings.optim.epochs} epochs"
+
+
 def how_chosen(record: RunRecord) -> str:
     """What decided which state of the network is reported, in a sentence."""
     if record.head is None or record.settings.model.scenario != "frozen":
@@ -57,6 +65,19 @@ def how_chosen(record: RunRecord) -> str:
     )
 
 
+def place_of(wanted: str, ids: list[str]) -> int:
+    """Where an id is in a list; the first place for one that is not."""
+    return ids.index(wanted) if wanted in ids else 0
+
+
+def linked_number(text: str, usual: float, low: float, high: float) -> float:
+    """The number an address asks for, within limits; the usual one if it asks for none or for nonsense."""
+    try:
+        return min(high, max(low, float(text)))
+    except ValueError:
+        return usual
+
+
 def counted(number: int, noun: str) -> str:
     """`1 picture was`, `3 pictures were`."""
     return f"1 {noun} was" if number == 1 else f"{number:,} {noun}s were"
@@ -66,11 +87,22 @@ def per_cent(fraction: float) -> str:
     return f"{fraction:.1%}"
 
 
+def percentage(fraction: float | None) -> float | None:
+    """A fraction as a table's column of per cents takes it."""
+    return None if fraction is None else 100 * fraction
+
+
+def interval(of: Rate | None) -> str:
+    """A rate's interval in per cent."""
+    return f"{of.low:.1%} to {of.high:.1%}" if of else "-"
+
+
 def run_label(run: Run) -> str:
     """How a run is called in lists: number, scenario, backbone where it is not the usual one, seed."""
     model = run.settings.model
     network = "" if model.backbone == ModelSettings().backbone else f", {BACKBONES[model.backbone].label}"
-    return f"#{run.number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}"
+    number = "Recorded" if is_recorded(run.id) else f"#{run.number}"
+    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}"
 
 
 def age(moment: float) -> str:

@@ -1,8 +1,13 @@
 """Compare: the page's verdict is the command line's verdict, and its cells open their pictures."""
 
+import numpy as np
 import pytest
 
-from core.commands import compare_runs
+from core.commands import compare
+from core.runs.example import example_runs
+from core.runs.record import load_predictions, load_record
+from core.runs.store import RunStore
+from core.settings import SCENARIO_LABELS
 
 
 @pytest.fixture
@@ -10,49 +15,87 @@ def ids(finished_race) -> tuple[str, str]:
     return finished_race.run("frozen"), finished_race.run("finetuned")
 
 
-def test_with_fewer_than_two_runs_it_says_what_to_do(start, tiny_dataset):
+@pytest.fixture
+def at(start, ids):
+    return start("compare.py", runs=",".join(ids))
+
+
+def texts(at) -> list[str]:
+    """What Markdown and captions say, without what only keeps it literal."""
+    return [shown.value.replace("\\", "").replace("\u2060", "") for shown in (*at.markdown, *at.caption)]
+
+
+def open_tab(start, ids, name: str):
+    """A link to one of the tabs below the verdict."""
+    return start("compare.py", runs=",".join(ids), **{"compare.details": name})
+
+
+def test_with_fewer_than_two_runs_the_recorded_race_is_shown(start, tiny_dataset):
     at = start("compare.py", data=tiny_dataset.id)
 
-    assert not at.exception
-    assert any("needs two finished runs" in markdown.value for markdown in at.markdown)
+    recorded = [run.id for run in example_runs()]
+    assert not at.exception and not at.error
+    assert any("needs two finished runs" in text for text in texts(at))
+    assert at.multiselect(key="compare.runs").value == recorded
+    values, text = compare(recorded, band=0.02)
+    for sentence in [values["sentence"], *(pair["sentence"] for pair in values["pairs"])]:
+        assert sentence in text and any(sentence in shown for shown in texts(at))
+    assert len(at.metric) == len({run.settings.model.scenario for run in example_runs()})
 
 
-def test_the_verdict_is_the_command_lines(start, ids):
-    at = start("compare.py", runs=",".join(ids))
+def test_the_verdict_is_the_command_lines(at, ids):
+    values, sentence = compare(ids, band=0.02)
 
-    values, sentence = compare_runs(*ids, band=0.02)
     assert not at.exception and not at.error
     assert at.selectbox(key="compare.a").value == ids[0]
-    shown = [markdown.value.replace("\\", "").replace("\u2060", "") for markdown in at.markdown]
-    assert sentence in shown
+    assert sentence in texts(at)
     assert at.multiselect(key="compare.runs").value == list(ids)
     accuracies = at.dataframe[0].value["test accuracy"].tolist()
     assert accuracies == pytest.approx([100 * values[side]["accuracy"]["value"] for side in ("a", "b")])
 
 
-def test_every_cell_of_the_agreement_square_opens_its_pictures(start, ids):
-    at = start("compare.py", runs=",".join(ids))
-    agreement = compare_runs(*ids, band=0.02)[0]["agreement"]
+def test_every_cell_of_the_agreement_square_opens_its_pictures(at, ids):
+    agreement = compare(ids, band=0.02)[0]["agreement"]
 
-    for cell, count in (("both are right", "both"), ("both are wrong", "neither"), ("only B is right", "only_b")):
-        at.segmented_control(key="compare.cell").set_value(cell).run()
+    for cell, count in (("both", "both"), ("neither", "neither"), ("only-b", "only_b"), ("only-a", "only_a")):
+        button = at.button(key=f"compare.cell.{cell}")
+        assert button.label.startswith(f"**{agreement[count]}**")
+        button.click().run()
         assert not at.exception
         assert len(at.get("image")) == min(12, agreement[count])
+        assert at.query_params["cell"] == cell
 
 
-def test_the_band_of_practical_equality_can_be_changed(start, ids):
-    at = start("compare.py", runs=",".join(ids))
+def test_pictures_carry_both_answers_with_their_probabilities_and_the_file_name(at, ids):
+    at.button(key="compare.cell.both").click().run()
 
+    place = compare(ids, band=0.02)[0]["agreement"]["both_index"][0]
+    names = load_record(ids[0]).dataset["class_names"]
+    for side, run in zip("AB", ids, strict=True):
+        row = load_predictions(run).probabilities[place]
+        wanted = f"✓ {side}: {names[row.argmax()]} {row.max():.0%}"
+        assert any(wanted in text for text in texts(at))
+    assert any(load_record(ids[0]).test_names[place].rsplit("/", 1)[-1] in text for text in texts(at))
+
+
+def test_a_cell_in_the_address_is_opened_and_a_strange_one_does_no_harm(start, ids):
+    for asked, expected in (("neither", "neither"), ("x", None)):
+        at = start("compare.py", runs=",".join(ids), cell=asked)
+        assert not at.exception
+        kinds = [button.proto.type for button in at.button if str(button.key).startswith("compare.cell.")]
+        assert kinds.count("primary") == 1
+        if expected:
+            assert at.button(key=f"compare.cell.{expected}").proto.type == "primary"
+
+
+def test_the_band_of_practical_equality_can_be_changed(at, ids):
     at.number_input(key="compare.band").set_value(20.0).run()
 
     assert not at.exception
-    sentence = compare_runs(*ids, band=0.2)[1]
-    assert sentence in [markdown.value.replace("\\", "").replace("\u2060", "") for markdown in at.markdown]
+    assert compare(ids, band=0.2)[1] in texts(at)
 
 
-def test_a_comparison_can_be_taken_home_in_three_kinds(start, ids):
-    at = start("compare.py", runs=",".join(ids))
-
+def test_a_comparison_can_be_taken_home_in_three_kinds(at):
     buttons = {button.proto.label for button in at.get("download_button")}
     assert {"Report", "Pictures", "Numbers"} <= buttons
 
@@ -73,8 +116,67 @@ def test_a_strange_band_in_the_address_does_no_harm(start, ids, band):
     assert not at.exception and 0.5 <= at.number_input(key="compare.band").value <= 20
 
 
-def test_probabilities_are_held_against_the_truth(start, ids):
-    at = start("compare.py", runs=",".join(ids))
+def table_with(at, column: str):
+    return next(table.value for table in at.dataframe if column in table.value.columns)
 
-    table = next(table.value for table in at.dataframe if "Brier score" in table.value.columns)
+
+def test_probabilities_are_held_against_the_truth(start, ids):
+    table = table_with(open_tab(start, ids, "Probabilities"), "Brier score")
+
     assert table["Brier score"].between(0, 2).all() and table["calibration error"].between(0, 100).all()
+
+
+def test_confusion_matrices_and_their_difference_stand_side_by_side_with_recalls(start, ids):
+    at = open_tab(start, ids, "Confusion")
+
+    assert not at.exception
+    values = compare(ids, band=0.02)[0]
+    table = table_with(at, "A recall")
+    for letter, side in (("A", "a"), ("B", "b")):
+        recalls = [100 * recall["value"] for recall in values[side]["recalls"]]
+        assert table[f"{letter} recall"].tolist() == pytest.approx(recalls)
+    charts = [chart.proto for chart in at.get("plotly_chart")]
+    assert len(charts) >= 3 + 3  # the curves above, and the three matrices
+
+
+def test_costs_are_those_of_the_records(start, ids):
+    table = table_with(open_tab(start, ids, "Costs"), "ms per prediction")
+
+    records = [load_record(run) for run in ids]
+    assert table["parameters trained"].tolist() == [record.parameters["trained"] for record in records]
+    assert table["state changed, MB"].tolist() == [record.costs["changed_bytes"] / 1e6 for record in records]
+    assert (table["peak memory, MB"] > 100).all()
+
+
+def test_what_moved_says_what_the_freeze_audit_found(start, ids):
+    at = open_tab(start, ids, "What moved inside")
+
+    assert not at.exception
+    for run in ids:
+        assert any(load_record(run).freeze_audit["sentence"] in text for text in texts(at))
+
+
+def test_small_print_counts_the_looks_at_the_test_part(start, ids):
+    at = open_tab(start, ids, "Small print")
+
+    looks = RunStore().looks(load_record(ids[0]).test_part)
+    assert looks >= 2
+    assert sum(f"so far, on this machine: {looks}" in text for text in texts(at)) == 2
+
+
+def test_the_best_of_several_is_called_optimistic(start, tiny_dataset):
+    at = start("compare.py", data=tiny_dataset.id)
+
+    right = {run.id: np.mean(predicted_right(run.id)) for run in example_runs()}
+    best = next(run for run in example_runs() if right[run.id] == max(right.values()))
+    said = next(text for text in texts(at) if "Optimistic:" in text)
+    assert f"{SCENARIO_LABELS[best.settings.model.scenario]}, seed {best.settings.seed} is the highest of" in said
+
+
+def predicted_right(run: str) -> np.ndarray:
+    predictions = load_predictions(run)
+    return predictions.probabilities.argmax(1) == predictions.targets
+
+
+def test_two_runs_are_not_called_optimistic(at):
+    assert not any("Optimistic:" in text for text in texts(at))

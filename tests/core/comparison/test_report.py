@@ -26,7 +26,7 @@ def test_the_report_says_what_the_verdict_says_and_names_its_sources(pair):
     outcomes, records = pair
     result = compare(*outcomes)
 
-    text = as_markdown(result, records)
+    text = as_markdown(result, records, (7, 8))
 
     assert result.sentence in text.replace("\\", "")
     assert f"| A right | {result.agreement.both} | {result.agreement.only_a} |" in text
@@ -34,6 +34,8 @@ def test_the_report_says_what_the_verdict_says_and_names_its_sources(pair):
         assert record.dataset["fingerprint"][:16] in text and record.split["hash"][:16] in text
         assert record.freeze_audit["sentence"] in text.replace("\\", "")
     assert "| model.scenario | frozen | finetuned | yes |" in text
+    assert "runs tested on its test pictures so far: 7" in text and "so far: 8" in text
+    assert f"{records[0].costs['peak_memory_bytes'] / 1e6:,.0f} |" in text
 
 
 def test_every_test_picture_has_a_row_whose_cell_adds_up(pair):
@@ -61,7 +63,7 @@ def test_names_are_data_in_a_table_and_in_markdown(pair):
     result = compare(*named)
 
     rows = rows_of(as_csv(result, named, ["@SUM(A1)", *records[0].test_names[1:]]))
-    text = as_markdown(result, records)
+    text = as_markdown(result, records, (7, 8))
 
     assert rows[0]["picture"] == "'@SUM(A1)"
     assert {row["true"] for row in rows} <= {"'=1+1", "<script>", "a|b"}
@@ -78,6 +80,6 @@ def test_runs_on_different_data_still_give_a_report_without_a_square(pair):
     (first, second), records = pair
     result = compare(first, replace(second, fingerprint="other"))
 
-    text = as_markdown(result, records)
+    text = as_markdown(result, records, (7, 8))
 
     assert "not comparable" in text and "| A right |" not in text

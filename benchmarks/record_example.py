@@ -1,0 +1,70 @@
+"""Record a finished race as the example that ships with Thaw: `python benchmarks/record_example.py RACE`.
+
+RACE is the id that `python -m core race` printed with `--json`. Kept are settings, numbers, hashes and predictions;
+left out are weights, pictures and their names, which become "picture 12". The machine and the date are part of it.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from core.runs.example import ABOUT  # noqa: E402
+from core.runs.record import (  # noqa: E402
+    PREDICTIONS,
+    RECORD,
+    RECORD_VERSION,
+    RECORDED,
+    RECORDED_PREFIX,
+    load_record,
+    run_folder,
+)
+from core.runs.store import RunStore  # noqa: E402
+from core.settings import to_dict  # noqa: E402
+
+DIGITS = 6  # significant ones of what is not a probability
+
+
+def shortened(value: object) -> object:
+    """The same values with fewer digits."""
+    if isinstance(value, dict):
+        return {name: shortened(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [shortened(inner) for inner in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+
+
+def main() -> None:
+    """Write the folder anew."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("race")
+    parser.add_argument("--title", default="Photos of ants and bees")
+    arguments = parser.parse_args()
+    runs = [run for run in RunStore().runs(race=arguments.race) if run.state == "finished"]
+    shutil.rmtree(RECORDED, ignore_errors=True)
+    for run in runs:
+        record = load_record(run.id)
+        scenario = record.settings.model.scenario
+        new_id = f"{RECORDED_PREFIX}{record.settings.seed}-{scenario}"
+        shown = tuple(f"picture {number}" for number, _ in enumerate(record.test_names, start=1))
+        dataset = {**record.dataset, "title": arguments.title, "kind": "recorded"}
+        record = replace(record, run=new_id, test_names=shown, dataset=dataset)
+        folder = RECORDED / new_id
+        folder.mkdir(parents=True)
+        shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
+        values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
+        (folder / RECORD).write_text(json.dumps(shortened(values), ensure_ascii=False, separators=(",", ":")) + "\n")
+    created = max(run.ended or 0.0 for run in runs)
+    about = {"race": "recorded", "created": created, "date": datetime.fromtimestamp(created, UTC).date().isoformat()}
+    (RECORDED / ABOUT).write_text(json.dumps(about) + "\n")
+    print(f"{len(runs)} runs, {sum(path.stat().st_size for path in RECORDED.rglob('*.*')):,} bytes in {RECORDED.name}/")
+
+
+if __name__ == "__main__":
+    main()

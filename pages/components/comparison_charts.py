@@ -1,0 +1,206 @@
+"""Plotly figures of the Compare page. Scenarios differ in dash and marker as well as in colour."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+import plotly.graph_objects as go
+
+from core.comparison.calibration import ReliabilityBin
+
+from .charts import STYLES, laid_out
+from .messages import plain
+
+Histories = Sequence[Sequence[Mapping[str, Any]]]
+MOST_CELLS: Final = 12
+"""Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
+NEVER_MOVED: Final = 1e-7  # where a log axis puts what has not moved at all
+
+
+def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.Figure:
+    """Accuracy on val against seconds since the start, features included: a thin line per seed, a thick median.
+
+    Args:
+        arms: (label, scenario, histories by seed).
+    """
+    figure = go.Figure()
+    for label, scenario, histories in arms:
+        style = STYLES[scenario]
+        line = {"color": style["color"], "dash": style["dash"]}
+        for history in histories:
+            figure.add_scatter(
+                x=[epoch["elapsed_s"] for epoch in history],
+                y=[epoch["val_accuracy"] for epoch in history],
+                mode="lines",
+                line={**line, "width": 1},
+                opacity=0.4 if len(histories) > 1 else 1.0,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        seconds, accuracy = _median(histories)
+        figure.add_scatter(
+            x=seconds,
+            y=accuracy,
+            name=plain(label),
+            mode="lines+markers",
+            line={**line, "width": 3},
+            marker={"color": style["color"], "symbol": style["symbol"], "size": 8, "maxdisplayed": 12},
+            hovertemplate="%{y:.1%} after %{x:.1f} s<extra>" + plain(label) + "</extra>",
+        )
+    figure.update_xaxes(title="seconds since the run's start", rangemode="tozero")
+    figure.update_yaxes(title="accuracy on val", tickformat=".0%")
+    return laid_out(figure, 340)
+
+
+def _median(histories: Histories) -> tuple[list[float], list[float]]:
+    """Epoch by epoch, the median second and the median accuracy over the seeds that got so far."""
+    longest = max(map(len, histories), default=0)
+    there = [[history[place] for history in histories if len(history) > place] for place in range(longest)]
+    enough = [rows for rows in there if 2 * len(rows) > len(histories)]
+    seconds = [float(np.median([row["elapsed_s"] for row in rows])) for rows in enough]
+    return seconds, [float(np.median([row["val_accuracy"] for row in rows])) for rows in enough]
+
+
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, difference: bool = False) -> go.Figure:
+    """Pictures by true class (row) and predicted class (column); a click on a cell selects it where there are few.
+
+    Args:
+        difference: the numbers are one matrix minus another, so that 0 is in the middle of the colours.
+    """
+    names = [plain(name, 24) for name in class_names]
+    if len(set(names)) < len(names):  # cut off, they are the same: two rows they must stay
+        names = [f"{place}. {name}" for place, name in enumerate(names, start=1)]
+    few = len(names) <= MOST_CELLS
+    texts = [[f"{cell:+d}" if difference and cell else str(cell) for cell in row] for row in matrix]
+    hover = "true %{y}, predicted %{x}: %{text}<extra></extra>"
+    largest = max((abs(cell) for row in matrix for cell in row), default=0) or 1
+    blue, orange, middle = "#2f6fd0", "#c9651b", "#eef1f5"  # opaque, so that Plotly picks readable text
+    figure = go.Figure(
+        go.Heatmap(
+            z=matrix,
+            x=names,
+            y=names,
+            colorscale=[[0, orange], [0.5, middle], [1, blue]] if difference else [[0, "#e3ecf9"], [1, blue]],
+            zmin=-largest if difference else 0,
+            zmax=largest,
+            showscale=False,
+            text=texts,
+            texttemplate="%{text}" if few else None,
+            hoverinfo="skip" if few else None,
+            hovertemplate=None if few else hover,
+            xgap=2,
+            ygap=2,
+        )
+    )
+    if few:  # a heat map's cells cannot be selected, an unseen marker on each can
+        places = [(row, column) for row in range(len(names)) for column in range(len(names))]
+        figure.add_scatter(
+            x=[names[column] for _, column in places],
+            y=[names[row] for row, _ in places],
+            customdata=[[row, column] for row, column in places],
+            text=[texts[row][column] for row, column in places],
+            hovertemplate=hover,
+            mode="markers",
+            marker={"size": 36, "symbol": "square", "opacity": 0},
+            selected={"marker": {"opacity": 0.35, "color": "#101820"}},
+            unselected={"marker": {"opacity": 0}},
+            showlegend=False,
+        )
+        figure.update_layout(hoverdistance=-1)  # a click anywhere in a cell is meant for its marker
+    figure.update_xaxes(title="predicted", type="category", showgrid=False)
+    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
+    return laid_out(figure, 300 if few else 420)
+
+
+def layer_changes(runs: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]) -> go.Figure:
+    """How far each layer moved, from input to output: weights as filled markers, running statistics as open ones.
+
+    Args:
+        runs: (label, scenario, layers as `core.models.drift.LayerChange` has them) per run.
+    """
+    figure = go.Figure()
+    for label, scenario, layers in runs:
+        style = STYLES[scenario]
+        for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
+            rows = [(place, row) for place, row in enumerate(layers, start=1) if row[field] is not None]
+            if not rows:
+                continue
+            figure.add_scatter(
+                x=[place for place, _ in rows],
+                y=[max(row[field], NEVER_MOVED) for _, row in rows],
+                name=f"{plain(label)}, {what}",
+                mode="markers",
+                marker={"color": style["color"], "symbol": style["symbol"] + suffix, "size": 8},
+                customdata=[(plain(row["name"], 60), _moved(row[field])) for _, row in rows],
+                hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + f"{plain(label)}, {what}</extra>",
+            )
+    figure.update_xaxes(title="layer, from input to output (the head is last)")
+    ticks = [NEVER_MOVED, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]
+    names = ["not at all", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %", "1000 %"]
+    figure.update_yaxes(title="moved by, of its size before", type="log", tickvals=ticks, ticktext=names)
+    return laid_out(figure, 380)
+
+
+def _moved(by: float) -> str:
+    return f"{by:.2%}" if by else "not at all"
+
+
+def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]]) -> go.Figure:
+    """How often each run is right against how sure it says it is; on the diagonal, its word can be taken.
+
+    Args:
+        runs: (label, scenario, bins) per run. Dots are as large as their bins are full.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
+    )
+    for label, scenario, bins in runs:
+        style = STYLES[scenario]
+        figure.add_scatter(
+            x=[one.confidence for one in bins],
+            y=[one.accuracy for one in bins],
+            name=plain(label),
+            mode="lines+markers",
+            line={"color": style["color"], "dash": style["dash"], "width": 2},
+            marker={
+                "color": style["color"],
+                "symbol": style["symbol"],
+                "size": [6 + 2 * one.count**0.5 for one in bins],
+            },
+            customdata=[one.count for one in bins],
+            hovertemplate="says %{x:.0%}, right %{y:.0%}, %{customdata} pictures<extra></extra>",
+        )
+    figure.update_xaxes(title="probability it gives its answer", tickformat=".0%", range=[0, 1.05])
+    figure.update_yaxes(title="share that is right", tickformat=".0%", range=[0, 1.05])
+    return laid_out(figure, 340)
+
+
+def seed_dots(pairs: Sequence[tuple[str, Sequence[int], Sequence[float]]], band: float) -> go.Figure:
+    """Differences in accuracy seed by seed, a row of dots per pair, over the band of practical equality.
+
+    Args:
+        pairs: (label, seeds, accuracy of the first minus accuracy of the second, by seed).
+        band: fraction, to both sides of 0.
+    """
+    figure = go.Figure()
+    figure.add_vrect(x0=-100 * band, x1=100 * band, fillcolor="#9aa4b2", opacity=0.2, line_width=0)
+    figure.add_vline(x=0, line={"color": "#9aa4b2", "dash": "dot"})
+    for label, seeds, differences in pairs:
+        there: dict[float, list[str]] = {}
+        for seed, difference in zip(seeds, differences, strict=True):
+            there.setdefault(round(100 * difference, 6), []).append(str(seed))
+        figure.add_scatter(
+            x=list(there),
+            y=[plain(label)] * len(there),
+            mode="markers+text",
+            text=[", ".join(same) for same in there.values()],
+            textposition="top center",
+            cliponaxis=False,
+            marker={"size": 13, "color": "#3b7dd8", "symbol": "circle-open", "line": {"width": 3}},
+            hovertemplate="seed %{text}: %{x:+.1f} points<extra></extra>",
+            showlegend=False,
+        )
+    figure.update_xaxes(title="points of accuracy, first minus second; numbers: seeds; grey: practically the same")
+    figure.update_yaxes(type="category", autorange="reversed")
+    return laid_out(figure, 130 + 44 * len(pairs))
