@@ -231,6 +231,7 @@ def test_effective_fractions_are_seen_when_the_split_differs(outcome):
         ({"weights_hash": "other-file"}, "weights", "accuracy"),
         ({"machine": "eight cores"}, "machine", "timing"),
         ({"threads": 8}, "threads", "timing"),
+        ({"cached_features": 90}, "cache", "timing"),
     ],
 )
 def test_what_is_no_setting_has_a_chip_too(outcome, changed, field, affects):

@@ -6,12 +6,16 @@ import numpy as np
 import pytest
 from scipy.stats import chi2, permutation_test
 
+from core.comparison.metrics import Interval
 from core.comparison.statistics import (
     MAX_SEEDS,
+    USUAL_DISAGREEMENT,
     cochran_q,
     detectable_gap,
+    gaps_before,
     holm,
     mcnemar_exact,
+    median_ratio,
     paired_difference,
     pictures_needed,
     rate,
@@ -242,3 +246,26 @@ def test_cochrans_q_is_its_definition():
 
 def test_runs_that_are_right_on_the_same_pictures_cannot_be_told_apart():
     assert cochran_q(np.array([[True] * 3, [False] * 3])) == 1.0
+
+
+def test_the_gaps_that_pictures_will_show_shrink_with_their_number():
+    found = [gaps_before(n) for n in (20, 75, 153, 1000)]
+
+    assert all(low <= high for low, high in found)
+    assert [low for low, _ in found] == sorted((low for low, _ in found), reverse=True)
+    low, high = gaps_before(153)  # comparison.md: about 7 to 10 points where runs disagree on 6 to 10 %
+    assert 0.05 < low < high < 0.085
+    assert gaps_before(1) is None
+
+
+def test_a_gap_that_is_promised_is_one_that_so_many_pictures_find():
+    for n in (50, 153, 400):
+        for gap, share in zip(gaps_before(n), USUAL_DISAGREEMENT, strict=True):
+            assert pictures_needed(gap, max(gap, share)) <= n + 1  # it rounds up to whole pictures
+
+
+def test_a_median_ratio_has_an_interval_from_three_repeats_on():
+    assert median_ratio([2.0, 4.0]) == (3.0, None)
+    middle, interval = median_ratio([1.0, 2.0, 3.0, 4.0, 100.0])
+    assert middle == 3.0 and 1.0 <= interval.low < 3.0 < interval.high <= 100.0
+    assert median_ratio([5.0] * 4) == (5.0, Interval(low=5.0, high=5.0))

@@ -336,3 +336,21 @@ def test_a_database_can_be_chosen(tmp_path, monkeypatch: pytest.MonkeyPatch):
 
     assert (tmp_path / "other.db").is_file()
     assert RunStore(f"sqlite:///{tmp_path / 'third.db'}").runs() == []
+
+
+def test_looks_at_test_pictures_are_counted_once_per_run_and_outlive_the_run(store: RunStore):
+    queue(store, 3)
+    ends = (("finished", "x"), ("failed", None), ("finished", "y"))
+    first, failed, other = (claim_and_end(store, *end) for end in ends)
+    assert not store.end(first, "finished", test_part="x"), "it has ended already"
+
+    store.delete(first.id)
+
+    assert {failed.id, other.id} == {run.id for run in store.runs()}
+    assert (store.looks("x"), store.looks("y"), store.looks("z")) == (1, 1, 0)
+
+
+def claim_and_end(store: RunStore, state: str, test_part: str | None) -> Run:
+    run = claim(store)
+    store.end(run, state, test_part=test_part)
+    return run
