@@ -27,6 +27,11 @@ class DatasetError(ThawError):
 class ImageError(ThawError):
     """This picture was skipped; re-export or re-download it."""
 
+    def __init__(self, reason: str, code: str = "IMG_UNREADABLE") -> None:
+        """`code` names the kind of reason for support: it goes into the report of an upload."""
+        super().__init__(reason)
+        self.code = code
+
 
 class WeightsError(ThawError):
     """Choose a backbone whose weights are here, train from scratch, or go online once."""

@@ -3,11 +3,14 @@
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from platformdirs import user_data_path
+
+LEFT_S = 86_400.0
 
 
 def thaw_home() -> Path:
@@ -26,14 +29,33 @@ def home_folder(*parts: str) -> Path:
 
 
 @contextmanager
-def folder_in_the_making(final: Path) -> Iterator[Path]:
-    """A temporary folder beside `final` that takes its name only if the block ends well.
+def temporary_folder(purpose: str) -> Iterator[Path]:
+    """A folder below `thaw_home()` that is gone after the block, whatever happens in it."""
+    _sweep(home_folder("staging"))
+    folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=home_folder("staging")))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a process that died in the middle has left there, a day later."""
+    for left in folder.iterdir():
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def folder_in_the_making(final: Path, staging: Path | None = None) -> Iterator[Path]:
+    """A temporary folder beside `final`, or a given one, that takes its name only if the block ends well.
 
     A crash leaves a folder that nobody reads, never half a result under the real name. If another process was
     faster, its folder stays and ours is dropped: both hold the same content, since names are content hashes or ids.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+    staging = staging or Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
     try:
         yield staging
         try:

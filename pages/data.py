@@ -11,8 +11,8 @@ from components.resources import readable_datasets, thumbnail
 from components.uploads import add_folder, add_zip, is_hosted
 from components.wording import counted
 
-from core.data.archive import MAX_ENTRIES, MAX_MEMBER_BYTES
 from core.data.dataset import SPLITS
+from core.data.limits import MAX_ENTRIES, MAX_MEMBER_BYTES
 from core.errors import ThawError
 from core.settings import DataSettings
 

@@ -5,6 +5,7 @@ Lives in `THAW_HOME/datasets/<id>/`: `manifest.json` beside the decoded pixels. 
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -46,6 +47,8 @@ class Picture:
     """Size of the file; 0 where not known."""
     taken: str | None = None
     """When a camera says it took the photo (EXIF, as it is written there)."""
+    batch: int = 0
+    """0 for the pictures a data set began with, one more for each time some were added."""
     notes: tuple[str, ...] = ()
     """What was done to make it usable: "turned upright", "transparency on white"."""
 
@@ -61,6 +64,8 @@ class Skipped:
 
     file: str
     reason: str
+    code: str = ""
+    """Names the kind of reason, for support."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +101,8 @@ class Dataset:
     """Seconds that decoding took when the data set was added."""
     added: str
     """When, as ISO 8601 in UTC."""
+    notices: tuple[str, ...] = ()
+    """What is odd about what was brought, and was put up with."""
 
     @property
     def folder(self) -> Path:
@@ -123,7 +130,8 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
 
     Given parts are respected. With `train` and `val` only, the given val becomes test, since it must not be used for
     choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
-    pictures of a class by a hash of (seed, pixels or family): adding pictures never reorders the old ones.
+    pictures of a class by a hash of (seed, pixels or family), and those that were added later are drawn on their own:
+    so adding pictures never moves an old one to another part.
 
     Raises:
         DatasetError: a part would be empty.
@@ -158,23 +166,31 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
 
 def _draw(dataset: Dataset, pool: list[int], seed: int, fraction: float, purpose: str) -> tuple[list[int], list[int]]:
     """Take about `fraction` of each class, at least one where three are there; (taken, left) in picture order."""
-    taken: set[int] = set()
-    for target in range(len(dataset.class_names)):
-        groups: dict[str, list[int]] = {}
-        for index in pool:
-            if dataset.pictures[index].target == target:
-                groups.setdefault(dataset.pictures[index].side, []).append(index)
-        quota = max(1, round(fraction * sum(map(len, groups.values())))) if len(groups) > 1 else 0
-        count = 0
-        for group in sorted(groups, key=lambda g: hashlib.sha256(f"{purpose}:{seed}:{g}".encode()).digest()):
-            if count >= quota:
-                break
-            taken.update(groups[group])
-            count += len(groups[group])
+    taken: set[str] = set()
+    seen: set[str] = set()
+    for batch in sorted({dataset.pictures[index].batch for index in pool}):
+        added = [index for index in pool if dataset.pictures[index].batch == batch]
+        sides = {dataset.pictures[index].side for index in added}
+        for target in range(len(dataset.class_names)):
+            there = [dataset.pictures[index].side for index in added if dataset.pictures[index].target == target]
+            # copies of earlier pictures stand where these stand, and change nothing about how many are drawn
+            taken |= _drawn([side for side in there if side not in seen], seed, fraction, purpose)
+        seen |= sides
     # a copy in another class goes along, so that no picture stands on both sides
-    sides = {dataset.pictures[i].side for i in taken}
-    first = [i for i in pool if dataset.pictures[i].side in sides]
-    return first, [i for i in pool if dataset.pictures[i].side not in sides]
+    first = [index for index in pool if dataset.pictures[index].side in taken]
+    return first, [index for index in pool if dataset.pictures[index].side not in taken]
+
+
+def _drawn(sides: list[str], seed: int, fraction: float, purpose: str) -> set[str]:
+    """The sides that are drawn of one class, given the side of each of its pictures."""
+    counts = Counter(sides)
+    quota = max(1, round(fraction * len(sides))) if len(counts) > 1 else 0
+    taken: set[str] = set()
+    for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest()):
+        if sum(counts[name] for name in taken) >= quota:
+            break
+        taken.add(side)
+    return taken
 
 
 def dataset_folder(dataset_id: str) -> Path:
@@ -186,6 +202,7 @@ def manifest_of(dataset: Dataset) -> bytes:
     fields = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
     lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
     record = {"version": MANIFEST_VERSION, **fields, "class_names": list(dataset.class_names), **lists}
+    record["notices"] = list(dataset.notices)
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -212,6 +229,7 @@ def _from_record(record: dict[str, Any]) -> Dataset:
     skipped = tuple(Skipped(**row) for row in record.pop("skipped"))
     ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
     class_names = tuple(record.pop("class_names"))
+    record["notices"] = tuple(record.get("notices", ()))
     return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
 
 

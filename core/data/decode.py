@@ -2,23 +2,36 @@
 
 Only formats on the allow-list are ever opened. Big photos are decoded at reduced scale; the short side ends at
 `SHORT_SIDE` pixels at most (small pictures keep their size). EXIF orientation is applied, colour profiles become sRGB,
-transparency becomes white, 16-bit becomes 8-bit, and of several frames the first counts.
+transparency becomes white, 16-bit becomes 8-bit, and of several frames the first counts. HEIC is read by pillow-heif.
 """
 
 import io
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
+from core.data.limits import MAX_PIXELS, MAX_SIDE
 from core.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")  # JPEG brings MPO, which has no opener of its own
+ENDINGS = {
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif", "mpo"),
+    "MPO": ("mpo", "jpg", "jpeg"),
+    "PNG": ("png", "apng"),
+    "GIF": ("gif",),
+    "BMP": ("bmp", "dib"),
+    "TIFF": ("tif", "tiff"),
+    "WEBP": ("webp",),
+    "AVIF": ("avif",),
+    "HEIF": ("heic", "heif", "hif"),
+}
 SHORT_SIDE = 256  # what every backbone's own evaluation preprocessing starts from, or less
 MAX_ASPECT = 4  # of a longer strip only the middle is kept: the crops never see more
-MAX_PIXELS = 50_000_000
-MAX_SIDE = 20_000
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1", b"heif")
 
 # what Pillow has to say about odd files goes into the reason of the picture concerned, or nowhere
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
@@ -36,14 +49,29 @@ _TURNS = {
 }
 _OTHER_KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (lambda b: not b, "is empty (0 bytes)"),
-    (lambda b: b[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1"), "is HEIC, which is not supported; export as JPEG"),
     (lambda b: b.startswith(b"%PDF"), "is a PDF, not a picture; export its page as PNG"),
     (lambda b: b.startswith(b"8BPS"), "is a Photoshop file; export as PNG or JPEG"),
     (lambda b: b.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")), "is EPS, which is not supported; export as PNG"),
     (lambda b: b"<svg" in b[:1024].lower(), "is SVG, which is not supported; export as PNG"),
     (lambda b: b.startswith((b"PK\x03\x04", b"Rar!", b"7z\xbc\xaf")), "is an archive, not a picture"),
+    (lambda b: b.startswith((b"MZ", b"\x7fELF", b"<?php", b"#!")), "is not a picture (a program)"),
     (lambda b: len(b) > 16 and b.isascii() and b"\0" not in b, "is not a picture (text file)"),
+    (lambda b: b.startswith((b"\xff\xd8", b"\x89PNG", b"GIF8", b"RIFF")), "is incomplete or damaged"),
 )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ReadPicture:
+    """A picture file, read."""
+
+    pixels: np.ndarray
+    """(H, W, 3) uint8 sRGB, upright, short side at most `SHORT_SIDE`."""
+    size: tuple[int, int]
+    """Width and height as it came, upright."""
+    taken: str | None
+    """When a camera says it took it, as EXIF has it."""
+    notes: tuple[str, ...]
+    """What was done to make it usable, beside making it smaller."""
 
 
 def decode_picture(data: bytes) -> np.ndarray:
@@ -52,29 +80,59 @@ def decode_picture(data: bytes) -> np.ndarray:
     Raises:
         ImageError: with the reason alone; the caller knows the file's name.
     """
+    return read_picture(data).pixels
+
+
+def read_picture(data: bytes, name: str = "") -> ReadPicture:
+    """Read a picture file, and say what had to be done to it.
+
+    Args:
+        name: as it came; only for noticing that its ending is another kind's.
+
+    Raises:
+        ImageError: with the reason alone; the caller knows the file's name.
+    """
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_formats_for(data)) as image:
             _check_size(*image.size)
             if image.format == "PNG":
                 _check_sums(data)
-            return _to_pixels(image)
+            return _read(image, name)
     except ImageError:
         raise
     except UnidentifiedImageError as error:
-        raise ImageError(_what_else(data)) from error
+        raise ImageError(_what_else(data), "IMG_FORMAT") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"has more than {MAX_PIXELS // 10**6} megapixels (limit)") from error
+        raise ImageError(f"has more than {MAX_PIXELS // 10**6} megapixels (limit)", "IMG_TOO_LARGE") from error
+    except MemoryError as error:
+        raise ImageError("takes too much memory to read; resize it", "IMG_MEMORY") from error
     except Exception as error:  # a decoder's failure has no common type: OSError, SyntaxError, struct.error, ...
-        raise ImageError(_damage(error)) from error
+        raise _damage(error) from error
+
+
+def _formats_for(data: bytes) -> tuple[str, ...]:
+    """The formats that may be tried. The reader for HEIC is loaded when the first one comes."""
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS and b"avif" not in data[8:32]:
+        try:
+            import pillow_heif
+        except ImportError as error:  # pragma: no cover
+            raise ImageError("is HEIC, which is not supported here; export as JPEG", "IMG_FORMAT") from error
+        pillow_heif.register_heif_opener(thumbnails=False)
+        return ("HEIF",)
+    return FORMATS
 
 
 def _check_size(width: int, height: int) -> None:
     if width * height == 0:
-        raise ImageError("has no pixels")
+        raise ImageError("has no pixels", "IMG_EMPTY")
     if width * height > MAX_PIXELS:
-        raise ImageError(f"is {width * height / 1e6:,.0f} megapixels; the limit is {MAX_PIXELS // 10**6}: resize it")
+        raise ImageError(
+            f"is {width * height / 1e6:,.0f} megapixels; the limit is {MAX_PIXELS // 10**6}: resize it", "IMG_TOO_LARGE"
+        )
     if max(width, height) > MAX_SIDE:
-        raise ImageError(f"is {width} x {height} pixels; the limit is {MAX_SIDE:,} on a side: resize it")
+        raise ImageError(
+            f"is {width} x {height} pixels; the limit is {MAX_SIDE:,} on a side: resize it", "IMG_TOO_LARGE"
+        )
 
 
 def _check_sums(data: bytes) -> None:
@@ -87,27 +145,64 @@ def _what_else(data: bytes) -> str:
     return next((reason for is_kind, reason in _OTHER_KINDS if is_kind(data)), "is not a picture Thaw can read")
 
 
-def _damage(error: Exception) -> str:
+def _damage(error: Exception) -> ImageError:
     text = str(error).lower()
     if "truncated" in text or "eof" in text or "broken data stream" in text:
-        return "is cut off (the file is incomplete); re-export or download it again"
-    return "is damaged; re-export or download it again"
+        return ImageError("is cut off (the file is incomplete); re-export or download it again", "IMG_TRUNCATED")
+    if "decompressed data too large" in text or "too much memory used in text chunks" in text:
+        return ImageError("contains oversized text data; re-export it", "IMG_TEXT_BOMB")
+    return ImageError("is damaged; re-export or download it again", "IMG_DAMAGED")
 
 
-def _to_pixels(image: Image.Image) -> np.ndarray:
-    profile = image.info.get("icc_profile")
-    width, height = _target_size(*image.size)
+def _read(image: Image.Image, name: str) -> ReadPicture:
+    profile, kind = image.info.get("icc_profile"), image.format or ""
+    came = image.size
+    width, height = _target_size(*came)
     # a JPEG decoder can leave out resolution for free; twice the target keeps the resize that follows sharp
     image.draft(None, (2 * width, 2 * height))
     image.load()
     orientation = _orientation(image)  # asked after loading, since a TIFF turns itself then and drops the tag
-    small = _to_colour(image)
+    taken = _taken(image)
+    notes = [f"is really {kind}"] if _ending(name) not in ("", *ENDINGS.get(kind, ())) else []
+    small, how = _to_colour(image)
+    notes += how
     if (width, height) != small.size:
-        small = _middle(small).resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    small = _to_srgb(small, profile)
+        middle = _middle(small)
+        notes += ["the middle of a long strip kept"] if middle.size != small.size else []
+        small = middle.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    small, how = _to_srgb(small, profile)
+    notes += how
     if orientation in _TURNS:
         small = small.transpose(_TURNS[orientation])
-    return np.ascontiguousarray(np.asarray(small, dtype=np.uint8))
+        notes.append("turned upright")
+        came = came[::-1] if orientation >= 5 else came
+    notes += ["first of several frames"] if _has_more(image) else []
+    pixels = np.ascontiguousarray(np.asarray(small, dtype=np.uint8))
+    return ReadPicture(pixels=pixels, size=came, taken=taken, notes=tuple(notes))
+
+
+def _ending(name: str) -> str:
+    return PurePosixPath(name).suffix.lower().lstrip(".")
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether a second frame follows. Never asks for their number: counting them reads the whole file."""
+    if image.format not in ("GIF", "TIFF", "WEBP", "PNG", "AVIF"):
+        return image.format == "MPO"
+    try:
+        image.seek(1)
+    except Exception:  # no second frame, or a broken one: the first is what counts
+        return False
+    return True
+
+
+def _taken(image: Image.Image) -> str | None:
+    try:
+        exif = image.getexif()
+        text = exif.get_ifd(ExifTags.IFD.Exif).get(ExifTags.Base.DateTimeOriginal) or exif.get(ExifTags.Base.DateTime)
+        return str(text)[:19] if text else None
+    except Exception:  # as with the orientation
+        return None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -134,22 +229,26 @@ def _middle(image: Image.Image) -> Image.Image:
     return image.crop((left, top, left + width, top + height))
 
 
-def _to_colour(image: Image.Image) -> Image.Image:
-    """RGB or CMYK (left for its profile), transparency flattened on white, deep greys scaled to 8 bits."""
+def _to_colour(image: Image.Image) -> tuple[Image.Image, list[str]]:
+    """RGB or CMYK (left for its profile), transparency flattened on white, deep greys scaled to 8 bits; and notes."""
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        return _deep_grey(image)
+        return _deep_grey(image), ["deep grey values scaled to 8 bits"]
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
-        return Image.alpha_composite(white, rgba).convert("RGB")
-    return image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
+        clear = np.asarray(rgba.getchannel("A")).min() < 255
+        flat = Image.alpha_composite(white, rgba).convert("RGB")
+        return flat, ["transparency became white"] if clear else []
+    if image.mode == "CMYK":
+        return image, ["CMYK became RGB"]
+    return image if image.mode == "RGB" else image.convert("RGB"), []
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
     """Grey values of 16 or 32 bits as 8-bit RGB: scaled by what they span, never clipped."""
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
-        raise ImageError("contains invalid pixel values (NaN or infinity)")
+        raise ImageError("contains invalid pixel values (NaN or infinity)", "IMG_VALUES")
     top = float(values.max(initial=0))
     full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
     if image.mode.startswith("I;16"):
@@ -158,14 +257,15 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
-def _to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, list[str]]:
     if profile:
         try:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             if "sRGB" not in ImageCms.getProfileDescription(source):
                 target = ImageCms.createProfile("sRGB")
                 converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-                return converted if converted is not None else image.convert("RGB")
+                return converted if converted is not None else image.convert("RGB"), ["colours converted to sRGB"]
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass  # a broken or foreign profile says nothing about the pixels: they are taken as sRGB
-    return image.convert("RGB")
+            # a broken or foreign profile says nothing about the pixels: they are taken as sRGB
+            return image.convert("RGB"), ["colour profile ignored"]
+    return image.convert("RGB"), []

@@ -1,17 +1,17 @@
-"""Taking pictures in: find the layout, hash, decode each picture once, write pixels and manifest, all or nothing."""
+"""Taking pictures in: a source goes in, a data set in the store comes out, all or nothing."""
 
-import hashlib
-import os
+import json
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from core.data.child import take_in_contained
+from core.data.copies import burst_pairs, name_families, near_pairs, small_square
 from core.data.dataset import (
     MANIFEST,
     Dataset,
@@ -21,23 +21,22 @@ from core.data.dataset import (
     load_stored,
     manifest_of,
     stored_datasets,
+    stored_ids,
 )
-from core.data.decode import decode_picture
-from core.data.layout import Placed, find_layout
-from core.data.pixels import PixelWriter
-from core.data.sources import BUILTIN, Source, open_source
-from core.errors import DatasetError, ImageError
-from core.home import folder_in_the_making, write_atomically
+from core.data.intake import ROWS, Emit, Request, read_rows, take_in
+from core.data.layout import check_class_name
+from core.data.pixels import PixelStore
+from core.data.sources import BUILTIN, LISTING
+from core.errors import DatasetError
+from core.home import folder_in_the_making, temporary_folder, write_atomically
 
 STORE_VERSION = 1  # part of every fingerprint: with another decoder policy the same files are other pixels
 ID_LENGTH = 16
-KEEP_BYTES = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
-_BATCH = 64  # pictures decoded before they are written: bounds what is held in memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestProgress:
-    """How far taking in has come; `stage` is `drawing`, `reading` or `decoding`."""
+    """How far taking in has come; `stage` is `drawing`, `reading`, `decoding` or `comparing`."""
 
     stage: str
     done: int
@@ -71,12 +70,58 @@ def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str 
     here = _find_stored(str(where))
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
-    if str(where) == BUILTIN:
+    drawn = str(where) == BUILTIN
+    if drawn:
         report(IngestProgress(stage="drawing", done=0, total=1))
     start = time.perf_counter()
-    source = open_source(where)
-    with closing(source):
-        return _ingest_source(replace(source, title=title or source.title), start, report)
+    listed: dict[str, Any] = {}
+
+    def emit(message: dict[str, Any]) -> None:
+        if "stage" in message:
+            report(IngestProgress(**message))
+        listed.update(message.get("listed", {}))
+
+    with temporary_folder("intake") as folder:
+        stored = tuple(name for name in stored_ids())
+        request = Request(where=str(where), folder=str(folder), store_version=STORE_VERSION, stored=stored)
+        work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
+        work(request, emit)
+        dataset_id = listed["fingerprint"][:ID_LENGTH]
+        if dataset_id in stored:
+            return Ingested(dataset=load_stored(dataset_id), decode_s=0.0)
+        final = dataset_folder(dataset_id)
+        with folder_in_the_making(final, folder) as staging:
+            dataset = _assemble(staging, {**listed, "title": title or listed["title"]}, start, report)
+            (staging / ROWS).unlink()
+            write_atomically(staging / MANIFEST, manifest_of(dataset))
+    return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
+
+
+def ingest_files(
+    files: Mapping[str, Sequence[tuple[str, bytes | Path]]], title: str, on_progress: OnProgress | None = None
+) -> Ingested:
+    """Bring a data set into the store whose files come class by class.
+
+    Args:
+        files: class name -> (name as it came, content or where it lies) of each file. Names are only shown.
+
+    Raises:
+        DatasetError: nothing usable was found; nothing was stored.
+    """
+    with temporary_folder("files") as folder:
+        rows: list[tuple[str, str, str]] = []
+        for class_name, members in files.items():
+            check_class_name(class_name)
+            for name, content in members:
+                stored = f"{len(rows)}"
+                if isinstance(content, Path):
+                    (folder / stored).symlink_to(content.resolve())
+                else:
+                    (folder / stored).write_bytes(content)
+                rows.append((class_name, name, stored))
+        listing = {"title": title, "files": rows}
+        (folder / LISTING).write_bytes(json.dumps(listing, ensure_ascii=True).encode())
+        return ingest(folder / LISTING, on_progress, title)
 
 
 def _find_stored(where: str) -> Dataset | None:
@@ -88,114 +133,54 @@ def _find_stored(where: str) -> Dataset | None:
     return None
 
 
-def _ingest_source(source: Source, start: float, report: OnProgress) -> Ingested:
-    layout = find_layout(source.names)
-    unreadable: list[Skipped] = []
-    contents: dict[str, str] = {}
-    kept: dict[str, bytes] = {}
-    kept_bytes = 0
-    for done, placed in enumerate(layout.placed):
-        report(IngestProgress(stage="reading", done=done, total=len(layout.placed)))
-        try:
-            data = source.read(placed.name)
-            contents[placed.name] = hashlib.sha256(data).hexdigest()
-            kept_bytes += len(data)
-            if kept_bytes <= KEEP_BYTES:
-                kept[placed.name] = data
-        except ImageError as error:
-            unreadable.append(Skipped(file=placed.name, reason=str(error)))
-    readable = [placed for placed in layout.placed if placed.name in contents]
-    fingerprint = _fingerprint(readable, contents)
-    folder = dataset_folder(fingerprint[:ID_LENGTH])
-    if (folder / MANIFEST).is_file():
-        return Ingested(dataset=load_stored(folder.name), decode_s=0.0)
-
-    ignored = tuple(Skipped(file=name, reason=reason) for name, reason in layout.ignored)
-    with folder_in_the_making(folder) as staging:
-        pictures, broken = _decode_all(source, readable, contents, kept, staging, report)
-        classes = tuple(sorted({name for name, _ in pictures}))
-        if len(classes) < 2:
-            example = f" The first: {broken[0].file} {broken[0].reason}." if broken else ""
-            raise DatasetError(f"Fewer than 2 classes have readable pictures.{example} Nothing was stored.")
-        dataset = Dataset(
-            id=folder.name,
-            title=source.title,
-            kind=source.kind,
-            fingerprint=fingerprint,
-            class_names=classes,
-            pictures=tuple(replace(picture, target=classes.index(name)) for name, picture in pictures),
-            skipped=tuple(sorted(unreadable + broken, key=lambda row: row.file)),
-            ignored=ignored,
-            decode_s=time.perf_counter() - start,
-            added=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
-        dataset.split(0)  # refuse now what could not be divided later
-        write_atomically(staging / MANIFEST, manifest_of(dataset))
-    return Ingested(dataset=load_stored(folder.name), decode_s=time.perf_counter() - start)
+def _assemble(folder: Path, listed: Mapping[str, Any], start: float, report: OnProgress) -> Dataset:
+    """A data set of what lies in the folder, checked."""
+    rows = list(read_rows(folder))
+    good = [row for row in rows if "place" in row]
+    broken = [Skipped(file=row["name"], reason=row["reason"], code=row["code"]) for row in rows if "reason" in row]
+    broken += [Skipped(file=name, reason=reason, code=code) for name, reason, code in listed["unreadable"]]
+    classes = tuple(sorted({row["class"] for row in good}))
+    if len(classes) < 2:
+        example = f" The first: {broken[0].file} {broken[0].reason}." if broken else ""
+        raise DatasetError(f"Fewer than 2 classes have readable pictures.{example} Nothing was stored.")
+    pictures = [_picture(row, classes) for row in good]
+    dataset = Dataset(
+        id=listed["fingerprint"][:ID_LENGTH],
+        title=listed["title"],
+        kind=listed["kind"],
+        fingerprint=listed["fingerprint"],
+        class_names=classes,
+        pictures=with_families(pictures, folder, report),
+        skipped=tuple(sorted(broken, key=lambda row: row.file)),
+        ignored=tuple(Skipped(file=name, reason=reason) for name, reason in listed["ignored"]),
+        notices=tuple(listed["notices"]),
+        decode_s=time.perf_counter() - start,
+        added=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    dataset.split(0)  # refuse now what could not be divided later
+    return dataset
 
 
-def _fingerprint(pictures: list[Placed], contents: dict[str, str]) -> str:
-    """SHA-256 over (given split, class, content) of every picture: file names and their order do not matter."""
-    rows = sorted(f"{picture.split}\0{picture.class_name}\0{contents[picture.name]}" for picture in pictures)
-    text = f"thaw-dataset-{STORE_VERSION}\n" + "\n".join(rows)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _picture(row: Mapping[str, Any], classes: Sequence[str]) -> Picture:
+    return Picture(
+        name=row["name"],
+        target=classes.index(row["class"]),
+        given=row["given"],
+        content=row["content"],
+        group=row["group"],
+        place=(row["place"][0], row["place"][1], row["place"][2]),
+        size=(row["size"][0], row["size"][1]),
+        file_bytes=row["file_bytes"],
+        taken=row["taken"],
+        notes=tuple(row["notes"]),
+    )
 
 
-def _decode_all(
-    source: Source,
-    placed: list[Placed],
-    contents: dict[str, str],
-    kept: dict[str, bytes],
-    folder: Path,
-    report: OnProgress,
-) -> tuple[list[tuple[str, Picture]], list[Skipped]]:
-    """Decode on all cores (Pillow lets go of the interpreter lock), write in order: (class name, picture), skipped."""
-    pictures: list[tuple[str, Picture]] = []
-    broken: list[Skipped] = []
-    with closing(PixelWriter(folder)) as writer, ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for first, batch in _batches(placed):
-            report(IngestProgress(stage="decoding", done=first, total=len(placed)))
-            files = [
-                kept.get(row.name) or _try_read(source, row.name) for row in batch
-            ]  # here: a zip is not to be shared between threads
-            for row, outcome in zip(batch, pool.map(_try_decode, files), strict=True):
-                if isinstance(outcome, str):
-                    broken.append(Skipped(file=row.name, reason=outcome))
-                    continue
-                pixels, group = outcome
-                height, width = pixels.shape[:2]
-                picture = Picture(
-                    name=row.name,
-                    target=-1,
-                    given=row.split,
-                    content=contents[row.name],
-                    group=group,
-                    place=(writer.append(pixels), height, width),
-                )
-                pictures.append((row.class_name, picture))
-    return pictures, broken
-
-
-def _batches(placed: list[Placed]) -> Iterator[tuple[int, list[Placed]]]:
-    for first in range(0, len(placed), _BATCH):
-        yield first, placed[first : first + _BATCH]
-
-
-def _try_read(source: Source, name: str) -> bytes | str:
-    """A file's bytes, or the reason why there are none: it was there when it was hashed and may have gone since."""
-    try:
-        return source.read(name)
-    except ImageError as error:
-        return str(error)
-
-
-def _try_decode(data: bytes | str) -> tuple[np.ndarray, str] | str:
-    """Pixels and their hash, or the reason why there are none."""
-    if isinstance(data, str):
-        return data
-    try:
-        pixels = decode_picture(data)
-    except ImageError as error:
-        return str(error)
-    height, width = pixels.shape[:2]
-    return pixels, hashlib.sha256(f"{height}x{width}".encode() + pixels.tobytes()).hexdigest()
+def with_families(pictures: Sequence[Picture], folder: Path, report: OnProgress) -> tuple[Picture, ...]:
+    """The pictures, each with its family: near copies by their pixels, bursts by their time."""
+    report(IngestProgress(stage="comparing", done=0, total=len(pictures)))
+    pixels = PixelStore(folder, [picture.place for picture in pictures])
+    squares = np.stack([small_square(pixels[index]) for index in range(len(pictures))])
+    pairs = [*near_pairs(squares), *burst_pairs([picture.taken for picture in pictures])]
+    families = name_families(pictures, pairs)
+    return tuple(replace(picture, family=family) for picture, family in zip(pictures, families, strict=True))

@@ -14,15 +14,21 @@ HELD_BYTES = 256 * 1024**2  # of the file, resident in this process
 class PixelWriter:
     """Appends pictures to the file of a data set in the making."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file: BinaryIO = (folder / FILE_NAME).open("wb")
-        self._offset = 0
+    def __init__(self, folder: Path, offset: int = 0) -> None:
+        """`offset`: bytes that are there already and stay; what follows them goes."""
+        self._file: BinaryIO = (folder / FILE_NAME).open("r+b" if offset else "wb")
+        self._file.truncate(offset)
+        self._file.seek(offset)
+        self._offset = offset
 
     def append(self, pixels: np.ndarray) -> int:
         """Write (H, W, 3) uint8 pixels; the offset in bytes where they begin."""
         start = self._offset
         self._offset += self._file.write(pixels.tobytes())
         return start
+
+    def flush(self) -> None:
+        self._file.flush()
 
     def close(self) -> None:
         self._file.close()

@@ -86,11 +86,19 @@ def test_a_zip_that_is_cut_off_is_refused(tmp_path: Path, share: float):
         Archive(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"Rar!\x1a\x07", b"\x1f\x8b" + bytes(100), b"hello"], ids=repr)
-def test_what_is_no_zip_is_refused_by_name(tmp_path: Path, content: bytes):
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"", "is empty"),
+        (b"Rar!\x1a\x07", "is a RAR file"),
+        (b"\x1f\x8b" + bytes(9), "is a gzip file"),
+        (b"hello", "is not a zip"),
+    ],
+)
+def test_what_is_no_zip_is_refused_by_name(tmp_path: Path, content: bytes, expected: str):
     (tmp_path / "a.zip").write_bytes(content)
 
-    with pytest.raises(DatasetError, match=r"a\.zip is not a zip"):
+    with pytest.raises(DatasetError, match=rf"a\.zip {expected}"):
         Archive(tmp_path / "a.zip")
 
 
@@ -124,24 +132,12 @@ def test_a_member_over_the_limit_is_skipped_by_name(tmp_path: Path, monkeypatch:
     archive.close()
 
 
-def test_a_member_that_declares_less_than_it_holds_never_gives_more_than_declared(tmp_path: Path):
-    path = write_zip(tmp_path / "a.zip", {"cat/1.jpg": bytes(5_000_000)})
-    path.write_bytes(path.read_bytes().replace((5_000_000).to_bytes(4, "little"), (1000).to_bytes(4, "little")))
-    archive = Archive(path)
-
-    try:
-        assert len(archive.read("cat/1.jpg")) <= 1000
-    except ImageError as error:
-        assert "damaged" in str(error)
-    archive.close()
-
-
 def test_a_damaged_member_does_not_spoil_the_others(tmp_path: Path):
     path = write_zip(tmp_path / "a.zip", {"cat/1.jpg": b"A" * 50, "cat/2.jpg": b"B" * 50}, zipfile.ZIP_STORED)
     path.write_bytes(path.read_bytes().replace(b"A" * 50, b"A" * 49 + b"C"))
     archive = Archive(path)
 
-    with pytest.raises(ImageError, match="is damaged inside the zip"):
+    with pytest.raises(ImageError, match=r"is damaged \(checksum\)"):
         archive.read("cat/1.jpg")
     assert archive.read("cat/2.jpg") == b"B" * 50
     archive.close()

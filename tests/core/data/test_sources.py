@@ -65,7 +65,7 @@ def test_a_file_over_the_limit_is_not_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_folder_of_a_whole_disk_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sources, "MAX_ENTRIES", 1)
+    monkeypatch.setattr(sources, "MAX_FILES_IN_FOLDER", 5)
 
     with pytest.raises(DatasetError, match="holds more than 5 files"):
         open_source(write_files(tmp_path / "tiny", drawn_classes(2)))

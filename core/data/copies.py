@@ -1,0 +1,133 @@
+"""Near copies: a picture resized, recompressed, brightened, or one of a burst; a split must not part them.
+
+Candidates come from a perceptual hash and are verified by pixels, so that pictures that merely look alike stay apart.
+Mirror images, rotations and crops are not found.
+
+Legend: N pictures, S the side of the small square that everything is judged on.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+from scipy.fft import dctn
+
+from core.data.dataset import Picture
+
+SIDE: Final = 32
+HASH_SIDE: Final = 8
+MOST_BITS_APART: Final = 10
+"""Of 63. The threshold of imagededup, a well-kept library for this; what it lets through is verified."""
+ALIKE: Final = 0.85
+"""Correlation of two small pictures, brightness and contrast taken out, from which they count as copies; chosen by
+benchmarks/near_copies.py."""
+FLAT: Final = 3.0  # standard deviation of grey levels (of 255) below which there is nothing to compare
+BURST_S: Final = 2.0
+_BLOCK: Final = 256  # rows of the table of distances that are held at once
+
+Squares = npt.NDArray[np.uint8]
+"""(..., S, S, 3)."""
+
+
+def small_square(pixels: np.ndarray) -> Squares:
+    """What is kept of a picture (H, W, 3) uint8 to compare it with others: (S, S, 3) uint8."""
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
+
+
+def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:
+    """Signs of the lowest frequencies of the grey pictures (Zauner 2010), for squares (N, S, S, 3): (N,)."""
+    hashes = [np.empty(0, np.uint64)]
+    for block in _blocks(len(squares)):
+        low = dctn(squares[block].mean(axis=3), axes=(1, 2), norm="ortho")[:, :HASH_SIDE, :HASH_SIDE]
+        low = low.reshape(len(low), -1)[:, 1:]  # without the mean brightness
+        bits = low > np.median(low, axis=1, keepdims=True)
+        hashes.append(np.packbits(bits, axis=1).view(np.uint64).ravel())
+    return np.concatenate(hashes)
+
+
+def correlations(a: Squares, b: Squares) -> npt.NDArray[np.float64]:
+    """How alike squares (N, S, S, 3) are to others, pair by pair (N,): 1 the same but for brightness and contrast.
+
+    0 where one of the two is flat: there is nothing in it to recognise.
+    """
+    found = [np.empty(0)]
+    for block in _blocks(len(a)):
+        first, second = (squares[block].reshape(-1, SIDE * SIDE * 3).astype(np.float32) for squares in (a, b))
+        first, second = (flat - flat.mean(axis=1, keepdims=True) for flat in (first, second))
+        lengths = [np.linalg.norm(flat, axis=1) for flat in (first, second)]
+        dull = np.minimum(*lengths) < FLAT * SIDE * 3**0.5
+        found.append(
+            np.where(dull, 0.0, np.einsum("ij,ij->i", first, second) / np.maximum(1e-6, np.multiply(*lengths)))
+        )
+    return np.concatenate(found)
+
+
+def near_pairs(squares: Squares) -> list[tuple[int, int]]:
+    """Pairs (i, j), i < j, of pictures that are near copies. Memory grows with N, not with its square."""
+    hashes, pairs = perceptual_hashes(squares), []
+    for block in _blocks(len(hashes)):
+        apart = np.bitwise_count(hashes[block, None] ^ hashes[None, block.start :])
+        rows, columns = np.nonzero(apart <= MOST_BITS_APART)
+        later = columns > rows
+        first, second = rows[later] + block.start, columns[later] + block.start
+        alike = correlations(squares[first], squares[second]) >= ALIKE
+        pairs += list(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
+    return pairs
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(start, min(count, start + _BLOCK)) for start in range(0, count, _BLOCK))
+
+
+def burst_pairs(taken: Sequence[str | None]) -> list[tuple[int, int]]:
+    """Pairs of neighbours in time: photos taken within two seconds of each other, by EXIF ("2024:05:01 12:00:00")."""
+    moments = sorted((moment, index) for index, text in enumerate(taken) if (moment := _moment(text)) is not None)
+    return [
+        (min(i, j), max(i, j))
+        for (before, i), (after, j) in pairwise(moments)
+        if (after - before).total_seconds() <= BURST_S
+    ]
+
+
+def _moment(text: str | None) -> datetime | None:
+    try:
+        return datetime.strptime(text or "", "%Y:%m:%d %H:%M:%S")
+    except ValueError:
+        return None
+
+
+def name_families(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]]) -> list[str]:
+    """The family of each picture; empty for one that is alone, exact copies aside.
+
+    A family is called after what its oldest members were called, so that a picture added later never moves those that
+    were here before to another part. Where it joins two old families, they become the older one's.
+    """
+    parent = list(range(len(pictures)))
+
+    def root(index: int) -> int:
+        while parent[index] != index:
+            parent[index] = parent[parent[index]]
+            index = parent[index]
+        return index
+
+    sides: dict[str, int] = {}
+    for index, picture in enumerate(pictures):
+        parent[root(index)] = root(sides.setdefault(picture.side, index))
+        parent[root(index)] = root(sides.setdefault(picture.group, index))
+    for first, second in pairs:
+        parent[root(first)] = root(second)
+    members: dict[int, list[Picture]] = {}
+    for index, picture in enumerate(pictures):
+        members.setdefault(root(index), []).append(picture)
+    names = {place: _name(family) for place, family in members.items()}
+    return [names[root(index)] for index in range(len(pictures))]
+
+
+def _name(family: Sequence[Picture]) -> str:
+    if len({picture.group for picture in family}) == 1 and not any(picture.family for picture in family):
+        return ""
+    return min(family, key=lambda picture: (picture.batch, picture.side)).side

@@ -1,0 +1,246 @@
+"""The hands that touch strangers' bytes: a listing is laid out, every file hashed, every picture decoded once.
+
+Run as a process of its own (`python -m core.data.intake`, see `core.data.child`), so that a decoder that crashes, hangs
+or eats memory takes nothing else with it. What is done is on disk batch by batch, so that another process can go on.
+Imports neither torch nor anything that draws pages.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from core.data import limits
+from core.data.decode import ReadPicture, read_picture
+from core.data.layout import Placed, find_layout
+from core.data.pixels import PixelWriter
+from core.data.sources import Source, open_source
+from core.errors import DatasetError, ImageError
+from core.machine import usable_cores
+
+NICE: Final = 5
+ROWS: Final = "rows.jsonl"
+KEEP_BYTES: Final = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
+BATCH: Final = 64  # pictures decoded before they are written: bounds what is held in memory
+
+Emit = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """What is to be taken in, and how."""
+
+    where: str
+    folder: str
+    """Where pixels and rows go; what an earlier process left there is built upon."""
+    store_version: int
+    stored: tuple[str, ...]
+    """Beginnings of the fingerprints that are here already: nothing is decoded for them."""
+    culprits: tuple[tuple[str, str], ...] = ()
+    """Files that ended an earlier process, with the reason: left out."""
+    one_by_one: bool = False
+    """Say which picture comes next before decoding it, and decode one at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """What a source turned out to hold, before any picture is decoded."""
+
+    title: str
+    kind: str
+    fingerprint: str
+    ignored: tuple[tuple[str, str], ...]
+    unreadable: tuple[tuple[str, str, str], ...]
+    """Name, reason, code."""
+    notices: tuple[str, ...]
+
+
+def take_in(request: Request, emit: Emit) -> None:
+    """Do the work; `emit` is told of progress and, at the end, what was `listed`.
+
+    Raises:
+        DatasetError: the whole cannot be used.
+    """
+    source = open_source(request.where)
+    with closing(source):
+        placed, listed, kept = _list(source, request, emit)
+        if not listed.fingerprint.startswith(request.stored):
+            _decode_all(source, placed, request, kept, emit)
+    emit({"listed": asdict(listed)})
+
+
+def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Placed, str]], Listed, dict[str, bytes]]:
+    """Readable pictures with the hash of their bytes, what is known of the whole, and the first files' bytes."""
+    layout = find_layout(source.names, source.placed)
+    ignored = [*source.refused, *layout.ignored]
+    unreadable: list[tuple[str, str, str]] = []
+    readable: list[tuple[Placed, str]] = []
+    kept: dict[str, bytes] = {}
+    room = KEEP_BYTES
+    for done, placed in enumerate(layout.placed):
+        if done % BATCH == 0:
+            emit({"stage": "reading", "done": done, "total": len(layout.placed)})
+        try:
+            data = source.read(placed.name)
+        except ImageError as error:
+            unreadable.append((placed.name, str(error), error.code))
+            continue
+        readable.append((placed, hashlib.sha256(data).hexdigest()))
+        room -= len(data)
+        if room > 0:
+            kept[placed.name] = data
+    listed = Listed(
+        title=source.title,
+        kind=source.kind,
+        fingerprint=_fingerprint(readable, request.store_version),
+        ignored=tuple(ignored),
+        unreadable=tuple(unreadable),
+        notices=(*source.notices, *layout.notices),
+    )
+    return readable, listed, kept
+
+
+def _fingerprint(pictures: Sequence[tuple[Placed, str]], version: int) -> str:
+    """SHA-256 over (given split, class, content) of every picture: file names and their order do not matter."""
+    rows = sorted(f"{placed.split}\0{placed.class_name}\0{content}" for placed, content in pictures)
+    text = f"thaw-dataset-{version}\n" + "\n".join(rows)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _decode_all(
+    source: Source, placed: list[tuple[Placed, str]], request: Request, kept: dict[str, bytes], emit: Emit
+) -> None:
+    """Decode on all cores (Pillow lets go of the interpreter lock), write in order what no earlier process has done."""
+    folder, culprits = Path(request.folder), dict(request.culprits)
+    done, end = _done_before(folder)
+    left = [row for row in placed if row[0].name not in done]
+    before = len(placed) - len(left)
+    size = 1 if request.one_by_one else BATCH
+    with (
+        closing(PixelWriter(folder, end)) as pixels,
+        (folder / ROWS).open("ab") as rows,
+        ThreadPoolExecutor(usable_cores()) as pool,
+    ):
+        for first in range(0, len(left), size):
+            batch = left[first : first + size]
+            emit({"stage": "decoding", "done": before + first, "total": len(placed)})
+            if request.one_by_one:
+                emit({"next": batch[0][0].name})
+            # read here: a zip is not to be shared between threads
+            files = [_try_read(source, kept, row.name, culprits) for row, _ in batch]
+            outcomes = pool.map(_try_decode, files, [row.name for row, _ in batch])
+            for (row, content), file, outcome in zip(batch, files, outcomes, strict=True):
+                _write_row(rows, pixels, row, content, file, outcome)
+            pixels.flush()
+            rows.flush()
+
+
+def _done_before(folder: Path) -> tuple[set[str], int]:
+    """Names that an earlier process has dealt with, and where its pixels end."""
+    done, end = set(), 0
+    path = folder / ROWS
+    if path.exists():
+        whole = path.read_bytes()
+        path.write_bytes(whole[: whole.rfind(b"\n") + 1])  # a row that was cut off is done again
+        for row in map(json.loads, path.read_text(encoding="utf-8", errors="surrogatepass").splitlines()):
+            done.add(row["name"])
+            if "place" in row:
+                offset, height, width = row["place"]
+                end = offset + height * width * 3
+    return done, end
+
+
+def _try_read(source: Source, kept: dict[str, bytes], name: str, culprits: dict[str, str]) -> bytes | ImageError:
+    """A file's bytes, or the reason why there are none: it was there when it was hashed and may have gone since."""
+    if name in culprits:
+        return ImageError(culprits[name], "IMG_CONTAINED")
+    try:
+        return kept.pop(name, None) or source.read(name)
+    except ImageError as error:
+        return error
+
+
+def _try_decode(data: bytes | ImageError, name: str) -> ReadPicture | ImageError:
+    if isinstance(data, ImageError):
+        return data
+    try:
+        return read_picture(data, name)
+    except ImageError as error:
+        return error
+
+
+def _write_row(
+    rows: BinaryIO,
+    pixels: PixelWriter,
+    placed: Placed,
+    content: str,
+    file: bytes | ImageError,
+    outcome: ReadPicture | ImageError,
+) -> None:
+    row: dict[str, Any] = {"name": placed.name}
+    if isinstance(outcome, ImageError):
+        row |= {"reason": str(outcome), "code": outcome.code}
+    else:
+        height, width = outcome.pixels.shape[:2]
+        group = hashlib.sha256(f"{height}x{width}".encode() + outcome.pixels.tobytes()).hexdigest()
+        row |= {"class": placed.class_name, "given": placed.split, "content": content, "group": group}
+        row |= {"place": [pixels.append(outcome.pixels), height, width], "size": outcome.size, "taken": outcome.taken}
+        row |= {"file_bytes": len(file) if isinstance(file, bytes) else 0, "notes": outcome.notes}
+    rows.write(json.dumps(row).encode() + b"\n")
+
+
+def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
+    """What was written about each file, in order."""
+    path = folder / ROWS
+    if path.exists():
+        with path.open("rb") as file:
+            yield from map(json.loads, file)
+
+
+def _lower_limits(entries: int) -> None:
+    """Take from this process what it does not need, where the system has limits for processes."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    cpu = int(limits.CPU_S + limits.CPU_EACH_S * entries)
+    for kind, most in (
+        (resource.RLIMIT_AS, limits.MEMORY_BYTES),
+        (resource.RLIMIT_CPU, cpu),
+        (resource.RLIMIT_FSIZE, limits.MAX_PIXEL_FILE_BYTES),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(kind, (most, most))
+    os.nice(NICE)
+
+
+def _request(values: dict[str, Any]) -> Request:
+    culprits = tuple((name, reason) for name, reason in values["culprits"])
+    return Request(**{**values, "culprits": culprits, "stored": tuple(values["stored"])})
+
+
+def main() -> None:
+    """Read a request from standard input, tell on standard output, one JSON object a line."""
+    request = json.loads(sys.stdin.readline())
+    out = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # what libraries print is not part of what is told
+
+    def emit(message: dict[str, Any]) -> None:
+        print(json.dumps(message), file=out, flush=True)
+
+    _lower_limits(limits.MAX_FILES_IN_FOLDER)
+    try:
+        take_in(_request(request), emit)
+    except DatasetError as error:
+        emit({"refused": str(error)})
+
+
+if __name__ == "__main__":
+    main()
