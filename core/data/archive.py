@@ -78,9 +78,11 @@ class Archive:
         """Names of all files, forward slashes, in the archive's order."""
         return list(self._members)
 
-    def folders(self) -> int:
-        """Number of entries that are folders."""
-        return sum(_is_folder(info) for info in self._zip.infolist())
+    def empty_folders(self) -> int:
+        """Number of entries that are folders with nothing in them."""
+        folders = {info.filename.replace("\\", "/").strip("/") for info in self._zip.infolist() if _is_folder(info)}
+        within = {str(parent) for name in self._members for parent in PurePosixPath(name).parents}
+        return len(folders - within)
 
     def read(self, name: str) -> bytes:
         """The bytes of one member.

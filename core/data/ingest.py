@@ -29,6 +29,7 @@ from core.data.pixels import PixelStore
 from core.data.sources import BUILTIN, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
+from core.machine import usable_cores
 
 STORE_VERSION = 1  # part of every fingerprint: with another decoder policy the same files are other pixels
 ID_LENGTH = 16
@@ -82,8 +83,10 @@ def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str 
         listed.update(message.get("listed", {}))
 
     with temporary_folder("intake") as folder:
-        stored = tuple(name for name in stored_ids())
-        request = Request(where=str(where), folder=str(folder), store_version=STORE_VERSION, stored=stored)
+        stored = tuple(stored_ids())
+        request = Request(
+            where=str(where), folder=str(folder), store_version=STORE_VERSION, threads=usable_cores(), stored=stored
+        )
         work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
         work(request, emit)
         dataset_id = listed["fingerprint"][:ID_LENGTH]

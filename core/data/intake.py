@@ -5,6 +5,7 @@ or eats memory takes nothing else with it. What is done is on disk batch by batc
 Imports neither torch nor anything that draws pages.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -22,7 +23,6 @@ from core.data.layout import Placed, find_layout
 from core.data.pixels import PixelWriter
 from core.data.sources import Source, open_source
 from core.errors import DatasetError, ImageError
-from core.machine import usable_cores
 
 NICE: Final = 5
 ROWS: Final = "rows.jsonl"
@@ -40,6 +40,7 @@ class Request:
     folder: str
     """Where pixels and rows go; what an earlier process left there is built upon."""
     store_version: int
+    threads: int
     stored: tuple[str, ...]
     """Beginnings of the fingerprints that are here already: nothing is decoded for them."""
     culprits: tuple[tuple[str, str], ...] = ()
@@ -70,8 +71,15 @@ def take_in(request: Request, emit: Emit) -> None:
     source = open_source(request.where)
     with closing(source):
         placed, listed, kept = _list(source, request, emit)
-        if not listed.fingerprint.startswith(request.stored):
-            _decode_all(source, placed, request, kept, emit)
+        try:
+            if not listed.fingerprint.startswith(request.stored):
+                _decode_all(source, placed, request, kept, emit)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise DatasetError(
+                "The storage is full; nothing was stored. Delete data sets or runs and try again."
+            ) from error
     emit({"listed": asdict(listed)})
 
 
@@ -125,7 +133,7 @@ def _decode_all(
     with (
         closing(PixelWriter(folder, end)) as pixels,
         (folder / ROWS).open("ab") as rows,
-        ThreadPoolExecutor(usable_cores()) as pool,
+        ThreadPoolExecutor(request.threads) as pool,
     ):
         for first in range(0, len(left), size):
             batch = left[first : first + size]

@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from core.data.archive import Archive
 from core.data.layout import Placed
@@ -87,13 +87,11 @@ def _files(listing: Path) -> Source:
 
 def _zip(path: Path) -> Source:
     archive = Archive(path)
-    folders, names = archive.folders(), tuple(archive.names())
-    parents = {parent for name in names for parent in PurePosixPath(name).parents}
-    empty = max(0, folders - len(parents) + 1)
+    empty = archive.empty_folders()
     return Source(
         title=_shown(path.stem),
         kind="zip",
-        names=names,
+        names=tuple(archive.names()),
         refused=tuple(archive.refused),
         notices=(*archive.notices, *([f"{empty:,} empty folders were ignored."] if empty else [])),
         read=archive.read,
