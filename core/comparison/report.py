@@ -8,10 +8,10 @@ from core.comparison.fairness import Outcome
 from core.comparison.metrics import Rate
 from core.comparison.verdict import Comparison, RunSummary
 from core.comparison.wording import p_value, per_cent, signed_points
+from core.data.report import harmless
 from core.runs.record import RunRecord
 
 CELLS = ("both", "only A", "only B", "neither")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
 
 
 def as_markdown(result: Comparison, records: tuple[RunRecord, RunRecord], looks: Sequence[int]) -> str:
@@ -148,8 +148,3 @@ def _text(text: str) -> str:
     for sign in "\\`*_{}[]<>#|":
         text = text.replace(sign, f"\\{sign}")
     return " ".join(text.split())
-
-
-def harmless(text: str) -> str:
-    """A text as a spreadsheet takes it for nothing but text: what would be a formula gets an apostrophe in front."""
-    return f"'{text}" if text.startswith(_FORMULA) else text

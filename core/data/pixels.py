@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 
 FILE_NAME = "pixels.u8"
-HELD_BYTES = 256 * 1024**2  # of the file, resident in this process
+HELD_BYTES = 64 * 1024**2  # of the file, resident in this process
 
 
 class PixelWriter:
