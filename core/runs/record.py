@@ -62,6 +62,9 @@ class RunRecord:
     """In what train and val went through frozen stages (`features`), and training steps were done (`train`)."""
     head: dict[str, Any] | None = None
     """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
+    temperature: float | None = None
+    """What calibrates its probabilities, fitted on val; None where val is too small, and in runs of earlier versions.
+    Kept predictions are raw."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
