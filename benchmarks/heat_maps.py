@@ -1,8 +1,8 @@
 """Whether heat maps show what decides: `python benchmarks/heat_maps.py ZIP [--pictures N] [--seeds N]`.
 
 Trains Frozen and Fine-tuned, and for each test picture hides the fifth that speaks most for the predicted class under
-grey, or a fifth elsewhere: the same shape moved, mirrored and wrapped around, several times. If maps mean something, the
-first lowers the class's probability more. Also prints what calibration does to the test part. Mean drops in percentage
+grey, or a fifth elsewhere: the same shape moved, mirrored and wrapped around, several times. If maps mean something,
+the first lowers the probability more. Also prints what calibration does to the test part. Mean drops in percentage
 points with 95 % bootstrap intervals over pictures, as Markdown.
 """
 
