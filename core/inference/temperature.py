@@ -15,12 +15,14 @@ from core.comparison.metrics import Array, check_predictions, log_loss
 
 FEWEST: Final = 20
 """Pictures in val from which a temperature is fitted. On fewer, one picture more or less moves it by a factor."""
+FEWEST_MISTAKES: Final = 5
+"""In val, from which probabilities may be sharpened. Log loss over pictures that are nearly all right would sharpen
+without end, and what is learnt of how sure is too sure comes from mistakes."""
 BOUNDS: Final = (0.5, 10.0)
-"""Where val holds no mistake, log loss alone would sharpen without end; so nothing is sharpened by more than twice."""
 
 
 def fit_temperature(targets: Array | None, probabilities: Array | None) -> float | None:
-    """The temperature within `BOUNDS` at which the log loss on val is smallest.
+    """The temperature within `BOUNDS`, and not below 1 with few mistakes, at which the log loss on val is smallest.
 
     Args:
         targets: (N,) whole numbers from 0 to K - 1; None where a run has kept nothing about val.
@@ -41,8 +43,11 @@ def fit_temperature(targets: Array | None, probabilities: Array | None) -> float
     def loss(log_temperature: float) -> float:
         return log_loss(targets, at_temperature(probabilities, float(np.exp(log_temperature)))) or 0.0
 
-    found = minimize_scalar(loss, bounds=tuple(np.log(BOUNDS)), method="bounded", options={"xatol": 1e-4})
-    return float(np.clip(np.exp(found.x), *BOUNDS))
+    mistakes = int((probabilities.argmax(axis=1) != targets).sum())
+    low, high = BOUNDS[0] if mistakes >= FEWEST_MISTAKES else 1.0, BOUNDS[1]
+    found = minimize_scalar(loss, bounds=(np.log(low), np.log(high)), method="bounded", options={"xatol": 1e-4})
+    temperature = float(np.exp(found.x))
+    return next((bound for bound in (low, high) if abs(temperature - bound) < 0.01 * bound), temperature)
 
 
 def at_temperature(probabilities: Array, temperature: float | None) -> Array:
@@ -56,12 +61,6 @@ def at_temperature(probabilities: Array, temperature: float | None) -> Array:
     return scaled
 
 
-def is_at_bound(temperature: float) -> bool:
-    """Whether the fit wanted to go further: val has hardly a mistake from which to learn how sure is too sure."""
-    low, high = BOUNDS
-    return not low * 1.01 < temperature < high / 1.01
-
-
 def temperature_sentence(temperature: float | None, val_pictures: int) -> str:
     """What the shown probabilities are worth, for a person."""
     if temperature is None:
@@ -71,11 +70,11 @@ def temperature_sentence(temperature: float | None, val_pictures: int) -> str:
             else "an earlier version of Thaw trained it"
         )
         return f"Probabilities are the network's own and not calibrated: {why}."
+    if temperature == 1.0:
+        return (
+            f"Probabilities are the network's own: on {val_pictures} val pictures it was not too sure of itself, and "
+            "made too few mistakes to be called too unsure."
+        )
     change = "softened" if temperature > 1 else "sharpened"
-    said = (
-        f"Probabilities are calibrated on {val_pictures} val pictures: {change} with a temperature of "
-        f"{temperature:.2f}, which changes no prediction."
-    )
-    if is_at_bound(temperature):
-        said += " That is the bound: val has too few mistakes to tell how sure is too sure."
-    return said
+    bound = " That is as far as Thaw goes." if temperature in BOUNDS else ""
+    return f"Probabilities are calibrated on {val_pictures} val pictures: {change} with a temperature of {temperature:.2f}, which changes no prediction.{bound}"

@@ -72,15 +72,17 @@ def asked_doubt(records: Sequence[RunRecord]) -> tuple[float, bool]:
 
 def doubts(records: Sequence[RunRecord], coverage: float, strangers: bool) -> list[Doubt]:
     """The rules of each run, and in words what they promise."""
-    found, sentences = [], []
+    found: list[Doubt] = []
+    sentences: list[tuple[int, str]] = []
     for number, record in enumerate(records, 1):
         rule, said = _rule(record, coverage)
         limit, why = _limit(record) if strangers else (None, "")
         found.append(Doubt(rule=rule, limit=limit, run=record.run))
-        beginning = f"Network {number}: " if len(records) > 1 else ""
-        sentences += [beginning + text for text in (said, why) if text]
-    for sentence in sentences:
-        st.caption(md(sentence, LONGEST_MESSAGE))
+        sentences += [(number, text) for text in (said, why) if text]
+    for text in dict.fromkeys(text for _, text in sentences):  # what holds for both is said once
+        which = [number for number, said in sentences if said == text]
+        beginning = f"Network {which[0]}: " if len(which) < len(records) else ""
+        st.caption(md(beginning + text, LONGEST_MESSAGE))
     return found
 
 

@@ -54,9 +54,9 @@ def show_legend(runs: int) -> None:
 
     scale = "Both networks of a card share one scale" if runs > 1 else "Each picture has its own scale"
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("against")
+        st.caption("against", width="content")
         st.image(legend(), width=160, alt="Colours of the heat map, from against to for")
-        st.caption("for")
+        st.caption("for", width="content")
     st.caption(
         f"Orange speaks for the class above the map, blue against it, grey for neither. {scale}. A map shows what this "
         "network reacted to, on a coarse grid; it does not prove that the reason is a good one."
@@ -108,8 +108,8 @@ def _draw_nearest(answer: Answer, run: Run, place: int) -> None:
         for neighbour in nearest(memory, answer.features[place], NEAREST):
             picture = dataset.pictures[neighbour.picture]
             name = dataset.class_names[picture.target]
-            with st.container(width=84, gap="xxsmall"):
-                st.image(thumbnail(home, dataset.id, neighbour.picture), width=84, alt=plain(picture.name))
+            with st.container(width=72, gap="xxsmall"):
+                st.image(thumbnail(home, dataset.id, neighbour.picture), width=72, alt=plain(picture.name))
                 st.caption(f"{md(name, 20)} {neighbour.similarity:.2f}")
     if len(memory.pictures) < memory.of:
         st.caption(f"of {len(memory.pictures):,} training pictures, spread over all {memory.of:,}")

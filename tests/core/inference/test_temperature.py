@@ -9,9 +9,9 @@ from core.comparison.metrics import log_loss
 from core.inference.temperature import (
     BOUNDS,
     FEWEST,
+    FEWEST_MISTAKES,
     at_temperature,
     fit_temperature,
-    is_at_bound,
     temperature_sentence,
 )
 from core.runs.record import load_record
@@ -59,13 +59,24 @@ def test_no_temperature_leaves_probabilities_as_they_are():
     assert np.allclose(at_temperature(rows, 1.0), rows)
 
 
-def test_a_val_part_without_a_mistake_ends_at_the_bound_and_says_so():
-    targets = np.zeros(40, np.int64)
-    temperature = fit_temperature(targets, np.tile(np.array([0.9, 0.1], np.float32), (40, 1)))
+@pytest.mark.parametrize("mistakes", [0, FEWEST_MISTAKES - 1])
+def test_a_val_part_with_hardly_a_mistake_sharpens_nothing_and_says_so(mistakes: int):
+    targets = np.zeros(400, np.int64)
+    targets[:mistakes] = 1
+    temperature = fit_temperature(targets, np.tile(np.array([0.9, 0.1], np.float32), (400, 1)))
 
-    assert temperature == pytest.approx(BOUNDS[0], rel=1e-2) and is_at_bound(temperature)
-    assert "too few mistakes" in temperature_sentence(temperature, 40)
-    assert "too few mistakes" not in temperature_sentence(1.4, 40)
+    assert temperature == 1.0
+    assert "too few mistakes" in temperature_sentence(temperature, 400)
+
+
+def test_with_enough_mistakes_probabilities_may_be_sharpened_up_to_the_bound():
+    targets = np.zeros(4000, np.int64)
+    targets[:FEWEST_MISTAKES] = 1
+    temperature = fit_temperature(targets, np.tile(np.array([0.9, 0.1], np.float32), (4000, 1)))
+
+    assert temperature == BOUNDS[0]
+    assert "as far as Thaw goes" in temperature_sentence(temperature, 4000)
+    assert "as far as Thaw goes" not in temperature_sentence(1.4, 4000)
 
 
 def test_too_small_a_val_part_gives_none_and_the_sentence_says_how_small():
