@@ -77,4 +77,7 @@ def temperature_sentence(temperature: float | None, val_pictures: int) -> str:
         )
     change = "softened" if temperature > 1 else "sharpened"
     bound = " That is as far as Thaw goes." if temperature in BOUNDS else ""
-    return f"Probabilities are calibrated on {val_pictures} val pictures: {change} with a temperature of {temperature:.2f}, which changes no prediction.{bound}"
+    return (
+        f"Probabilities are calibrated on {val_pictures} val pictures: {change} with a temperature of "
+        f"{temperature:.2f}, which changes no prediction.{bound}"
+    )

@@ -342,9 +342,7 @@ def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsy
     assert json.loads(as_json([answer], [record], [Doubt(rule=rule, run=run)], 2)) == {"runs": [told]}
 
 
-def test_a_calibrated_run_shows_calibrated_probabilities_and_says_on_how_many_pictures(
-    start, finished_race, monkeypatch
-):
+def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start, finished_race, monkeypatch):
     monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), temperature=2.0))
     at = start("classify.py", run=finished_race.run("frozen"))
     at.segmented_control(key="classify.source").set_value("tests").run()
