@@ -14,7 +14,6 @@ from components.whys import show_legend, wanted_whys
 from components.wording import per_cent, run_label
 
 from core.errors import ThawError
-from core.inference.temperature import temperature_sentence
 from core.runs.record import RunRecord
 
 st.title("Classify")
@@ -78,15 +77,12 @@ tested = records[-1].test_contents
 class_names = [record.dataset["class_names"] for record in records]
 most = min(10, max(map(len, class_names)))
 top = 1
-with st.container(horizontal=True, vertical_alignment="bottom", gap="large"):
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     if most > 1:
         st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
         top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=200)
     coverage, strangers = asked_doubt(records)
 wanted = wanted_whys()
-for record in records:
-    beginning = f"{md(run_label(runs[record.run]))}: " if len(records) > 1 else ""
-    st.caption(beginning + temperature_sentence(record.temperature, record.split["val"]))
 if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
     st.caption(
         f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)} and may have trained on some."

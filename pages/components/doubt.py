@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.inference.prediction_sets import SetRule, fit_sets, set_sentence
+from core.inference.temperature import temperature_sentence
 from core.inference.values import answer_values, run_answers
 from core.runs.record import RunRecord
 
@@ -71,14 +72,15 @@ def asked_doubt(records: Sequence[RunRecord]) -> tuple[float, bool]:
 
 
 def doubts(records: Sequence[RunRecord], coverage: float, strangers: bool) -> list[Doubt]:
-    """The rules of each run, and in words what they promise."""
+    """The rules of each run, and in words what they and its probabilities are worth."""
     found: list[Doubt] = []
     sentences: list[tuple[int, str]] = []
     for number, record in enumerate(records, 1):
         rule, said = _rule(record, coverage)
         limit, why = _limit(record) if strangers else (None, "")
         found.append(Doubt(rule=rule, limit=limit, run=record.run))
-        sentences += [(number, text) for text in (said, why) if text]
+        worth = temperature_sentence(record.temperature, record.split["val"])
+        sentences += [(number, text) for text in (worth, said, why) if text]
     for text in dict.fromkeys(text for _, text in sentences):  # what holds for both is said once
         which = [number for number, said in sentences if said == text]
         beginning = f"Network {which[0]}: " if len(which) < len(records) else ""
