@@ -69,10 +69,14 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("runs", metavar="RUN", nargs="+")
     compare.add_argument("--band", type=float, default=0.02, help="gap that makes no difference in practice (fraction)")
     compare.add_argument("--report", default="text", choices=("text", "markdown", "csv"), help="what to print")
-    classify = add("classify", "Classify pictures.", lambda a: commands.classify(a.run_id, a.pictures, a.top))
+    classify = add("classify", "Classify pictures.", _classify)
     classify.add_argument("run_id", metavar="RUN")
     classify.add_argument("pictures", metavar="PICTURE", nargs="+")
     classify.add_argument("--top", type=int, default=3, help="classes to name per picture")
+    classify.add_argument(
+        "--coverage", type=float, help="name as many classes as hold the true one so often (fraction)"
+    )
+    classify.add_argument("--explain", metavar="FOLDER", help="write a heat map of each picture there, as PNG")
     machine = add("machine", "How fast this machine is; measured once.", lambda a: commands.machine(a.again))
     machine.add_argument("--again", action="store_true", help="measure anew, when nothing else is running")
     add("runs", "List the runs there are.", lambda a: commands.list_runs())
@@ -114,6 +118,11 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
         optim=OptimSettings(**{spec.name: options[spec.name] for spec in _OPTIMISER_OPTIONS}),
         seed=options.get("seed", 0),
     )
+
+
+def _classify(arguments: argparse.Namespace) -> Result:
+    options = arguments.top, arguments.coverage, arguments.explain
+    return commands.classify(arguments.run_id, arguments.pictures, *options)
 
 
 def _names(text: str) -> list[str]:

@@ -7,6 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from PIL import Image
+
+from core.data.decode import decode_picture
 from core.data.ingest import ingest
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.machine import this_machine
@@ -19,8 +23,10 @@ from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
 from core.speeds import WORKS
 
-if TYPE_CHECKING:  # statistics are slow to import: not before they are asked for
+if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
     from core.comparison.fairness import Outcome
+    from core.inference.prediction_sets import SetRule
+    from core.inference.predictor import Predictor
 
 Result = tuple[dict[str, Any], str]
 Say = Callable[[str], None]
@@ -116,36 +122,73 @@ def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
     return {**values, "verdict": values["outcome"]}, text
 
 
-def classify(run_id: str, pictures: Sequence[str], top: int) -> Result:
-    """What a run's model says about picture files; unreadable ones are named and the others answered."""
+def classify(
+    run_id: str, pictures: Sequence[str], top: int, coverage: float | None = None, explain: str | None = None
+) -> Result:
+    """What a run's model says about picture files; unreadable ones are named and the others answered.
+
+    Args:
+        coverage: share of pictures whose true class is to be among those named; None names none.
+        explain: folder that heat maps are written into.
+    """
+    from core.inference.prediction_sets import set_sentence
     from core.inference.predictor import Predictor
+    from core.inference.temperature import temperature_sentence
+    from core.inference.values import answer_values, run_answers
 
     if top < 1:
         raise SettingsError(f"top is {top}; it must be at least 1.")
     run = _finished(RunStore().get(run_id))
+    rule = None if coverage is None else _set_rule(run.id, coverage)
     predictor = Predictor.load(run.id)
     results: list[dict[str, Any]] = []
     lines = []
-    for name in pictures:
+    for number, name in enumerate(pictures, 1):
         try:
-            probabilities = predictor.predict_file(_read(name))
+            pixels = decode_picture(_read(name))
         except ImageError as error:
             results.append({"file": name, "error": str(error)})
             lines.append(f"{name}: skipped, it {error}")
             continue
-        guesses = predictor.guesses(probabilities, top)
-        results.append(
-            {
-                "file": name,
-                "predicted": guesses[0].class_name,
-                "top": [{"class": guess.class_name, "probability": guess.probability} for guess in guesses],
-                "probabilities": dict(zip(predictor.class_names, map(float, probabilities), strict=True)),
-            }
-        )
-        lines.append(f"{name}: " + ", ".join(f"{guess.class_name} {guess.probability:.1%}" for guess in guesses))
+        values = answer_values(predictor.record, name, predictor.predict([pixels])[0], top=top, rule=rule)
+        line = f"{name}: " + ", ".join(f"{row['class']} {row['probability']:.1%}" for row in values["top"])
+        if rule is not None:
+            line += f"; at {rule.coverage:.0%}: {' or '.join(values['named']) or 'no class is likely enough'}"
+        if explain is not None:
+            values["heat_map"] = _write_heat_map(
+                predictor, pixels, values["predicted"], Path(explain, f"{number:03}-{Path(name).stem}.png")
+            )
+        results.append(values)
+        lines.append(line)
     if all("error" in row for row in results):
         raise ImageError("; ".join(lines))
-    return {"run": run.id, "class_names": list(predictor.class_names), "pictures": results}, "\n".join(lines)
+    lines.append(temperature_sentence(predictor.record.temperature, predictor.record.split["val"]))
+    lines += [set_sentence(rule)] if rule is not None else []
+    return run_answers(predictor.record, results, rule), "\n".join(lines)
+
+
+def _set_rule(run_id: str, coverage: float) -> "SetRule":
+    from core.inference.prediction_sets import fit_sets
+    from core.runs.record import load_predictions
+
+    said = load_predictions(run_id)
+    if said.val_probabilities is None or said.val_targets is None:
+        raise RunError(f"The run {run_id} kept nothing about val, so no coverage can be promised; train it again.")
+    return fit_sets(said.val_targets, said.val_probabilities, coverage)
+
+
+def _write_heat_map(predictor: "Predictor", pixels: np.ndarray, predicted: str, path: Path) -> str:
+    """The path, now of a PNG that shows what spoke for the predicted class."""
+    from core.inference.explain import heat_map, overlay
+
+    heat = heat_map(predictor, pixels, predictor.class_names.index(predicted))
+    received = predictor.input_of(pixels).permute(1, 2, 0).numpy()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(overlay(received, heat, float(np.abs(heat).max()))).save(path)
+    except OSError as error:
+        raise SettingsError(f"--explain is {path.parent.name!r}; no picture can be written there.") from error
+    return str(path)
 
 
 def machine(again: bool) -> Result:

@@ -1,12 +1,16 @@
 """Classify: what a trained network says about pictures it has never seen."""
 
+from functools import partial
+
 import streamlit as st
 from components import chosen
 from components.answer_cards import answer_cards
 from components.answers import answers, as_csv, as_table
 from components.asking import ask
+from components.doubt import as_json, asked_doubt, doubt_cells, doubts
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
+from components.whys import show_legend, wanted_whys
 from components.wording import per_cent, run_label
 
 from core.errors import ThawError
@@ -73,29 +77,41 @@ tested = records[-1].test_contents
 class_names = [record.dataset["class_names"] for record in records]
 most = min(10, max(map(len, class_names)))
 top = 1
-if most > 1:
-    st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
-    top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=240)
-st.caption(
-    "Probabilities are the network's own and not calibrated: of answers given with 90 %, more or fewer than nine in "
-    "ten may be right. A picture of something else gets one of the known classes too."
-)
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+    if most > 1:
+        st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
+        top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=200)
+    coverage, strangers = asked_doubt(records)
+wanted = wanted_whys()
 if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
     st.caption(
         f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)} and may have trained on some."
     )
-answer_cards(given, shown, class_names, top)
+try:
+    rules = doubts(records, coverage, strangers)
+    if wanted.heat:
+        show_legend(len(shown))
+    answer_cards(given, shown, class_names, top, rules, wanted)
+except ThawError as error:
+    show_error(error)
+    st.stop()
 st.markdown("#### Table")
-table = as_table(given, [run_label(run) for run in shown], class_names)
+cells = partial(doubt_cells, rules, class_names)
+table = as_table(given, [run_label(run) for run in shown], class_names, cells)
 per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
 columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
 st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", placeholder="")
-st.download_button(
-    "Download as CSV",
-    as_csv(table),
-    "thaw-classified.csv",
-    "text/csv",
-    icon=":material/download:",
-    key="classify.csv",
-    on_click="ignore",
-)
+with st.container(horizontal=True):
+    for name, kind, content in (
+        ("CSV", "text/csv", as_csv(table)),
+        ("JSON", "application/json", as_json(given, records, rules, most)),
+    ):
+        st.download_button(
+            f"Download as {name}",
+            content,
+            f"thaw-classified.{name.lower()}",
+            kind,
+            icon=":material/download:",
+            key=f"classify.{name.lower()}",
+            on_click="ignore",
+        )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import random
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,13 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from PIL import Image, ImageDraw
+
+if TYPE_CHECKING:
+    from core.models.build import TransferModel
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -118,3 +122,31 @@ def home_at(path: Path) -> Iterator[Path]:
         patch.setenv("THAW_HOME", str(path))
         know_speeds(path)
         yield path
+
+
+def filled_model(name: str) -> "TransferModel":
+    """A model with small numbers drawn once and repeated: the large ones take long to fill with new ones."""
+    import torch
+    from torch import nn
+
+    from core.models.build import TransferModel, split_head
+    from core.models.catalogue import get_backbone
+    from core.models.network import build_empty_network
+
+    backbone, features = split_head(build_empty_network(name))
+    head = nn.Linear(features, 3, device="meta")
+    model = TransferModel(backbone, head, get_backbone(name)).to_empty(device="cpu").eval()
+    drawn = torch.randn(1013, generator=torch.Generator().manual_seed(0))
+    for key, tensor in model.state_dict().items():
+        fan_in = tensor[0].numel() if tensor.ndim > 1 else 25
+        values = drawn.repeat(math.ceil(tensor.numel() / 1013))[: tensor.numel()].view(tensor.shape) / fan_in**0.5
+        tensor.copy_(values.abs() + 0.5 if key.endswith("running_var") else values)
+    _fill_unsaved(model)
+    return model
+
+
+def _fill_unsaved(model: "TransferModel") -> None:
+    """Swin's table of places is a buffer, too, but of whole numbers: as its library makes it."""
+    for module in model.modules():
+        if hasattr(module, "define_relative_position_index"):
+            module.define_relative_position_index()

@@ -48,6 +48,10 @@ TORCH_FREE = [
     "core.models.catalogue",
     "core.models.weights",
     "core.commands",
+    "core.data.drawn.strangers",
+    "core.inference.prediction_sets",
+    "core.inference.temperature",
+    "core.inference.values",
     *(name for name in NAMES if name.startswith("core.comparison.")),
 ]
 

@@ -4,8 +4,9 @@ Legend: N pictures, K classes.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,14 +19,17 @@ from core.augment.preprocessing import Preprocessing
 from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
 from core.errors import RunError
+from core.inference.temperature import at_temperature
 from core.models.build import TransferModel, restore_model
 from core.models.folding import weights_stand_still
 from core.runs.record import WEIGHTS, RunRecord, load_record, run_folder
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
-    """One class and how likely the model takes it to be (fraction 0-1, not calibrated)."""
+    """One class and how likely the model takes it to be (fraction 0-1)."""
 
     class_name: str
     probability: float
@@ -66,23 +70,48 @@ class Predictor:
         """What the network receives of decoded pixels (H, W, 3) uint8: (3, S, S) uint8."""
         return self._pipeline(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
 
-    @torch.inference_mode()
-    def predict(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        """Probabilities (N, K) float32 of decoded pictures (H, W, 3) uint8, as `decode_picture` gives them."""
-        rows = []
-        for first in range(0, len(pictures), EVAL_BATCH):
-            inputs = torch.stack([self.input_of(pixels) for pixels in pictures[first : first + EVAL_BATCH]])
-            with self._lock, weights_stand_still(self):
-                rows.append(self._model(normalise(inputs, self._preprocessing)).float().softmax(1))
-        return torch.cat(rows).numpy() if rows else np.empty((0, len(self.class_names)), dtype=np.float32)
+    def ask_model(self, pictures: Sequence[np.ndarray], work: Callable[[TransferModel, Tensor], T]) -> T:
+        """What `work` makes of the model, in eval mode, and decoded pictures (H, W, 3) as inputs (N, 3, S, S) float32.
 
-    def predict_file(self, data: bytes) -> np.ndarray:
+        One caller at a time has the model, and must leave it as it was.
+        """
+        inputs = torch.stack([self.input_of(pixels) for pixels in pictures])
+        with self._lock, weights_stand_still(self):
+            return work(self._model, normalise(inputs, self._preprocessing))
+
+    def look(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Raw probabilities (N, K) and the backbone's features (N, F), both float32, of decoded pictures."""
+
+        def forward(model: TransferModel, inputs: Tensor) -> tuple[Tensor, Tensor]:
+            features = model.backbone(inputs)
+            return model.head(features).float().softmax(1), features.float()
+
+        rows = [torch.empty(0, len(self.class_names))], [torch.empty(0, self._model.head.in_features)]
+        with torch.inference_mode():
+            for first in range(0, len(pictures), EVAL_BATCH):
+                found = self.ask_model(pictures[first : first + EVAL_BATCH], forward)
+                for kept, new in zip(rows, found, strict=True):
+                    kept.append(new)
+            probabilities, features = (torch.cat(kept).numpy() for kept in rows)
+        return probabilities, features
+
+    def predict(self, pictures: Sequence[np.ndarray], calibrated: bool = False) -> np.ndarray:
+        """Probabilities (N, K) float32 of decoded pictures (H, W, 3) uint8, as `decode_picture` gives them.
+
+        Args:
+            calibrated: at the run's temperature, where it has one; else as the network gives them, which is what runs
+                keep about their test pictures.
+        """
+        raw, _ = self.look(pictures)
+        return at_temperature(raw, self.record.temperature) if calibrated else raw
+
+    def predict_file(self, data: bytes, calibrated: bool = False) -> np.ndarray:
         """Probabilities (K,) float32 for the bytes of one picture file.
 
         Raises:
             ImageError: it is not a picture that can be read.
         """
-        row: np.ndarray = self.predict([decode_picture(data)])[0]
+        row: np.ndarray = self.predict([decode_picture(data)], calibrated)[0]
         return row
 
     def guesses(self, probabilities: np.ndarray, top: int = 3) -> tuple[Guess, ...]:

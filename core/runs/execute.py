@@ -11,6 +11,7 @@ from safetensors.torch import save_model
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
+from core.inference.temperature import fit_temperature
 from core.machine import forget_peak_memory, peak_memory, this_machine
 from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
@@ -136,6 +137,7 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         head=_head_values(trained),
         layers=tuple(asdict(layer) for layer in trained.drift.layers),
         costs=_costs(run, trained),
+        temperature=fit_temperature(predictions.val_targets, predictions.val_probabilities),
     )
 
     def with_timings(record: RunRecord) -> RunRecord:

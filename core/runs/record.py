@@ -70,6 +70,9 @@ class RunRecord:
     costs: dict[str, Any] = field(default_factory=dict)
     """`prediction_ms` per picture, in batches, on the machine it was trained on; `peak_memory_bytes` of the training
     process; `changed_bytes` of parameters and buffers. Empty in older runs."""
+    temperature: float | None = None
+    """What calibrates its probabilities, fitted on val; None where val is too small, and in runs of earlier versions.
+    Kept predictions are raw."""
 
     @property
     def test_part(self) -> str:

@@ -21,11 +21,38 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.home import home_folder
+from core.settings import RunSettings
 
 BUDGET_BYTES: Final = 2 * 1024**3
 """On disk, all recipes together; what was not used for longest goes first."""
 SHARD_BYTES: Final = 32 * 1024**2  # what is computed goes to disk in pieces: a run that is stopped has not lost it
 STORE_VERSION: Final = 2
+
+
+def feature_recipe(
+    settings: RunSettings,
+    weights_sha256: str | None,
+    preprocessing: dict[str, Any],
+    cut: int | str,
+    precision: str,
+    view: int = 0,
+) -> dict[str, object]:
+    """All that features of a frozen backbone depend on beside the picture.
+
+    Args:
+        weights_sha256: None for a random start, which depends on the seed; weights do not.
+        cut: the number of frozen stages, or `features` for what the whole backbone gives.
+        view: 0 is plain, others are augmented.
+    """
+    return {
+        "backbone": settings.model.backbone,
+        "weights": weights_sha256 or f"random {settings.seed}",
+        "cut": cut,
+        "preprocessing": preprocessing,
+        "torch": torch.__version__,
+        "precision": precision,
+        "view": [view, repr(settings.augment)] if view else 0,
+    }
 
 
 class FeatureStore:

@@ -17,7 +17,7 @@ from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
 from core.speeds import Precision, Work
-from core.training.features import FeatureStore
+from core.training.features import FeatureStore, feature_recipe
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
@@ -147,17 +147,8 @@ class Session:
             self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)
 
     def _recipe(self, cut: int | str, view: int, precision: Precision) -> dict[str, object]:
-        """All that features depend on beside the picture. A random backbone depends on the seed, others do not."""
-        settings = self.settings
-        return {
-            "backbone": settings.model.backbone,
-            "weights": self.model.weights_sha256 or f"random {settings.seed}",
-            "cut": cut,
-            "preprocessing": preprocessing_of(settings.model.backbone).to_dict(),
-            "torch": torch.__version__,
-            "precision": precision,
-            "view": [view, repr(settings.augment)] if view else 0,
-        }
+        preprocessing = preprocessing_of(self.settings.model.backbone).to_dict()
+        return feature_recipe(self.settings, self.model.weights_sha256, preprocessing, cut, precision, view)
 
     def evaluate_pictures(self, part: str) -> Evaluation:
         start = time.perf_counter()

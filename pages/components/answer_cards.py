@@ -9,18 +9,30 @@ from core.runs.store import Run
 from core.settings import SCENARIO_LABELS
 
 from .answers import Answer
+from .doubt import Doubt, doubt_badges
 from .messages import md, plain
+from .whys import Wanted, draw_whys
 
 PER_PAGE = 24
 _MOST_NAMED = 20
+NOTHING = Wanted()
 
 
-def answer_cards(given: Sequence[Answer], runs: Sequence[Run], class_names: Sequence[Sequence[str]], top: int) -> None:
+def answer_cards(
+    given: Sequence[Answer],
+    runs: Sequence[Run],
+    class_names: Sequence[Sequence[str]],
+    top: int,
+    doubts: Sequence[Doubt] = (),
+    wanted: Wanted = NOTHING,
+) -> None:
     """A card per answered picture; with two runs of the same classes, disagreements first.
 
     Args:
         class_names: of the runs.
         top: how many classes are shown for each run.
+        doubts: of the runs; none are shown without.
+        wanted: what is shown with each answer.
     """
     answered = [answer for answer in given if not answer.unreadable]
     _unreadable([answer for answer in given if answer.unreadable])
@@ -38,7 +50,9 @@ def answer_cards(given: Sequence[Answer], runs: Sequence[Run], class_names: Sequ
     grid = st.grid(3 if len(runs) == 1 else 2, min_column_width=310, key="classify.answers")
     for answer in answered[(page - 1) * PER_PAGE : page * PER_PAGE]:
         with grid.cell(), st.container(border=True, height="stretch"):
-            _card(answer, runs, class_names, top, comparable)
+            _card(answer, runs, class_names, top, comparable, doubts)
+            if wanted:
+                draw_whys(wanted, answer, runs, class_names)
 
 
 def _at_odds(answer: Answer, class_names: Sequence[Sequence[str]]) -> bool:
@@ -56,7 +70,12 @@ def _unreadable(failed: Sequence[Answer]) -> None:
 
 
 def _card(
-    answer: Answer, runs: Sequence[Run], class_names: Sequence[Sequence[str]], top: int, comparable: bool
+    answer: Answer,
+    runs: Sequence[Run],
+    class_names: Sequence[Sequence[str]],
+    top: int,
+    comparable: bool,
+    doubts: Sequence[Doubt],
 ) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.image(answer.thumbnail, width=96, alt=plain(answer.asked.name))
@@ -67,11 +86,14 @@ def _card(
             if comparable and _at_odds(answer, class_names):
                 st.badge("disagree", icon=":material/call_split:", color="orange")
     columns = st.grid(len(runs), min_column_width=130)
-    for run, names, row in zip(runs, class_names, answer.probabilities, strict=True):
+    said = zip(runs, class_names, answer.probabilities, strict=True)
+    for place, (run, names, row) in enumerate(said):
         with columns.cell(), st.container(gap="xsmall"):
             if len(runs) > 1:
                 st.caption(f"#{run.number} {SCENARIO_LABELS[run.settings.model.scenario]}")
             _guesses(names, row, top, answer.asked.truth)
+            if doubts:
+                doubt_badges(doubts[place], answer, place, names)
 
 
 def _guesses(names: Sequence[str], row: np.ndarray, top: int, truth: str | None) -> None:

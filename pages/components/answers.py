@@ -1,8 +1,9 @@
 """What finished runs say about pictures: cached by content for the session, so that a rerun computes nothing again."""
 
 import hashlib
+import io
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,13 +15,15 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.comparison.report import harmless
 from core.data.decode import decode_picture
+from core.data.drawn.strangers import STRANGERS, draw_stranger
 from core.errors import ImageError
+from core.inference.temperature import at_temperature
 from core.runs.record import RunRecord
 from core.runs.store import Run
 
 from . import chosen
 from .messages import plain
-from .resources import predictor, square_jpeg, stored_dataset
+from .resources import predictor, run_record, square_jpeg, stored_dataset
 
 MAX_MEGABYTES: Final = 20
 _QUIET_S: Final = 0.7  # work shorter than this needs no progress bar
@@ -47,7 +50,11 @@ class Answer:
     asked: Asked
     thumbnail: bytes = b""
     probabilities: tuple[np.ndarray, ...] = ()
-    """(K,) float32 for each run, in the order of the runs."""
+    """(K,) float32 for each run, in the order of the runs; calibrated where a run has a temperature."""
+    raw: tuple[np.ndarray, ...] = ()
+    """(K,) float32 for each run, as the network gives them."""
+    features: tuple[np.ndarray, ...] = ()
+    """(F,) float32 for each run, of its backbone."""
     unreadable: str = ""
     """Why there is no answer."""
 
@@ -83,6 +90,19 @@ def asked_tests(record: RunRecord, positions: Sequence[int]) -> list[Asked]:
     ]
 
 
+@st.cache_data(max_entries=1, show_spinner="Drawing")
+def drawn_strangers() -> list[Asked]:
+    """Two pictures of every kind of stranger that Thaw draws."""
+    found = []
+    for kind in STRANGERS:
+        for number in (1, 2):
+            file = io.BytesIO()
+            draw_stranger(kind, number).save(file, "PNG")
+            data = file.getvalue()
+            found.append(Asked(name=f"{kind} {number}", content=hashlib.sha256(data).hexdigest(), data=data))
+    return found
+
+
 def answers(runs: Sequence[Run], asked: Sequence[Asked]) -> list[Answer]:
     """What the runs say about each picture, in the order of the pictures.
 
@@ -90,11 +110,17 @@ def answers(runs: Sequence[Run], asked: Sequence[Asked]) -> list[Answer]:
         RunError: a run's files are missing or damaged.
     """
     home, start, bar = chosen.home(), time.perf_counter(), None
+    temperatures = [run_record(home, run.id).temperature for run in runs]
     given = []
     for number, one in enumerate(asked, 1):
         thumbnail, unreadable = _looked_at(home, one.content, one)
-        rows = () if unreadable else tuple(_probabilities(home, run.id, one.content, one) for run in runs)
-        given.append(Answer(asked=one, thumbnail=thumbnail, probabilities=rows, unreadable=unreadable))
+        said = [] if unreadable else [_said(home, run.id, one.content, one) for run in runs]
+        raw = tuple(row for row, _ in said)
+        shown = tuple(at_temperature(row, temperature) for row, temperature in zip(raw, temperatures, strict=False))
+        seen = tuple(features for _, features in said)
+        given.append(
+            Answer(asked=one, thumbnail=thumbnail, probabilities=shown, raw=raw, features=seen, unreadable=unreadable)
+        )
         if time.perf_counter() - start > _QUIET_S:
             bar = bar or st.empty()
             bar.progress(number / len(asked), text=f"Picture {number} of {len(asked)}")
@@ -109,17 +135,16 @@ def _looked_at(home: str, content: str, _asked: Asked) -> tuple[bytes, str]:
     if len(_asked.data) > MAX_MEGABYTES * 2**20:  # the browser's check can be bypassed
         return b"", f"is larger than {MAX_MEGABYTES} MB (limit); export it smaller"
     try:
-        return square_jpeg(Image.fromarray(_pixels(home, _asked)), 224), ""
+        return square_jpeg(Image.fromarray(pixels_of(home, _asked)), 224), ""
     except ImageError as error:
         return b"", str(error)
 
 
-@st.cache_data(max_entries=5000, scope="session", show_spinner=False)
-def _probabilities(home: str, run_id: str, content: str, _asked: Asked) -> np.ndarray:
-    row: np.ndarray = predictor(home, run_id).predict([_pixels(home, _asked)])[
-        0
-    ]  # one by one, as the command line does
-    return row
+@st.cache_data(max_entries=1000, scope="session", show_spinner=False)  # at most 16 kB each
+def _said(home: str, run_id: str, content: str, _asked: Asked) -> tuple[np.ndarray, np.ndarray]:
+    """Raw probabilities (K,) and features (F,)."""
+    rows, features = predictor(home, run_id).look([pixels_of(home, _asked)])  # one by one, as the command line does
+    return rows[0], features[0]
 
 
 @st.cache_data(max_entries=8, scope="session", show_spinner=False)
@@ -128,19 +153,30 @@ def _decoded(content: str, _data: bytes) -> np.ndarray:
     return decode_picture(_data)
 
 
-def _pixels(home: str, asked: Asked) -> np.ndarray:
+def pixels_of(home: str, asked: Asked) -> np.ndarray:
+    """Decoded pixels (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it is not a picture that can be read.
+    """
     if asked.place is None:
         return _decoded(asked.content, asked.data)
     dataset_id, index = asked.place
     return np.asarray(stored_dataset(home, dataset_id).pixels[index])
 
 
-def as_table(given: Sequence[Answer], labels: Sequence[str], class_names: Sequence[Sequence[str]]) -> pd.DataFrame:
+def as_table(
+    given: Sequence[Answer],
+    labels: Sequence[str],
+    class_names: Sequence[Sequence[str]],
+    more: Callable[[Answer, int], dict[str, Any]] = lambda answer, place: {},
+) -> pd.DataFrame:
     """A row for each picture and run: what was predicted, and the probability of every class (fraction 0-1).
 
     Args:
         labels: of the runs.
         class_names: of the runs.
+        more: further cells for an answer and the place of a run in it.
     """
     rows: list[dict[str, Any]] = []
     for answer in given:
@@ -148,10 +184,12 @@ def as_table(given: Sequence[Answer], labels: Sequence[str], class_names: Sequen
         about = {"picture": answer.asked.name} | ({"true class": truth} if truth is not None else {})
         if answer.unreadable:
             rows.append({**about, "not answered": answer.unreadable})
-        for label, names, row in zip(labels, class_names, answer.probabilities, strict=False):
+        said = zip(labels, class_names, answer.probabilities, strict=False)
+        for place, (label, names, row) in enumerate(said):
             best = int(row.argmax())
             known = {f"p({name})": float(p) for name, p in zip(names, row, strict=True)}
-            rows.append({**about, "run": label, "predicted": names[best], "probability": float(row[best]), **known})
+            best_p = {"predicted": names[best], "probability": float(row[best])}
+            rows.append({**about, "run": label, **best_p, **more(answer, place), **known})
     return pd.DataFrame(rows)
 
 

@@ -1,4 +1,4 @@
-"""Where the pictures to classify come from: files, the camera, or a run's own test pictures."""
+"""Where the pictures to classify come from: files, the camera, a run's own test pictures, or strangers."""
 
 from typing import Final
 
@@ -7,11 +7,11 @@ import streamlit as st
 from core.data.decode import MAX_PIXELS
 from core.runs.record import RunRecord
 
-from .answers import MAX_MEGABYTES, Asked, asked_file, asked_tests
+from .answers import MAX_MEGABYTES, Asked, asked_file, asked_tests, drawn_strangers
 
 MAX_PICTURES: Final = 200
 _TESTS_SHOWN: Final = 12
-_SOURCES: Final = {"files": "Your files", "camera": "Camera", "tests": "Test pictures"}
+_SOURCES: Final = {"files": "Your files", "camera": "Camera", "tests": "Test pictures", "strangers": "Strangers"}
 
 
 def ask(record: RunRecord) -> list[Asked]:
@@ -32,6 +32,9 @@ def ask(record: RunRecord) -> list[Asked]:
     if source == "camera":  # drawn only when chosen: the browser asks for permission at once
         photo = st.camera_input("A photo", key="classify.camera", width=480)
         return [asked_file(photo, "photo.jpg")] if photo else []
+    if source == "strangers":
+        st.caption("Drawn by Thaw: noise, walls and other animals. See what a network says that never learnt them.")
+        return drawn_strangers()
     return _tests(record) if source == "tests" else _files()
 
 

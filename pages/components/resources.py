@@ -21,6 +21,7 @@ from core.settings import DataSettings, ModelSettings, RunSettings
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
+    from core.inference.evidence import Memory
     from core.inference.predictor import Predictor
     from core.models.build import LayerRow, ParameterCount
 
@@ -107,6 +108,15 @@ def predictor(home: str, run_id: str) -> "Predictor":
     from core.inference.predictor import Predictor
 
     return Predictor.load(run_id)
+
+
+@st.cache_resource(max_entries=8, show_spinner="Looking at the pictures it learnt from: once for each network")
+def run_memory(home: str, run_id: str, part: str) -> "Memory":
+    """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
+    from core.inference.evidence import remember
+
+    dataset = stored_dataset(home, run_record(home, run_id).dataset["id"])
+    return remember(predictor(home, run_id), dataset, part)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

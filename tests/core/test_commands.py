@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers import REPOSITORY, FinishedRace, drawn_classes, write_files, write_zip
+from PIL import Image
 
 from core.__main__ import build_parser, main
 from core.models.catalogue import BACKBONES
@@ -350,3 +351,38 @@ def test_a_comparison_is_printed_as_a_report_or_a_table_of_pictures(finished_rac
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].startswith("picture,true,A says")
     assert len(lines) - 1 == finished_race.values["runs"][0]["split"]["test"]
+
+
+def test_classify_names_classes_for_a_coverage_and_says_what_it_promises(
+    capsys: pytest.CaptureFixture[str], finished_race: FinishedRace
+):
+    run, picture = finished_race.run("frozen"), str(finished_race.folder / "discs" / "0.png")
+    val = load_record(run).split["val"]
+
+    (answer,) = (told := asked(capsys, "classify", run, picture, "--coverage", "0.5"))["pictures"]
+    impossible = asked(capsys, "classify", run, picture, "--coverage", "0.99")
+
+    assert told["sets"] == {"coverage": 0.5, "possible": True, "val_pictures": val}
+    assert set(answer["named"]) <= set(told["class_names"])
+    assert not impossible["sets"]["possible"] and set(impossible["pictures"][0]["named"]) == set(told["class_names"])
+    assert main(["classify", run, picture, "--coverage", "0.99"]) == 0
+    assert f"With {val} val pictures no coverage of 99% can be promised" in capsys.readouterr().out
+    assert "between 0 and 1" in refused(capsys, "classify", run, picture, "--coverage", "90")
+
+
+def test_classify_writes_a_heat_map_for_each_picture_it_can_read(
+    capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, tmp_path: Path
+):
+    folder, broken = tmp_path / "new" / "maps", tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    pictures = [str(finished_race.folder / kind / "0.png") for kind in ("discs", "squares")]  # of the same name
+    command = ("classify", finished_race.run("finetuned"), pictures[0], str(broken), pictures[1], "--explain")
+
+    told = asked(capsys, *command, str(folder))["pictures"]
+
+    assert sorted(path.name for path in folder.iterdir()) == ["001-0.png", "003-0.png"]
+    assert [row.get("heat_map") for row in told] == [str(folder / "001-0.png"), None, str(folder / "003-0.png")]
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            assert image.size == (224, 224)
+    assert "no picture can be written there" in refused(capsys, *command, str(broken))

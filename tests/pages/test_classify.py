@@ -276,3 +276,113 @@ def test_too_large_a_file_is_refused_on_the_server_too(page, monkeypatch):
     upload(page, big_png=drawn("discs", 9)).run()
 
     assert "larger than 0 MB" in page.warning[0].value
+
+
+@pytest.fixture
+def drawn_tests(page):
+    """The run's own test pictures, answered."""
+    return page.segmented_control(key="classify.source").set_value("tests").run()
+
+
+def test_nothing_is_explained_until_it_is_asked_for(drawn_tests, monkeypatch):
+    import core.inference.explain as explain
+
+    monkeypatch.setattr(explain, "heat_map", None)
+    drawn_tests.slider(key="classify.top").set_value(1).run()
+
+    assert not drawn_tests.exception
+    assert len(drawn_tests.get("image")) == len(table(drawn_tests))
+
+
+def test_each_answer_comes_with_its_reasons_when_they_are_wanted(drawn_tests, finished_race):
+    pictures = len(table(drawn_tests))
+    drawn_tests.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
+    drawn_tests.pills(key="classify.whys").set_value(["received", "heat", "nearest"]).run()
+
+    assert not drawn_tests.exception and not drawn_tests.error
+    alts = [image.proto.imgs[0].alt for image in drawn_tests.get("image")]
+    assert sum(alt.startswith("Heat map of ") for alt in alts) == 2 * pictures
+    assert sum(alt.endswith("as the network received it") for alt in alts) == 2 * pictures
+    assert "one scale" in words(drawn_tests) and "does not prove" in words(drawn_tests)
+    assert words(drawn_tests).count("most like, of what it learnt from") == 2 * pictures
+
+
+def test_the_named_classes_follow_the_coverage_and_stand_in_the_table(drawn_tests, finished_race):
+    from core.inference.prediction_sets import fewest_pictures
+
+    said = load_predictions(finished_race.run("frozen"))
+    assert len(said.val_targets) < fewest_pictures(0.9)
+    assert f"no coverage of 90% can be promised (it takes {fewest_pictures(0.9)})" in words(drawn_tests).replace(
+        "\\", ""
+    )
+    assert "named" not in table(drawn_tests)
+
+    drawn_tests.slider(key="classify.coverage").set_value(60).run()
+
+    rows = table(drawn_tests)
+    assert set(" or ".join(rows["named"]).split(" or ")) <= {"discs", "squares", "stripes", ""}
+    assert words(drawn_tests).count("60%: ") >= len(rows)
+
+
+def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsys):
+    from core.__main__ import main
+    from core.inference.prediction_sets import fit_sets
+    from pages.components.answers import Answer, Asked
+    from pages.components.doubt import Doubt, as_json
+
+    run, path = finished_race.run("frozen"), tmp_path / "one.png"
+    path.write_bytes(drawn("discs", 5))
+    record, said = load_record(run), load_predictions(run)
+    assert main(["classify", run, str(path), "--coverage", "0.6", "--top", "2", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    raw = np.array([told["pictures"][0]["raw_probabilities"][name] for name in told["class_names"]], np.float32)
+    rule = fit_sets(said.val_targets, said.val_probabilities, 0.6)
+    answer = Answer(asked=Asked(name=str(path), content="0"), probabilities=(raw,), raw=(raw,))
+
+    assert json.loads(as_json([answer], [record], [Doubt(rule=rule, run=run)], 2)) == {"runs": [told]}
+
+
+def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start, finished_race, monkeypatch):
+    monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), temperature=2.0))
+    at = start("classify.py", run=finished_race.run("frozen"))
+    at.segmented_control(key="classify.source").set_value("tests").run()
+
+    record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
+    by_name = dict(zip(record.test_names, said.probabilities, strict=True))
+    for row in table(at).to_dict("records"):
+        raw = by_name[row["picture"]]
+        softened = np.sqrt(raw) / np.sqrt(raw).sum()
+        assert np.allclose([row[f"p({name})"] for name in record.dataset["class_names"]], softened, atol=1e-3)
+    assert f"calibrated on {record.split['val']} val pictures" in words(at)
+
+
+def test_strangers_are_drawn_and_a_small_val_part_turns_none_away(page):
+    page.segmented_control(key="classify.source").set_value("strangers").run()
+
+    assert not page.exception and not page.error
+    assert len(table(page)) == 14 and "No picture can be turned away" in words(page)
+
+
+def test_a_picture_unlike_all_training_pictures_gets_the_badge(page, monkeypatch):
+    from core.inference.strangers import StrangerLimit
+
+    limit = StrangerLimit(farthest=-1.0, turned_away=0.05, val_pictures=30)
+    monkeypatch.setattr("core.inference.strangers.fit_limit", lambda train, val, share: limit)
+    page.segmented_control(key="classify.source").set_value("strangers").run()
+
+    assert words(page).count("none of these?") >= 14
+    assert set(table(page)["none of these?"]) == {"yes"}
+
+
+def test_without_the_training_pictures_answers_are_given_all_the_same(page, monkeypatch):
+    from core.errors import DatasetError
+
+    def gone(dataset_id: str) -> None:
+        raise DatasetError("The data set is not here any more.")
+
+    monkeypatch.setattr("components.resources.load_stored", gone)
+    upload(page, one_png=drawn("discs", 5)).run()
+    page.pills(key="classify.whys").set_value(["heat", "nearest"]).run()
+
+    assert not page.exception and not page.error
+    assert len(table(page)) == 1 and "is not here any more" in words(page).replace("\\", "")

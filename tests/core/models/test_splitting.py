@@ -1,38 +1,15 @@
 """A backbone in steps: cut in two anywhere, both halves together are the whole."""
 
-import math
-
 import pytest
 import torch
+from helpers import filled_model
 from torch import Tensor, nn
 
-from core.models.build import TransferModel, build_model, split_head
+from core.models.build import build_model
 from core.models.catalogue import BACKBONES, get_backbone
-from core.models.network import build_empty_network
 from core.models.splitting import BackHalf, FrontHalf, activation_bytes, stage_costs, steps_of
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
-
-
-def filled_model(name: str) -> TransferModel:
-    """A model with small numbers drawn once and repeated: the large ones take long to fill with new ones."""
-    backbone, features = split_head(build_empty_network(name))
-    head = nn.Linear(features, 3, device="meta")
-    model = TransferModel(backbone, head, get_backbone(name)).to_empty(device="cpu").eval()
-    drawn = torch.randn(1013, generator=torch.Generator().manual_seed(0))
-    for key, tensor in model.state_dict().items():
-        fan_in = tensor[0].numel() if tensor.ndim > 1 else 25
-        values = drawn.repeat(math.ceil(tensor.numel() / 1013))[: tensor.numel()].view(tensor.shape) / fan_in**0.5
-        tensor.copy_(values.abs() + 0.5 if key.endswith("running_var") else values)
-    _fill_unsaved(model)
-    return model
-
-
-def _fill_unsaved(model: TransferModel) -> None:
-    """Swin's table of places is a buffer, too, but of whole numbers: as its library makes it."""
-    for module in model.modules():
-        if hasattr(module, "define_relative_position_index"):
-            module.define_relative_position_index()
 
 
 def pictures(name: str, count: int = 2) -> Tensor:
