@@ -47,8 +47,13 @@ def build_parser() -> argparse.ArgumentParser:
         command.set_defaults(run=run)
         return command
 
-    data = add("data", "Bring a data set into the store and describe it.", lambda a: commands.data(a.data, _data(a)))
+    data = add(
+        "data",
+        "Bring a data set into the store and describe it.",
+        lambda a: commands.data(a.data, _data(a), a.report),
+    )
     data.add_argument("data", metavar="D", help="builtin, a zip or a folder")
+    data.add_argument("--report", default="text", choices=("text", "csv"), help="what to print: csv has a row per file")
     train = add("train", "Train one scenario with one seed.", lambda a: commands.train(a.data, _settings(a), _say(a)))
     _add_run_options(train)
     train.add_argument("--scenario", default="frozen", help="which part of the network trains")

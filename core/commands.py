@@ -12,6 +12,7 @@ from PIL import Image
 
 from core.data.decode import decode_picture
 from core.data.ingest import ingest
+from core.data.report import as_csv
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.machine import this_machine
 from core.models.catalogue import BACKBONES
@@ -34,10 +35,13 @@ Say = Callable[[str], None]
 POLL_S = 0.3
 
 
-def data(where: str, settings: DataSettings) -> Result:
-    """Classes, counts by split, fingerprint, and what was left out."""
+def data(where: str, settings: DataSettings, report: str = "text") -> Result:
+    """Classes, counts by split, fingerprint, what was left out, and what may be wrong; or a row per file as CSV."""
+    from core.data.health import find_problems
+
     dataset = ingest(where).dataset
     split = dataset.split(0, settings)
+    findings = find_problems(dataset, split)
     counts = dataset.counts(split)
     values = {
         "dataset": dataset.id,
@@ -48,15 +52,20 @@ def data(where: str, settings: DataSettings) -> Result:
         "split": split.hash,
         "skipped": [{"file": row.file, "reason": row.reason} for row in dataset.skipped],
         "ignored": [{"file": row.file, "reason": row.reason} for row in dataset.ignored],
-        "notices": list(split.notices),
+        "notices": [*dataset.notices, *split.notices],
+        "findings": [asdict(finding) for finding in findings],
     }
+    if report == "csv":
+        return values, as_csv(dataset)
     lines = [f"{dataset.title}: {len(dataset.pictures)} pictures, {len(dataset.class_names)} classes"]
     lines += [f"  {part:5} " + ", ".join(f"{name} {n}" for name, n in row.items()) for part, row in counts.items()]
     lines += [f"  skipped {row.file}: {row.reason}" for row in dataset.skipped]
     if dataset.ignored:
         reasons = Counter(row.reason for row in dataset.ignored)
         lines.append("  ignored " + ", ".join(f"{number} ({reason})" for reason, number in reasons.items()))
-    return values, "\n".join([*lines, *(f"  {notice}" for notice in split.notices)])
+    lines += [f"  {notice}" for notice in (*dataset.notices, *split.notices)]
+    lines += [f"  {'warning' if finding.serious else 'note'}: {finding.sentence}" for finding in findings]
+    return values, "\n".join(lines)
 
 
 def train(where: str, settings: RunSettings, say: Say) -> Result:
@@ -95,7 +104,8 @@ def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
 
     Two runs are compared on their pictures, and told as a sentence, Markdown, or a row per picture; more are a race.
     """
-    from core.comparison.report import as_csv, as_markdown
+    from core.comparison.report import as_csv as pictures_as_csv
+    from core.comparison.report import as_markdown
     from core.comparison.verdict import compare as compare_two
     from core.runs.record import load_record
     from core.runs.results import load_outcome
@@ -118,7 +128,7 @@ def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
     if report == "csv":
         if comparison.agreement is None:
             raise RunError(f"There is no table of pictures: {comparison.sentence}")
-        text = as_csv(comparison, (outcomes[0], outcomes[1]), records[0].test_names)
+        text = pictures_as_csv(comparison, (outcomes[0], outcomes[1]), records[0].test_names)
     return {**values, "verdict": values["outcome"]}, text
 
 

@@ -5,16 +5,15 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 from components import chosen
+from components.bringing import bring_pictures
+from components.editing import editing
 from components.gallery import GalleryItem, gallery
-from components.messages import md, show_error
+from components.health import health
+from components.messages import md
 from components.resources import readable_datasets, thumbnail
-from components.uploads import add_folder, add_zip, is_hosted
-from components.wording import counted
+from components.upload_report import upload_report
 
 from core.data.dataset import SPLITS
-from core.data.limits import MAX_ENTRIES, MAX_MEMBER_BYTES
-from core.errors import ThawError
-from core.settings import DataSettings
 
 SHOWN_SAMPLES = 12
 
@@ -42,36 +41,7 @@ with choose:
         )
         st.rerun()
 with bring:
-    zip_tab, folder_tab = st.tabs(["Bring a zip", "A folder on this computer"])
-    with zip_tab:
-        file = st.file_uploader(
-            "A zip with one folder per class, or with train, val and test folders",
-            type="zip",
-            key="data.zip",
-            help=f"Up to 200 MB, {MAX_ENTRIES:,} entries, {MAX_MEMBER_BYTES // 1024**2} MB per picture.",
-        )
-        if file is not None and st.session_state.get("data.added") != file.file_id:
-            try:
-                added = add_zip(file)
-            except ThawError as error:
-                show_error(error)
-            else:
-                st.session_state["data.added"] = file.file_id
-                chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
-                st.rerun()
-    with folder_tab:
-        if is_hosted():
-            st.caption("Off in this hosted demo: it would read the server's folders, not yours. Bring a zip instead.")
-        else:
-            path = st.text_input("Path of the folder", key="data.folder", placeholder="~/pictures/flowers")
-            if st.button("Read the folder", key="data.read", icon=":material/folder_open:", disabled=not path):
-                try:
-                    added = add_folder(path)
-                except ThawError as error:
-                    show_error(error)
-                else:
-                    chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
-                    st.rerun()
+    bring_pictures()
 
 split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
@@ -97,16 +67,6 @@ with explained:
 for notice in split.notices:
     st.caption(f":material/content_copy: {notice}")
 
-if current.skipped:
-    st.markdown(f"#### {counted(len(current.skipped), 'picture')} skipped")
-    st.caption("They could not be read. The others were kept.")
-    st.dataframe(pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.skipped]), hide_index=True)
-if current.ignored:
-    with st.expander(f"{counted(len(current.ignored), 'other file')} ignored", key="data.ignored"):
-        st.dataframe(
-            pd.DataFrame([{"file": row.file, "reason": row.reason} for row in current.ignored]), hide_index=True
-        )
-
 st.markdown("#### Samples")
 part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
 names, indices = current.class_names, split.part(part)
@@ -120,4 +80,8 @@ items = [
     for index in indices[::step][:SHOWN_SAMPLES]
 ]
 gallery(items, 6, "data.samples")
+health(current)
+if current.kind != "builtin":
+    upload_report(current)
+editing(current)
 st.page_link("augment.py", label="See what the network will see", icon=":material/tune:")

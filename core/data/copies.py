@@ -38,6 +38,11 @@ def small_square(pixels: np.ndarray) -> Squares:
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
 
 
+def small_squares(pictures: Iterable[np.ndarray]) -> Squares:
+    """The same of several pictures: (N, S, S, 3)."""
+    return np.stack([small_square(pixels) for pixels in pictures])
+
+
 def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:
     """Signs of the lowest frequencies of the grey pictures (Zauner 2010), for squares (N, S, S, 3): (N,)."""
     hashes = [np.empty(0, np.uint64)]

@@ -8,10 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.data.child import take_in_contained
-from core.data.copies import burst_pairs, name_families, near_pairs, small_square
+from core.data.copies import burst_pairs, name_families, near_pairs, small_squares
 from core.data.dataset import (
     MANIFEST,
     Dataset,
@@ -31,7 +29,6 @@ from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
 from core.machine import usable_cores
 
-STORE_VERSION = 1  # part of every fingerprint: with another decoder policy the same files are other pixels
 ID_LENGTH = 16
 
 
@@ -84,9 +81,7 @@ def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str 
 
     with temporary_folder("intake") as folder:
         stored = tuple(stored_ids())
-        request = Request(
-            where=str(where), folder=str(folder), store_version=STORE_VERSION, threads=usable_cores(), stored=stored
-        )
+        request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored)
         work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
         work(request, emit)
         dataset_id = listed["fingerprint"][:ID_LENGTH]
@@ -183,7 +178,7 @@ def with_families(pictures: Sequence[Picture], folder: Path, report: OnProgress)
     """The pictures, each with its family: near copies by their pixels, bursts by their time."""
     report(IngestProgress(stage="comparing", done=0, total=len(pictures)))
     pixels = PixelStore(folder, [picture.place for picture in pictures])
-    squares = np.stack([small_square(pixels[index]) for index in range(len(pictures))])
+    squares = small_squares(pixels[index] for index in range(len(pictures)))
     pairs = [*near_pairs(squares), *burst_pairs([picture.taken for picture in pictures])]
     families = name_families(pictures, pairs)
     return tuple(replace(picture, family=family) for picture, family in zip(pictures, families, strict=True))

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from core.data import limits
+from core.data.dataset import fingerprint_of
 from core.data.decode import ReadPicture, read_picture
 from core.data.layout import Placed, find_layout
 from core.data.pixels import PixelWriter
@@ -39,7 +40,6 @@ class Request:
     where: str
     folder: str
     """Where pixels and rows go; what an earlier process left there is built upon."""
-    store_version: int
     threads: int
     stored: tuple[str, ...]
     """Beginnings of the fingerprints that are here already: nothing is decoded for them."""
@@ -106,19 +106,12 @@ def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Plac
     listed = Listed(
         title=source.title,
         kind=source.kind,
-        fingerprint=_fingerprint(readable, request.store_version),
+        fingerprint=fingerprint_of((placed.split, placed.class_name, content) for placed, content in readable),
         ignored=tuple(ignored),
         unreadable=tuple(unreadable),
         notices=(*source.notices, *layout.notices),
     )
     return readable, listed, kept
-
-
-def _fingerprint(pictures: Sequence[tuple[Placed, str]], version: int) -> str:
-    """SHA-256 over (given split, class, content) of every picture: file names and their order do not matter."""
-    rows = sorted(f"{placed.split}\0{placed.class_name}\0{content}" for placed, content in pictures)
-    text = f"thaw-dataset-{version}\n" + "\n".join(rows)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _decode_all(

@@ -1,19 +1,24 @@
 """Taking in what a person brings, with progress on the screen."""
 
 import os
-import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.ingest import IngestProgress, ingest
+from core.data.ingest import Ingested, IngestProgress, ingest, ingest_files
+from core.data.photos import ANTS_AND_BEES, fetch_photos
 from core.errors import DatasetError
-from core.home import home_folder
+from core.home import temporary_folder
 
-_STAGES: Final = {"drawing": "Drawing", "reading": "Reading", "decoding": "Decoding"}
+_STAGES: Final = {"drawing": "Drawing", "reading": "Reading", "decoding": "Decoding", "comparing": "Comparing"}
+_STARTS: Final = {"drawing": 0.0, "reading": 0.0, "decoding": 0.3, "comparing": 0.95}
+_SHARES: Final = {"drawing": 1.0, "reading": 0.3, "decoding": 0.65, "comparing": 0.05}
 _CHUNK_BYTES: Final = 1024**2
+
+Show = Callable[[IngestProgress], None]
 
 
 def is_hosted() -> bool:
@@ -27,15 +32,26 @@ def add_zip(file: Any) -> Dataset:
     Raises:
         DatasetError: it cannot be used; nothing was stored.
     """
-    with tempfile.TemporaryDirectory(dir=home_folder("uploads"), prefix="zip-") as folder:
-        path = Path(folder) / "upload.zip"
-        with path.open("wb") as target:
-            while chunk := file.read(_CHUNK_BYTES):
-                target.write(chunk)
+    with temporary_folder("zip") as folder:
+        path = _spooled(file, folder / "upload.zip")
         try:
-            return _ingest(path, Path(file.name).stem or "upload")
+            return _watched(lambda show: ingest(path, show, Path(file.name).stem or "upload"))
         except DatasetError as error:
             raise DatasetError(str(error).replace(path.name, file.name)) from error
+
+
+def add_classes(files: Mapping[str, Sequence[Any]], title: str) -> Dataset:
+    """The data set in files that were uploaded class by class.
+
+    Raises:
+        DatasetError: it cannot be used; nothing was stored.
+    """
+    with temporary_folder("classes") as folder:
+        spooled = {
+            name: [(file.name, _spooled(file, folder / f"{place}-{number}")) for number, file in enumerate(members)]
+            for place, (name, members) in enumerate(files.items())
+        }
+        return _watched(lambda show: ingest_files(spooled, title, show))
 
 
 def add_folder(path: str) -> Dataset:
@@ -46,19 +62,46 @@ def add_folder(path: str) -> Dataset:
     """
     if not Path(path).expanduser().is_dir():
         raise DatasetError(f"There is no folder {Path(path).name!r} on this computer.")
-    return _ingest(Path(path), None)
+    return _watched(lambda show: ingest(Path(path), show))
 
 
-def _ingest(path: Path, title: str | None) -> Dataset:
+def add_photos() -> Dataset:
+    """The photos of ants and bees: downloaded, or what is missing of them, and taken in.
+
+    Raises:
+        DatasetError: they cannot be had.
+    """
+    bar = st.progress(0.0, text="Downloading")
+
+    def show(done: int, total: int) -> None:
+        bar.progress(min(1.0, done / total), text=f"Downloading: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
+    try:
+        path = fetch_photos(on_progress=show)
+    finally:
+        bar.empty()
+    dataset = _watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title))
+    path.unlink(missing_ok=True)  # decoded, it is not needed again
+    return dataset
+
+
+def _spooled(file: Any, path: Path) -> Path:
+    """An upload on the disk, and out of memory."""
+    with path.open("wb") as target:
+        while chunk := file.read(_CHUNK_BYTES):
+            target.write(chunk)
+    return path
+
+
+def _watched(work: Callable[[Show], Ingested]) -> Dataset:
     bar = st.progress(0.0, text="Looking at the files")
 
     def show(progress: IngestProgress) -> None:
-        if progress.done % 16 == 0:  # each update is a message to the browser
-            share = progress.done / max(1, progress.total)
-            text = f"{_STAGES[progress.stage]}: {progress.done} of {progress.total} pictures"
-            bar.progress(0.3 * share if progress.stage == "reading" else 0.3 + 0.7 * share, text=text)
+        share = progress.done / max(1, progress.total)
+        text = f"{_STAGES[progress.stage]}: {progress.done:,} of {progress.total:,} pictures"
+        bar.progress(_STARTS[progress.stage] + _SHARES[progress.stage] * share, text=text)
 
     try:
-        return ingest(path, show, title).dataset
+        return work(show).dataset
     finally:
         bar.empty()

@@ -1,8 +1,12 @@
 """Data: what is uploaded is counted, what is left out is named, and the choice is kept."""
 
-from helpers import draw_picture, drawn_classes, encoded, write_zip
+from helpers import draw_picture, drawn, drawn_classes, encoded, write_files, write_zip
+from PIL import Image
 
-from core.data.dataset import stored_datasets
+from core.data.dataset import load_stored, stored_datasets
+from core.data.ingest import ingest
+from core.runs.store import RunStore
+from core.settings import DataSettings, RunSettings
 
 
 def upload(at, files, tmp_path, name="mine.zip"):
@@ -35,7 +39,7 @@ def test_a_zip_that_cannot_be_used_changes_nothing(start, tiny_dataset, tmp_path
     assert "No class folders" in at.error[0].value
     assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
     assert {dataset.id for dataset in stored_datasets()} == before
-    assert not list((thaw_home / "uploads").iterdir())
+    assert not list((thaw_home / "staging").iterdir())
 
 
 def test_a_folder_of_this_computer_can_be_read(start, tiny_dataset, tiny_folder):
@@ -87,3 +91,82 @@ def test_the_choice_survives_a_look_at_another_page(start, tiny_dataset, tmp_pat
 
     assert at.session_state["chosen.settings"].data.dataset == added
     assert at.selectbox(key="data.chosen").value == added
+
+
+def said(at) -> str:
+    """Everything that Markdown, captions and expanders say, without what only keeps it literal."""
+    parts = [shown.value for shown in (*at.markdown, *at.caption)] + [expander.label for expander in at.expander]
+    return "\n".join(parts).replace("\\", "").replace("\u2060", "")
+
+
+def test_findings_open_their_pictures_and_dropping_them_makes_a_new_set(start, tmp_path):
+    same = drawn("discs", 77)
+    files = drawn_classes(12) | {"discs/same.png": same, "squares/same.png": same}
+    dataset = ingest(write_files(tmp_path / "torn", files)).dataset
+    at = start("data.py", data=dataset.id)
+    assert not at.exception and "2 pictures stand in two classes at once" in said(at)
+
+    at.button(key="data.health.0.drop").click().run()
+
+    now = load_stored(at.session_state["chosen.settings"].data.dataset)
+    assert not at.exception and len(now.pictures) == 36 and "two classes at once" not in said(at)
+
+
+def test_what_is_left_as_it_is_is_not_told_again(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+    before = [expander.label for expander in at.expander if "data.health" in str(expander.proto.id)] or said(at)
+    assert "can be told by" in str(before)
+
+    while keeps := [button for button in at.button if str(button.key).endswith(".keep")]:
+        keeps[0].click().run()
+
+    assert "No problems found." in said(at) and "left as they are" in said(at)
+
+
+def test_an_edit_is_worked_with_at_once(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+
+    at.selectbox(key="data.edit.class").set_value("discs").run()
+    at.text_input(key="data.edit.name").set_value("<script>alert(1)</script>").run()
+    at.button(key="data.edit.rename").click().run()
+
+    now = load_stored(at.session_state["chosen.settings"].data.dataset)
+    assert not at.exception and "<script>alert(1)</script>" in now.class_names
+    assert "**<script>alert(1)</script>**" in said(at)
+
+
+def test_skipped_normalised_and_ignored_files_are_reported(start, tmp_path):
+    files = drawn_classes(6) | {"discs/:red[x].png": b"no picture at all, sorry", "discs/notes.txt": b"x"}
+    files["squares/clear.png"] = encoded(Image.new("RGBA", (40, 40), (9, 9, 9, 90)))
+    dataset = ingest(write_files(tmp_path / "mixed", files)).dataset
+    at = start("data.py", data=dataset.id)
+
+    assert not at.exception
+    assert "19 used · 1 of them normalised · 1 skipped · 1 ignored" in said(at)
+    tables = [table.value for table in at.dataframe if "reason" in table.value.columns]
+    assert tables[0]["file"].tolist() == ["discs/:red[x].png"] and tables[0]["code"].tolist() == ["IMG_FORMAT"]
+    assert "transparency became white" in said(at)
+
+
+def test_a_data_set_is_deleted_after_a_question_and_not_while_a_run_needs_it(start, tiny_dataset):
+    run = RunStore().submit([RunSettings(data=DataSettings(dataset=tiny_dataset.id))], "tiny")[0]
+    at = start("data.py", data=tiny_dataset.id)
+    at.button(key="data.delete").click().run()
+    assert "Stop that run first" in said(at)
+
+    RunStore().cancel(run)
+    at.button(key="data.delete").click().run()
+    at.button(key="data.delete.really").click().run()
+
+    assert not at.exception and not tiny_dataset.folder.exists()
+    assert at.session_state["chosen.settings"].data.dataset == "builtin"
+
+
+def test_the_photos_are_refused_with_a_sentence_when_offline(start, tiny_dataset, monkeypatch):
+    monkeypatch.setenv("THAW_OFFLINE", "1")
+    at = start("data.py", data=tiny_dataset.id)
+    assert "licence is unconfirmed" in said(at)
+
+    at.button(key="data.photos").click().run()
+
+    assert not at.exception and "Downloads are switched off" in at.error[0].value.replace("\\", "")

@@ -138,7 +138,7 @@ def test_it_needs_neither_torch_nor_streamlit():
 
 def request_for(where: Path, folder: Path, **changes: object) -> Request:
     folder.mkdir(exist_ok=True)
-    values = {"where": str(where), "folder": str(folder), "store_version": 1, "threads": 1, "stored": ()}
+    values = {"where": str(where), "folder": str(folder), "threads": 1, "stored": ()}
     return Request(**(values | changes))
 
 

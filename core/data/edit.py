@@ -1,0 +1,171 @@
+"""Changing a data set without decoding anything anew. A data set never changes: an edit makes another one.
+
+Pixels are copied from the store. An edit names the data set it starts from; if that one is gone, it was changed
+elsewhere in the meantime. Adding pictures keeps every old one on its side of the splits.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from core.data.copies import burst_pairs, name_families, near_pairs, small_squares
+from core.data.dataset import (
+    MANIFEST,
+    Dataset,
+    Picture,
+    dataset_folder,
+    fingerprint_of,
+    load_stored,
+    manifest_of,
+)
+from core.data.layout import check_class_name
+from core.data.limits import MIN_CLASSES
+from core.data.pixels import PixelWriter
+from core.errors import DatasetError
+from core.home import folder_in_the_making, write_atomically
+
+ID_LENGTH = 16
+MAX_TITLE = 200
+
+
+def drop_pictures(dataset: Dataset, indices: Iterable[int]) -> Dataset:
+    """A data set without these pictures.
+
+    Raises:
+        DatasetError: too little would be left, or the data set was changed meanwhile.
+    """
+    gone = set(indices)
+    return _stored_as(dataset, [(dataset, index) for index in range(len(dataset.pictures)) if index not in gone])
+
+
+def move_pictures(dataset: Dataset, indices: Iterable[int], class_name: str) -> Dataset:
+    """A data set in which these pictures belong to another class, new or old."""
+    check_class_name(class_name)
+    moved = set(indices)
+    names = [class_name if i in moved else _class_of(dataset, i) for i in range(len(dataset.pictures))]
+    return _stored_as(dataset, [(dataset, index) for index in range(len(dataset.pictures))], names)
+
+
+def rename_class(dataset: Dataset, old: str, new: str) -> Dataset:
+    """A data set in which a class has another name; the name of another class merges the two."""
+    if old not in dataset.class_names:
+        raise DatasetError(f"There is no class {old!r} (any more).")
+    target = dataset.class_names.index(old)
+    return move_pictures(dataset, [i for i, p in enumerate(dataset.pictures) if p.target == target], new)
+
+
+def remove_class(dataset: Dataset, name: str) -> Dataset:
+    """A data set without a class."""
+    if name not in dataset.class_names:
+        raise DatasetError(f"There is no class {name!r} (any more).")
+    target = dataset.class_names.index(name)
+    return drop_pictures(dataset, [i for i, p in enumerate(dataset.pictures) if p.target == target])
+
+
+def rename(dataset: Dataset, title: str) -> Dataset:
+    """The same data set under another title, in place: nothing depends on what it is called."""
+    title = title.strip()
+    if not title or len(title) > MAX_TITLE:
+        raise DatasetError(f"A title needs 1 to {MAX_TITLE} characters.")
+    here = _still_here(dataset)
+    renamed = replace(here, title=title)
+    write_atomically(dataset.folder / MANIFEST, manifest_of(renamed))
+    return load_stored(dataset.id)
+
+
+def add_pictures(dataset: Dataset, added: Dataset) -> Dataset:
+    """Both data sets' pictures as one; the added ones are divided among themselves, so no old one moves.
+
+    Exact copies of what is there already, in the same class, are left out.
+    """
+    known = {(_class_of(dataset, i), p.group) for i, p in enumerate(dataset.pictures)}
+    rows = [(dataset, index) for index in range(len(dataset.pictures))]
+    rows += [(added, i) for i, p in enumerate(added.pictures) if (_class_of(added, i), p.group) not in known]
+    if len(rows) == len(dataset.pictures):
+        raise DatasetError("All of these pictures are in the data set already; nothing was added.")
+    given = {picture.given for picture in dataset.pictures} | {picture.given for picture in added.pictures}
+    if None in given and len(given) > 1:
+        raise DatasetError("One of the two brings its own train and val parts, the other does not; bring both alike.")
+    return _stored_as(dataset, rows)
+
+
+def delete(dataset: Dataset) -> None:
+    """Remove a data set with its files. Runs keep their numbers and lose the sight of their pictures."""
+    _still_here(dataset)
+    shutil.rmtree(dataset_folder(dataset.id), ignore_errors=True)
+
+
+def _class_of(dataset: Dataset, index: int) -> str:
+    return dataset.class_names[dataset.pictures[index].target]
+
+
+def _still_here(dataset: Dataset) -> Dataset:
+    try:
+        return load_stored(dataset.id)
+    except DatasetError as error:
+        raise DatasetError(f"{dataset.title} was changed or deleted in another window; load the page anew.") from error
+
+
+def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Sequence[str] | None = None) -> Dataset:
+    """Write the data set that these pictures make, in these classes, and give it."""
+    _still_here(dataset)
+    names = names or [_class_of(source, index) for source, index in rows]
+    classes = tuple(sorted(set(names)))
+    if len(classes) < MIN_CLASSES:
+        raise DatasetError(f"At least {MIN_CLASSES} classes are needed; this would leave {len(classes)}.")
+    pictures = [
+        replace(
+            source.pictures[index],
+            target=classes.index(name),
+            batch=source.pictures[index].batch + (source is not dataset) * (1 + _last_batch(dataset)),
+        )
+        for (source, index), name in zip(rows, names, strict=True)
+    ]
+    fingerprint = _edited_fingerprint(pictures, classes)
+    final = dataset_folder(fingerprint[:ID_LENGTH])
+    if (final / MANIFEST).is_file():
+        return load_stored(final.name)
+    with folder_in_the_making(final) as folder:
+        with closing(PixelWriter(folder)) as writer:
+            for place, (source, index) in enumerate(rows):
+                height, width = source.pixels[index].shape[:2]
+                offset = writer.append(source.pixels[index])
+                pictures[place] = replace(pictures[place], place=(offset, height, width))
+        if any(source is not dataset for source, _ in rows):
+            pictures = _with_families(pictures, rows)
+        edited = replace(
+            dataset,
+            id=final.name,
+            kind="edited",
+            fingerprint=fingerprint,
+            class_names=classes,
+            pictures=tuple(pictures),
+            added=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        edited.split(0)  # refuse now what could not be divided later
+        write_atomically(folder / MANIFEST, manifest_of(edited))
+    return load_stored(final.name)
+
+
+def _last_batch(dataset: Dataset) -> int:
+    return max(picture.batch for picture in dataset.pictures)
+
+
+def _with_families(pictures: Sequence[Picture], rows: Sequence[tuple[Dataset, int]]) -> list[Picture]:
+    squares = small_squares(source.pixels[index] for source, index in rows)
+    pairs = [*near_pairs(squares), *burst_pairs([picture.taken for picture in pictures])]
+    families = name_families(pictures, pairs)
+    return [replace(picture, family=family) for picture, family in zip(pictures, families, strict=True)]
+
+
+def _edited_fingerprint(pictures: Sequence[Picture], classes: Sequence[str]) -> str:
+    """As for a set that came like that; where pictures were added, when they came counts, too."""
+    rows = [(picture.given, classes[picture.target], picture.content) for picture in pictures]
+    plain = fingerprint_of(rows)
+    batches = sorted(f"{picture.content}:{picture.batch}" for picture in pictures if picture.batch)
+    if not batches:
+        return plain
+    return hashlib.sha256(f"{plain}\n{chr(10).join(batches)}".encode()).hexdigest()

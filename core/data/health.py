@@ -1,0 +1,237 @@
+"""What may be wrong with a data set, found before anything is trained; each finding names its pictures and a mend.
+
+A network learns whatever tells the classes apart. If that is the size of the file, it has learnt nothing of the thing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy.stats import binomtest
+
+from core.data.copies import SIDE, small_square
+from core.data.dataset import SPLITS, Dataset, Split
+
+Kind = Literal[
+    "two-classes",
+    "exact-copies",
+    "near-copies",
+    "across-splits",
+    "small-class",
+    "imbalance",
+    "blank",
+    "tiny",
+    "shape",
+    "told-by",
+]
+Mend = Literal["drop", "drop-others", "move", "keep"]
+
+FEW: Final = 10
+"""Pictures of a class below which a result says next to nothing about it."""
+UNEVEN: Final = 5.0
+"""The largest class this many times the smallest."""
+TINY: Final = 48  # pixels on the short side; the network sees 224
+LONG: Final = 4.0
+BLANK: Final = 3.0  # standard deviation of grey levels, of 255
+TELLING: Final = 0.8
+"""Balanced accuracy of one number alone, on pictures it was not fitted on, from which it is a warning."""
+MOST_LOOKED_AT: Final = 5_000
+"""Pictures whose pixels are looked at; of more, a regular sample."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One thing to know about a data set."""
+
+    kind: Kind
+    serious: bool
+    """It can make a result wrong, not only weak."""
+    sentence: str
+    pictures: tuple[int, ...] = ()
+    """Indices of the pictures it is about."""
+    mends: tuple[Mend, ...] = ()
+    """What can be done: drop these pictures, drop all but the first of each group, move them to another class."""
+
+
+def find_problems(dataset: Dataset, split: Split) -> tuple[Finding, ...]:
+    """All findings, serious ones first."""
+    found = [*_copies(dataset, split), *_counts(dataset), *_looks(dataset), *_told_by(dataset)]
+    return tuple(sorted(found, key=lambda finding: not finding.serious))
+
+
+def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
+    pictures = dataset.pictures
+    groups: dict[str, list[int]] = {}
+    families: dict[str, list[int]] = {}
+    for index, picture in enumerate(pictures):
+        groups.setdefault(picture.group, []).append(index)
+        if picture.family:
+            families.setdefault(picture.family, []).append(index)
+    torn = [index for group in groups.values() if len({pictures[i].target for i in group}) > 1 for index in group]
+    if torn:
+        yield Finding(
+            kind="two-classes",
+            serious=True,
+            sentence=f"{len(torn)} pictures stand in two classes at once: one of the two labels is wrong.",
+            pictures=tuple(torn),
+            mends=("drop", "move", "keep"),
+        )
+    same = [index for group in groups.values() if len(group) > 1 for index in group if index not in set(torn)]
+    if same:
+        extra = len(same) - len({pictures[index].group for index in same})
+        yield Finding(
+            kind="exact-copies",
+            serious=False,
+            sentence=f"{extra} pictures are exact copies of others. They stay on one side of every split.",
+            pictures=tuple(same),
+            mends=("drop-others", "keep"),
+        )
+    near = [index for family in families.values() if len(family) > 1 for index in family]
+    near = [index for index in near if len(groups[pictures[index].group]) == 1]
+    if near:
+        yield Finding(
+            kind="near-copies",
+            serious=False,
+            sentence=f"{len(near)} pictures are near copies of each other, or of one burst. They stay on one side.",
+            pictures=tuple(near),
+            mends=("drop-others", "keep"),
+        )
+    used = {index for part in SPLITS for index in split.part(part)}
+    left_out = tuple(index for index in range(len(pictures)) if index not in used)
+    if left_out:
+        yield Finding(
+            kind="across-splits",
+            serious=True,
+            sentence=f"{len(left_out)} pictures were brought for training and are copies of test pictures; left out.",
+            pictures=left_out,
+            mends=("drop", "keep"),
+        )
+
+
+def _counts(dataset: Dataset) -> Iterator[Finding]:
+    counts = Counter(picture.target for picture in dataset.pictures)
+    for target, name in enumerate(dataset.class_names):
+        if counts[target] < FEW:
+            yield Finding(
+                kind="small-class",
+                serious=False,
+                sentence=f"The class {name} has {counts[target]} pictures: too few to measure anything about it.",
+                pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target == target),
+                mends=("drop", "keep"),
+            )
+    largest, smallest = max(counts.values()), min(counts.values())
+    if largest >= UNEVEN * smallest:
+        yield Finding(
+            kind="imbalance",
+            serious=False,
+            sentence=f"The largest class has {largest / smallest:.0f} times as many pictures as the smallest: look at "
+            "balanced accuracy and at recall by class.",
+        )
+
+
+def _looks(dataset: Dataset) -> Iterator[Finding]:
+    pictures = dataset.pictures
+    looked = _sample(dataset)
+    blank = tuple(i for i in looked if dataset.pixels[i].mean(axis=2).std() < BLANK)
+    tiny = tuple(i for i, p in enumerate(pictures) if min(p.place[1:]) < TINY)
+    long = tuple(i for i, p in enumerate(pictures) if max(p.size) > LONG * min(p.size) > 0)
+    for kind, places, words in (
+        ("blank", blank, "are blank, or nearly so: there is nothing to see in them"),
+        ("tiny", tiny, f"are smaller than {TINY} pixels; the network blows them up to 224"),
+        ("shape", long, f"are more than {LONG:.0f} times as long as wide; only their middle is used"),
+    ):
+        if places:
+            yield Finding(
+                kind=kind,  # type: ignore[arg-type]
+                serious=False,
+                sentence=f"{len(places)} pictures {words}.",
+                pictures=places,
+                mends=("drop", "keep"),
+            )
+
+
+def _sample(dataset: Dataset) -> list[int]:
+    step = -(-len(dataset.pictures) // MOST_LOOKED_AT)
+    return list(range(0, len(dataset.pictures), max(1, step)))
+
+
+def _told_by(dataset: Dataset) -> Iterator[Finding]:
+    """Whether one number that has nothing to do with the thing tells a class from all others."""
+    looked = _sample(dataset)
+    targets = np.array([dataset.pictures[i].target for i in looked])
+    means = np.stack([small_square(dataset.pixels[i]).reshape(SIDE * SIDE, 3).mean(axis=0) for i in looked])
+    known = [dataset.pictures[i] for i in looked]
+    numbers = {
+        "width": [p.size[0] for p in known],
+        "height": [p.size[1] for p in known],
+        "shape": [p.size[0] / max(1, p.size[1]) for p in known],
+        "file size": [p.file_bytes for p in known],
+        "mean redness": means[:, 0].tolist(),
+        "mean greenness": means[:, 1].tolist(),
+        "mean blueness": means[:, 2].tolist(),
+        "mean brightness": means.mean(axis=1).tolist(),
+    }
+    for target, name in enumerate(dataset.class_names):
+        mine = targets == target
+        if min(mine.sum(), (~mine).sum()) < FEW:
+            continue
+        best = max(((told_apart(np.array(values, float), mine), what) for what, values in numbers.items()))
+        (score, surely), what = best
+        if score >= TELLING and surely:
+            yield Finding(
+                kind="told-by",
+                serious=True,
+                sentence=f"{name} can be told by {what} alone in {score:.0%} of cases (balanced, chance is 50 %). "
+                "A network may learn that instead of what is in the pictures.",
+                pictures=tuple(int(i) for i in np.array(looked)[mine]),
+                mends=("keep",),
+            )
+
+
+def told_apart(values: np.ndarray, mine: np.ndarray) -> tuple[float, bool]:
+    """How well one threshold tells `mine` (N,) from the rest by `values` (N,), and whether that is more than chance.
+
+    The threshold is fitted on every second picture and judged on the others, both ways: balanced accuracy. More than
+    chance: a binomial test below 0.001 on the judged pictures.
+    """
+    scores, right = [], 0
+    for fit in (0, 1):
+        train, judge = np.arange(len(values)) % 2 == fit, np.arange(len(values)) % 2 != fit
+        threshold, above = _stump(values[train], mine[train])
+        said = (values[judge] > threshold) == above
+        truth = mine[judge]
+        if not truth.any() or truth.all():
+            return 0.5, False
+        scores.append(((said & truth).sum() / truth.sum() + (~said & ~truth).sum() / (~truth).sum()) / 2)
+        right += int((said == truth).sum())
+    usual = max(mine.mean(), 1 - mine.mean())
+    return float(np.mean(scores)), bool(binomtest(right, len(values), usual, alternative="greater").pvalue < 0.001)
+
+
+def _stump(values: np.ndarray, mine: np.ndarray) -> tuple[float, bool]:
+    """The threshold with the best balanced accuracy, and whether `mine` lie above it."""
+    order = np.argsort(values, kind="stable")
+    sorted_values, sorted_mine = values[order], mine[order]
+    below = np.cumsum(sorted_mine) / max(1, sorted_mine.sum())
+    others = np.cumsum(~sorted_mine) / max(1, (~sorted_mine).sum())
+    edges = np.flatnonzero(np.diff(sorted_values) > 0)
+    if not len(edges):
+        return float(values[0]), True
+    gain = below[edges] - others[edges]
+    best = int(edges[np.abs(gain).argmax()])
+    middle = (sorted_values[best] + sorted_values[best + 1]) / 2
+    return float(middle), bool(below[best] < others[best])
+
+
+def others_of(dataset: Dataset, indices: Sequence[int]) -> list[int]:
+    """All but the first picture of each group of copies among these."""
+    seen: set[str] = set()
+    extra = []
+    for index in indices:
+        side = dataset.pictures[index].side
+        if side in seen:
+            extra.append(index)
+        seen.add(side)
+    return extra

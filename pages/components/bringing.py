@@ -1,0 +1,121 @@
+"""Where pictures come from: tabs of the Data page, each of which ends with a data set that is chosen."""
+
+import io
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import streamlit as st
+
+from core.data import limits
+from core.data.dataset import Dataset
+from core.data.layout import PICTURE_ENDINGS
+from core.data.photos import ANTS_AND_BEES, LICENCE
+from core.errors import ThawError
+from core.settings import DataSettings
+
+from . import chosen
+from .messages import md, show_error
+from .uploads import add_classes, add_folder, add_photos, add_zip, is_hosted
+
+_ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS - {".svg"})
+
+
+def bring_pictures() -> None:
+    """The tabs."""
+    zip_tab, classes_tab, photos_tab, folder_tab = st.tabs(
+        ["A zip", "Class by class", "Ants and bees", "A folder on this computer"], key="data.sources"
+    )
+    with zip_tab:
+        _zip()
+    with classes_tab:
+        _classes()
+    with photos_tab:
+        _photos()
+    with folder_tab:
+        _folder()
+    with st.popover("Limits", icon=":material/rule:"):
+        st.table({"limit": dict(limits.spoken())}, alt="What may be brought in")
+
+
+def _choose(add: Callable[[], Dataset]) -> None:
+    """Add a data set and work with it; or say why not."""
+    try:
+        added = add()
+    except ThawError as error:
+        show_error(error)
+        return
+    chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
+    st.rerun()
+
+
+def _zip() -> None:
+    file = st.file_uploader(
+        "A zip with one folder per class, or with train, val and test folders",
+        type="zip",
+        key="data.zip",
+        max_upload_size=limits.MAX_UPLOAD_BYTES // 1024**2,
+        help=f"Up to {limits.MAX_UPLOAD_BYTES // 1024**2} MB, {limits.MAX_ENTRIES:,} entries.",
+    )
+    if file is not None and st.session_state.get("data.added") != file.file_id:
+        st.session_state["data.added"] = file.file_id
+        _choose(lambda: add_zip(file))
+
+
+def _classes() -> None:
+    """Class rows as in Teachable Machine: a name, and pictures dropped into it or taken with the camera."""
+    rows: list[int] = st.session_state.setdefault("data.class_rows", [0, 1])
+    files: dict[str, list[Any]] = {}
+    for row in rows:
+        with st.container(border=True):
+            name = st.text_input(
+                "Class", key=f"data.class.{row}", placeholder="its name", max_chars=limits.MAX_CLASS_NAME
+            ).strip()
+            dropped = st.file_uploader(
+                "Its pictures", type=_ENDINGS, accept_multiple_files=True, key=f"data.class.{row}.files"
+            )
+            files.setdefault(name, []).extend([*dropped, *_camera(row)])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if st.button("Another class", icon=":material/add:", key="data.class.more"):
+            rows.append(max(rows) + 1)
+            st.rerun()
+        counts = ", ".join(f"{md(name or 'no name', 30)} {len(members)}" for name, members in files.items())
+        ready = len(files) >= limits.MIN_CLASSES and all(files.values()) and all(files)
+        if st.button("Use these", type="primary", key="data.class.use", disabled=not ready):
+            _choose(lambda: add_classes(files, " and ".join(files)))
+        st.caption(counts if ready else "Two classes with a name and pictures are needed; 20 in each are a good start.")
+
+
+def _camera(row: int) -> list[io.BytesIO]:
+    """Pictures taken for a class so far."""
+    taken: list[io.BytesIO] = st.session_state.setdefault(f"data.class.{row}.taken", [])
+    if st.toggle("With the camera", key=f"data.class.{row}.camera"):
+        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot")
+        if shot is not None and shot.file_id not in {file.name.removesuffix(".jpg") for file in taken}:
+            kept = io.BytesIO(shot.getvalue())
+            kept.name = f"{shot.file_id}.jpg"
+            taken.append(kept)
+    if taken:
+        st.caption(f"{len(taken)} from the camera")
+    for file in taken:
+        file.seek(0)
+    return taken
+
+
+def _photos() -> None:
+    st.markdown(
+        f"The photos of PyTorch's transfer-learning tutorial: a zip of {ANTS_AND_BEES.size_bytes / 1e6:.0f} MB from "
+        f"`{md(ANTS_AND_BEES.address.split('/')[2])}`, checked by size and SHA-256."
+    )
+    st.caption(LICENCE)
+    if st.button("Download them", icon=":material/download:", key="data.photos"):
+        _choose(add_photos)
+
+
+def _folder() -> None:
+    if is_hosted():
+        st.caption("Off in this hosted demo: it would read the server's folders, not yours. Bring a zip instead.")
+        return
+    path = st.text_input("Path of the folder", key="data.folder", placeholder="~/pictures/flowers")
+    if st.button("Read the folder", key="data.read", icon=":material/folder_open:", disabled=not path):
+        _choose(lambda: add_folder(path))

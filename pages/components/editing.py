@@ -1,0 +1,79 @@
+"""Changing the chosen data set: its title, its classes, more pictures, or away with it."""
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.data import limits
+from core.data.dataset import Dataset
+from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
+from core.errors import ThawError
+from core.settings import DataSettings
+
+from . import chosen
+from .health import change
+from .messages import md, show_error
+from .resources import readable_datasets, run_store, stored_dataset
+
+
+def editing(dataset: Dataset) -> None:
+    """Everything that can be changed; an edit of pictures or classes makes a new data set beside the old one."""
+    with st.expander("Change this data set", icon=":material/edit:", key="data.edit"):
+        st.caption("Pictures and classes are changed in a copy; runs that used the old one keep what they recorded.")
+        title, give = st.columns([3, 1], vertical_alignment="bottom")
+        new = title.text_input("Title", dataset.title, max_chars=MAX_TITLE, key=f"data.title.{dataset.id}")
+        if give.button("Rename", key="data.rename", disabled=new == dataset.title or dataset.kind == "builtin"):
+            change(lambda: rename(dataset, new))
+        _classes(dataset)
+        _more(dataset)
+        if dataset.kind != "builtin" and st.button("Delete this data set", icon=":material/delete:", key="data.delete"):
+            _confirm(dataset)
+
+
+def _classes(dataset: Dataset) -> None:
+    which, name, give, away = st.columns([2, 2, 1, 1], vertical_alignment="bottom")
+    old = which.selectbox("Class", dataset.class_names, key="data.edit.class")
+    merges = "That of another class merges the two."
+    new = name.text_input("Its new name", key="data.edit.name", max_chars=limits.MAX_CLASS_NAME, help=merges)
+    if give.button("Rename or merge", key="data.edit.rename", disabled=not new.strip()):
+        change(lambda: rename_class(dataset, old, new.strip()))
+    if away.button("Remove", key="data.edit.remove"):
+        change(lambda: remove_class(dataset, old))
+
+
+def _more(dataset: Dataset) -> None:
+    others = {key: other for key, other in readable_datasets(chosen.home()).items() if key != dataset.id}
+    if not others:
+        return
+    which, add = st.columns([3, 1], vertical_alignment="bottom")
+    other = which.selectbox(
+        "Add the pictures of another data set",
+        list(others),
+        format_func=lambda key: f"{others[key].title} ({len(others[key].pictures)} pictures)",
+        key="data.edit.other",
+        help="Classes of the same name become one. Old pictures stay in the parts they are in.",
+    )
+    if add.button("Add", key="data.edit.add"):
+        change(lambda: add_pictures(dataset, others[other]))
+
+
+@st.dialog("Delete this data set?")
+def _confirm(dataset: Dataset) -> None:
+    users = [run for run in run_store().runs() if run.settings.data.dataset == dataset.id]
+    if any(run.is_active for run in users):
+        st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
+        return
+    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files.")
+    if users:
+        st.caption(
+            f"{len(users)} runs used it. They keep their numbers and networks, and lose the sight of their pictures."
+        )
+    if st.button("Delete", type="primary", key="data.delete.really"):
+        try:
+            delete(dataset)
+        except ThawError as error:
+            show_error(error)
+            return
+        stored_dataset.clear()
+        chosen.choose(replace(chosen.settings(), data=DataSettings()))
+        st.rerun()

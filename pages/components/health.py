@@ -1,0 +1,80 @@
+"""What may be wrong with the chosen pictures: findings that open their pictures and offer the mend."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.data.edit import drop_pictures, move_pictures
+from core.data.health import Finding, find_problems, others_of
+from core.errors import ThawError
+from core.settings import DataSettings
+
+from . import chosen
+from .gallery import GalleryItem, gallery
+from .messages import LONGEST_MESSAGE, md, show_error
+from .resources import stored_dataset, thumbnail
+
+SHOWN = 12
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking for problems")
+def _findings(home: str, dataset_id: str, seed: int, data: DataSettings) -> tuple[Finding, ...]:
+    dataset = stored_dataset(home, dataset_id)
+    return find_problems(dataset, dataset.split(seed, data))
+
+
+def health(dataset: Dataset) -> None:
+    """All findings that were not waved through, or the good news."""
+    settings = chosen.settings()
+    kept: set[str] = st.session_state.setdefault(f"data.kept.{dataset.id}", set())
+    found = _findings(chosen.home(), dataset.id, settings.seed, settings.data)
+    open_ = [finding for finding in found if finding.sentence not in kept]
+    st.markdown("#### Health")
+    if not open_:
+        passed = f" {len(found)} left as they are." if found else ""
+        st.caption(f":material/check_circle: No problems found.{passed}")
+    for number, finding in enumerate(open_):
+        icon = ":material/warning:" if finding.serious else ":material/info:"
+        with st.expander(f"{icon} {md(finding.sentence, LONGEST_MESSAGE)}", key=f"data.health.{number}"):
+            _finding(dataset, finding, f"data.health.{number}", kept)
+
+
+def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> None:
+    items = [
+        GalleryItem(
+            image=thumbnail(chosen.home(), dataset.id, index),
+            title=dataset.class_names[dataset.pictures[index].target],
+            captions=(dataset.pictures[index].name.rsplit("/", 1)[-1],),
+        )
+        for index in finding.pictures[:SHOWN]
+    ]
+    gallery(items, 6, f"{key}.pictures")
+    if len(finding.pictures) > SHOWN:
+        st.caption(f"The first {SHOWN} of {len(finding.pictures):,}.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if "drop" in finding.mends and st.button("Drop these", icon=":material/delete:", key=f"{key}.drop"):
+            change(lambda: drop_pictures(dataset, finding.pictures))
+        single = "drop-others" in finding.mends
+        if single and st.button("Keep one of each", icon=":material/filter_1:", key=f"{key}.one"):
+            change(lambda: drop_pictures(dataset, others_of(dataset, finding.pictures)))
+        if "move" in finding.mends:
+            target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target", width=220)
+            if st.button("Move", icon=":material/drive_file_move:", key=f"{key}.move"):
+                change(lambda: move_pictures(dataset, finding.pictures, target))
+        if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
+            kept.add(finding.sentence)
+            st.rerun()
+
+
+def change(edit: Callable[[], Dataset]) -> None:
+    """Make an edited data set and work with it; or say why not."""
+    try:
+        edited = edit()
+    except ThawError as error:
+        show_error(error)
+        return
+    stored_dataset.clear()
+    chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=edited.id)))
+    st.rerun()

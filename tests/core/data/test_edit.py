@@ -1,0 +1,136 @@
+"""Edits make new data sets of old pixels, move nobody across a split, and notice another window."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import drawn_classes, write_files
+
+from core.data import intake
+from core.data.dataset import SPLITS, Dataset, load_stored, stored_ids
+from core.data.decode import read_picture
+from core.data.edit import (
+    add_pictures,
+    delete,
+    drop_pictures,
+    move_pictures,
+    remove_class,
+    rename,
+    rename_class,
+)
+from core.data.ingest import ingest
+from core.errors import DatasetError
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_decoded(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """After the data set was made, no picture is decoded unless a test says so."""
+
+    def allow() -> None:
+        monkeypatch.setattr(intake, "read_picture", read_picture)
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("an edit decodes nothing")
+
+    monkeypatch.setattr(intake, "read_picture", refuse)
+    return allow
+
+
+def classes(dataset: Dataset) -> dict[str, int]:
+    return {n: sum(p.target == t for p in dataset.pictures) for t, n in enumerate(dataset.class_names)}
+
+
+def pixels_by_content(dataset: Dataset) -> dict[str, np.ndarray]:
+    return {picture.content: np.array(dataset.pixels[index]) for index, picture in enumerate(dataset.pictures)}
+
+
+def test_dropped_pictures_are_gone_and_the_others_are_as_they_were(tiny_dataset: Dataset):
+    edited = drop_pictures(tiny_dataset, [0, 29])
+
+    before, after = pixels_by_content(tiny_dataset), pixels_by_content(edited)
+    assert classes(edited) == {"discs": 9, "squares": 10, "stripes": 9}
+    assert all(np.array_equal(before[content], pixels) for content, pixels in after.items())
+    assert edited.id != tiny_dataset.id and load_stored(tiny_dataset.id) == tiny_dataset
+
+
+def test_moving_back_gives_the_same_data_set_again(tiny_dataset: Dataset):
+    moved = move_pictures(tiny_dataset, [0, 1], "squares")
+    back = move_pictures(
+        moved, [i for i, p in enumerate(moved.pictures) if p.name in ("discs/0.png", "discs/1.png")], "discs"
+    )
+
+    assert classes(moved) == {"discs": 8, "squares": 12, "stripes": 10}
+    assert back.id == tiny_dataset.id
+
+
+def test_a_class_is_renamed_merged_and_removed(tiny_dataset: Dataset):
+    assert classes(rename_class(tiny_dataset, "discs", "<b>coins</b>")) == {
+        "<b>coins</b>": 10,
+        "squares": 10,
+        "stripes": 10,
+    }
+    assert classes(rename_class(tiny_dataset, "discs", "squares")) == {"squares": 20, "stripes": 10}
+    assert classes(remove_class(tiny_dataset, "discs")) == {"squares": 10, "stripes": 10}
+
+
+def test_a_title_changes_in_place(tiny_dataset: Dataset):
+    renamed = rename(tiny_dataset, "  Shapes ")
+
+    assert (renamed.id, renamed.title) == (tiny_dataset.id, "Shapes") and load_stored(renamed.id).title == "Shapes"
+
+
+def test_added_pictures_leave_every_old_one_where_it_was(tiny_dataset: Dataset, tmp_path: Path, nothing_is_decoded):
+    nothing_is_decoded()
+    more = ingest(write_files(tmp_path / "more", {**drawn_classes(8, first=100), **drawn_classes(2)})).dataset
+
+    grown = add_pictures(tiny_dataset, more)
+
+    assert classes(grown) == {"discs": 18, "squares": 18, "stripes": 18}, "six copies were left out"
+    for seed in range(4):
+        old, new = tiny_dataset.split(seed), grown.split(seed)
+        part_of = {grown.pictures[index].content: part for part in SPLITS for index in new.part(part)}
+        for part in SPLITS:
+            assert {part_of[tiny_dataset.pictures[index].content] for index in old.part(part)} == {part}
+    assert {picture.batch for picture in grown.pictures} == {0, 1}
+    with pytest.raises(DatasetError, match="in the data set already"):
+        add_pictures(grown, more)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda d: drop_pictures(d, range(20)), "At least 2 classes are needed; this would leave 1"),
+        (lambda d: remove_class(d, "nosuch"), "no class 'nosuch'"),
+        (lambda d: rename_class(d, "discs", "\u200b"), "visible name"),
+        (lambda d: rename(d, " "), "A title needs"),
+    ],
+    ids=["one class left", "unknown class", "invisible name", "no title"],
+)
+def test_an_edit_that_makes_no_sense_changes_nothing(tiny_dataset: Dataset, edit, message: str):
+    before = stored_ids()
+
+    with pytest.raises(DatasetError, match=message):
+        edit(tiny_dataset)
+    assert stored_ids() == before
+
+
+def test_the_second_window_learns_that_the_first_was_faster(tiny_dataset: Dataset):
+    delete(tiny_dataset)
+
+    for edit in (
+        lambda: drop_pictures(tiny_dataset, [0]),
+        lambda: rename(tiny_dataset, "x"),
+        lambda: delete(tiny_dataset),
+    ):
+        with pytest.raises(DatasetError, match="changed or deleted in another window"):
+            edit()
+    assert stored_ids() == []
+
+
+def test_a_deleted_data_set_leaves_no_file(tiny_dataset: Dataset):
+    folder = tiny_dataset.folder
+
+    delete(tiny_dataset)
+
+    assert not folder.exists()
