@@ -84,7 +84,7 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
         yield Finding(
             kind="exact-copies",
             serious=False,
-            sentence=f"{extra} pictures are exact copies of others. They stay on one side of every split.",
+            sentence=f"{_copies_of(extra)}. Copies stay on one side of every split.",
             pictures=tuple(same),
             mends=("drop-others", "keep"),
         )
@@ -108,6 +108,10 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             pictures=left_out,
             mends=("drop", "keep"),
         )
+
+
+def _copies_of(pictures: int) -> str:
+    return "1 picture is an exact copy of another" if pictures == 1 else f"{pictures:,} are exact copies of others"
 
 
 def _counts(dataset: Dataset) -> Iterator[Finding]:

@@ -57,7 +57,7 @@ def test_exact_and_near_copies_are_told_apart(tmp_path: Path):
     assert names(dataset, found["exact-copies"]) == {"a/0.png", "a/copy.png"}
     assert names(dataset, found["near-copies"]) == {"a/1.png", "a/brighter.png"}
     extra = others_of(dataset, found["exact-copies"].pictures)
-    assert len(extra) == 1 and found["exact-copies"].sentence.startswith("1 pictures")
+    assert len(extra) == 1 and found["exact-copies"].sentence.startswith("1 picture is an exact copy")
 
 
 def _file(data: bytes) -> io.BytesIO:
