@@ -201,6 +201,22 @@ def _write_heat_map(predictor: "Predictor", pixels: np.ndarray, predicted: str, 
     return str(path)
 
 
+def export(run_id: str, file: str, say: Say) -> Result:
+    """A run's weights, preprocessing, ONNX, model card and a script that needs nothing of Thaw, in one zip."""
+    from core.takehome.export import export_run
+
+    run, target = _finished(RunStore().get(run_id)), Path(file)
+    if not target.parent.is_dir():
+        raise RunError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
+    export_run(run.id, target, say)
+    size = target.stat().st_size
+    return {
+        "run": run.id,
+        "file": file,
+        "size_bytes": size,
+    }, f"{file}: {size / 1e6:.1f} MB. Unpack it and read README.md."
+
+
 def machine(again: bool) -> Result:
     """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
     from core.training.probe import known_peaks, known_speeds

@@ -10,6 +10,7 @@ from components.asking import ask
 from components.doubt import as_json, asked_doubt, doubt_cells, doubts
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
+from components.takehome import take_home_model
 from components.whys import show_legend, wanted_whys
 from components.wording import per_cent, run_label
 
@@ -115,3 +116,4 @@ with st.container(horizontal=True):
             key=f"classify.{name.lower()}",
             on_click="ignore",
         )
+take_home_model(shown[0])

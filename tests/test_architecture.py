@@ -28,6 +28,7 @@ FLOORS = {
     "runs": 4,
     "comparison": 4,
     "inference": 4,
+    "takehome": 4,
     "commands": 5,
     "__main__": 6,
 }

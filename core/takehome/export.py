@@ -1,0 +1,224 @@
+"""A finished run as one zip that needs nothing of Thaw: weights, preprocessing, ONNX, a card, and a readable script.
+
+The script that goes along, `predict.py`, reads pictures exactly as Thaw does, and refuses to answer unless the eight
+golden pictures get the logits they get here.
+"""
+
+import io
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors.torch import save, save_file
+from torch import Tensor
+
+from core.comparison.statistics import rate
+from core.data.decode import FORMATS, MAX_ASPECT, SHORT_SIDE, decode_picture
+from core.data.drawings import pictures as drawings
+from core.data.limits import MAX_PIXELS
+from core.errors import RunError
+from core.inference.predictor import Predictor
+from core.models.build import TransferModel
+from core.runs.record import RECORD, RunRecord, is_recorded, run_folder
+from core.settings import SCENARIO_LABELS
+from core.takehome import package
+from core.takehome.plain import build_plain, library_of, to_plain
+
+TOLERANCE: Final = 1e-3
+"""Largest difference of a logit at which golden pictures count as reproduced: float32 sums in another order differ by
+about 1e-5, another decoder or filter by 1e-2 and more."""
+OPSET: Final = 18
+SCRIPT: Final = Path(__file__).with_name("predict.py")
+
+OnProgress = Callable[[str], None]
+
+
+def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = lambda step: None) -> None:
+    """Write a run's zip, to a path all or nothing.
+
+    Raises:
+        RunError: the run's files are missing or damaged.
+    """
+    if is_recorded(run_id):
+        raise RunError("A recorded run has no weights to take home; train one of your own.")
+    on_progress("reading the run")
+    predictor = Predictor.load(run_id)
+    record, name = predictor.record, predictor.record.settings.model.backbone
+    goldens = _golden_pictures()
+    decoded = [decode_picture(data) for data in goldens]
+    with torch.inference_mode():
+        logits = torch.cat([predictor.ask_model([pixels], _logits) for pixels in decoded])
+        state = to_plain(predictor.ask_model(decoded[:1], _state), name)
+    with tempfile.TemporaryDirectory(dir=run_folder(run_id)) as folder:
+        weights, onnx = Path(folder) / package.WEIGHTS, Path(folder) / package.ONNX
+        save_file({key: tensor.contiguous() for key, tensor in state.items()}, weights)
+        on_progress("translating to ONNX")
+        _save_onnx(name, len(predictor.class_names), state, record.preprocessing["image_size"], onnx)
+        on_progress("packing")
+        members: dict[str, bytes | Path] = {
+            package.WEIGHTS: weights,
+            package.ONNX: onnx,
+            package.MODEL: _json(_model_values(record)),
+            package.RECORD: run_folder(run_id) / RECORD,
+            package.GOLDENS: save({"logits": logits}),
+            package.PREDICT: SCRIPT.read_bytes(),
+            package.REQUIREMENTS: _requirements(name).encode(),
+            package.CARD: card(record).encode("utf-8", "replace"),
+            package.README: _readme(record).encode("utf-8", "replace"),
+            **dict(zip(package.GOLDEN_PICTURES, goldens, strict=True)),
+        }
+        package.write_package(target, members)
+
+
+def _logits(model: TransferModel, inputs: Tensor) -> Tensor:
+    logits: Tensor = model(inputs).float()
+    return logits
+
+
+def _state(model: TransferModel, inputs: Tensor) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+
+
+def _golden_pictures() -> list[bytes]:
+    """Eight of the pictures Thaw draws, as PNG: no data of anyone's goes along."""
+    found = []
+    for _, (_, data) in zip(package.GOLDEN_PICTURES, drawings(), strict=False):
+        file = io.BytesIO()
+        Image.fromarray(decode_picture(data)).save(file, "PNG")
+        found.append(file.getvalue())
+    return found
+
+
+def _save_onnx(backbone: str, num_classes: int, state: dict[str, Tensor], side: int, path: Path) -> None:
+    """Normalised images (N, 3, S, S) to logits (N, K), any N."""
+    network = build_plain(backbone, num_classes, state)
+    batch = torch.export.Dim("batch", min=1, max=1024)
+    program = torch.onnx.export(
+        network,
+        (torch.zeros(2, 3, side, side),),
+        dynamo=True,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: batch},),
+        opset_version=OPSET,
+        verbose=False,
+    )
+    assert program is not None
+    program.save(str(path), external_data=False)
+
+
+def _model_values(record: RunRecord) -> dict[str, Any]:
+    library, network = library_of(record.settings.model.backbone)
+    return {
+        "library": library,
+        "network": network,
+        "class_names": record.dataset["class_names"],
+        "preprocessing": record.preprocessing,
+        "decoding": {
+            "formats": list(FORMATS),
+            "max_pixels": MAX_PIXELS,
+            "max_aspect": MAX_ASPECT,
+            "short_side": SHORT_SIDE,
+        },
+        "temperature": record.temperature,
+        "goldens": {"pictures": list(package.GOLDEN_PICTURES), "tolerance": TOLERANCE},
+        "onnx": {"opset": OPSET, "input": "images", "output": "logits"},
+        "run": record.run,
+    }
+
+
+def _json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
+
+
+def _requirements(backbone: str) -> str:
+    """Floors, not pins; torch and torchvision must be of one time."""
+    lines = ["pillow>=12", "numpy>=2", "safetensors>=0.5", "torch>=2.15", "torchvision>=0.29"]
+    if library_of(backbone)[0] == "timm":
+        lines.append("timm>=1.0.20")
+    return "\n".join(lines) + "\n"
+
+
+def _readme(record: RunRecord) -> str:
+    side = record.preprocessing["image_size"]
+    return f"""# A picture classifier: {_cell(", ".join(record.dataset["class_names"]))}
+
+Made with Thaw.
+
+```
+pip install -r requirements.txt
+python predict.py photo.jpg
+```
+
+The script checks first that this computer gives the answers that were given when the network was exported.
+`MODEL_CARD.md` says what it is good for and what not. `model.onnx` takes normalised images (N, 3, {side}, {side}).
+"""
+
+
+def card(record: RunRecord) -> str:
+    """The model card as Markdown: data, split, scores with intervals, limits, the freeze audit."""
+    split, settings, data = record.split, record.settings, record.dataset
+    way = f"{settings.model.backbone}, {SCENARIO_LABELS[settings.model.scenario]}, seed {settings.seed}"
+    counts = ", ".join(f"{split[part]} {part}" for part in ("train", "val", "test"))
+    calibrated = f"calibrated on val (temperature {record.temperature:.3g})" if record.temperature else "not calibrated"
+    lines = [
+        f"# Model card: {_cell(', '.join(data['class_names']))}",
+        "",
+        f"{way}, run {record.run}. Backbone weights: {_cell(record.weights['origin'])}.",
+        record.freeze_audit["sentence"],
+        "",
+        "## Data",
+        "",
+        f"{_cell(data['title'])}: {counts} pictures. Content {data['fingerprint'][:16]}, split {split['hash'][:16]}.",
+        *_notices(record),
+        "",
+        "## Scores on the test part, which nothing was chosen on (95 % Wilson intervals)",
+        "",
+        "| class | right | share |",
+        "|---|---|---|",
+        *_scores(record),
+        "",
+        "## Limits",
+        "",
+        "- It knows these classes only, and gives one of them to every picture, also to one of something else.",
+        "- The scores hold for pictures like those it was tested on.",
+        f"- Probabilities are {calibrated}.",
+        f"- Measured on {_cell(record.machine['processor'])}, torch {record.machine['torch']}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _scores(record: RunRecord) -> list[str]:
+    confusion = np.array(record.confusion)
+    rows = [("all", int(np.trace(confusion)), int(confusion.sum()))]
+    for place, name in enumerate(record.dataset["class_names"]):
+        rows.append((name, int(confusion[place, place]), int(confusion[place].sum())))
+    lines = []
+    for name, correct, total in rows:
+        found = rate(correct, total)
+        shown = f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})" if found else "not measured"
+        lines.append(f"| {_cell(name)} | {correct} of {total} | {shown} |")
+    return lines
+
+
+def _notices(record: RunRecord) -> list[str]:
+    if record.dataset["kind"] == "builtin":
+        return ["These pictures are drawn by Thaw; the scores say nothing about photos."]
+    if set(record.dataset["class_names"]) == {"ants", "bees"} and record.settings.model.start == "imagenet":
+        return [
+            "If these are the tutorial's ants and bees: they are a small subset of ImageNet, which the weights know."
+        ]
+    return []
+
+
+def _cell(text: str) -> str:
+    """Text that people chose, as Markdown shows it and does nothing else with it."""
+    for sign in "\\`*_{}[]<>#|":
+        text = text.replace(sign, f"\\{sign}")
+    return " ".join(text.split())

@@ -1,0 +1,45 @@
+"""A run's network as its library knows it: one network with K outputs, under the names its own weights have."""
+
+from torch import Tensor, nn
+
+from core.models.catalogue import get_backbone
+from core.models.network import TIMM_NAMES, build_empty_network
+
+_BACKBONE, _HEAD = "backbone.", "head."  # how TransferModel names its two parts
+
+
+def library_of(backbone: str) -> tuple[str, str]:
+    """The package a backbone comes from, and its name there."""
+    if get_backbone(backbone).source == "package":
+        return "timm", TIMM_NAMES[backbone]
+    return "torchvision", backbone
+
+
+def classifier_of(backbone: str) -> str:
+    """The dotted name of the network's last Linear, whose place the head takes."""
+    linear = [name for name, module in build_empty_network(backbone).named_modules() if isinstance(module, nn.Linear)]
+    return str(linear[-1])
+
+
+def to_plain(state: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """A `TransferModel`'s state under the library's names."""
+    classifier = classifier_of(backbone)
+    return {
+        f"{classifier}.{name.removeprefix(_HEAD)}" if name.startswith(_HEAD) else name.removeprefix(_BACKBONE): tensor
+        for name, tensor in state.items()
+    }
+
+
+def build_plain(backbone: str, num_classes: int, state: dict[str, Tensor]) -> nn.Module:
+    """The library's own network with K outputs, filled with a state under the library's names; in eval mode."""
+    library, name = library_of(backbone)
+    if library == "timm":
+        import timm
+
+        network: nn.Module = timm.create_model(name, num_classes=num_classes)
+    else:
+        from torchvision import models
+
+        network = models.get_model(name, weights=None, num_classes=num_classes)
+    network.load_state_dict(state)
+    return network.eval()

@@ -1,0 +1,183 @@
+"""Classify pictures with the network beside this file: `python predict.py photo.jpg another.png [--json] [--top 3]`.
+
+First `pip install -r requirements.txt`. Before it answers, it asks the network about the eight golden pictures and
+refuses to go on unless the answers are those that were given when the network was exported.
+
+Legend: S the side of the square the network takes, K classes.
+"""
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageCms
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision.transforms.v2 import InterpolationMode, functional
+
+HERE = Path(__file__).resolve().parent
+TURN = Image.Transpose
+TURNS = {  # EXIF orientation -> how to set the picture upright
+    2: TURN.FLIP_LEFT_RIGHT,
+    3: TURN.ROTATE_180,
+    4: TURN.FLIP_TOP_BOTTOM,
+    5: TURN.TRANSPOSE,
+    6: TURN.ROTATE_270,
+    7: TURN.TRANSVERSE,
+    8: TURN.ROTATE_90,
+}
+
+
+def decode(data: bytes, policy: dict[str, Any]) -> np.ndarray:
+    """The pixels (H, W, 3) uint8 of a picture file: upright, sRGB, on white, short side at most as the policy says.
+
+    Any error means that it cannot be read.
+    """
+    with Image.open(io.BytesIO(data), formats=policy["formats"]) as image:
+        short = min(image.size)
+        if not 0 < image.width * image.height <= policy["max_pixels"]:
+            raise ValueError(f"it has {image.width} x {image.height} pixels")
+        middle = [min(side, policy["max_aspect"] * short) for side in image.size]  # a long strip loses its ends
+        width, height = (max(1, round(side * min(1.0, policy["short_side"] / short))) for side in middle)
+        profile = image.info.get("icc_profile")
+        image.draft(None, (2 * width, 2 * height))  # a JPEG need not be decoded at a size that nobody sees
+        image.load()
+        turn = TURNS.get(image.getexif().get(0x0112, 1))
+        small = to_colour(image)
+    if small.size != (width, height):
+        short = min(small.size)
+        across, down = (min(side, policy["max_aspect"] * short) for side in small.size)
+        left, top = (small.width - across) // 2, (small.height - down) // 2
+        if (across, down) != small.size:
+            small = small.crop((left, top, left + across, top + down))
+        small = small.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
+    small = to_srgb(small, profile)
+    return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
+
+
+def to_colour(image: Image.Image) -> Image.Image:
+    """RGB or CMYK: transparency becomes white, and 16 or 32 bits become 8."""
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        values = np.asarray(image, dtype=np.float64)
+        top = float(values.max())
+        full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
+        full = 65535.0 if image.mode.startswith("I;16") else full
+        return Image.fromarray(np.clip(values / full * 255 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    return image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """RGB as a screen shows it. A broken colour profile says nothing, so it is passed over."""
+    if profile:
+        try:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+            if "sRGB" not in ImageCms.getProfileDescription(source):
+                target = ImageCms.createProfile("sRGB")
+                return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image.convert("RGB")
+        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
+            pass
+    return image.convert("RGB")
+
+
+def prepare(pixels: np.ndarray, preprocessing: dict[str, Any]) -> Tensor:
+    """What the network takes: (1, 3, S, S) float32. Scaling is done on 8-bit pixels, as in training."""
+    image = torch.from_numpy(np.array(pixels)).permute(2, 0, 1)
+    filter_ = InterpolationMode(preprocessing["interpolation"])
+    image = functional.resize(image, [preprocessing["resize_size"]], filter_, antialias=True)
+    image = functional.center_crop(image, [preprocessing["image_size"]])
+    inputs: Tensor = functional.normalize(image[None] / 255, preprocessing["mean"], preprocessing["std"])
+    return inputs
+
+
+def build_network(model: dict[str, Any]) -> nn.Module:
+    """The library's own network, filled with the weights beside this file."""
+    num_classes = len(model["class_names"])
+    if model["library"] == "timm":
+        import timm
+
+        network: nn.Module = timm.create_model(model["network"], num_classes=num_classes)
+    else:
+        from torchvision import models
+
+        network = models.get_model(model["network"], weights=None, num_classes=num_classes)
+    network.load_state_dict(load_file(HERE / "weights.safetensors"))
+    return network.eval()
+
+
+def check_files(model: dict[str, Any]) -> None:
+    """Stop unless the files read here are those that were exported."""
+    lines = (HERE / "SHA256SUMS").read_text("ascii").splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    for name in ("model.json", "weights.safetensors", "goldens.safetensors", *model["goldens"]["pictures"]):
+        with (HERE / name).open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() != sums[name]:
+                sys.exit(f"{name} has changed since it was exported; unpack the zip again.")
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, data: bytes, model: dict[str, Any]) -> Tensor:
+    """(K,) float32 for the bytes of one picture file."""
+    logits: Tensor = network(prepare(decode(data, model["decoding"]), model["preprocessing"]))[0]
+    return logits
+
+
+def check_goldens(network: nn.Module, model: dict[str, Any]) -> float:
+    """Stop unless the golden pictures get the answers they had; the largest difference of a logit."""
+    expected = load_file(HERE / "goldens.safetensors")["logits"]
+    found = [logits_of(network, (HERE / name).read_bytes(), model) for name in model["goldens"]["pictures"]]
+    difference = (torch.stack(found) - expected).abs().max().item()
+    if not difference <= model["goldens"]["tolerance"]:
+        sys.exit(
+            f"The golden pictures do not reproduce: a logit differs by {difference:.2g}, allowed is "
+            f"{model['goldens']['tolerance']:.2g}. This computer's libraries read pictures or compute otherwise; "
+            "install requirements.txt."
+        )
+    return difference
+
+
+def answer(network: nn.Module, name: str, model: dict[str, Any], top: int) -> dict[str, Any]:
+    """What the network says about a picture file, or why it says nothing."""
+    try:
+        logits = logits_of(network, Path(name).read_bytes(), model)
+    except Exception as error:  # a decoder's failure has no common type
+        return {"file": name, "error": f"cannot be read ({type(error).__name__})"}
+    probabilities = (logits / (model["temperature"] or 1.0)).softmax(0).tolist()
+    named = dict(zip(model["class_names"], probabilities, strict=True))
+    best = sorted(named.items(), key=lambda row: -row[1])[:top]
+    guesses = [{"class": label, "probability": p} for label, p in best]
+    return {"file": name, "predicted": best[0][0], "top": guesses, "probabilities": named, "logits": logits.tolist()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Classify pictures.")
+    parser.add_argument("pictures", nargs="+", help="picture files")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--top", type=int, default=3, help="classes to name per picture")
+    arguments = parser.parse_args()
+    model = json.loads((HERE / "model.json").read_text("utf-8"))
+    check_files(model)
+    network = build_network(model)
+    difference, allowed = check_goldens(network, model), model["goldens"]["tolerance"]
+    answers = [answer(network, name, model, max(1, arguments.top)) for name in arguments.pictures]
+    if arguments.json:
+        print(json.dumps({"golden_difference": difference, "tolerance": allowed, "pictures": answers}, indent=1))
+        return
+    print(
+        f"The golden pictures reproduce: largest difference {difference:.1g}, allowed {allowed:.1g}.", file=sys.stderr
+    )
+    for row in answers:
+        said = ", ".join(f"{guess['class']} {guess['probability']:.1%}" for guess in row.get("top", []))
+        print(f"{row['file']}: {row.get('error', said)}")
+
+
+if __name__ == "__main__":
+    main()
