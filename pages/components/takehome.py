@@ -13,8 +13,8 @@ def take_home_model(run: Run) -> None:
     with st.expander("Take this network home", icon=":material/home_storage:", key="classify.takehome"):
         st.markdown(
             "One zip: the weights, the preprocessing by value, an ONNX file, a model card, and `predict.py`, a short "
-            "script that needs Pillow and the library the backbone comes from. It refuses to answer unless eight golden "
-            "pictures get the answers they get here."
+            "script that needs Pillow and the library the backbone comes from. It refuses to answer unless eight "
+            "golden pictures get the answers they get here."
         )
         key = f"classify.package.{run.id}"
         if st.button("Pack it", icon=":material/package_2:", key="classify.pack"):

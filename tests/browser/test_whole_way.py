@@ -123,7 +123,7 @@ def test_from_an_upload_through_a_race_and_a_killed_server_to_classified_picture
     person.sees("backbone bit-identical")
 
     person.go("Compare")
-    person.sees("Two models on the same pictures")
+    person.sees("Is this model better on these pictures?")
     person.sees(re.compile("Cannot tell|A is better|B is better|Practically the same"))
     person.page.get_by_text(re.compile("both are right")).first.click()
     person.settle()
