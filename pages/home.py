@@ -2,7 +2,7 @@
 
 import streamlit as st
 from components import chosen
-from components.comparison import recorded_example
+from components.comparison import recorded_example, way_cards
 from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
@@ -90,7 +90,8 @@ st.caption(f"Raced {age(runs[0].created)}.")
 for run in runs:
     explain_end(run)
 if finished:
-    cards(finished)
+    several = len({run.settings.seed for run in finished}) > 1
+    (way_cards if several else cards)(finished)
     if len(finished) > 1:
         verdict = race_verdict_of([run.id for run in finished])
         st.markdown(f"#### Verdict\n{md(verdict.sentence, 2000)}")
