@@ -38,28 +38,30 @@ def bring_pictures() -> None:
         st.table({"limit": dict(limits.spoken())}, alt="What may be brought in")
 
 
-def _choose(add: Callable[[], Dataset]) -> None:
-    """Add a data set and work with it; or say why not."""
+def _choose(add: Callable[[], Dataset], after: Callable[[], None] = lambda: None) -> None:
+    """Add a data set and work with it; or say why not. What comes `after` lets go of the uploads."""
     try:
         added = add()
     except ThawError as error:
         show_error(error)
         return
     chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
+    after()
     st.rerun()
 
 
 def _zip() -> None:
+    round_ = st.session_state.get("data.zip.round", 0)
     file = st.file_uploader(
         "A zip with one folder per class, or with train, val and test folders",
         type="zip",
-        key="data.zip",
+        key=f"data.zip.{round_}" if round_ else "data.zip",  # a new widget holds no upload in memory
         max_upload_size=limits.MAX_UPLOAD_BYTES // 1024**2,
         help=f"Up to {limits.MAX_UPLOAD_BYTES // 1024**2} MB, {limits.MAX_ENTRIES:,} entries.",
     )
     if file is not None and st.session_state.get("data.added") != file.file_id:
         st.session_state["data.added"] = file.file_id
-        _choose(lambda: add_zip(file))
+        _choose(lambda: add_zip(file), lambda: st.session_state.update({"data.zip.round": round_ + 1}))
 
 
 def _classes() -> None:
@@ -82,8 +84,16 @@ def _classes() -> None:
         counts = ", ".join(f"{md(name or 'no name', 30)} {len(members)}" for name, members in files.items())
         ready = len(files) >= limits.MIN_CLASSES and all(files.values()) and all(files)
         if st.button("Use these", type="primary", key="data.class.use", disabled=not ready):
-            _choose(lambda: add_classes(files, " and ".join(files)))
+            fresh = [max(rows) + 1, max(rows) + 2]
+            _choose(lambda: add_classes(files, " and ".join(files)), lambda: _forget_classes(rows, fresh))
         st.caption(counts if ready else "Two classes with a name and pictures are needed; 20 in each are a good start.")
+
+
+def _forget_classes(rows: list[int], fresh: list[int]) -> None:
+    """New rows in the place of those whose pictures are stored by now."""
+    for row in rows:
+        st.session_state.pop(f"data.class.{row}.taken", None)
+    st.session_state["data.class_rows"] = fresh
 
 
 def _camera(row: int) -> list[io.BytesIO]:

@@ -1,7 +1,7 @@
 """Widgets built from the settings' own table: a range, a unit and a help text are written once, in `core.settings`."""
 
 from dataclasses import Field, fields, replace
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 
@@ -13,6 +13,7 @@ from core.settings import (
     SCENARIO_LABELS,
     SCENARIOS,
     AugmentSettings,
+    BatchNorm,
     ModelSettings,
     OptimSettings,
     RunSettings,
@@ -84,7 +85,22 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
         most = len(get_backbone(backbone).stages)
         last = st.slider("How many stages at the end train", 1, most, min(last, most), key="train.last_stages")
     kept = model.weights if scenario != "scratch" else None
-    return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept)
+    batchnorm = _batchnorm(model) if scenario not in ("frozen", "looks-frozen") else None
+    return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept, batchnorm=batchnorm)
+
+
+def _batchnorm(model: ModelSettings) -> BatchNorm | None:
+    """What happens to the running statistics where something trains."""
+    options = [None, *get_args(BatchNorm)]
+    labels = {None: "by scenario", "kept": "kept as they came", "adapted": "adapted to these pictures"}
+    return st.selectbox(
+        "BatchNorm statistics",
+        options,
+        index=options.index(model.batchnorm),
+        format_func=labels.__getitem__,
+        key="train.batchnorm",
+        help="By scenario: kept with pretrained weights, adapted from scratch.",
+    )
 
 
 def _augment(augment: AugmentSettings) -> AugmentSettings:

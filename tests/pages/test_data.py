@@ -170,3 +170,22 @@ def test_the_photos_are_refused_with_a_sentence_when_offline(start, tiny_dataset
     at.button(key="data.photos").click().run()
 
     assert not at.exception and "Downloads are switched off" in at.error[0].value.replace("\\", "")
+
+
+def test_pictures_can_be_brought_class_by_class_and_their_uploads_are_let_go(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+    assert at.button(key="data.class.use").disabled
+
+    for row, kind in enumerate(("discs", "squares")):
+        at.text_input(key=f"data.class.{row}").set_value(f"my {kind}").run()
+        files = [(f"{n}.png", drawn(kind, 300 + n), "image/png") for n in range(4)]
+        at.file_uploader(key=f"data.class.{row}.files").set_value(files).run()
+    at.button(key="data.class.use").click().run()
+
+    now = load_stored(at.session_state["chosen.settings"].data.dataset)
+    assert not at.exception and not at.error
+    assert now.class_names == ("my discs", "my squares") and len(now.pictures) == 8
+    assert [box.key for box in at.text_input if str(box.key).startswith("data.class.")] == [
+        "data.class.2",
+        "data.class.3",
+    ]

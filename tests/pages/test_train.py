@@ -134,3 +134,14 @@ def test_a_solved_head_says_how_it_was_found(start, finished_race):
     at = start("train.py", run=frozen["run"])
 
     assert any("The head was solved for in" in caption.value for caption in at.caption)
+
+
+def test_what_happens_to_batchnorm_can_be_chosen_where_something_trains(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id, scenario="finetuned")
+
+    at.selectbox(key="train.batchnorm").set_value("adapted").run()
+    at.button(key="train.start").click().run()
+
+    assert not at.exception and RunStore().runs()[0].settings.model.statistics == "adapted"
+    frozen = start("train.py", data=tiny_dataset.id, scenario="looks-frozen")
+    assert "train.batchnorm" not in [box.key for box in frozen.selectbox]
