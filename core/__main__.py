@@ -1,4 +1,4 @@
-"""The command line: `python -m core data|train|race|compare|classify|export|runs|backbones`.
+"""The command line: `python -m core data|train|race|compare|classify|export|import|runs|backbones`.
 
 Each command is one call into `core`, the same that a page makes. `--json` prints the result as JSON and nothing else
 on standard output; bad input ends with one clear line and exit code 2.
@@ -87,6 +87,8 @@ def build_parser() -> argparse.ArgumentParser:
     export = add("export", "Pack a run as a zip to take home.", lambda a: commands.export(a.run_id, a.file, _say(a)))
     export.add_argument("run_id", metavar="RUN")
     export.add_argument("file", metavar="FILE.zip")
+    import_ = add("import", "Bring a packed run back.", lambda a: commands.bring_back(a.file, _say(a)))
+    import_.add_argument("file", metavar="FILE.zip")
     add("runs", "List the runs there are.", lambda a: commands.list_runs())
     add("backbones", "List the networks there are and where their weights are.", lambda a: commands.list_backbones())
     return parser

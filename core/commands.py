@@ -217,6 +217,15 @@ def export(run_id: str, file: str, say: Say) -> Result:
     }, f"{file}: {size / 1e6:.1f} MB. Unpack it and read README.md."
 
 
+def bring_back(file: str, say: Say) -> Result:
+    """A zip that `export` has packed, here or elsewhere, as a run of this home folder."""
+    from core.takehome.import_run import import_run
+
+    run = import_run(RunStore(), Path(file), say)
+    values = run_values(run)
+    return values, _run_line(values)
+
+
 def machine(again: bool) -> Result:
     """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
     from core.training.probe import known_peaks, known_speeds

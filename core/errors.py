@@ -41,5 +41,9 @@ class TrainingError(ThawError):
     """The run has ended; its record says why and what to change."""
 
 
+class PackageError(ThawError):
+    """Pack the run again where it was trained, and bring that zip as it is."""
+
+
 class RunError(ThawError):
     """Look at `python -m core runs` for the runs there are."""

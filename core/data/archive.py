@@ -48,13 +48,17 @@ _DOCUMENTS: Final = {"word/": "a Word document", "xl/": "an Excel workbook", "pp
 class Archive:
     """A zip file's pictures by name. Not safe to share between threads."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, max_member_bytes: int = MAX_MEMBER_BYTES) -> None:
         """Open and check.
+
+        Args:
+            max_member_bytes: size of a member, unpacked, that is still read.
 
         Raises:
             DatasetError: not a zip, too large, or its directory is not to be trusted.
         """
         self.where = path.name
+        self._max_member_bytes = max_member_bytes
         self.refused: list[tuple[str, str]] = []
         """Entries that are no members, with the reason: no name, a name that is too long."""
         self.notices: list[str] = []
@@ -84,6 +88,10 @@ class Archive:
         within = {str(parent) for name in self._members for parent in PurePosixPath(name).parents}
         return len(folders - within)
 
+    def size(self, name: str) -> int:
+        """Bytes of a member as the directory declares them; `read` refuses a member of another size."""
+        return self._members[name].file_size
+
     def read(self, name: str) -> bytes:
         """The bytes of one member.
 
@@ -94,8 +102,8 @@ class Archive:
         info = self._members[name]
         _check_member(info)
         data = self._unpacked(info)
-        if len(data) > MAX_MEMBER_BYTES:
-            raise ImageError(f"is larger than {MAX_MEMBER_BYTES // 1024**2} MB (limit)", "IMG_TOO_LARGE")
+        if len(data) > self._max_member_bytes:
+            raise ImageError(f"is larger than {self._max_member_bytes // 1024**2} MB (limit)", "IMG_TOO_LARGE")
         if len(data) != info.file_size:
             word = "larger" if len(data) > info.file_size else "smaller"
             raise DatasetError(f"{self.where}: an entry is {word} than it says; this is not a normal zip.")
@@ -112,12 +120,12 @@ class Archive:
         packed = self._file.read(info.compress_size)
         if info.compress_type == zipfile.ZIP_STORED:
             return packed
-        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        stream, most = zlib.decompressobj(-zlib.MAX_WBITS), min(self._max_member_bytes, info.file_size)
         try:
-            data = stream.decompress(packed, min(MAX_MEMBER_BYTES, info.file_size) + 1)
+            data = stream.decompress(packed, most + 1)
         except zlib.error as error:
             raise ImageError("is damaged (cannot be unpacked)", "ZIP_DAMAGED") from error
-        if not stream.eof and len(data) <= min(MAX_MEMBER_BYTES, info.file_size) and not stream.unconsumed_tail:
+        if not stream.eof and len(data) <= most and not stream.unconsumed_tail:
             raise ImageError("is damaged (cannot be unpacked)", "ZIP_DAMAGED")
         return data
 

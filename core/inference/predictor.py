@@ -22,7 +22,7 @@ from core.errors import RunError
 from core.inference.temperature import at_temperature
 from core.models.build import TransferModel, restore_model
 from core.models.folding import weights_stand_still
-from core.runs.record import WEIGHTS, RunRecord, load_record, run_folder
+from core.runs.record import WEIGHTS, RunRecord, checked_file, load_record
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Predictor:
         """
         record = load_record(run_id)
         try:
-            state = load_file(run_folder(run_id) / WEIGHTS)
+            state = load_file(checked_file(record, WEIGHTS))
         except (OSError, SafetensorError) as error:
             raise RunError(f"The weights of run {run_id!r} are missing or damaged; train again.") from error
         model = restore_model(

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,6 +73,10 @@ class RunRecord:
     temperature: float | None = None
     """What calibrates its probabilities, fitted on val; None where val is too small, and in runs of earlier versions.
     Kept predictions are raw."""
+    files: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of the files beside the record, checked whenever one is read; empty in older runs."""
+    imported: bool = False
+    """Trained elsewhere and brought here as a zip: what it says about its training was not seen here."""
 
     @property
     def test_part(self) -> str:
@@ -128,7 +132,8 @@ def save_run(
             arrays |= {"val_probabilities": predictions.val_probabilities, "val_targets": predictions.val_targets}
         save_file(arrays, folder / PREDICTIONS)
         save_weights(folder / WEIGHTS)
-        record = finish(record)
+        files = {name: _sha256(folder / name) for name in (PREDICTIONS, WEIGHTS)}
+        record = finish(replace(record, files=files))
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
         text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
         write_atomically(folder / RECORD, text.encode("utf-8", "surrogatepass"))
@@ -144,16 +149,46 @@ def load_record(run_id: str) -> RunRecord:
     path = run_folder(run_id) / RECORD
     try:
         values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-        if values.pop("version") != RECORD_VERSION:
+        if values["version"] != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
-        for name in ("test_pictures", "test_contents", "test_names", "history", "layers"):
-            values[name] = tuple(values.get(name, ()))
-        values["confusion"] = tuple(map(tuple, values["confusion"]))
-        return RunRecord(**{**values, "settings": from_dict(values["settings"])})
+        return record_from(values)
     except OSError as error:
         raise RunError(f"The run {run_id!r} has no record; it has not finished, or its files were deleted.") from error
     except (ValueError, KeyError, TypeError, SettingsError) as error:
         raise RunError(f"The record of run {run_id!r} is damaged; delete the run and train again.") from error
+
+
+def record_from(values: dict[str, Any]) -> RunRecord:
+    """A record from its JSON values.
+
+    Raises:
+        ValueError, KeyError, TypeError, SettingsError: they are not those of a record.
+    """
+    values = {name: value for name, value in values.items() if name != "version"}
+    for name in ("test_pictures", "test_contents", "test_names", "history", "layers"):
+        values[name] = tuple(values.get(name, ()))
+    values["confusion"] = tuple(map(tuple, values["confusion"]))
+    return RunRecord(**{**values, "settings": from_dict(values["settings"])})
+
+
+def checked_file(record: RunRecord, name: str) -> Path:
+    """The path of a file beside a record.
+
+    Raises:
+        RunError: it is not there, or not the one that was written.
+    """
+    path = run_folder(record.run) / name
+    try:
+        if name in record.files and _sha256(path) != record.files[name]:
+            raise RunError(f"The file {name} of run {record.run!r} has changed since training; train again.")
+    except OSError as error:
+        raise RunError(f"The file {name} of run {record.run!r} is missing; train again.") from error
+    return path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_predictions(run_id: str) -> Predictions:
@@ -163,15 +198,23 @@ def load_predictions(run_id: str) -> Predictions:
         RunError: they are not there or damaged.
     """
     try:
-        arrays = load_file(run_folder(run_id) / PREDICTIONS)
-        return Predictions(
-            probabilities=arrays["probabilities"],
-            targets=arrays["targets"],
-            val_probabilities=arrays.get("val_probabilities"),
-            val_targets=arrays.get("val_targets"),
-        )
+        return predictions_from(load_file(checked_file(load_record(run_id), PREDICTIONS)))
     except (OSError, SafetensorError, KeyError) as error:
         raise RunError(f"The predictions of run {run_id!r} are missing or damaged; train again.") from error
+
+
+def predictions_from(arrays: dict[str, np.ndarray]) -> Predictions:
+    """Predictions as their file has them by name.
+
+    Raises:
+        KeyError: those about the test part are not there.
+    """
+    return Predictions(
+        probabilities=arrays["probabilities"],
+        targets=arrays["targets"],
+        val_probabilities=arrays.get("val_probabilities"),
+        val_targets=arrays.get("val_targets"),
+    )
 
 
 def delete_files(run_id: str) -> None:
@@ -203,4 +246,5 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "machine": record.machine,
         "threads": record.threads,
         "precision": record.precision,
+        "imported": record.imported,
     }

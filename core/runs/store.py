@@ -133,6 +133,19 @@ class RunStore:
             connection.execute(sa.insert(_runs), rows)
         return ids
 
+    def adopt(
+        self, run_id: str, settings: RunSettings, dataset_title: str, summary: dict[str, Any], test_part: str
+    ) -> None:
+        """Enter a finished run that was trained elsewhere; its files are in its folder already."""
+        now = time.time()
+        row = {"id": run_id, "state": "finished", "attempt": 1, "crashes": 0, "cancel": False, "decode_s": 0.0}
+        row |= {"settings": to_dict(settings), "dataset_title": dataset_title, "summary": summary}
+        with self._write() as connection:
+            connection.execute(sa.insert(_runs).values(**row, created=now, started=now, ended=now))
+            known = connection.execute(sa.select(_looks.c.run).where(_looks.c.run == run_id)).first()
+            if known is None:  # a run that was here before, was deleted and comes back has been counted
+                connection.execute(sa.insert(_looks).values(run=run_id, test_part=test_part))
+
     def get(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it if that is unique.
 

@@ -7,7 +7,7 @@ golden pictures get the logits they get here.
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -24,7 +24,7 @@ from core.data.limits import MAX_PIXELS
 from core.errors import RunError
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel
-from core.runs.record import RECORD, RunRecord, is_recorded, run_folder
+from core.runs.record import PREDICTIONS, RECORD, RunRecord, checked_file, is_recorded, run_folder
 from core.settings import SCENARIO_LABELS
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain
@@ -50,10 +50,8 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
     predictor = Predictor.load(run_id)
     record, name = predictor.record, predictor.record.settings.model.backbone
     goldens = _golden_pictures()
-    decoded = [decode_picture(data) for data in goldens]
-    with torch.inference_mode():
-        logits = torch.cat([predictor.ask_model([pixels], _logits) for pixels in decoded])
-        state = to_plain(predictor.ask_model(decoded[:1], _state), name)
+    logits = golden_logits(predictor, goldens)
+    state = to_plain(predictor.ask_model([decode_picture(goldens[0])], _state), name)
     with tempfile.TemporaryDirectory(dir=run_folder(run_id)) as folder:
         weights, onnx = Path(folder) / package.WEIGHTS, Path(folder) / package.ONNX
         save_file({key: tensor.contiguous() for key, tensor in state.items()}, weights)
@@ -63,8 +61,9 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
         members: dict[str, bytes | Path] = {
             package.WEIGHTS: weights,
             package.ONNX: onnx,
-            package.MODEL: _json(_model_values(record)),
+            package.MODEL: _json(model_values(record)),
             package.RECORD: run_folder(run_id) / RECORD,
+            package.PREDICTIONS: checked_file(record, PREDICTIONS),
             package.GOLDENS: save({"logits": logits}),
             package.PREDICT: SCRIPT.read_bytes(),
             package.REQUIREMENTS: _requirements(name).encode(),
@@ -73,6 +72,16 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
             **dict(zip(package.GOLDEN_PICTURES, goldens, strict=True)),
         }
         package.write_package(target, members)
+
+
+def golden_logits(predictor: Predictor, pictures: Sequence[bytes]) -> Tensor:
+    """Logits (N, K) float32 of picture files, one by one: in batches, rounding differs.
+
+    Raises:
+        ImageError: one cannot be read.
+    """
+    with torch.inference_mode():
+        return torch.cat([predictor.ask_model([decode_picture(data)], _logits) for data in pictures])
 
 
 def _logits(model: TransferModel, inputs: Tensor) -> Tensor:
@@ -112,7 +121,8 @@ def _save_onnx(backbone: str, num_classes: int, state: dict[str, Tensor], side: 
     program.save(str(path), external_data=False)
 
 
-def _model_values(record: RunRecord) -> dict[str, Any]:
+def model_values(record: RunRecord) -> dict[str, Any]:
+    """What a script needs to know about the network, by value."""
     library, network = library_of(record.settings.model.backbone)
     return {
         "library": library,

@@ -1,5 +1,6 @@
 """A run's network as its library knows it: one network with K outputs, under the names its own weights have."""
 
+import torch
 from torch import Tensor, nn
 
 from core.models.catalogue import get_backbone
@@ -30,16 +31,36 @@ def to_plain(state: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
     }
 
 
+def from_plain(state: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:
+    """The other way round: a state under the library's names as a `TransferModel` has it."""
+    classifier = f"{classifier_of(backbone)}."
+    return {
+        f"{_HEAD}{name.removeprefix(classifier)}" if name.startswith(classifier) else f"{_BACKBONE}{name}": tensor
+        for name, tensor in state.items()
+    }
+
+
 def build_plain(backbone: str, num_classes: int, state: dict[str, Tensor]) -> nn.Module:
     """The library's own network with K outputs, filled with a state under the library's names; in eval mode."""
+    network = _create(backbone, num_classes)
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def plain_shapes(backbone: str, num_classes: int) -> dict[str, Tensor]:
+    """The state that `build_plain` takes, as tensors without numbers."""
+    with torch.device("meta"):
+        return _create(backbone, num_classes).state_dict()
+
+
+def _create(backbone: str, num_classes: int) -> nn.Module:
     library, name = library_of(backbone)
     if library == "timm":
         import timm
 
         network: nn.Module = timm.create_model(name, num_classes=num_classes)
-    else:
-        from torchvision import models
+        return network
+    from torchvision import models
 
-        network = models.get_model(name, weights=None, num_classes=num_classes)
-    network.load_state_dict(state)
-    return network.eval()
+    network = models.get_model(name, weights=None, num_classes=num_classes)
+    return network

@@ -1,0 +1,180 @@
+"""A zip that was packed here or elsewhere becomes a run of this Thaw again.
+
+In this order: which files, their hashes; the record's shape; tensors by name, type and shape; finite numbers; scores as
+the predictions give them; at last the network itself, which must answer the golden pictures as it did where it was
+packed. Nothing in the zip is ever run, and no pickle is opened.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from core.augment.preprocessing import Preprocessing
+from core.comparison.metrics import confusion_matrix
+from core.data.layout import check_class_name
+from core.errors import DatasetError, ImageError, PackageError, RunError, SettingsError
+from core.inference.predictor import Predictor
+from core.models.build import describe_model, restore_model
+from core.models.catalogue import check_model
+from core.models.freezing import FreezeAudit
+from core.runs.record import Predictions, RunRecord, load_record, predictions_from, record_from, save_run, summary_of
+from core.runs.store import Run, RunStore
+from core.takehome import package
+from core.takehome.export import TOLERANCE, golden_logits, model_values
+from core.takehome.package import Package, open_package
+from core.takehome.plain import classifier_of, from_plain, plain_shapes
+from core.takehome.schema import check_record_values
+from core.takehome.tensors import read_header, read_json, read_tensors
+
+ROUNDING: Final = 1e-3
+"""By how much probabilities may fail to add up to one."""
+_TOLD_TWICE: Final = ("library", "network", "class_names", "preprocessing", "temperature", "run")
+
+OnProgress = Callable[[str], None]
+
+
+def import_run(store: RunStore, path: Path, on_progress: OnProgress = lambda step: None) -> Run:
+    """Bring a zip in; the run it holds, now finished here. The same zip a second time changes nothing.
+
+    Raises:
+        PackageError: the zip cannot be trusted or used; nothing was kept.
+    """
+    on_progress("checking the files")
+    with open_package(path) as packed:
+        record = _read_record(packed)
+        here = _already_here(store, record)
+        if here is not None:
+            return here
+        predictions = _read_predictions(packed, record)
+        _check_scores(record, predictions)
+        on_progress("checking the weights")
+        state = _read_weights(packed, record)
+        on_progress("asking the golden pictures")
+        _check_goldens(packed, record, state)
+    kept = {name: tensor.contiguous() for name, tensor in state.items()}
+    record = save_run(record, predictions, lambda target: save_file(kept, target))
+    store.adopt(record.run, record.settings, record.dataset["title"], summary_of(record), record.test_part)
+    return store.get(record.run)
+
+
+def _read_record(packed: Package) -> RunRecord:
+    """The record, if it has the shape of one and its parts agree; what follows from others is worked out anew."""
+    values = check_record_values(read_json(packed.read(package.RECORD), package.RECORD))
+    try:
+        record = record_from(values)
+        check_model(record.settings)
+        Preprocessing.from_dict(record.preprocessing)
+        for name in record.dataset["class_names"]:
+            check_class_name(name)
+        parameters, _ = describe_model(record.settings.model, len(record.dataset["class_names"]))
+    except (ValueError, KeyError, TypeError, SettingsError, DatasetError) as error:
+        said = f": {error}" if isinstance(error, SettingsError | DatasetError) else ""
+        raise PackageError(f"The zip's record holds what this Thaw cannot use{said}") from error
+    names, audit = record.dataset["class_names"], record.freeze_audit
+    if len(set(names)) != len(names) or record.dataset["id"] != record.settings.data.dataset:
+        raise PackageError("The zip's record contradicts itself (classes or data set).")
+    told = read_json(packed.read(package.MODEL), package.MODEL)
+    known = model_values(record)
+    if not isinstance(told, dict) or any(told.get(name) != known[name] for name in _TOLD_TWICE):
+        raise PackageError("The zip's model.json and record.json are about different networks.")
+    found = FreezeAudit(
+        **{name: audit[name] for name in ("checked", "hash_before", "hash_after")}, changed=tuple(audit["changed"])
+    )
+    if found.bit_identical != audit["bit_identical"] or (found.hash_before == found.hash_after) == bool(found.changed):
+        raise PackageError("The freeze audit in the zip contradicts itself.")
+    return replace(
+        record,
+        freeze_audit={**audit, "sentence": found.sentence},
+        parameters={
+            "total": parameters.total,
+            "trained": parameters.trained,
+            "trained_share": parameters.trained_share,
+        },
+        files={},
+        imported=True,
+    )
+
+
+def _already_here(store: RunStore, record: RunRecord) -> Run | None:
+    """The run with this id, if it is this one."""
+    try:
+        run = store.get(record.run)
+    except RunError:
+        return None
+    if run.state != "finished" or replace(load_record(run.id), files={}, imported=True) != record:
+        raise PackageError(f"Another run with the id {record.run} is here already; delete it first.")
+    return run
+
+
+def _read_predictions(packed: Package, record: RunRecord) -> Predictions:
+    classes, split = len(record.dataset["class_names"]), record.split
+    expected = {
+        "probabilities": (torch.float32, (split["test"], classes)),
+        "targets": (torch.int64, (split["test"],)),
+        "val_probabilities": (torch.float32, (split["val"], classes)),
+        "val_targets": (torch.int64, (split["val"],)),
+    }
+    data = packed.read(package.PREDICTIONS)
+    arrays = read_tensors(data, expected, package.PREDICTIONS)
+    return predictions_from({name: tensor.numpy() for name, tensor in arrays.items()})
+
+
+def _check_scores(record: RunRecord, predictions: Predictions) -> None:
+    """What the record says about the test part must be what its predictions say."""
+    assert predictions.val_probabilities is not None and predictions.val_targets is not None
+    classes = len(record.dataset["class_names"])
+    for probabilities, targets in (
+        (predictions.probabilities, predictions.targets),
+        (predictions.val_probabilities, predictions.val_targets),
+    ):
+        sums = probabilities.sum(1)
+        if (
+            ((targets < 0) | (targets >= classes)).any()
+            or (probabilities < 0).any()
+            or (abs(sums - 1) > ROUNDING).any()
+        ):
+            raise PackageError("The zip's predictions are not probabilities over its classes.")
+    if {len(record.test_pictures), len(record.test_contents), len(record.test_names)} != {record.split["test"]}:
+        raise PackageError("The zip's record does not name every test picture once.")
+    confusion = confusion_matrix(predictions.targets, predictions.probabilities)
+    if confusion.tolist() != [list(row) for row in record.confusion]:
+        raise PackageError("The scores in the zip's record are not those of its predictions.")
+    if abs(record.test_accuracy - np.trace(confusion) / max(1, confusion.sum())) > ROUNDING / 10:
+        raise PackageError("The accuracy in the zip's record is not that of its predictions.")
+
+
+def _read_weights(packed: Package, record: RunRecord) -> dict[str, Tensor]:
+    """A `TransferModel`'s state."""
+    backbone, classes = record.settings.model.backbone, len(record.dataset["class_names"])
+    data, what = packed.read(package.WEIGHTS), package.WEIGHTS
+    _, head = read_header(data, what).get(f"{classifier_of(backbone)}.weight", (None, ()))
+    if head and head[0] != classes:
+        raise PackageError(f"{what} has {head[0]} outputs but its class list names {classes}.")
+    shapes = {name: (empty.dtype, tuple(empty.shape)) for name, empty in plain_shapes(backbone, classes).items()}
+    return from_plain(read_tensors(data, shapes, what), backbone)
+
+
+def _check_goldens(packed: Package, record: RunRecord, state: dict[str, Tensor]) -> None:
+    """The network must work, and say about the golden pictures what it said where it was packed."""
+    classes = len(record.dataset["class_names"])
+    shape = torch.float32, (len(package.GOLDEN_PICTURES), classes)
+    expected = read_tensors(packed.read(package.GOLDENS), {"logits": shape}, package.GOLDENS)["logits"]
+    try:
+        model = restore_model(record.settings.model.backbone, state, num_classes=classes)
+        found = golden_logits(Predictor(record, model), [packed.read(name) for name in package.GOLDEN_PICTURES])
+    except ImageError as error:
+        raise PackageError(f"A golden picture in the zip {error}.") from error
+    except (RunError, RuntimeError) as error:  # torch's only error: sizes that do not fit, memory
+        raise PackageError("The network in the zip does not work with its preprocessing.") from error
+    difference = (found - expected).abs().max().item() if found.shape == expected.shape else float("nan")
+    if not difference <= TOLERANCE:
+        raise PackageError(
+            f"The golden pictures do not reproduce: a logit differs by {difference:.2g}, allowed is {TOLERANCE:.2g}. "
+            "The zip was changed on purpose, or this computer's libraries compute otherwise."
+        )
