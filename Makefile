@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# two processes, a file of tests in one of them
+SIDE_BY_SIDE := -n 2 --dist loadfile
 PORT ?= 8501
 
 .PHONY: run test test-slow lint types check clean
@@ -11,7 +13,7 @@ run: $(VENV)/.app
 	@$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/.tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: $(VENV)/.tests
 	$(BIN)/python -m pytest -m slow

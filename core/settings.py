@@ -3,7 +3,7 @@
 Pages build their widgets from the same table that the checks here use, so a range is written once.
 """
 
-import math
+import sys
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
@@ -97,7 +97,8 @@ def _check(name: str, value: Any, spec: Any) -> None:
     if low is None and high is None:
         return
     whole = spec.metadata["whole"]
-    if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or not math.isfinite(value):
+    kind = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kind) or not abs(value) <= sys.float_info.max:
         raise SettingsError(f"{name} is {value!r}; it must be a {'whole ' if whole else ''}number.")
     if not low <= value <= high:
         raise SettingsError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")

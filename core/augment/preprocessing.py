@@ -4,7 +4,7 @@ The numbers always come from the weights (`core.models.weights.preprocessing_of`
 classifying uses what training used.
 """
 
-import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
@@ -68,5 +68,5 @@ def _three_numbers(values: Sequence[Any]) -> bool:
     return (
         isinstance(values, tuple)
         and len(values) == 3
-        and all(isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v) for v in values)
+        and all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) <= sys.float_info.max for v in values)
     )

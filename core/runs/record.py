@@ -177,12 +177,12 @@ def checked_file(record: RunRecord, name: str) -> Path:
     Raises:
         RunError: it is not there, or not the one that was written.
     """
-    path = run_folder(record.run) / name
+    path, what = run_folder(record.run) / name, name.partition(".")[0]
     try:
         if name in record.files and _sha256(path) != record.files[name]:
-            raise RunError(f"The file {name} of run {record.run!r} has changed since training; train again.")
+            raise RunError(f"The {what} of run {record.run!r} have changed since training; train again.")
     except OSError as error:
-        raise RunError(f"The file {name} of run {record.run!r} is missing; train again.") from error
+        raise RunError(f"The {what} of run {record.run!r} are missing or damaged; train again.") from error
     return path
 
 

@@ -22,6 +22,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
+        self._lock = threading.Lock()  # a worker that has just been started is not missed by `stop`
         self._process: subprocess.Popen[bytes] | None = None
         self._thread = threading.Thread(target=self._keep_alive, daemon=True, name="worker-supervisor")
 
@@ -31,8 +32,9 @@ class Supervisor:
 
     def stop(self) -> None:
         """End the worker: it gives its run back to the queue and goes; if it does not, it is killed."""
-        self._stopping.set()
-        process = self._process
+        with self._lock:
+            self._stopping.set()
+            process = self._process
         if process is None or process.poll() is not None:
             return
         process.terminate()
@@ -43,9 +45,12 @@ class Supervisor:
             process.wait()
 
     def _keep_alive(self) -> None:
-        while not self._stopping.is_set():
+        while True:
             started = time.monotonic()
-            self._process = self._spawn()
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                self._process = self._spawn()
             self._process.wait()
             if self._process.stdin:
                 self._process.stdin.close()

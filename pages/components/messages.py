@@ -6,7 +6,16 @@ from typing import Final
 
 import streamlit as st
 
-from core.errors import DatasetError, ImageError, RunError, SettingsError, ThawError, TrainingError, WeightsError
+from core.errors import (
+    DatasetError,
+    ImageError,
+    PackageError,
+    RunError,
+    SettingsError,
+    ThawError,
+    TrainingError,
+    WeightsError,
+)
 
 LONGEST: Final = 120  # characters of a name; what is longer is cut with an ellipsis
 LONGEST_MESSAGE: Final = 2000
@@ -24,6 +33,7 @@ _TITLES: Final[dict[type[ThawError], str]] = {
     ImageError: "This picture cannot be read",
     WeightsError: "The pretrained weights cannot be had",
     TrainingError: "Training has ended early",
+    PackageError: "This zip cannot be brought back",
     RunError: "This run cannot be shown",
 }
 

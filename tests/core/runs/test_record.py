@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision", "seconds")
 
 
 def make_record(run: str = "abc", **changes: object) -> RunRecord:
-    empty: dict[str, object] = {field.name: {} for field in fields(RunRecord)}
+    empty: dict[str, object] = {field.name: {} for field in fields(RunRecord)} | {"imported": False}
     plain = {
         "best_epoch": 1,
         "test_accuracy": 0.5,
@@ -74,7 +74,9 @@ def test_a_record_comes_back_as_it_was_saved():
     record = make_record()
     predictions = save(record)
 
-    assert load_record("abc") == record
+    loaded_record = load_record("abc")
+    assert set(loaded_record.files) == {PREDICTIONS, WEIGHTS}
+    assert replace(loaded_record, files={}) == record
     loaded = load_predictions("abc")
     for name in ("probabilities", "targets", "val_probabilities", "val_targets"):
         assert np.array_equal(getattr(loaded, name), getattr(predictions, name))
@@ -143,7 +145,10 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
 
     def age(values: dict[str, Any]) -> None:
         optim = values["settings"]["optim"]
-        for fields_, names in ((values, ("precision", "head", "layers", "costs")), (optim, NEW_OPTIM)):
+        for fields_, names in (
+            (values, ("precision", "head", "layers", "costs", "files", "imported")),
+            (optim, NEW_OPTIM),
+        ):
             for name in names:
                 del fields_[name]
         values["settings"]["version"], optim["probe_epochs"] = 1, 20
@@ -165,7 +170,7 @@ def test_a_record_of_another_thaw_is_refused():
         load_record("abc")
 
 
-@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"{}"], ids=repr)
+@pytest.mark.parametrize("content", [b"", b"\0" * 100, b"{}"], ids=["empty", "zeros", "JSON"])
 def test_damaged_predictions_are_refused_by_name(content: bytes):
     save(make_record())
     (run_folder("abc") / PREDICTIONS).write_bytes(content)

@@ -1,6 +1,7 @@
 """One worker for as long as the server lives: started again when it dies, gone when the server goes."""
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -52,6 +53,25 @@ def test_stopping_takes_the_worker_along(supervisor: Supervisor):
     wait_for(lambda: len(workers()) == 1)
 
     supervisor.stop()
+
+    assert workers() == []
+
+
+def test_stopping_while_the_worker_is_being_started_takes_it_along(monkeypatch: pytest.MonkeyPatch):
+    one, begun = Supervisor(), threading.Event()
+    spawn = one._spawn
+
+    def slow() -> object:
+        process = spawn()
+        begun.set()
+        time.sleep(0.3)
+        return process
+
+    monkeypatch.setattr(one, "_spawn", slow)
+    one.start()
+    assert begun.wait(PATIENCE_S)
+
+    one.stop()
 
     assert workers() == []
 
