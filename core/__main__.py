@@ -1,4 +1,4 @@
-"""The command line: `python -m core data|train|race|compare|classify|export|import|runs|backbones`.
+"""The command line: `python -m core data|train|race|compare|classify|export|publish|import|runs|backbones`.
 
 Each command is one call into `core`, the same that a page makes. `--json` prints the result as JSON and nothing else
 on standard output; bad input ends with one clear line and exit code 2.
@@ -50,10 +50,11 @@ def build_parser() -> argparse.ArgumentParser:
     data = add(
         "data",
         "Bring a data set into the store and describe it.",
-        lambda a: commands.data(a.data, _data(a), a.report),
+        lambda a: commands.data(a.data, _data(a), a.report, a.draw),
     )
     data.add_argument("data", metavar="D", help="builtin, a zip or a folder")
     data.add_argument("--report", default="text", choices=("text", "csv"), help="what to print: csv has a row per file")
+    data.add_argument("--draw", metavar="FOLDER", help="write the built-in pictures there, as files")
     train = add("train", "Train one scenario with one seed.", lambda a: commands.train(a.data, _settings(a), _say(a)))
     _add_run_options(train)
     train.add_argument("--scenario", default="frozen", help="which part of the network trains")
@@ -87,6 +88,14 @@ def build_parser() -> argparse.ArgumentParser:
     export = add("export", "Pack a run as a zip to take home.", lambda a: commands.export(a.run_id, a.file, _say(a)))
     export.add_argument("run_id", metavar="RUN")
     export.add_argument("file", metavar="FILE.zip")
+    publish = add(
+        "publish",
+        "Put a packed run on the Hugging Face Hub; the token comes from HF_TOKEN.",
+        lambda a: commands.publish(a.run_id, a.repository, a.public, _say(a)),
+    )
+    publish.add_argument("run_id", metavar="RUN")
+    publish.add_argument("repository", metavar="OWNER/NAME")
+    publish.add_argument("--public", action="store_true", help="let everybody see it")
     import_ = add("import", "Bring a packed run back.", lambda a: commands.bring_back(a.file, _say(a)))
     import_.add_argument("file", metavar="FILE.zip")
     add("runs", "List the runs there are.", lambda a: commands.list_runs())

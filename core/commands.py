@@ -1,5 +1,6 @@
 """What the commands of `python -m core` do: each returns its result as JSON values and as text."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -35,10 +36,12 @@ Say = Callable[[str], None]
 POLL_S = 0.3
 
 
-def data(where: str, settings: DataSettings, report: str = "text") -> Result:
+def data(where: str, settings: DataSettings, report: str = "text", draw: str | None = None) -> Result:
     """Classes, counts by split, fingerprint, what was left out, and what may be wrong; or a row per file as CSV."""
     from core.data.health import find_problems
 
+    if draw is not None:
+        _draw(where, Path(draw))
     dataset = ingest(where).dataset
     split = dataset.split(0, settings)
     findings = find_problems(dataset, split)
@@ -66,6 +69,20 @@ def data(where: str, settings: DataSettings, report: str = "text") -> Result:
     lines += [f"  {notice}" for notice in (*dataset.notices, *split.notices)]
     lines += [f"  {'warning' if finding.serious else 'note'}: {finding.sentence}" for finding in findings]
     return values, "\n".join(lines)
+
+
+def _draw(where: str, folder: Path) -> None:
+    """The built-in pictures as files, in a folder for each part and class."""
+    from core.data.drawings import pictures
+
+    if where != "builtin":
+        raise SettingsError("--draw writes the built-in pictures; yours are files already.")
+    try:
+        for name, content in pictures():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_bytes(content)
+    except OSError as error:
+        raise SettingsError(f"--draw is {folder.name!r}; no pictures can be written there.") from error
 
 
 def train(where: str, settings: RunSettings, say: Say) -> Result:
@@ -210,11 +227,18 @@ def export(run_id: str, file: str, say: Say) -> Result:
         raise RunError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
     export_run(run.id, target, say)
     size = target.stat().st_size
-    return {
-        "run": run.id,
-        "file": file,
-        "size_bytes": size,
-    }, f"{file}: {size / 1e6:.1f} MB. Unpack it and read README.md."
+    said = f"{file}: {size / 1e6:.1f} MB. Unpack it and read README.md."
+    return {"run": run.id, "file": file, "size_bytes": size}, said
+
+
+def publish(run_id: str, repository: str, public: bool, say: Say) -> Result:
+    """A packed run's files in a repository on the Hugging Face Hub; the token comes from `HF_TOKEN`."""
+    from core.takehome.hub import publish_run
+
+    run = _finished(RunStore().get(run_id))
+    token = os.environ.get("HF_TOKEN", "")  # on a command line it would be seen by everybody on this computer
+    address = publish_run(run.id, repository, token, public=public, on_progress=say)
+    return {"run": run.id, "address": address}, address
 
 
 def bring_back(file: str, say: Say) -> Result:

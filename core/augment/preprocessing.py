@@ -6,7 +6,7 @@ classifying uses what training used.
 
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Final
 
 from core.errors import SettingsError
@@ -44,6 +44,12 @@ class Preprocessing:
                 raise SettingsError(f"{name} is {getattr(self, name)!r}; it must be three finite numbers.")
         if min(self.std) <= 0:
             raise SettingsError(f"std is {self.std!r}; every number must be above 0.")
+
+    def at_size(self, side: int | None) -> "Preprocessing":
+        """The same for another square; None leaves it as it is."""
+        if side is None:
+            return self
+        return replace(self, image_size=side, resize_size=round(self.resize_size * side / self.image_size))
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values."""

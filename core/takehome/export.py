@@ -18,16 +18,20 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from core.comparison.statistics import rate
+from core.data.dataset import load_stored
 from core.data.decode import FORMATS, MAX_ASPECT, SHORT_SIDE, decode_picture
 from core.data.drawings import pictures as drawings
 from core.data.limits import MAX_PIXELS
-from core.errors import RunError
+from core.errors import DatasetError, RunError
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel
+from core.models.catalogue import get_backbone
+from core.models.weights import PACKAGE
 from core.runs.record import PREDICTIONS, RECORD, RunRecord, checked_file, is_recorded, run_folder
 from core.settings import SCENARIO_LABELS
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain
+from core.takehome.training_script import pictures_csv, training_script
 
 TOLERANCE: Final = 1e-3
 """Largest difference of a logit at which golden pictures count as reproduced: float32 sums in another order differ by
@@ -66,11 +70,11 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
             package.PREDICTIONS: checked_file(record, PREDICTIONS),
             package.GOLDENS: save({"logits": logits}),
             package.PREDICT: SCRIPT.read_bytes(),
-            package.REQUIREMENTS: _requirements(name).encode(),
-            package.CARD: card(record).encode("utf-8", "replace"),
-            package.README: _readme(record).encode("utf-8", "replace"),
+            package.REQUIREMENTS: _requirements(record).encode(),
             **dict(zip(package.GOLDEN_PICTURES, goldens, strict=True)),
+            **_training(record),
         }
+        members[package.CARD] = card(record, package.TRAIN in members).encode("utf-8", "replace")
         package.write_package(target, members)
 
 
@@ -146,38 +150,63 @@ def _json(values: dict[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
 
 
-def _requirements(backbone: str) -> str:
+def _training(record: RunRecord) -> dict[str, bytes]:
+    """The script that trains it again, where its pictures are still here to say which they were."""
+    try:
+        dataset = load_stored(record.dataset["id"])
+    except DatasetError:
+        return {}
+    split = dataset.split(record.settings.seed, record.settings.data)
+    if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
+        return {}
+    return {
+        package.TRAIN: training_script(record).encode(),
+        package.PICTURES: pictures_csv(dataset, split).encode("utf-8", "surrogatepass"),
+    }
+
+
+def _requirements(record: RunRecord) -> str:
     """Floors, not pins; torch and torchvision must be of one time."""
+    spec = get_backbone(record.settings.model.backbone)
     lines = ["pillow>=12", "numpy>=2", "safetensors>=0.5", "torch>=2.15", "torchvision>=0.29"]
-    if library_of(backbone)[0] == "timm":
+    if library_of(spec.name)[0] == "timm":
         lines.append("timm>=1.0.20")
+    if spec.source == "package" and record.settings.model.start == "imagenet":
+        lines.append(f"{PACKAGE}>=0.1  # what train.py starts from")
     return "\n".join(lines) + "\n"
 
 
-def _readme(record: RunRecord) -> str:
+def card(record: RunRecord, with_training: bool = True) -> str:
+    """The model card: how to use it, data, split, scores with intervals, limits, the freeze audit.
+
+    Markdown, with the front matter that the Hugging Face Hub reads.
+    """
     side = record.preprocessing["image_size"]
-    return f"""# A picture classifier: {_cell(", ".join(record.dataset["class_names"]))}
-
-Made with Thaw.
-
-```
-pip install -r requirements.txt
-python predict.py photo.jpg
-```
-
-The script checks first that this computer gives the answers that were given when the network was exported.
-`MODEL_CARD.md` says what it is good for and what not. `model.onnx` takes normalised images (N, 3, {side}, {side}).
-"""
-
-
-def card(record: RunRecord) -> str:
-    """The model card as Markdown: data, split, scores with intervals, limits, the freeze audit."""
+    again = "`python train.py FOLDER` trains it again, to read and to change: plain PyTorch, the same pictures."
     split, settings, data = record.split, record.settings, record.dataset
     way = f"{settings.model.backbone}, {SCENARIO_LABELS[settings.model.scenario]}, seed {settings.seed}"
     counts = ", ".join(f"{split[part]} {part}" for part in ("train", "val", "test"))
     calibrated = f"calibrated on val (temperature {record.temperature:.3g})" if record.temperature else "not calibrated"
     lines = [
-        f"# Model card: {_cell(', '.join(data['class_names']))}",
+        "---",
+        "pipeline_tag: image-classification",
+        "tags: [image-classification, transfer-learning, onnx]",
+        "---",
+        "",
+        f"# A picture classifier: {_cell(', '.join(data['class_names']))}",
+        "",
+        "Made with Thaw.",
+        "",
+        "```",
+        "pip install -r requirements.txt",
+        "python predict.py photo.jpg",
+        "```",
+        "",
+        "The script checks first that this computer gives the answers that were given when the network was exported.",
+        f"`model.onnx` takes normalised images (N, 3, {side}, {side}); `model.json` says how they are prepared.",
+        *([again] if with_training else []),
+        "",
+        "## What it is",
         "",
         f"{way}, run {record.run}. Backbone weights: {_cell(record.weights['origin'])}.",
         record.freeze_audit["sentence"],

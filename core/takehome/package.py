@@ -17,8 +17,8 @@ from core.data.archive import Archive
 from core.errors import DatasetError, ImageError, PackageError
 
 SUMS, MODEL, RECORD, WEIGHTS = "SHA256SUMS", "model.json", "record.json", "weights.safetensors"
-GOLDENS, ONNX, CARD, README = "goldens.safetensors", "model.onnx", "MODEL_CARD.md", "README.md"
-REQUIREMENTS, PREDICT, TRAIN = "requirements.txt", "predict.py", "train.py"
+GOLDENS, ONNX, CARD = "goldens.safetensors", "model.onnx", "README.md"
+REQUIREMENTS, PREDICT, TRAIN, PICTURES = "requirements.txt", "predict.py", "train.py", "pictures.csv"
 PREDICTIONS: Final = "predictions.safetensors"
 GOLDEN_PICTURES: Final = tuple(f"goldens/{number}.png" for number in range(1, 9))
 
@@ -26,9 +26,11 @@ MAX_LARGE_BYTES: Final = 1024**3
 """The largest network of the catalogue takes half of it."""
 MAX_TABLE_BYTES: Final = 64 * 1024**2
 MAX_SMALL_BYTES: Final = 1024**2
-_LIMITS: Final = dict.fromkeys((WEIGHTS, ONNX), MAX_LARGE_BYTES) | dict.fromkeys((RECORD, PREDICTIONS), MAX_TABLE_BYTES)
+_LIMITS: Final = dict.fromkeys((WEIGHTS, ONNX), MAX_LARGE_BYTES) | dict.fromkeys(
+    (RECORD, PREDICTIONS, PICTURES), MAX_TABLE_BYTES
+)
 _NEEDED: Final = frozenset({SUMS, MODEL, RECORD, WEIGHTS, PREDICTIONS, GOLDENS, *GOLDEN_PICTURES})
-_OTHERS: Final = frozenset({ONNX, CARD, README, REQUIREMENTS, PREDICT, TRAIN})
+_OTHERS: Final = frozenset({ONNX, CARD, REQUIREMENTS, PREDICT, TRAIN, PICTURES})
 _PICKLE: Final = "a pickle), which can run code when it is opened, so Thaw opens none"
 _KINDS: Final = (
     (b"\x80\x02", f"a PyTorch, joblib or pickle file ({_PICKLE}"),

@@ -5,7 +5,7 @@ Legend: M test pictures, K classes.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -64,21 +64,13 @@ def build_run_loaders(settings: RunSettings, dataset: Dataset) -> Loaders:
     return Loaders(
         dataset=dataset,
         split=dataset.split(settings.seed, settings.data),
-        train_pipeline=TrainPipeline(_at_size(preprocessing, settings.optim.train_size), settings.augment),
+        train_pipeline=TrainPipeline(preprocessing.at_size(settings.optim.train_size), settings.augment),
         view_pipeline=TrainPipeline(preprocessing, settings.augment),
         eval_pipeline=EvalPipeline(preprocessing),
         picture_seed=picture_seed,
         batch_size=settings.optim.batch_size,
         seed=settings.seed,
     )
-
-
-def _at_size(preprocessing: Preprocessing, side: int | None) -> Preprocessing:
-    """The same preprocessing for another square."""
-    if side is None:
-        return preprocessing
-    resize = round(preprocessing.resize_size * side / preprocessing.image_size)
-    return replace(preprocessing, image_size=side, resize_size=resize)
 
 
 def train_run(

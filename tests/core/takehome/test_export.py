@@ -123,7 +123,7 @@ def test_answers_that_do_not_reproduce_stop_the_script_even_if_every_hash_fits(u
 
 
 def test_the_card_says_what_the_record_says(unpacked: Path, finished_race: FinishedRace):
-    record, text = load_record(finished_race.run("finetuned")), (unpacked / "MODEL_CARD.md").read_text("utf-8")
+    record, text = load_record(finished_race.run("finetuned")), (unpacked / "README.md").read_text("utf-8")
 
     right = sum(row[place] for place, row in enumerate(record.confusion))
     assert f"| all | {right} of {record.split['test']} |" in text

@@ -1,0 +1,101 @@
+"""The training of one run as a script of plain PyTorch to read and to run: what this run did, and nothing it did not.
+
+The script (`train.py.jinja`) travels in the zip beside `predict.py`, from which it takes how a picture is read, and
+`pictures.csv`, which says by content what belongs to train, val and test. Its random numbers are its own, and it
+computes in float32: it reaches the run's accuracy, not its bits.
+"""
+
+import csv
+import io
+from pathlib import Path
+from typing import Final
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from core.augment.code import as_code
+from core.augment.preprocessing import Preprocessing
+from core.comparison.statistics import wilson
+from core.data.dataset import Dataset, Split
+from core.models.catalogue import count_frozen_stages, get_backbone
+from core.runs.record import RunRecord
+from core.settings import SCENARIO_HELP, SCENARIO_LABELS
+from core.takehome.plain import classifier_of, library_of
+from core.training.head import USUAL_L2
+from core.training.plan import views_of
+
+PARTS: Final = ("train", "val", "test")
+_TEMPLATES: Final = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # Python, not HTML; nothing that people type stands in it
+)
+
+
+def pictures_csv(dataset: Dataset, split: Split) -> str:
+    """A row per picture: part, class, SHA-256 of its file, name."""
+    file = io.StringIO()
+    rows = csv.writer(file, lineterminator="\n")
+    rows.writerow(("part", "class", "sha256", "name"))
+    for part in PARTS:
+        for index in split.part(part):
+            picture = dataset.pictures[index]
+            rows.writerow((part, dataset.class_names[picture.target], picture.content, picture.name))
+    return file.getvalue()
+
+
+def training_script(record: RunRecord) -> str:
+    """The whole script; it needs torch, torchvision, and the library its backbone comes from."""
+    settings, spec = record.settings, get_backbone(record.settings.model.backbone)
+    scenario, optim = settings.model.scenario, settings.optim
+    frozen = count_frozen_stages(settings.model, spec)
+    library, network = library_of(spec.name)
+    right, total = round(record.test_accuracy * record.split["test"]), record.split["test"]
+    interval = wilson(right, total)
+    views = views_of(settings)
+    return _TEMPLATES.get_template("train.py.jinja").render(
+        label=SCENARIO_LABELS[scenario],
+        help=SCENARIO_HELP[scenario],
+        settings=settings,
+        optim=optim,
+        library=library,
+        network=network,
+        packaged=spec.source == "package" and settings.model.start == "imagenet",
+        head=classifier_of(spec.name),
+        solves=scenario in ("frozen", "probe-then-finetune"),
+        trains=scenario != "frozen",
+        probes=scenario == "probe-then-finetune",
+        looks_frozen=scenario == "looks-frozen",
+        kept=settings.model.statistics == "kept",
+        whole=frozen == 0,
+        some=0 < frozen < len(spec.stages),
+        by_stage=optim.stage_decay != 1 and frozen < len(spec.stages),
+        trained_stages=spec.stages[frozen:],
+        frozen_prefixes=[prefix for stage in spec.stages[:frozen] for prefix in stage],
+        l2=(record.head or {}).get("l2", USUAL_L2),
+        views=len(views),
+        augmented="view_transform" if _at_two_sizes(record) else "train_transform",
+        epochs=optim.epochs if optim.seconds is None else len(record.history),
+        transforms=_transforms(record),
+        right=right,
+        total=total,
+        interval=f"{interval.low:.1%} to {interval.high:.1%}",
+    )
+
+
+def _transforms(record: RunRecord) -> str:
+    """The transforms as code. A head is solved for at full size, also where training looks at smaller pictures."""
+    settings, whole = record.settings, Preprocessing.from_dict(record.preprocessing)
+    small, full = (as_code(settings.augment, size) for size in (whole.at_size(settings.optim.train_size), whole))
+    start = full.index("train_transform")
+    if _at_two_sizes(record):
+        training = small[start : small.index("eval_transform")]
+        return training + full[start:].replace("train_transform", "view_transform").rstrip("\n")
+    shown = full if settings.model.scenario == "frozen" else small
+    return shown[start : shown.index("eval_transform")] + full[full.index("eval_transform") :].rstrip("\n")
+
+
+def _at_two_sizes(record: RunRecord) -> bool:
+    return record.settings.model.scenario == "probe-then-finetune" and record.settings.optim.train_size is not None
