@@ -10,7 +10,7 @@ from components.asking import ask
 from components.doubt import as_json, asked_doubt, doubt_cells, doubts
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
-from components.takehome import take_home_model
+from components.takehome import bring_back_model, take_home_model
 from components.whys import show_legend, wanted_whys
 from components.wording import per_cent, run_label
 
@@ -25,6 +25,7 @@ if not runs:
     with st.container(horizontal=True):
         st.page_link("home.py", label="Run the race", icon=":material/flag:")
         st.page_link("train.py", label="Train one run", icon=":material/model_training:")
+    bring_back_model()
     st.stop()
 
 
@@ -68,6 +69,8 @@ try:
     asked = ask(records[0])
     if not asked:
         st.caption("Pictures stay in this server's memory for your session and are not stored.")
+        take_home_model(shown[0])
+        bring_back_model()
         st.stop()
     given = answers(shown, asked)
 except ThawError as error:
@@ -117,3 +120,4 @@ with st.container(horizontal=True):
             on_click="ignore",
         )
 take_home_model(shown[0])
+bring_back_model()

@@ -5,9 +5,11 @@ from typing import Final
 import streamlit as st
 
 from core.data.decode import MAX_PIXELS
+from core.errors import DatasetError
 from core.runs.record import RunRecord
 
 from .answers import MAX_MEGABYTES, Asked, asked_file, asked_tests, drawn_strangers
+from .messages import show_error
 
 MAX_PICTURES: Final = 200
 _TESTS_SHOWN: Final = 12
@@ -15,11 +17,7 @@ _SOURCES: Final = {"files": "Your files", "camera": "Camera", "tests": "Test pic
 
 
 def ask(record: RunRecord) -> list[Asked]:
-    """The inputs, and the pictures they hold now.
-
-    Raises:
-        DatasetError: test pictures are wanted and their data set is gone.
-    """
+    """The inputs, and the pictures they hold now."""
     source = st.segmented_control(
         "Pictures from",
         _SOURCES,
@@ -45,9 +43,10 @@ def _files() -> list[Asked]:
         max_upload_size=MAX_MEGABYTES,
         key="classify.files",
     )
-    if len(files) > MAX_PICTURES:
-        st.warning(f"These are {len(files)} files; the first {MAX_PICTURES} are answered.", icon=":material/warning:")
-    return [asked_file(file) for file in files[:MAX_PICTURES]]
+    if len(files) > MAX_PICTURES:  # answering some of them would look like answering all
+        st.error(f"These are {len(files)} files; up to {MAX_PICTURES} can be asked about at a time.")
+        return []
+    return [asked_file(file) for file in files]
 
 
 def _tests(record: RunRecord) -> list[Asked]:
@@ -57,7 +56,11 @@ def _tests(record: RunRecord) -> list[Asked]:
     if step > 1:
         st.button("Other test pictures", icon=":material/shuffle:", key="classify.others", on_click=_other_tests)
     first = st.session_state.get("classify.offset", 0) % step
-    return asked_tests(record, range(first, total, step)[:_TESTS_SHOWN])
+    try:
+        return asked_tests(record, range(first, total, step)[:_TESTS_SHOWN])
+    except DatasetError as error:  # deleted, or the run was brought from elsewhere
+        show_error(error)
+        return []
 
 
 def _other_tests() -> None:

@@ -102,7 +102,8 @@ def run_label(run: Run) -> str:
     model = run.settings.model
     network = "" if model.backbone == ModelSettings().backbone else f", {BACKBONES[model.backbone].label}"
     number = "Recorded" if is_recorded(run.id) else f"#{run.number}"
-    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}"
+    imported = ", imported" if (run.summary or {}).get("imported") else ""
+    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}{imported}"
 
 
 def age(moment: float) -> str:
