@@ -57,3 +57,14 @@ def finished_race(_race: FinishedRace, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The race, with Thaw's home set to the one it lives in; the test must not change it."""
     monkeypatch.setenv("THAW_HOME", str(_race.home))
     yield _race
+
+
+@pytest.fixture(scope="session")
+def packed(_race: FinishedRace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip of the fine-tuned run, as the command line packs it; read only."""
+    from core.__main__ import main
+
+    path = tmp_path_factory.mktemp("packed") / "run.zip"
+    with home_at(_race.home), redirect_stdout(io.StringIO()):
+        assert main(["export", _race.run("finetuned"), str(path)]) == 0
+    return path

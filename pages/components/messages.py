@@ -33,7 +33,7 @@ _TITLES: Final[dict[type[ThawError], str]] = {
     ImageError: "This picture cannot be read",
     WeightsError: "The pretrained weights cannot be had",
     TrainingError: "Training has ended early",
-    PackageError: "This zip cannot be brought back",
+    PackageError: "This did not go through",
     RunError: "This run cannot be shown",
 }
 

@@ -98,7 +98,8 @@ def _hub(run: Run) -> None:
     except ThawError as error:
         show_error(error)
     else:
-        st.success(f"It is there: {md(address)}", icon=":material/cloud_done:")
+        st.success(f"{md(repository)} is there.", icon=":material/cloud_done:")
+        st.link_button("Open it on the Hub", address, icon=":material/open_in_new:")
 
 
 def bring_back_model() -> None:

@@ -44,7 +44,7 @@ def test_without_a_finished_run_the_page_says_where_to_get_one(start):
     assert not at.exception and not at.error
     assert "No run has finished yet" in words(at)
     assert [link.proto.label for link in at.get("page_link")] == ["Run the race", "Train one run"]
-    assert not at.file_uploader
+    assert [each.key for each in at.file_uploader] == ["classify.zip.0"]
 
 
 def test_the_answers_are_those_of_the_command_line(page, finished_race, tmp_path):
