@@ -34,8 +34,8 @@ from core.takehome.plain import build_plain, library_of, to_plain
 from core.takehome.training_script import pictures_csv, training_script
 
 TOLERANCE: Final = 1e-3
-"""Largest difference of a logit at which golden pictures count as reproduced: float32 sums in another order differ by
-about 1e-5, another decoder or filter by 1e-2 and more."""
+"""Largest difference of a logit, as a share of the largest one or of 1, at which golden pictures count as reproduced:
+float32 sums in another order differ by about 1e-5, another decoder or filter by 1e-2 and more."""
 OPSET: Final = 18
 SCRIPT: Final = Path(__file__).with_name("predict.py")
 

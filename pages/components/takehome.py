@@ -11,9 +11,11 @@ from core.runs.store import Run
 from . import chosen
 from .messages import md, show_error
 from .resources import run_record, run_store
+from .uploads import is_hosted
 from .wording import run_label
 
 MAX_ZIP_MEGABYTES = 1200  # the largest network of the catalogue, twice: as weights and as ONNX
+MAX_HOSTED_MEGABYTES = 200  # strangers share that server's memory; most networks fit
 
 
 def take_home_model(run: Run) -> None:
@@ -111,7 +113,8 @@ def bring_back_model() -> None:
             "its name says *imported*."
         )
         done = st.session_state.get("classify.imports", 0)  # with another key the file leaves the page, and memory
-        file = st.file_uploader("The zip", type="zip", max_upload_size=MAX_ZIP_MEGABYTES, key=f"classify.zip.{done}")
+        size = MAX_HOSTED_MEGABYTES if is_hosted() else MAX_ZIP_MEGABYTES
+        file = st.file_uploader("The zip", type="zip", max_upload_size=size, key=f"classify.zip.{done}")
         if file is None or not st.button("Bring it back", icon=":material/unarchive:", key="classify.import"):
             return
         from core.takehome.import_run import import_run

@@ -19,6 +19,7 @@ from core.augment.preprocessing import Preprocessing
 from core.data.decode import decode_picture
 from core.errors import RunError
 from core.inference.predictor import Predictor
+from core.models.weights import PACKAGE
 from core.runs.example import example_runs
 from core.runs.record import load_record
 from core.takehome.export import TOLERANCE, export_run
@@ -132,10 +133,11 @@ def test_the_card_says_what_the_record_says(unpacked: Path, finished_race: Finis
 
 
 def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpacked: Path):
-    needs = (unpacked / "requirements.txt").read_text().split()
+    needs = (unpacked / "requirements.txt").read_text().splitlines()
     script = (unpacked / "predict.py").read_text()
 
-    assert {line.split(">=")[0] for line in needs} == {"pillow", "numpy", "safetensors", "torch", "torchvision", "timm"}
+    expected = {"pillow", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
+    assert {line.split(">=")[0] for line in needs} == expected
     assert "from core" not in script and "import core" not in script and len(script.splitlines()) < 200
 
 

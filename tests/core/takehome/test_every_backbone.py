@@ -1,0 +1,77 @@
+"""Whatever the backbone: the script, the ONNX file and Thaw give one answer, and the zip comes back."""
+
+import json
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from helpers import FinishedRace, drawn, home_at, write_files
+from safetensors.torch import save_model
+from torch import nn
+
+from core.augment.pipelines import normalise
+from core.augment.preprocessing import Preprocessing
+from core.data.decode import decode_picture
+from core.inference.predictor import Predictor
+from core.models.build import TransferModel, split_head
+from core.models.catalogue import BACKBONES, get_backbone
+from core.models.network import build_network
+from core.models.weights import preprocessing_of
+from core.runs.record import load_predictions, load_record, save_run
+from core.runs.store import RunStore
+from core.takehome.export import export_run
+from core.takehome.import_run import import_run
+
+RUN = "0123456789"
+
+
+def random_model(name: str) -> TransferModel:
+    """As its library starts it, with three classes: pictures still make a difference at the end of it."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        backbone, features = split_head(build_network(name))
+        return TransferModel(backbone, nn.Linear(features, 3), get_backbone(name)).eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: FinishedRace, tmp_path: Path, name: str):
+    model = random_model(name)
+    record, predictions = load_record(finished_race.run("finetuned")), load_predictions(finished_race.run("finetuned"))
+    settings = replace(record.settings, model=replace(record.settings.model, backbone=name))
+    preprocessing = preprocessing_of(name)
+    made = replace(record, run=RUN, settings=settings, preprocessing=preprocessing.to_dict())
+    pictures = write_files(tmp_path / "pictures", {f"{kind}.png": drawn(kind, 1) for kind in ("discs", "stripes")})
+    paths = sorted(pictures.iterdir())
+    with home_at(tmp_path / "there"):
+        save_run(made, predictions, lambda path: save_model(model, str(path)))
+        predictor = Predictor.load(RUN)
+        decoded = [decode_picture(path.read_bytes()) for path in paths]
+        ours = predictor.predict(decoded)
+        export_run(RUN, tmp_path / "run.zip")
+    with zipfile.ZipFile(tmp_path / "run.zip") as archive:
+        archive.extractall(tmp_path / "run")
+
+    command = [sys.executable, "-I", str(tmp_path / "run" / "predict.py"), *map(str, paths), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)["pictures"]
+    logits = np.array([row["logits"] for row in told])
+    session = onnxruntime.InferenceSession(str(tmp_path / "run" / "model.onnx"), providers=["CPUExecutionProvider"])
+    inputs = torch.stack([predictor.input_of(pixels) for pixels in decoded])
+    images = normalise(inputs, Preprocessing.from_dict(made.preprocessing)).contiguous().numpy()
+    (by_onnx,) = session.run(None, {"images": images})
+    with home_at(tmp_path / "here"):
+        assert import_run(RunStore(), tmp_path / "run.zip").id == RUN
+        again = Predictor.load(RUN).predict(decoded)
+
+    exponentials = np.exp(logits - logits.max(1, keepdims=True))
+    assert np.abs(exponentials / exponentials.sum(1, keepdims=True) - ours).max() < 1e-4
+    assert np.abs(by_onnx - logits).max() < 1e-3
+    assert (again == ours).all() and np.ptp(ours, axis=0).max() > 0
