@@ -32,10 +32,14 @@ RUN = "0123456789"
 
 
 def random_model(name: str) -> TransferModel:
-    """As its library starts it, with three classes: pictures still make a difference at the end of it."""
-    with torch.random.fork_rng(devices=[]):
+    """As its library starts it, with three classes, and statistics of noise: else pictures make no difference in it."""
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         backbone, features = split_head(build_network(name))
+        for module in backbone.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = None  # the statistics of what it sees, whole
+        backbone.train()(torch.randn(8, 3, 224, 224))
         return TransferModel(backbone, nn.Linear(features, 3), get_backbone(name)).eval()
 
 
@@ -73,5 +77,5 @@ def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: Finish
 
     exponentials = np.exp(logits - logits.max(1, keepdims=True))
     assert np.abs(exponentials / exponentials.sum(1, keepdims=True) - ours).max() < 1e-4
-    assert np.abs(by_onnx - logits).max() < 1e-3
+    assert np.abs(by_onnx - logits).max() < 1e-3 * max(1.0, np.abs(logits).max())
     assert (again == ours).all() and np.ptp(ours, axis=0).max() > 0
