@@ -5,7 +5,6 @@ Legend: N pictures, K classes.
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -25,14 +24,6 @@ from core.models.folding import weights_stand_still
 from core.runs.record import WEIGHTS, RunRecord, checked_file, load_record
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Guess:
-    """One class and how likely the model takes it to be (fraction 0-1)."""
-
-    class_name: str
-    probability: float
 
 
 class Predictor:
@@ -113,8 +104,3 @@ class Predictor:
         """
         row: np.ndarray = self.predict([decode_picture(data)], calibrated)[0]
         return row
-
-    def guesses(self, probabilities: np.ndarray, top: int = 3) -> tuple[Guess, ...]:
-        """The `top` most probable classes of one row (K,), best first."""
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        return tuple(Guess(class_name=self.class_names[i], probability=float(probabilities[i])) for i in order)

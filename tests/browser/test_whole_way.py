@@ -3,10 +3,15 @@
 Run with `python -m pytest tests/browser`. The pictures are drawn here; nothing is faked.
 """
 
+import csv
 import io
+import json
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -90,7 +95,18 @@ def small_zip() -> bytes:
     return buffer.getvalue()
 
 
-def test_from_an_upload_through_a_race_and_a_killed_server_to_classified_pictures(person: Person, server: Any) -> None:
+def predicted_at_home(package: Path, folder: Path) -> str:
+    """What the script in the zip, run by itself, says about the picture that the page was asked about."""
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(folder / "home")
+    (folder / "new.jpg").write_bytes(jpeg("bees", 7))
+    command = [sys.executable, "-I", str(folder / "home" / "predict.py"), str(folder / "new.jpg"), "--json"]
+    told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    return str(told["pictures"][0]["predicted"])
+
+
+def test_from_an_upload_to_a_network_that_is_taken_home(person: Person, server: Any, tmp_path: Path) -> None:
+    """With a race in between, and a server that is killed in the middle of it."""
     person.open("/data")
     person.uploads(("mine.zip", small_zip()))
     person.page.get_by_role("heading", name="mine", exact=True).wait_for()
@@ -134,7 +150,17 @@ def test_from_an_upload_through_a_race_and_a_killed_server_to_classified_picture
     person.sees(re.compile("is not a picture"))
     with person.page.expect_download() as download:
         person.page.get_by_test_id("stDownloadButton").get_by_role("button").first.click()
-    assert "new.jpg" in download.value.path().read_text()
+    (row,) = [row for row in csv.DictReader(download.value.path().read_text().splitlines()) if row["picture"] == "new.jpg"]
+
+    person.page.get_by_text("Heat map", exact=True).click()
+    person.settle()
+    person.sees(re.compile("speaks? for"))
+    person.page.get_by_text("Take this network home").click()
+    person.clicks("Pack it")
+    person.page.get_by_role("button", name=re.compile("Download, ")).wait_for(timeout=WORK_MS)
+    with person.page.expect_download() as download:
+        person.clicks("Download, ")
+    assert predicted_at_home(download.value.path(), tmp_path) == row["predicted"]
     assert person.errors == []
 
 

@@ -89,13 +89,6 @@ def test_what_is_no_picture_is_refused_with_its_reason(predictor: Predictor):
         predictor.predict_file(b"dear aunt, this is a letter")
 
 
-def test_guesses_are_the_most_probable_classes_best_first(predictor: Predictor):
-    guesses = predictor.guesses(np.array([0.2, 0.7, 0.1], dtype=np.float32), top=2)
-
-    assert [(guess.class_name, round(guess.probability, 6)) for guess in guesses] == [("squares", 0.7), ("discs", 0.2)]
-    assert len(predictor.guesses(np.array([0.2, 0.7, 0.1]), top=99)) == 3
-
-
 def test_threads_get_the_same_answers(predictor: Predictor):
     pictures = [decode_picture(encoded(draw_picture("squares", n))) for n in range(4)]
     expected, found = predictor.predict(pictures), {}
