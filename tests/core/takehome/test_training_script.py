@@ -170,7 +170,7 @@ def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, t
         opened.extractall(tmp_path / "photos")
     photos = tmp_path / "photos"
     with home_at(tmp_path / "home"):
-        assert main(["train", "--data", str(photos), "--scenario", scenario]) == 0
+        assert main(["train", "--data", str(photos), "--scenario", scenario, "--epochs", "3"]) == 0
         record = load_record(RunStore().runs()[0].id)
         right, _ = trained_again(unpacked(record.run, tmp_path), photos)
     total = record.split["test"]
