@@ -2,8 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# two processes, a file of tests in one of them
-SIDE_BY_SIDE := -n 2 --dist loadfile
+# two processes, a file of tests in one of them, in their order: the browser, which takes longest, comes first
+SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PORT ?= 8501
 
 .PHONY: run test test-slow lint types check clean
