@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.augment.catalogue import steps_of
 from core.augment.preprocessing import Preprocessing
 from core.comparison.metrics import confusion_matrix
 from core.data.layout import check_class_name
@@ -69,6 +70,7 @@ def _read_record(packed: Package) -> RunRecord:
     try:
         record = record_from(values)
         check_model(record.settings)
+        steps_of(record.settings.augment)
         Preprocessing.from_dict(record.preprocessing)
         for name in record.dataset["class_names"]:
             check_class_name(name)
@@ -117,29 +119,20 @@ def _read_predictions(packed: Package, record: RunRecord) -> Predictions:
     expected = {
         "probabilities": (torch.float32, (split["test"], classes)),
         "targets": (torch.int64, (split["test"],)),
-        "val_probabilities": (torch.float32, (split["val"], classes)),
-        "val_targets": (torch.int64, (split["val"],)),
     }
     data = packed.read(package.PREDICTIONS)
+    if "val_targets" in read_header(data, package.PREDICTIONS):  # runs of earlier versions kept nothing about val
+        expected["val_probabilities"] = torch.float32, (split["val"], classes)
+        expected["val_targets"] = torch.int64, (split["val"],)
     arrays = read_tensors(data, expected, package.PREDICTIONS)
     return predictions_from({name: tensor.numpy() for name, tensor in arrays.items()})
 
 
 def _check_scores(record: RunRecord, predictions: Predictions) -> None:
     """What the record says about the test part must be what its predictions say."""
-    assert predictions.val_probabilities is not None and predictions.val_targets is not None
-    classes = len(record.dataset["class_names"])
-    for probabilities, targets in (
-        (predictions.probabilities, predictions.targets),
-        (predictions.val_probabilities, predictions.val_targets),
-    ):
-        sums = probabilities.sum(1)
-        if (
-            ((targets < 0) | (targets >= classes)).any()
-            or (probabilities < 0).any()
-            or (abs(sums - 1) > ROUNDING).any()
-        ):
-            raise PackageError("The zip's predictions are not probabilities over its classes.")
+    _check_probabilities(predictions.probabilities, predictions.targets)
+    if predictions.val_probabilities is not None and predictions.val_targets is not None:
+        _check_probabilities(predictions.val_probabilities, predictions.val_targets)
     if {len(record.test_pictures), len(record.test_contents), len(record.test_names)} != {record.split["test"]}:
         raise PackageError("The zip's record does not name every test picture once.")
     confusion = confusion_matrix(predictions.targets, predictions.probabilities)
@@ -147,6 +140,14 @@ def _check_scores(record: RunRecord, predictions: Predictions) -> None:
         raise PackageError("The scores in the zip's record are not those of its predictions.")
     if abs(record.test_accuracy - np.trace(confusion) / max(1, confusion.sum())) > ROUNDING / 10:
         raise PackageError("The accuracy in the zip's record is not that of its predictions.")
+
+
+def _check_probabilities(probabilities: np.ndarray, targets: np.ndarray) -> None:
+    """Probabilities (N, K) and classes (N,) that can be; they are known to be finite."""
+    classes = (targets >= 0) & (targets < probabilities.shape[1])
+    sums = abs(probabilities.sum(1) - 1) <= ROUNDING
+    if not (classes.all() and sums.all() and (probabilities >= 0).all()):
+        raise PackageError("The zip's predictions are not probabilities over its classes.")
 
 
 def _read_weights(packed: Package, record: RunRecord) -> dict[str, Tensor]:
@@ -175,6 +176,6 @@ def _check_goldens(packed: Package, record: RunRecord, state: dict[str, Tensor])
     difference = (found - expected).abs().max().item() / max(1.0, expected.abs().max().item())
     if not difference <= TOLERANCE:
         raise PackageError(
-            f"The golden pictures do not reproduce: they differ by {difference:.2g} of the largest logit, "
+            f"The golden pictures do not reproduce: they differ by {difference:.2g} of the largest logit. "
             "The zip was changed on purpose, or this computer's libraries compute otherwise."
         )

@@ -31,12 +31,9 @@ _LIMITS: Final = dict.fromkeys((WEIGHTS, ONNX), MAX_LARGE_BYTES) | dict.fromkeys
 )
 _NEEDED: Final = frozenset({SUMS, MODEL, RECORD, WEIGHTS, PREDICTIONS, GOLDENS, *GOLDEN_PICTURES})
 _OTHERS: Final = frozenset({ONNX, CARD, REQUIREMENTS, PREDICT, TRAIN, PICTURES})
-_PICKLE: Final = "a pickle), which can run code when it is opened, so Thaw opens none"
+_PICKLE: Final = "pickle), which can run code when it is opened, so Thaw opens none"
 _KINDS: Final = (
-    (b"\x80\x02", f"a PyTorch, joblib or pickle file ({_PICKLE}"),
-    (b"\x80\x03", f"a PyTorch, joblib or pickle file ({_PICKLE}"),
-    (b"\x80\x04", f"a PyTorch, joblib or pickle file ({_PICKLE}"),
-    (b"\x80\x05", f"a PyTorch, joblib or pickle file ({_PICKLE}"),
+    *((bytes((0x80, protocol)), f"a PyTorch or joblib file ({_PICKLE}") for protocol in range(2, 6)),
     (b"\x89HDF", "a Keras or HDF5 file, not a zip that Thaw has packed"),
     (b"GGUF", "a GGUF file, not a zip that Thaw has packed"),
     (b"\x93NUMPY", "a NumPy file, not a zip that Thaw has packed"),

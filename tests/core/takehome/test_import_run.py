@@ -332,6 +332,11 @@ BAD_RECORDS = {
     "data set contradicts": (set_in("dataset", "id", "abc"), "contradicts itself"),
     "unknown backbone": (set_in("settings", "model", "backbone", "resnet9000"), "resnet9000"),
     "unknown setting": (set_in("settings", "model", "hidden", 1), "hidden"),
+    "unknown augmentation": (
+        set_in("settings", "augment", {"preset": "custom", "steps": [{"name": "Explode", "values": []}]}),
+        "'Explode' is unknown",
+    ),
+    "no history": (set_in("history", []), "history: minItems"),
     "settings of another time": (set_in("settings", "version", 77), "version 77"),
     "one class": (set_in("dataset", "class_names", ["a"]), "class_names: minItems"),
     "class twice": (set_in("dataset", "class_names", ["a", "a", "b"]), "contradicts itself"),
@@ -378,6 +383,16 @@ def test_predictions_that_are_none_are_refused(members: Members, tmp_path: Path)
     refused(tmp_path, with_array("probabilities", lambda rows: rows.fill(0.9)), "not probabilities")
     refused(tmp_path, with_array("val_probabilities", lambda rows: rows.fill(-1)), "not probabilities")
     refused(tmp_path, with_array("targets", lambda rows: rows.fill(99)), "not probabilities")
+
+
+def test_a_run_of_an_earlier_version_comes_back_without_val(members: Members, tmp_path: Path):
+    arrays = load(members[package.PREDICTIONS])
+    older = {name: array for name, array in arrays.items() if not name.startswith("val_")}
+    write_package(tmp_path / "older.zip", {**members, package.PREDICTIONS: save(older)})
+
+    run = import_run(RunStore(), tmp_path / "older.zip")
+
+    assert load_predictions(run.id).val_probabilities is None
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
