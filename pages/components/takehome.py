@@ -35,7 +35,8 @@ def _zip(run: Run) -> None:
     st.markdown(
         "The weights, the preprocessing by value, an ONNX file, a model card, and `predict.py`, a short script that "
         "needs Pillow and the library the backbone comes from. It refuses to answer unless eight golden pictures get "
-        "the answers they get here. `train.py` goes along where the pictures are still here."
+        "the answers they get here. `train.py` goes along where the pictures are still here. No picture of yours is in it; "
+        "the names of their files are."
     )
     key = f"classify.package.{run.id}"
     if st.button("Pack it", icon=":material/package_2:", key="classify.pack"):
@@ -78,7 +79,10 @@ def _script(run: Run) -> None:
 
 
 def _hub(run: Run) -> None:
-    st.markdown("The same files in a repository of yours, with the model card in front.")
+    st.markdown(
+        "The same files in a repository of yours, with the model card in front. Your pictures do not go along, but the "
+        "names of their files and of the classes do."
+    )
     with st.form("classify.hub", border=False, clear_on_submit=True):  # the token does not stay in the form
         repository = st.text_input("Repository", placeholder="owner/name", key="classify.hub.repository")
         token = st.text_input(
