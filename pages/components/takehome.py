@@ -35,8 +35,8 @@ def _zip(run: Run) -> None:
     st.markdown(
         "The weights, the preprocessing by value, an ONNX file, a model card, and `predict.py`, a short script that "
         "needs Pillow and the library the backbone comes from. It refuses to answer unless eight golden pictures get "
-        "the answers they get here. `train.py` goes along where the pictures are still here. No picture of yours is in it; "
-        "the names of their files are."
+        "the answers they get here. `train.py` goes along where the pictures are still here. No picture of yours is in "
+        "it; the names of their files are."
     )
     key = f"classify.package.{run.id}"
     if st.button("Pack it", icon=":material/package_2:", key="classify.pack"):
