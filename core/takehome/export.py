@@ -176,7 +176,7 @@ def _requirements(record: RunRecord) -> str:
     return "\n".join(lines) + "\n"
 
 
-def card(record: RunRecord, with_training: bool = True) -> str:
+def card(record: RunRecord, with_training: bool) -> str:
     """The model card: how to use it, data, split, scores with intervals, limits, the freeze audit.
 
     Markdown, with the front matter that the Hugging Face Hub reads.

@@ -6,7 +6,7 @@ packed. Nothing in the zip is ever run, and no pickle is opened.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Final
 
@@ -93,11 +93,7 @@ def _read_record(packed: Package) -> RunRecord:
     return replace(
         record,
         freeze_audit={**audit, "sentence": found.sentence},
-        parameters={
-            "total": parameters.total,
-            "trained": parameters.trained,
-            "trained_share": parameters.trained_share,
-        },
+        parameters={**asdict(parameters), "trained_share": parameters.trained_share},
         files={},
         imported=True,
     )

@@ -22,13 +22,12 @@ def take_home_model(run: Run) -> None:
     """Packed or sent when it is asked for; the script is there at once."""
     with st.expander("Take this network home", icon=":material/home_storage:", key="classify.takehome"):
         st.caption(run_label(run))
-        zip_, script, hub = st.tabs(["One zip", "The training as a script", "Hugging Face Hub"])
-        with zip_:
-            _zip(run)
-        with script:
-            _script(run)
-        with hub:
-            _hub(run)
+        parts = {"One zip": _zip, "The training as a script": _script, "Hugging Face Hub": _hub}
+        tabs = st.tabs(list(parts), key="classify.home", on_change="rerun")
+        for tab, part in zip(tabs, parts.values(), strict=True):
+            if tab.open:  # a script takes torch and a network without numbers: not at every rerun of the page
+                with tab:
+                    part(run)
 
 
 def _zip(run: Run) -> None:

@@ -27,7 +27,15 @@ def error_of(at) -> str:
     return error.value.replace("\\", "")
 
 
-def test_the_script_of_the_chosen_run_is_there_to_read(page):
+def open_part(page, name: str):
+    """The part of "Take this network home" with this name."""
+    page.session_state["classify.home"] = name
+    return page.run()
+
+
+def test_the_script_of_the_chosen_run_is_there_to_read_once_it_is_asked_for(page):
+    assert not page.code
+    open_part(page, "The training as a script")
     (code,) = page.code
 
     assert "Fine-tuned, seed 0" in code.value and "def train(" in code.value
@@ -47,6 +55,7 @@ def test_what_is_packed_can_be_downloaded(page, packed: Path, monkeypatch: pytes
 
 
 def test_sending_to_the_hub_needs_a_name_and_a_token_and_says_where_it_is(page, monkeypatch: pytest.MonkeyPatch):
+    open_part(page, "Hugging Face Hub")
     page.button(key="classify.hub.send").click().run()
     assert "owner/name" in error_of(page)
 
