@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from core.errors import RunError, SettingsError
 from core.home import folder_in_the_making, home_folder, write_atomically
+from core.models.download import file_sha256
 from core.settings import RunSettings, from_dict, to_dict
 
 RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
@@ -132,7 +133,7 @@ def save_run(
             arrays |= {"val_probabilities": predictions.val_probabilities, "val_targets": predictions.val_targets}
         save_file(arrays, folder / PREDICTIONS)
         save_weights(folder / WEIGHTS)
-        files = {name: _sha256(folder / name) for name in (PREDICTIONS, WEIGHTS)}
+        files = {name: file_sha256(folder / name) for name in (PREDICTIONS, WEIGHTS)}
         record = finish(replace(record, files=files))
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
         text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
@@ -179,16 +180,11 @@ def checked_file(record: RunRecord, name: str) -> Path:
     """
     path, what = run_folder(record.run) / name, name.partition(".")[0]
     try:
-        if name in record.files and _sha256(path) != record.files[name]:
+        if name in record.files and file_sha256(path) != record.files[name]:
             raise RunError(f"The {what} of run {record.run!r} have changed since training; train again.")
     except OSError as error:
         raise RunError(f"The {what} of run {record.run!r} are missing or damaged; train again.") from error
     return path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_predictions(run_id: str) -> Predictions:
