@@ -49,9 +49,19 @@ class Person:
         self.settle()
 
     def settle(self) -> None:
-        """Until the page has been drawn; a page that shows an exception fails here."""
+        """Until the page has been drawn with its pictures; a page that shows an exception fails here.
+
+        Pictures of a page that is left are dropped by the server: who leaves before they have arrived gets 404s.
+        """
+        self.page.wait_for_timeout(500)  # what a click does begins a moment later
         self.page.locator("h1").first.wait_for()
         self.page.get_by_test_id("stStatusWidget").wait_for(state="detached")
+        for _ in range(CLICK_MS // 100):
+            if self.page.evaluate("[...document.images].every(image => image.complete)"):
+                break
+            self.page.wait_for_timeout(100)
+        else:
+            pytest.fail("pictures of the page did not arrive")
         assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
             "stException"
         ).inner_text()
