@@ -12,11 +12,14 @@ from core.home import home_folder, write_atomically
 from core.machine import this_machine
 
 Precision = Literal["fp32", "bf16"]
+Engine = Literal["torch", "onnxruntime"]
+"""What computes forward passes in fp32 through a backbone that stands still."""
 Work = Literal["forward", "train-kept", "train-adapted"]
 """A forward pass; a training step with BatchNorm's statistics kept, or adapted."""
 
 WORKS: Final[tuple[Work, ...]] = ("forward", "train-kept", "train-adapted")
 WORTH_IT: Final = 1.02  # bf16 has to be so much faster: below that the exacter numbers win
+WORTH_A_COPY: Final = 1.1  # another engine has to be so much faster: it holds a copy of the weights
 SLOWEST: Final = 0.4  # what a run saw is believed down to this share of what the probe saw: others may have slowed it
 _FILE: Final = "speeds.json"
 
@@ -55,9 +58,17 @@ class Speeds:
     threads: int
     """What was fastest."""
     probed: dict[str, float]
-    """`work/precision` -> network alone, on random pictures."""
+    """`work/precision` -> network alone, on random pictures; `forward/fp32` with the engine that is chosen."""
+    engines: dict[Engine, float] = field(default_factory=dict)
+    """`forward/fp32` with each engine that can be had for this backbone."""
     seen: dict[str, float] = field(default_factory=dict)
     """The same in real runs, everything included."""
+
+    @property
+    def engine(self) -> Engine:
+        """The faster one, by measurement; torch where nothing is gained."""
+        torch, other = self.engines.get("torch", 0.0), self.engines.get("onnxruntime", 0.0)
+        return "onnxruntime" if other > WORTH_A_COPY * torch else "torch"
 
     def precision(self, work: Work) -> Precision:
         """The faster one, by measurement."""

@@ -88,14 +88,14 @@ class TrainPipeline:
         return image.contiguous()
 
 
-def normalise(batch: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(N, 3, S, S) uint8 to float32, channels last, as the network's weights expect it."""
+def normalise(batch: Tensor, preprocessing: Preprocessing, layout: torch.memory_format = torch.channels_last) -> Tensor:
+    """(N, 3, S, S) uint8 to float32, as the weights expect it; channels last is what torch is fastest with."""
     scale = torch.tensor([1 / (255 * std) for std in preprocessing.std], device=batch.device)
     shift = torch.tensor(
         [-m / s for m, s in zip(preprocessing.mean, preprocessing.std, strict=True)], device=batch.device
     )
-    floats = batch.to(torch.float32, memory_format=torch.channels_last)
-    return floats.mul_(scale[:, None, None]).add_(shift[:, None, None])
+    floats = batch.to(torch.float32).mul_(scale[:, None, None]).add_(shift[:, None, None])
+    return floats.contiguous(memory_format=layout)  # last: to convert and to lay out anew in one go takes twice as long
 
 
 def build_transforms(calls: Iterable[Call]) -> list[Any]:

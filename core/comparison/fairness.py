@@ -46,6 +46,8 @@ class Outcome:
     """Hash of the pretrained weights file; None: a random start."""
     machine: str
     threads: int
+    engine: str = "torch"
+    """What computed forward passes in fp32."""
     cached_features: int = 0
     """Pictures whose features came from the cache: where there are any, times are warm ones."""
 
@@ -233,4 +235,7 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
     if a.threads != b.threads:
         text = f"Times were measured with {a.threads} against {b.threads} threads."
         chips.append(Chip(field="threads", text=text, affects="timing"))
+    if a.engine != b.engine:
+        text = f"Forward passes were computed by {a.engine} against {b.engine}."
+        chips.append(Chip(field="engine", text=text, affects="timing"))
     return tuple(chips)

@@ -201,9 +201,9 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
 
 
 def _with_times(pair: PairVerdict, comparisons: Sequence[Comparison], arms: Sequence[Sequence[Outcome]]) -> PairVerdict:
-    """How much longer a trained than b, where all runs were timed on the same machine with as many threads."""
+    """How much longer a trained than b, where all runs were timed on the same machine in the same way."""
     chips = {chip.field for one in comparisons for chip in one.fairness.chips}
-    if chips & {"machine", "threads"}:
+    if chips & {"machine", "threads", "engine"}:
         return pair
     cold: list[float] = []
     warm: list[float] = []

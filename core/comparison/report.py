@@ -121,7 +121,7 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], looks
             f"{record.split['hash'][:16]}, seed {record.settings.seed}, head's start {record.head_hash[:16]}, weights "
             f"{_text(record.weights['origin'])} {(record.weights['sha256'] or '')[:16]}",
             f"- {side}: {_text(machine['processor'])}, {record.threads} threads, torch {machine['torch']}, torchvision "
-            f"{machine['torchvision']}, trained in {record.precision['train']}, tested in fp32",
+            f"{machine['torchvision']}, trained in {record.precision['train']}, tested in fp32 by {record.engine}",
             f"- {side}: runs tested on its test pictures so far: {looked}",
         ]
     return [

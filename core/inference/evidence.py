@@ -19,7 +19,7 @@ from core.data.dataset import Dataset
 from core.data.loaders import EVAL_BATCH
 from core.errors import RunError
 from core.inference.predictor import Predictor
-from core.training.features import FeatureStore, feature_recipe
+from core.training.features import WHOLE, FeatureStore, feature_recipe
 
 MOST: Final = 2000
 """Pictures of a part that are looked at, spread evenly over it: bounds memory (8192 bytes each at most 4096 features)
@@ -103,5 +103,10 @@ def _recipe(predictor: Predictor) -> dict[str, object]:
     if record.settings.model.scenario != "frozen":
         return {"run": record.run, "torch": torch.__version__}
     return feature_recipe(
-        record.settings, record.weights["sha256"], record.preprocessing, "features", record.precision["features"]
+        record.settings,
+        record.weights["sha256"],
+        record.preprocessing,
+        WHOLE,
+        record.precision["features"],
+        record.engine,
     )

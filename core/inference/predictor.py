@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.augment.pipelines import EvalPipeline, normalise
 from core.augment.preprocessing import Preprocessing
@@ -20,8 +20,10 @@ from core.data.loaders import EVAL_BATCH
 from core.errors import RunError
 from core.inference.temperature import at_temperature
 from core.models.build import TransferModel, restore_model
+from core.models.compiled import LAYOUT, CompiledBackbone
 from core.models.folding import weights_stand_still
 from core.runs.record import WEIGHTS, RunRecord, checked_file, load_record
+from core.speeds import load_speeds
 
 T = TypeVar("T")
 
@@ -35,6 +37,8 @@ class Predictor:
         self._model = model.eval()
         self._preprocessing = Preprocessing.from_dict(record.preprocessing)
         self._pipeline = EvalPipeline(self._preprocessing)
+        self._backbone = self._fastest_backbone()
+        self._layout = LAYOUT if isinstance(self._backbone, CompiledBackbone) else torch.channels_last
         self._lock = threading.Lock()  # two forward passes at once on few cores are slower than one after the other
 
     @classmethod
@@ -57,30 +61,44 @@ class Predictor:
         )
         return cls(record, model)
 
+    def _fastest_backbone(self) -> nn.Module | CompiledBackbone:
+        """By what was measured on this machine; torch's where nothing was."""
+        name = self._model.spec.name
+        speeds = load_speeds(name)
+        if speeds is None or speeds.engine == "torch":
+            return self._model.backbone
+        side = self._preprocessing.image_size
+        return CompiledBackbone(self._model.backbone, name, side, threads=speeds.threads)
+
     def input_of(self, pixels: np.ndarray) -> Tensor:
         """What the network receives of decoded pixels (H, W, 3) uint8: (3, S, S) uint8."""
         return self._pipeline(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
 
-    def ask_model(self, pictures: Sequence[np.ndarray], work: Callable[[TransferModel, Tensor], T]) -> T:
+    def ask_model(
+        self,
+        pictures: Sequence[np.ndarray],
+        work: Callable[[TransferModel, Tensor], T],
+        layout: torch.memory_format = torch.channels_last,
+    ) -> T:
         """What `work` makes of the model, in eval mode, and decoded pictures (H, W, 3) as inputs (N, 3, S, S) float32.
 
         One caller at a time has the model, and must leave it as it was.
         """
         inputs = torch.stack([self.input_of(pixels) for pixels in pictures])
         with self._lock, weights_stand_still(self):
-            return work(self._model, normalise(inputs, self._preprocessing))
+            return work(self._model, normalise(inputs, self._preprocessing, layout))
 
     def look(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """Raw probabilities (N, K) and the backbone's features (N, F), both float32, of decoded pictures."""
 
         def forward(model: TransferModel, inputs: Tensor) -> tuple[Tensor, Tensor]:
-            features = model.backbone(inputs)
+            features = self._backbone(inputs)
             return model.head(features).float().softmax(1), features.float()
 
         rows = [torch.empty(0, len(self.class_names))], [torch.empty(0, self._model.head.in_features)]
         with torch.inference_mode():
             for first in range(0, len(pictures), EVAL_BATCH):
-                found = self.ask_model(pictures[first : first + EVAL_BATCH], forward)
+                found = self.ask_model(pictures[first : first + EVAL_BATCH], forward, self._layout)
                 for kept, new in zip(rows, found, strict=True):
                     kept.append(new)
             probabilities, features = (torch.cat(kept).numpy() for kept in rows)

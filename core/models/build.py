@@ -15,7 +15,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from core.errors import RunError, WeightsError
 from core.models.catalogue import BackboneSpec, get_backbone, starts_with
 from core.models.download import OnProgress
-from core.models.folding import fold_batchnorm
+from core.models.folding import fold_batchnorm, quicken_depthwise
 from core.models.network import build_empty_network, build_network
 from core.models.weights import load_weights
 from core.settings import ModelSettings, Weights
@@ -159,6 +159,7 @@ def build_model(
     backbone, features = split_head(network)
     model = TransferModel(backbone, build_head(features, num_classes, seed=seed), spec, weights_sha256=sha256)
     fold_batchnorm(backbone)
+    quicken_depthwise(backbone)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -179,6 +180,7 @@ def restore_model(
     except RuntimeError as error:
         raise RunError(f"The saved model does not fit {name} with {num_classes} classes: {_in_short(error)}") from error
     fold_batchnorm(backbone)
+    quicken_depthwise(backbone)
     return model.to(memory_format=torch.channels_last).eval()
 
 

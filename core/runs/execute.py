@@ -134,6 +134,7 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         machine={**asdict(this_machine())},
         threads=trained.compute.threads,
         precision={"features": trained.compute.features, "train": trained.compute.train},
+        engine=trained.compute.engine,
         head=_head_values(trained),
         layers=tuple(asdict(layer) for layer in trained.drift.layers),
         costs=_costs(run, trained),

@@ -64,6 +64,8 @@ class RunRecord:
     threads: int
     precision: dict[str, str] = field(default_factory=lambda: {"features": "fp32", "train": "fp32"})
     """In what train and val went through frozen stages (`features`), and training steps were done (`train`)."""
+    engine: str = "torch"
+    """What computed the test part, and other forward passes in fp32 through a backbone that stood still."""
     head: dict[str, Any] | None = None
     """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
     layers: tuple[dict[str, Any], ...] = ()
@@ -242,5 +244,6 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "machine": record.machine,
         "threads": record.threads,
         "precision": record.precision,
+        "engine": record.engine,
         "imported": record.imported,
     }

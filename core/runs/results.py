@@ -30,5 +30,6 @@ def load_outcome(run_id: str) -> Outcome:
         weights_hash=record.weights["sha256"],
         machine=str(Machine(**record.machine)),
         threads=record.threads,
+        engine=record.engine,
         cached_features=record.work.get("features_from_cache", 0),
     )

@@ -5,7 +5,7 @@ its predictions; its shape is checked here, whole.
 """
 
 from dataclasses import fields
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from jsonschema import Draft202012Validator
 
@@ -13,6 +13,7 @@ from core.data.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
 from core.errors import PackageError
 from core.machine import Machine
 from core.runs.record import RECORD_VERSION
+from core.speeds import Engine
 from core.training.history import PHASES
 
 MOST: Final = 1_000_000
@@ -64,7 +65,7 @@ _EPOCH = _object(
 )
 _LAYER = _object(name=_TENSOR_NAME, stage=_or_null(_COUNT), weights=_or_null(_AMOUNT), statistics=_or_null(_AMOUNT))
 _RECORD = _object(
-    optional=("precision", "head", "layers", "costs", "temperature", "files", "imported"),
+    optional=("precision", "engine", "head", "layers", "costs", "temperature", "files", "imported"),
     version={"const": RECORD_VERSION},
     run=_pattern("[0-9a-f]{10}"),
     settings={"type": "object"},  # these have checks of their own
@@ -107,6 +108,7 @@ _RECORD = _object(
     machine=_named({spec.name: _text(200) if spec.type in (str, "str") else _COUNT for spec in fields(Machine)}),
     threads=_COUNT,
     precision=_object(features=_PRECISION, train=_PRECISION),
+    engine={"enum": list(get_args(Engine))},
     head=_or_null(_object(l2=_AMOUNT, path=_list(_list(_NUMBER, 2, 2), 1000), iterations=_COUNT)),
     layers=_list(_LAYER, 10_000),
     costs=_object(

@@ -27,6 +27,7 @@ BUDGET_BYTES: Final = 2 * 1024**3
 """On disk, all recipes together; what was not used for longest goes first."""
 SHARD_BYTES: Final = 32 * 1024**2  # what is computed goes to disk in pieces: a run that is stopped has not lost it
 STORE_VERSION: Final = 2
+WHOLE: Final = "features"  # in the place of a number of stages: what the whole backbone gives
 
 
 def feature_recipe(
@@ -35,13 +36,15 @@ def feature_recipe(
     preprocessing: dict[str, Any],
     cut: int | str,
     precision: str,
+    engine: str,
     view: int = 0,
 ) -> dict[str, object]:
     """All that features of a frozen backbone depend on beside the picture.
 
     Args:
         weights_sha256: None for a random start, which depends on the seed; weights do not.
-        cut: the number of frozen stages, or `features` for what the whole backbone gives.
+        cut: the number of frozen stages, or `WHOLE`.
+        engine: the run's.
         view: 0 is plain, others are augmented.
     """
     return {
@@ -51,8 +54,14 @@ def feature_recipe(
         "preprocessing": preprocessing,
         "torch": torch.__version__,
         "precision": precision,
+        "engine": "torch" if computed_by_torch(cut, precision) else engine,
         "view": [view, repr(settings.augment)] if view else 0,
     }
+
+
+def computed_by_torch(cut: int | str, precision: str) -> bool:
+    """Whether no other engine computes this: they have whole backbones, and float32, only."""
+    return cut != WHOLE or precision != "fp32"
 
 
 class FeatureStore:

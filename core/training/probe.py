@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import Final, TypeVar
 
 import numpy as np
@@ -20,13 +22,16 @@ from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
 from core.machine import usable_cores
 from core.models.build import TransferModel, build_model
+from core.models.compiled import CompiledBackbone
 from core.models.folding import weights_stand_still
 from core.models.freezing import apply_scenario
+from core.models.onnx_graph import can_translate
 from core.models.weights import preprocessing_of
 from core.settings import BatchNorm, ModelSettings, RunSettings
 from core.speeds import (
     WORKS,
     WORTH_IT,
+    Engine,
     Peaks,
     Precision,
     Speeds,
@@ -37,6 +42,7 @@ from core.speeds import (
     save_speeds,
 )
 from core.training.loop import cast
+from core.training.streams import in_streams
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
@@ -54,15 +60,18 @@ class Compute:
     """Of forward passes through what is frozen, over train and val. The test part is always in fp32."""
     train: Precision
     """Of training steps."""
+    engine: Engine = "torch"
+    """Of forward passes in fp32 through a backbone that stands still."""
 
 
 def choose_compute(settings: RunSettings) -> Compute:
-    """Threads and precision for a run on this machine; measures the backbone first if it never was."""
+    """Threads, precision and engine for a run on this machine; measures the backbone first if it never was."""
     speeds = known_speeds(settings.model.backbone)
+    work: Work = "train-kept" if settings.model.statistics == "kept" else "train-adapted"
+    features, train = speeds.precision("forward"), speeds.precision(work)
     if settings.optim.precision != "auto":
-        return Compute(threads=speeds.threads, features=settings.optim.precision, train=settings.optim.precision)
-    train: Work = "train-kept" if settings.model.statistics == "kept" else "train-adapted"
-    return Compute(threads=speeds.threads, features=speeds.precision("forward"), train=speeds.precision(train))
+        features = train = settings.optim.precision
+    return Compute(threads=speeds.threads, features=features, train=train, engine=speeds.engine)
 
 
 def known_speeds(backbone: str, again: bool = False) -> Speeds:
@@ -90,11 +99,22 @@ def measure_speeds(backbone: str) -> Speeds:
     images = torch.rand(max(EVAL_BATCH, TRAIN_BATCH), 3, side, side).contiguous(memory_format=torch.channels_last)
     threads = _best_threads(model.eval(), images[:EVAL_BATCH])
     torch.set_num_threads(threads)
-    arms = {(work, precision): _task(model, images, work, precision) for work in WORKS for precision in PRECISIONS}
-    sizes = {work: EVAL_BATCH if work == "forward" else TRAIN_BATCH for work in WORKS}
-    fastest = _race(arms)
-    probed = {f"{work}/{precision}": round(sizes[work] / s, 3) for (work, precision), s in fastest.items()}
-    return Speeds(threads=threads, probed=probed)
+    arms: dict[tuple[str, str], Callable[[], object]] = {}
+    sizes: dict[tuple[str, str], int] = {}
+    for work, precision in product(WORKS, PRECISIONS):
+        arms[work, precision] = _task(model, images, work, precision)
+        sizes[work, precision] = EVAL_BATCH if work == "forward" else TRAIN_BATCH
+    if can_translate(backbone):
+        compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
+        arms["forward", "onnxruntime"] = partial(_forward_compiled, compiled, images[:EVAL_BATCH], threads)
+        sizes["forward", "onnxruntime"] = EVAL_BATCH * threads
+    rates = {arm: round(sizes[arm] / seconds, 3) for arm, seconds in _race(arms).items()}
+    engines: dict[Engine, float] = {"torch": rates["forward", "fp32"]}
+    if ("forward", "onnxruntime") in rates:
+        engines["onnxruntime"] = rates.pop(("forward", "onnxruntime"))
+    speeds = Speeds(threads=threads, probed={"/".join(arm): rate for arm, rate in rates.items()}, engines=engines)
+    speeds.probed["forward/fp32"] = engines[speeds.engine]
+    return speeds
 
 
 def _race(arms: Mapping[Arm, Callable[[], object]]) -> dict[Arm, float]:
@@ -123,6 +143,12 @@ def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision
         torch.autograd.backward(loss)
 
     return step
+
+
+def _forward_compiled(compiled: CompiledBackbone, images: Tensor, threads: int) -> None:
+    """As many batches as threads, at once."""
+    for _ in in_streams(compiled, [images] * threads, threads):
+        pass
 
 
 @torch.no_grad()

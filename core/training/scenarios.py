@@ -31,7 +31,7 @@ from core.training.plan import plan_run, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 
-PIECE = 8  # pictures that go forward and back at once; measured by benchmarks/process.py
+PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
 MOST_EPOCHS = 10_000  # of a run that is given seconds
 MANY_ROWS = 16384  # of features, judged at once
 
@@ -267,6 +267,7 @@ def _fit_network(
     val_batches: Callable[[], Batches] | None = None,
 ) -> tuple[Best, Evaluation]:
     """Train the model, or the `network` that wraps its trained part, and test the model as a whole."""
+    session.backbone_moves()
     network = network or session.model
     optim, (lr, backbone_lr) = session.settings.optim, session.settings.rates
     head, stages = parameter_groups(session.model)

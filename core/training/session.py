@@ -12,17 +12,19 @@ from torch import Tensor, nn
 
 from core.data.loaders import Loaders
 from core.models.build import TransferModel
+from core.models.compiled import LAYOUT, CompiledBackbone
 from core.models.folding import weights_stand_still
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
 from core.speeds import Precision, Work
-from core.training.features import FeatureStore, feature_recipe
+from core.training.features import WHOLE, FeatureStore, computed_by_torch, feature_recipe
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
 from core.training.probe import Compute
+from core.training.streams import in_streams
 
 
 class Meter:
@@ -50,7 +52,7 @@ class Session:
         settings: RunSettings,
         model: TransferModel,
         loaders: Loaders,
-        normalise: Callable[[Tensor], Tensor],
+        normalise: Callable[..., Tensor],
         compute: Compute,
         plan: Plan,
         watch: Stopwatch,
@@ -63,6 +65,7 @@ class Session:
         self.meter = Meter(plan, on_progress, self.clock)
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
+        self._compiled: CompiledBackbone | None = None
         self._on_epoch = on_epoch
 
     @property
@@ -103,7 +106,7 @@ class Session:
         Test pictures go through in float32, since they are reported on; all others in the precision that is faster
         here, and are kept in half the digits where that loses nothing.
         """
-        return self._cached(self.model.backbone, "features", part, view)
+        return self._cached(self.model.backbone, WHOLE, part, view)
 
     def activations(self, part: str, view: int = 0) -> Tensor:
         """What the frozen stages say (M, ...) of a part, where the first stage that trains takes over."""
@@ -118,7 +121,7 @@ class Session:
         def compute(positions: list[int]) -> Iterator[Tensor]:
             nonlocal done
             wanted = [indices[position] for position in positions]
-            for output in self._forward(network, view, wanted, precision):
+            for output in self._forward(network, cut, view, wanted, precision):
                 yield output
                 done += len(output)
                 self.watch.count("pictures_forward", len(output))
@@ -133,37 +136,64 @@ class Session:
         return features
 
     @torch.no_grad()
-    def _forward(self, network: nn.Module, view: int, indices: Sequence[int], precision: Precision) -> Iterator[Tensor]:
+    def _forward(
+        self, network: nn.Module, cut: int | str, view: int, indices: Sequence[int], precision: Precision
+    ) -> Iterator[Tensor]:
         self.model.eval()
         start = time.perf_counter()
-        occasion = object()
+        if self.compute.engine == "onnxruntime" and not computed_by_torch(cut, precision):
+            yield from in_streams(self._compile(), self._inputs(view, indices, LAYOUT), self.compute.threads)
+        else:
+            occasion = object()
+            for images in self._inputs(view, indices, torch.channels_last):
+                with weights_stand_still(occasion), cast(precision):
+                    output = network(images)
+                yield output
+        if cut == WHOLE:
+            self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)
+
+    def _inputs(self, view: int, indices: Sequence[int], layout: torch.memory_format) -> Iterator[Tensor]:
         for images, _, _ in self.loaders.view(view, indices):
             if self.should_stop():
                 raise Cancelled
-            with weights_stand_still(occasion), cast(precision):
-                output = network(self.normalise(images))
-            yield output
-        if network is self.model.backbone:
-            self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)
+            yield self.normalise(images, layout=layout)
+
+    def _compile(self) -> CompiledBackbone:
+        """The backbone as it is now, for as many callers at once as there are threads."""
+        if self._compiled is None:
+            side = preprocessing_of(self.settings.model.backbone).image_size
+            self._compiled = CompiledBackbone(self.model.backbone, self.model.spec.name, side, threads=1)
+        return self._compiled
+
+    def backbone_moves(self) -> None:
+        """To be called before training changes the backbone."""
+        self._compiled = None
 
     def _recipe(self, cut: int | str, view: int, precision: Precision) -> dict[str, object]:
         preprocessing = preprocessing_of(self.settings.model.backbone).to_dict()
-        return feature_recipe(self.settings, self.model.weights_sha256, preprocessing, cut, precision, view)
+        return feature_recipe(
+            self.settings, self.model.weights_sha256, preprocessing, cut, precision, self.compute.engine, view
+        )
 
     def evaluate_pictures(self, part: str) -> Evaluation:
-        start = time.perf_counter()
-        result = evaluate(self.model, self.evaluation_batches(part), should_stop=self.should_stop)
-        self.watch.paced("forward", "fp32", len(self.loaders.split.part(part)), time.perf_counter() - start)
-        return result
+        """The whole model as it is now, in float32, on a part whose features are not kept."""
+        indices = self.loaders.split.part(part)
+        features: list[Tensor] = []
+        for output in self._forward(self.model.backbone, WHOLE, 0, indices, "fp32"):
+            features.append(output)
+            self._count_evaluated(part, sum(map(len, features)), len(output))
+        return evaluate(self.model.head, [(torch.cat(features), self.targets(part))])
 
     def evaluation_batches(self, part: str) -> Batches:
-        total = len(self.loaders.split.part(part))
         done = 0
         for images, targets, _ in self.loaders.evaluation(part):
             yield self.normalise(images), targets
             done += len(images)
-            self.watch.count("pictures_forward", len(images))
-            self.meter.add(len(images), Progress(phase=part, done=done, total=total))
+            self._count_evaluated(part, done, len(images))
+
+    def _count_evaluated(self, part: str, done: int, more: int) -> None:
+        self.watch.count("pictures_forward", more)
+        self.meter.add(more, Progress(phase=part, done=done, total=len(self.loaders.split.part(part))))
 
     def training_batches(self, epoch: int) -> Batches:
         start = time.perf_counter()

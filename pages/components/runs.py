@@ -71,7 +71,12 @@ def small_print(run: Run) -> None:
             {
                 "run": record.run,
                 "hashes": hashes,
-                "machine": {**record.machine, "threads": record.threads, "precision": record.precision},
+                "machine": {
+                    **record.machine,
+                    "threads": record.threads,
+                    "precision": record.precision,
+                    "engine": record.engine,
+                },
                 "head": record.head,
             },
             expanded=False,

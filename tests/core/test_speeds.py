@@ -53,6 +53,24 @@ def test_half_the_digits_are_taken_only_where_they_are_clearly_faster(work: str,
 
 
 @pytest.mark.parametrize(
+    ("engines", "expected"),
+    [
+        ({}, "torch"),
+        ({"torch": 100.0}, "torch"),
+        ({"torch": 100.0, "onnxruntime": 90.0}, "torch"),
+        ({"torch": 100.0, "onnxruntime": 109.0}, "torch"),
+        ({"torch": 100.0, "onnxruntime": 111.0}, "onnxruntime"),
+    ],
+    ids=str,
+)
+def test_another_engine_is_taken_only_where_it_is_worth_a_copy_of_the_weights(engines: dict[str, float], expected: str):
+    save_speeds("resnet18", known(engines=engines))
+
+    assert known(engines=engines).engine == expected
+    assert load_speeds("resnet18") == known(engines=engines)
+
+
+@pytest.mark.parametrize(
     ("seen", "expected"),
     [(80.0, 80.0), (120.0, 120.0), (1.0, SLOWEST * 100), (1000.0, 1000.0), (None, 100.0)],
     ids=["slower", "faster", "disturbed", "beyond belief", "never"],

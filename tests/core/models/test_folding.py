@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from core.models.build import build_model, split_head
 from core.models.catalogue import BACKBONES
-from core.models.folding import fold_batchnorm, weights_stand_still
+from core.models.folding import fold_batchnorm, quicken_depthwise, weights_stand_still
 from core.models.network import build_empty_network, build_network
 
 NORMALISED = ("efficientnet_lite0", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50")
@@ -303,3 +303,48 @@ def test_a_depthwise_convolution_with_padding_behind_gives_its_gradient_to_the_s
         if "conv_dw" in name:
             other = folded.get_parameter(name).grad
             assert (other - parameter.grad).norm() <= 1e-3 * parameter.grad.norm() + 1e-7, name
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_network_that_has_seen_one_size_is_right_about_another(trains: bool) -> None:
+    """Whether the activation had been done was once remembered from the pass before."""
+    network = randomised(build_network("efficientnet_lite0")).eval()
+    plain = build_network("efficientnet_lite0").eval()
+    plain.load_state_dict(network.state_dict())
+    fold_batchnorm(network)
+    with torch.no_grad():
+        network(torch.zeros(1, 3, 64, 64))
+    for side in (65, 64, 72, 97):
+        images = torch.linspace(-2, 2, 2 * 3 * side * side).reshape(2, 3, side, side).sin()
+        with torch.set_grad_enabled(trains):
+            found, expected = network(images), plain(images)
+
+        assert (found - expected).abs().max() <= 5e-5 * expected.abs().max()
+        assert (expected[0] - expected[1]).abs().max() > 1e-3 * expected.abs().max()
+
+
+def test_depthwise_convolutions_without_batchnorm_find_the_same_gradients() -> None:
+    torch.manual_seed(0)
+    plain, _ = split_head(build_network("convnext_tiny"))
+    quick = copy.deepcopy(plain)
+
+    assert quicken_depthwise(quick) == 18
+    assert quicken_depthwise(quick) == 0, "once is enough"
+    copied = copy.deepcopy(quick)
+    for network in (plain.eval(), quick.eval(), copied.eval()):
+        network(IMAGES).square().sum().backward()
+
+    for (name, one), other, third in zip(
+        plain.named_parameters(), quick.parameters(), copied.parameters(), strict=True
+    ):
+        assert one.grad is not None and one.grad.abs().max() > 0, name
+        torch.testing.assert_close(other.grad, one.grad, atol=1e-4 * float(one.grad.abs().max()), rtol=1e-3)
+        assert torch.equal(other.grad, third.grad), name
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "efficientnet_b0"])
+def test_what_has_none_is_left_alone(name: str) -> None:
+    network = build_network(name)
+    fold_batchnorm(network)
+
+    assert quicken_depthwise(network) == 0

@@ -67,6 +67,14 @@ def test_a_precision_in_the_settings_is_taken_as_it_is(probed: dict[str, float],
     assert choose_compute(settings_of(precision)) == Compute(threads=3, features=precision, train=precision)
 
 
+def test_the_engine_that_was_faster_is_taken_whatever_the_precision():
+    engines = {"torch": 10.0, "onnxruntime": 30.0}
+    save_speeds("efficientnet_lite0", Speeds(threads=3, probed=BF16_FOR_KEPT, engines=engines))
+
+    for precision in ("auto", "fp32", "bf16"):
+        assert choose_compute(settings_of(precision)).engine == "onnxruntime"
+
+
 def test_each_backbone_is_judged_by_its_own_speeds():
     save_speeds("resnet18", Speeds(threads=2, probed=BF16_FOR_FORWARD))
 
@@ -146,6 +154,8 @@ def test_a_backbone_can_really_be_measured():
     assert speeds.probed["forward/fp32"] > speeds.probed["train-kept/fp32"]
     assert speeds.threads == torch.get_num_threads() >= 1
     assert speeds.seen == {}
+    assert set(speeds.engines) == {"torch", "onnxruntime"}
+    assert speeds.probed["forward/fp32"] == speeds.engines[speeds.engine]
 
 
 @pytest.mark.slow
