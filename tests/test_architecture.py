@@ -21,6 +21,7 @@ FLOORS = {
     "home": 1,
     "machine": 1,
     "speeds": 1,
+    "streams": 1,
     "data": 2,
     "augment": 2,
     "models": 2,

@@ -8,6 +8,7 @@ Legend: N pictures, S the side of the small square that everything is judged on.
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from itertools import pairwise
 from typing import Final
 
@@ -17,6 +18,8 @@ from PIL import Image
 from scipy.fft import dctn
 
 from core.data.dataset import Picture
+from core.machine import usable_cores
+from core.streams import in_streams
 
 SIDE: Final = 32
 HASH_SIDE: Final = 8
@@ -27,8 +30,11 @@ ALIKE: Final = 0.85
 benchmarks/near_copies.py."""
 FLAT: Final = 3.0  # standard deviation of grey levels (of 255) below which there is nothing to compare
 BURST_S: Final = 2.0
-_BLOCK: Final = 256  # rows of the table of distances that are held at once
+WAITING: Final = 64  # pictures that are mapped and not yet small
+_BLOCK: Final = 256  # rows of the table of distances that are looked at together
+_TILE: Final = 1024  # columns of it that are: 256 x 1024 distances fit the processor's cache
 
+Indices = npt.NDArray[np.int64]
 Squares = npt.NDArray[np.uint8]
 """(..., S, S, 3)."""
 
@@ -40,7 +46,7 @@ def small_square(pixels: np.ndarray) -> Squares:
 
 def small_squares(pictures: Iterable[np.ndarray]) -> Squares:
     """The same of several pictures: (N, S, S, 3)."""
-    return np.stack([small_square(pixels) for pixels in pictures])
+    return np.stack(list(in_streams(small_square, pictures, usable_cores(), WAITING)))
 
 
 def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:
@@ -74,14 +80,26 @@ def correlations(a: Squares, b: Squares) -> npt.NDArray[np.float64]:
 def near_pairs(squares: Squares) -> list[tuple[int, int]]:
     """Pairs (i, j), i < j, of pictures that are near copies. Memory grows with N, not with its square."""
     hashes, pairs = perceptual_hashes(squares), []
-    for block in _blocks(len(hashes)):
-        apart = np.bitwise_count(hashes[block, None] ^ hashes[None, block.start :])
-        rows, columns = np.nonzero(apart <= MOST_BITS_APART)
-        later = columns > rows
-        first, second = rows[later] + block.start, columns[later] + block.start
+    candidates = in_streams(partial(_candidates, hashes), _blocks(len(hashes)), usable_cores())
+    for first, second in candidates:
         alike = correlations(squares[first], squares[second]) >= ALIKE
         pairs += list(zip(first[alike].tolist(), second[alike].tolist(), strict=True))
     return pairs
+
+
+def _candidates(hashes: npt.NDArray[np.uint64], block: slice) -> tuple[Indices, Indices]:
+    """Places (i, j), i < j, i in the block, whose hashes differ in a few bits, in order."""
+    rows, columns = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for start in range(block.start, len(hashes), _TILE):
+        close = np.bitwise_count(hashes[block, None] ^ hashes[None, start : start + _TILE]) <= MOST_BITS_APART
+        if close.any():  # rare, and quicker to ask than where
+            found = np.nonzero(close)
+            rows.append(found[0] + block.start)
+            columns.append(found[1] + start)
+    first, second = np.concatenate(rows), np.concatenate(columns)
+    later = second > first
+    order = np.lexsort((second[later], first[later]))
+    return first[later][order], second[later][order]
 
 
 def _blocks(count: int) -> Iterator[slice]:

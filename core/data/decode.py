@@ -9,6 +9,7 @@ import io
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -257,14 +258,23 @@ def _deep_grey(image: Image.Image) -> Image.Image:
     return Image.fromarray(grey).convert("RGB")
 
 
+@lru_cache(maxsize=8)
+def _transform_to_srgb(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """What turns colours of a profile into sRGB; None where they are that already. Making it takes longer than using
+    it, and cameras of one kind have one profile.
+    """
+    source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if "sRGB" in ImageCms.getProfileDescription(source):
+        return None
+    return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB")
+
+
 def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, list[str]]:
     if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in ImageCms.getProfileDescription(source):
-                target = ImageCms.createProfile("sRGB")
-                converted = ImageCms.profileToProfile(image, source, target, outputMode="RGB")
-                return converted if converted is not None else image.convert("RGB"), ["colours converted to sRGB"]
+            transform = _transform_to_srgb(profile, image.mode)
+            if transform is not None:
+                return transform.apply(image), ["colours converted to sRGB"]
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             # a broken or foreign profile says nothing about the pixels: they are taken as sRGB
             return image.convert("RGB"), ["colour profile ignored"]

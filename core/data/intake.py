@@ -11,24 +11,26 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
+import numpy as np
+
 from core.data import limits
 from core.data.dataset import fingerprint_of
-from core.data.decode import ReadPicture, read_picture
+from core.data.decode import read_picture
 from core.data.layout import Placed, find_layout
 from core.data.pixels import PixelWriter
 from core.data.sources import Source, open_source
 from core.errors import DatasetError, ImageError
+from core.streams import in_streams
 
 NICE: Final = 5
 ROWS: Final = "rows.jsonl"
 KEEP_BYTES: Final = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
-BATCH: Final = 64  # pictures decoded before they are written: bounds what is held in memory
+BATCH: Final = 64  # pictures that are read, decoded or waiting to be written at once: bounds what is held in memory
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -122,24 +124,23 @@ def _decode_all(
     done, end = _done_before(folder)
     left = [row for row in placed if row[0].name not in done]
     before = len(placed) - len(left)
-    size = 1 if request.one_by_one else BATCH
-    with (
-        closing(PixelWriter(folder, end)) as pixels,
-        (folder / ROWS).open("ab") as rows,
-        ThreadPoolExecutor(request.threads) as pool,
-    ):
-        for first in range(0, len(left), size):
-            batch = left[first : first + size]
-            emit({"stage": "decoding", "done": before + first, "total": len(placed)})
+
+    def files() -> Iterator[tuple[Placed, str, bytes | ImageError]]:
+        for number, (row, content) in enumerate(left):
             if request.one_by_one:
-                emit({"next": batch[0][0].name})
+                emit({"next": row.name})
+            if request.one_by_one or number % BATCH == 0:
+                emit({"stage": "decoding", "done": before + number, "total": len(placed)})
             # read here: a zip is not to be shared between threads
-            files = [_try_read(source, kept, row.name, culprits) for row, _ in batch]
-            outcomes = pool.map(_try_decode, files, [row.name for row, _ in batch])
-            for (row, content), file, outcome in zip(batch, files, outcomes, strict=True):
-                _write_row(rows, pixels, row, content, file, outcome)
-            pixels.flush()
-            rows.flush()
+            yield row, content, _try_read(source, kept, row.name, culprits)
+
+    waiting = 0 if request.one_by_one else BATCH
+    with closing(PixelWriter(folder, end)) as pixels, (folder / ROWS).open("ab") as rows:
+        for number, row in enumerate(in_streams(_taken_in, files(), request.threads, waiting), start=1):
+            _write_row(rows, pixels, row)
+            if request.one_by_one or number % BATCH == 0:
+                pixels.flush()
+                rows.flush()
 
 
 def _done_before(folder: Path) -> tuple[set[str], int]:
@@ -167,32 +168,28 @@ def _try_read(source: Source, kept: dict[str, bytes], name: str, culprits: dict[
         return error
 
 
-def _try_decode(data: bytes | ImageError, name: str) -> ReadPicture | ImageError:
-    if isinstance(data, ImageError):
-        return data
+def _taken_in(given: tuple[Placed, str, bytes | ImageError]) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What is to be written about a file, and its pixels if it has any. Called in any thread."""
+    placed, content, file = given
     try:
-        return read_picture(data, name)
+        if isinstance(file, ImageError):
+            raise file
+        picture = read_picture(file, placed.name)
     except ImageError as error:
-        return error
+        return {"name": placed.name, "reason": str(error), "code": error.code}, None
+    pixels = picture.pixels
+    height, width = pixels.shape[:2]
+    group = hashlib.sha256(f"{height}x{width}".encode())
+    group.update(pixels.data)
+    row: dict[str, Any] = {"name": placed.name, "class": placed.class_name, "given": placed.split, "content": content}
+    row |= {"group": group.hexdigest(), "place": [0, height, width], "size": picture.size, "taken": picture.taken}
+    return {**row, "file_bytes": len(file), "notes": picture.notes}, pixels
 
 
-def _write_row(
-    rows: BinaryIO,
-    pixels: PixelWriter,
-    placed: Placed,
-    content: str,
-    file: bytes | ImageError,
-    outcome: ReadPicture | ImageError,
-) -> None:
-    row: dict[str, Any] = {"name": placed.name}
-    if isinstance(outcome, ImageError):
-        row |= {"reason": str(outcome), "code": outcome.code}
-    else:
-        height, width = outcome.pixels.shape[:2]
-        group = hashlib.sha256(f"{height}x{width}".encode() + outcome.pixels.tobytes()).hexdigest()
-        row |= {"class": placed.class_name, "given": placed.split, "content": content, "group": group}
-        row |= {"place": [pixels.append(outcome.pixels), height, width], "size": outcome.size, "taken": outcome.taken}
-        row |= {"file_bytes": len(file) if isinstance(file, bytes) else 0, "notes": outcome.notes}
+def _write_row(rows: BinaryIO, writer: PixelWriter, taken_in: tuple[dict[str, Any], np.ndarray | None]) -> None:
+    row, pixels = taken_in
+    if pixels is not None:
+        row["place"][0] = writer.append(pixels)
     rows.write(json.dumps(row).encode() + b"\n")
 
 

@@ -41,8 +41,8 @@ from core.speeds import (
     save_peaks,
     save_speeds,
 )
+from core.streams import in_streams
 from core.training.loop import cast
-from core.training.streams import in_streams
 
 PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down

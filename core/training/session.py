@@ -18,13 +18,13 @@ from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
 from core.speeds import Precision, Work
+from core.streams import in_streams
 from core.training.features import WHOLE, FeatureStore, computed_by_torch, feature_recipe
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
 from core.training.probe import Compute
-from core.training.streams import in_streams
 
 
 class Meter:

@@ -9,6 +9,7 @@ import pytest
 from helpers import drawn_classes, encoded, write_files
 from PIL import Image, ImageEnhance
 
+from core.data import copies
 from core.data.copies import burst_pairs, name_families, near_pairs, small_square
 from core.data.dataset import SPLITS, Dataset, Picture
 from core.data.decode import decode_picture
@@ -101,6 +102,24 @@ def test_a_newcomer_takes_the_name_that_was_there():
 
 def test_families_last_when_nothing_ties_them_any_more():
     assert name_families([picture("k", family="z"), picture("l", family="z")], []) == ["z", "z"]
+
+
+@pytest.mark.parametrize("count", [1, 7, 40, 65])
+@pytest.mark.parametrize(("block", "tile"), [(8, 8), (8, 32), (16, 5), (100, 100)])
+def test_tiles_leave_no_pair_out_and_find_none_twice(
+    monkeypatch: pytest.MonkeyPatch, count: int, block: int, tile: int
+):
+    rng = np.random.default_rng(count)
+    hashes = rng.integers(0, 2**63, count, dtype=np.uint64)
+    hashes[count // 2 :] = hashes[: count - count // 2] ^ np.uint64(0b1011)  # each has one that is close
+    monkeypatch.setattr(copies, "_BLOCK", block)
+    monkeypatch.setattr(copies, "_TILE", tile)
+
+    found = [pair for part in copies._blocks(count) for pair in zip(*copies._candidates(hashes, part), strict=True)]
+
+    close = np.bitwise_count(hashes[:, None] ^ hashes[None, :]) <= copies.MOST_BITS_APART
+    assert found == [(i, j) for i in range(count) for j in range(i + 1, count) if close[i, j]]
+    assert len(found) >= count // 2
 
 
 def with_copies(folder) -> Dataset:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from core.training.streams import in_streams
+from core.streams import in_streams
 
 
 def test_results_come_in_the_order_of_the_items_however_long_they_take():
