@@ -12,9 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from paired import interval, ratios, spoken, take_turns
@@ -34,6 +34,7 @@ from torch import nn  # noqa: E402
 from core.augment.pipelines import EvalPipeline, normalise  # noqa: E402
 from core.data.decode import decode_picture  # noqa: E402
 from core.data.sources import open_source  # noqa: E402
+from core.inference.predictor import Predictor  # noqa: E402
 from core.models.build import build_model  # noqa: E402
 from core.models.freezing import apply_scenario  # noqa: E402
 from core.models.network import build_network  # noqa: E402
@@ -95,18 +96,18 @@ def one_photo(data: bytes, name: str) -> tuple[list[float], list[float]]:
     plain = build_network(name)
     plain.load_state_dict(load_weights(name).state)
     plain.eval()
-    ours = build_model(name, 2, start="imagenet", seed=0).eval()
 
-    def classify(network: nn.Module, layout: torch.memory_format) -> Callable[[], None]:
-        @torch.inference_mode()
-        def work() -> None:
-            pixels = torch.from_numpy(np.array(decode_picture(data))).permute(2, 0, 1)
-            batch = normalise(pipeline(pixels)[None], preprocessing)
-            network(batch.contiguous(memory_format=layout)).softmax(1)
+    @torch.inference_mode()
+    def classify() -> None:
+        pixels = torch.from_numpy(np.array(decode_picture(data))).permute(2, 0, 1)
+        batch = normalise(pipeline(pixels)[None], preprocessing, torch.contiguous_format)
+        plain(batch).softmax(1)
 
-        return work
-
-    return take_turns(classify(plain, torch.contiguous_format), classify(ours, torch.channels_last), rounds=61)
+    record = SimpleNamespace(
+        dataset={"class_names": ["a", "b"]}, preprocessing=preprocessing.to_dict(), temperature=None
+    )
+    predictor = Predictor(record, build_model(name, 2, start="imagenet", seed=0))
+    return take_turns(classify, lambda: predictor.predict_file(data), rounds=61)
 
 
 def precision_arm(name: str) -> dict[str, Any]:

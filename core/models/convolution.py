@@ -2,7 +2,8 @@
 
 Forward, oneDNN does the activation in the same pass. Backward, it finds the gradient of a depthwise kernel's weights
 ten times slower when the kernel is more than three columns wide (what it has for depthwise kernels stops at three, and
-a general method takes over), so a wider kernel is taken three columns at a time. `benchmarks/depthwise.py` shows it.
+a general method takes over). So a wider kernel is taken three columns at a time; with the copies that this needs, twice
+as fast remains (`benchmarks/depthwise.py`).
 
 Legend: N pictures, C channels, H W a picture's pixels, K a kernel's side.
 """
@@ -136,23 +137,32 @@ def _gradients(
 
 def _grad_weight(grad: Tensor, inputs: Tensor, weight: Tensor, how: Geometry) -> Tensor:
     """Of a depthwise kernel, a few columns at a time: each time as of a narrow kernel over a part of the inputs."""
-    narrow = Geometry(stride=how.stride, dilation=how.dilation, groups=how.groups)
+    rows_too = bool(how.behind)  # else padding above and below is the same, and oneDNN adds it
+    narrow = Geometry(
+        stride=how.stride,
+        padding=(0 if rows_too else how.padding[0], 0),
+        dilation=how.dilation,
+        groups=how.groups,
+    )
     parts = []
     for first in range(0, weight.shape[-1], COLUMNS):
         columns = weight[..., first : first + COLUMNS].contiguous()
-        seen = _seen_by(inputs, columns.shape[-2:], first, grad.shape[-2:], how)
+        seen = _seen_by(inputs, columns.shape[-2:], first, grad.shape[-2:], how, rows_too=rows_too)
         _, part, _ = _gradients(grad, seen, columns, narrow, (False, True, False))
         assert part is not None
         parts.append(part)
     return torch.cat(parts, dim=-1)
 
 
-def _seen_by(inputs: Tensor, size: Sequence[int], first: int, outputs: Sequence[int], how: Geometry) -> Tensor:
+def _seen_by(
+    inputs: Tensor, size: Sequence[int], first: int, outputs: Sequence[int], how: Geometry, *, rows_too: bool
+) -> Tensor:
     """What some columns of a kernel, from `first` on, see of the inputs on their way, padding included.
 
     Args:
         size: rows and columns of that part of the kernel.
         outputs: rows and columns of the convolution's output.
+        rows_too: with the padding above and below; else only with that on the left and right.
     """
     rows, columns = (
         step * (count - 1) + spread * (side - 1) + 1
@@ -161,10 +171,13 @@ def _seen_by(inputs: Tensor, size: Sequence[int], first: int, outputs: Sequence[
     # row r and column c of what is seen are row r - top and column c - left of the inputs
     top, left = how.padding[0], how.padding[1] - first * how.dilation[1]
     count, channels, height, width = inputs.shape
+    if not rows_too:
+        rows, top = height, 0
     seen = inputs.new_empty(count, rows, columns, channels).permute(0, 3, 1, 2)
     up, fore = max(0, top), max(0, left)
     down, aft = max(up, min(rows, height + top)), max(fore, min(columns, width + left))
     seen[:, :, up:down, fore:aft] = inputs[:, :, up - top : down - top, fore - left : aft - left]
     for margin in (seen[:, :, :up], seen[:, :, down:], seen[..., :fore], seen[..., aft:]):
-        margin.zero_()  # not the whole: it is large, and written to anyway
+        if margin.numel():
+            margin.zero_()  # not the whole: it is large, and written to anyway
     return seen

@@ -138,13 +138,15 @@ class _Pair:
 
     def run_conv(self, inputs: Tensor) -> Tensor:
         self._activated = False
-        forward: Any = type(self._conv).forward
+        conv, how = self._conv, self._geometry(inputs)
+        forward: Any = type(conv).forward
         if self._norm.training:
-            output: Tensor = forward(self._conv, inputs)
+            if how is not None and how.groups == inputs.shape[1] > 1:
+                return convolve(inputs, conv.weight, conv.bias, how)
+            output: Tensor = forward(conv, inputs)
             return output
         occasion = None if torch.is_grad_enabled() else _occasion.get()
         weight, bias = self._folded() if occasion is None else self._folded_once(occasion)
-        how = self._geometry(inputs)
         if how is not None:
             self._activated = isinstance(getattr(self._norm, "act", None), nn.ReLU6)
             return convolve(inputs, weight, bias, how, relu6=self._activated)

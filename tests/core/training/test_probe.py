@@ -1,6 +1,7 @@
 """Choosing how to compute from what was measured, and measuring where nothing was."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -125,8 +126,22 @@ def test_what_takes_turns_is_judged_by_its_fastest_round_after_the_first(monkeyp
 
     monkeypatch.setattr(probe, "_seconds", seconds)
 
-    assert probe._race(arms) == {"a": 5.0, "b": 2.0}
+    assert probe._race(arms, {}) == {"a": 5.0, "b": 2.0}
     assert order == ["a", "b"] * 4
+
+
+@pytest.mark.parametrize(
+    ("half", "rounds"), [([9.0, 1.4, 1.0, 1.0], 4), ([9.0, 1.6, 1.0, 1.0], 2), ([0.1, 3.0, 1.0, 1.0], 2)]
+)
+def test_what_has_no_hope_runs_no_more(monkeypatch: pytest.MonkeyPatch, half: list[float], rounds: int):
+    seconds = {"whole": iter([5.0, 1.0, 1.0, 1.0]), "half": iter(half)}
+    order: list[str] = []
+    monkeypatch.setattr(probe, "_seconds", lambda work: work() or next(seconds[order[-1]]))
+
+    found = probe._race({name: partial(order.append, name) for name in seconds}, {"half": "whole"})
+
+    assert order.count("whole") == 4 and order.count("half") == rounds
+    assert found == {"whole": 1.0, "half": min(half[1:rounds])}
 
 
 @pytest.mark.parametrize(
