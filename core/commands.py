@@ -15,7 +15,7 @@ from core.data.decode import decode_picture
 from core.data.ingest import ingest
 from core.data.report import as_csv
 from core.errors import ImageError, RunError, SettingsError, TrainingError
-from core.machine import this_machine
+from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
@@ -78,7 +78,7 @@ def _draw(where: str, folder: Path) -> None:
     if where != "builtin":
         raise SettingsError("--draw writes the built-in pictures; yours are files already.")
     try:
-        for name, content in pictures():
+        for name, content in pictures(usable_cores()):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
     except OSError as error:

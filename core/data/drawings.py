@@ -5,7 +5,11 @@ share colours, grounds, sizes, light, wings and hiding blades; what differs is h
 """
 
 import io
+import sys
 from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
 from typing import Final
 
 import numpy as np
@@ -21,6 +25,8 @@ CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
 SHORT_SIDE: Final = (256, 288)  # pixels, from and to
 QUALITY: Final = 92  # JPEG
+SIZE_BYTES: Final = 4  # of the number in front of each picture on its way between processes
+PROJECT: Final = Path(__file__).resolve().parents[2]
 MOST_HIDDEN: Final = 0.3  # share of an insect: more, and its label could not be seen
 
 
@@ -120,13 +126,58 @@ def develop(rng: np.random.Generator, scene: Image.Image) -> Image.Image:
     return ImageChops.multiply(scene.point(curve.ravel().tolist()), Image.merge("RGB", [dark] * 3))
 
 
-def pictures() -> Iterator[tuple[str, bytes]]:
-    """Every picture of the set as (path below the data set's folder, JPEG bytes), ant and bee by turns."""
+def pictures(at_once: int = 1) -> Iterator[tuple[str, bytes]]:
+    """Every picture of the set as (path below the data set's folder, JPEG bytes), ant and bee by turns.
+
+    Args:
+        at_once: so many processes draw; 1 draws here. Threads would wait for each other: drawing is mostly Python.
+
+    Raises:
+        RuntimeError: a process that draws has ended.
+    """
+    if at_once == 1:
+        yield from ((path, _drawn(name, seed)) for path, name, seed in _planned())
+        return
+    command = [sys.executable, "-m", __name__, str(at_once)]
+    crew = [Popen([*command, str(place)], stdout=PIPE, stderr=DEVNULL, cwd=PROJECT) for place in range(at_once)]
+    try:
+        for number, (path, _, _) in enumerate(_planned()):
+            pipe = crew[number % at_once].stdout
+            assert pipe is not None
+            size = int.from_bytes(pipe.read(SIZE_BYTES))
+            content = pipe.read(size)
+            if not content or len(content) < size:
+                raise RuntimeError("a process that draws the built-in set has ended")
+            yield path, content
+    finally:
+        for process in crew:
+            process.kill()
+            process.communicate()
+
+
+def _planned() -> Iterator[tuple[str, str, int]]:
+    """(path, class, seed) of every picture."""
     seed = 0
     for split, count in COUNTS.items():
         for number in range(1, count + 1):
             seed += 1
             for name in CLASS_NAMES:
-                file = io.BytesIO()
-                draw(name, seed).save(file, "JPEG", quality=QUALITY)
-                yield f"{split}/{name}/{name[:-1]}-{number:04d}.jpg", file.getvalue()
+                yield f"{split}/{name}/{name[:-1]}-{number:04d}.jpg", name, seed
+
+
+def _drawn(name: str, seed: int) -> bytes:
+    file = io.BytesIO()
+    draw(name, seed).save(file, "JPEG", quality=QUALITY)
+    return file.getvalue()
+
+
+def main() -> None:
+    """One of several processes that draw: every so manieth picture to standard output, its size in front of it."""
+    at_once, place = map(int, sys.argv[1:])
+    for _, name, seed in islice(_planned(), place, None, at_once):
+        content = _drawn(name, seed)
+        sys.stdout.buffer.write(len(content).to_bytes(SIZE_BYTES) + content)
+
+
+if __name__ == "__main__":
+    main()

@@ -11,6 +11,7 @@ from core.data.archive import Archive
 from core.data.layout import Placed
 from core.data.limits import MAX_FILES_IN_FOLDER, MAX_MEMBER_BYTES
 from core.errors import DatasetError, ImageError
+from core.machine import usable_cores
 
 BUILTIN = "builtin"
 LISTING = "listing.json"
@@ -58,7 +59,7 @@ def open_source(where: str | Path) -> Source:
 def _drawings() -> Source:
     from core.data.drawings import pictures
 
-    drawn = dict(pictures())
+    drawn = dict(pictures(usable_cores()))
     return Source(
         title=BUILTIN_TITLE, kind=BUILTIN, names=tuple(drawn), read=drawn.__getitem__, close=lambda: drawn.clear()
     )

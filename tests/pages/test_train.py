@@ -131,7 +131,7 @@ def test_a_frozen_run_has_a_penalty_and_no_epochs_and_a_trained_one_the_other_wa
 def test_a_solved_head_says_how_it_was_found(start, finished_race):
     frozen = next(run for run in finished_race.values["runs"] if run["scenario"] == "frozen")
 
-    at = start("train.py", run=frozen["run"])
+    at = start("train.py", run=frozen["run"], data=frozen["dataset"]["id"])
 
     assert any("The head was solved for in" in caption.value for caption in at.caption)
 

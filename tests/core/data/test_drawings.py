@@ -38,8 +38,17 @@ def test_the_set_has_the_promised_counts_and_names(whole_set: dict[str, bytes]) 
     assert "test/bees/bee-0075.jpg" in whole_set
 
 
-def test_a_second_call_gives_the_same_bytes(whole_set: dict[str, bytes]) -> None:
-    assert dict(pictures()) == whole_set
+def test_a_second_call_gives_the_same_bytes_however_many_draw(
+    whole_set: dict[str, bytes],
+) -> None:
+    assert list(islice(pictures(at_once=3), 90)) == list(islice(whole_set.items(), 90))
+
+
+def test_a_process_that_draws_and_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.data.drawings.__name__", "no.such.module")
+
+    with pytest.raises(RuntimeError, match="has ended"):
+        next(pictures(at_once=2))
 
 
 def test_another_process_gives_the_same_bytes(whole_set: dict[str, bytes]) -> None:
