@@ -74,6 +74,12 @@ class Speeds:
         """The faster one, by measurement."""
         return "bf16" if self.probed[f"{work}/bf16"] > WORTH_IT * self.probed[f"{work}/fp32"] else "fp32"
 
+    def torch_forward(self, precision: Precision) -> float:
+        """Forward passes that torch computes whatever is faster: through part of a backbone, or while it trains."""
+        return (
+            self.engines["torch"] if precision == "fp32" and self.engine != "torch" else self.rate("forward", precision)
+        )
+
     def rate(self, work: Work, precision: Precision) -> float:
         """What the next run can expect: as in the last one, unless that was disturbed."""
         name = f"{work}/{precision}"

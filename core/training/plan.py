@@ -153,12 +153,13 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     if plan.budget_s is not None:
         tested_s = plan.eval_pictures / speeds.rate("forward", "fp32")
         return Estimate(seconds=OVERHEAD_S + plan.budget_s + tested_s, measured=measured)
-    forward_s = 1 / speeds.rate("forward", train)
+    forward_s = 1 / speeds.torch_forward(train)
     step_s = max(forward_s, 1 / speeds.rate(work, train))
     each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share)
     each += 0 if plan.caches_boundary else VIEW_S
     seconds = OVERHEAD_S + plan.head * HEAD_S + plan.train_pictures * each
-    seconds += plan.feature_pictures * (plan.feature_share / speeds.rate("forward", features) + VIEW_S)
+    features_rate = speeds.torch_forward(features) if plan.caches_boundary else speeds.rate("forward", features)
+    seconds += plan.feature_pictures * (plan.feature_share / features_rate + VIEW_S)
     seconds += plan.eval_pictures / speeds.rate("forward", "fp32")
     return Estimate(seconds=seconds, measured=measured)
 

@@ -5,7 +5,7 @@ import streamlit as st
 
 from core.machine import this_machine
 from core.models.catalogue import BACKBONES
-from core.speeds import WORKS, load_peaks, load_speeds
+from core.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
 
 from .messages import md
 
@@ -14,6 +14,14 @@ WORK_LABELS = {
     "train-kept": "training, statistics kept",
     "train-adapted": "training, statistics adapted",
 }
+
+ENGINE_LABELS: dict[Engine, str] = {"torch": "torch", "onnxruntime": "ONNX Runtime"}
+
+
+def _against(speeds: Speeds) -> str:
+    """What the engine that was not chosen did, where there is one."""
+    other: Engine = "torch" if speeds.engine == "onnxruntime" else "onnxruntime"
+    return f" ({ENGINE_LABELS[other]}: {speeds.engines[other]:.0f})" if other in speeds.engines else ""
 
 
 def machine_card(backbone: str) -> None:
@@ -39,6 +47,7 @@ def machine_card(backbone: str) -> None:
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
-            f"{speeds.threads} threads. Timed here with random pictures when it was first needed; "
-            f"`python -m core machine --again` does it anew. The test part is always computed in fp32."
+            f"{speeds.threads} threads; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}{_against(speeds)}. "
+            "Timed here with random pictures when it was first needed; `python -m core machine --again` does it anew. "
+            "The test part is always computed in fp32."
         )

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
 from core.settings import SCENARIOS
-from core.speeds import WORKS, Peaks, save_peaks
+from core.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
 
 RUN_FIELDS = {
     "run",
@@ -297,6 +298,18 @@ def test_machine_tells_what_was_measured(capsys: pytest.CaptureFixture[str]):
     assert main(["machine"]) == 0
     printed = capsys.readouterr().out
     assert all(text in printed for text in ("222 GFLOP/s", "6 photos/s", "train-kept    fp32 50, bf16 40: fp32"))
+
+
+def test_machine_tells_which_engine_was_faster(capsys: pytest.CaptureFixture[str]):
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    speeds = load_speeds("efficientnet_lite0")
+    assert speeds is not None
+    save_speeds("efficientnet_lite0", replace(speeds, engines={"torch": 50.0, "onnxruntime": 77.0}))
+
+    assert asked(capsys, "machine")["backbones"]["efficientnet_lite0"]["engine"] == "onnxruntime"
+    assert main(["machine"]) == 0
+    printed = capsys.readouterr().out
+    assert "forward fp32, torch: 50" in printed and "forward fp32, onnxruntime: 77" in printed
 
 
 def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

@@ -214,6 +214,27 @@ def test_an_estimate_follows_from_measured_speeds(plan: RunSettings, expected: f
 
 
 @pytest.mark.usefixtures("measured")
+@pytest.mark.parametrize(
+    ("plan", "slower"),
+    [
+        (settings("frozen"), 0.0),
+        (settings("finetuned"), 0.0),
+        (settings("looks-frozen"), 3 * 100 * (1 / 8 - 1 / 20)),
+        (settings("last-stages", epochs=9), 2 * 100 * (1 / 8 - 1 / 20)),
+    ],
+    ids=["frozen", "finetuned", "looks-frozen", "last-stages"],
+)
+def test_what_only_torch_computes_is_estimated_at_its_pace(plan: RunSettings, slower: float):
+    work, probed = plan_run(plan, *SIZES), {**PROBED, "forward/fp32": 20.0, "train-kept/bf16": 1.5}
+    save_speeds(LITE0, Speeds(threads=1, probed=probed))
+    before = estimate(work, plan)
+    save_speeds(LITE0, Speeds(threads=1, probed=probed, engines={"torch": 8.0, "onnxruntime": 20.0}))
+    after = estimate(work, plan)
+
+    assert before is not None and after is not None
+    assert after.seconds - before.seconds == pytest.approx(slower * work.feature_share)
+
+
 def test_last_stages_go_back_through_their_share_only():
     share = stage_costs(LITE0)[-1]
     plan = settings("last-stages", epochs=2, precision="fp32")
