@@ -41,7 +41,7 @@ def weights_stand_still(occasion: object | None = None) -> Iterator[None]:
 def fold_batchnorm(network: nn.Module) -> int:
     """Let every convolution do the work of the BatchNorm behind it, as long as that one is in eval mode.
 
-    In training mode, where statistics come from the batch, both run as they did. What a hook sees behind a convolution
+    In training mode, where statistics come from the batch, both do what they did. What a hook sees behind a convolution
     is then already normalised. Rounding differs: by 5e-6 of the largest feature at most over the catalogue (a test).
 
     Args:

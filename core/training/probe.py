@@ -22,7 +22,7 @@ from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
 from core.machine import usable_cores
 from core.models.build import TransferModel, build_model
-from core.models.compiled import CompiledBackbone
+from core.models.compiled import LAYOUT, CompiledBackbone
 from core.models.folding import weights_stand_still
 from core.models.freezing import apply_scenario
 from core.models.onnx_graph import can_translate
@@ -109,7 +109,8 @@ def measure_speeds(backbone: str) -> Speeds:
         sizes[work, precision] = EVAL_BATCH if work == "forward" else TRAIN_BATCH
     if can_translate(backbone):
         compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
-        arms["forward", "onnxruntime"] = partial(_forward_compiled, compiled, images[:EVAL_BATCH], threads)
+        batch = images[:EVAL_BATCH].contiguous(memory_format=LAYOUT)
+        arms["forward", "onnxruntime"] = partial(_forward_compiled, compiled, batch, threads)
         sizes["forward", "onnxruntime"] = EVAL_BATCH * threads
     rivals: dict[tuple[str, str], tuple[str, str]] = {(work, "bf16"): (work, "fp32") for work in WORKS}
     rates = {arm: round(sizes[arm] / seconds, 3) for arm, seconds in _race(arms, rivals).items()}

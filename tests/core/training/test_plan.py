@@ -213,7 +213,6 @@ def test_an_estimate_follows_from_measured_speeds(plan: RunSettings, expected: f
     assert seconds(plan) == pytest.approx(expected)
 
 
-@pytest.mark.usefixtures("measured")
 @pytest.mark.parametrize(
     ("plan", "slower"),
     [
@@ -235,6 +234,7 @@ def test_what_only_torch_computes_is_estimated_at_its_pace(plan: RunSettings, sl
     assert after.seconds - before.seconds == pytest.approx(slower * work.feature_share)
 
 
+@pytest.mark.usefixtures("measured")
 def test_last_stages_go_back_through_their_share_only():
     share = stage_costs(LITE0)[-1]
     plan = settings("last-stages", epochs=2, precision="fp32")
