@@ -12,7 +12,9 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -36,6 +38,7 @@ from core.data.decode import decode_picture  # noqa: E402
 from core.data.sources import open_source  # noqa: E402
 from core.inference.predictor import Predictor  # noqa: E402
 from core.models.build import build_model  # noqa: E402
+from core.models.compiled import CompiledBackbone  # noqa: E402
 from core.models.freezing import apply_scenario  # noqa: E402
 from core.models.network import build_network  # noqa: E402
 from core.models.weights import load_weights, preprocessing_of  # noqa: E402
@@ -128,7 +131,11 @@ def precision_arm(name: str) -> dict[str, Any]:
             if trains:
                 output.square().mean().backward()
 
-        full, half = take_turns(lambda: once("fp32"), lambda: once("bf16"), rounds=9)
+        whole: Callable[[], object] = lambda: once("fp32")  # noqa: E731
+        if work == "forward" and speeds.engine == "onnxruntime":
+            compiled = CompiledBackbone(model.backbone, name, images.shape[-1], threads=speeds.threads)
+            whole = partial(compiled, images)
+        full, half = take_turns(whole, lambda: once("bf16"), rounds=9)
         gain, low, high = interval(ratios(full, half))
         chosen = speeds.precision(work)
         loss = max(0.0, (gain if chosen == "fp32" else 1 / gain) - 1)
@@ -154,6 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="?", default="builtin")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--steps-only", action="store_true", help="not the precision, which takes many minutes")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:
@@ -169,12 +177,12 @@ def main() -> None:
             ("EfficientNet-Lite0, training step of 16, statistics kept", *steps("efficientnet_lite0", "kept")),
             ("EfficientNet-Lite0, one photo, bytes to probabilities", *one_photo(data, "efficientnet_lite0")),
         ]
-    choices = precision_choices()
     print(f"{date.today()}, {this_machine()}, torch {this_machine().torch}.\n")
     print("| what | plain torch, ms | Thaw, ms | ratio |\n|---|---|---|---|")
     for what, plain, ours in rows:
         a, b = (1000 * interval(seconds)[0] for seconds in (plain, ours))
-        print(f"| {what} | {a:.0f} | {b:.0f} | {spoken(ratios(plain, ours))} |")
+        print(f"| {what} | {a:.0f} | {b:.0f} | {spoken(ratios(plain, ours))} |", flush=True)
+    choices = [] if arguments.steps_only else precision_choices()
     print("\n| cap | backbone | work | bf16 is faster by | chosen | lost |\n|---|---|---|---|---|---|")
     for row in choices:
         for work in ("forward", "train-kept"):

@@ -30,7 +30,6 @@ ALIKE: Final = 0.85
 benchmarks/near_copies.py."""
 FLAT: Final = 3.0  # standard deviation of grey levels (of 255) below which there is nothing to compare
 BURST_S: Final = 2.0
-WAITING: Final = 64  # pictures that are mapped and not yet small
 _BLOCK: Final = 256  # rows of the table of distances that are looked at together
 _TILE: Final = 1024  # columns of it that are: 256 x 1024 distances fit the processor's cache
 
@@ -46,7 +45,7 @@ def small_square(pixels: np.ndarray) -> Squares:
 
 def small_squares(pictures: Iterable[np.ndarray]) -> Squares:
     """The same of several pictures: (N, S, S, 3)."""
-    return np.stack(list(in_streams(small_square, pictures, usable_cores(), WAITING)))
+    return np.stack([small_square(pixels) for pixels in pictures])
 
 
 def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:
