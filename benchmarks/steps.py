@@ -183,7 +183,8 @@ def main() -> None:
         a, b = (1000 * interval(seconds)[0] for seconds in (plain, ours))
         print(f"| {what} | {a:.0f} | {b:.0f} | {spoken(ratios(plain, ours))} |", flush=True)
     choices = [] if arguments.steps_only else precision_choices()
-    print("\n| cap | backbone | work | bf16 is faster by | chosen | lost |\n|---|---|---|---|---|---|")
+    if choices:
+        print("\n| cap | backbone | work | bf16 is faster by | chosen | lost |\n|---|---|---|---|---|---|")
     for row in choices:
         for work in ("forward", "train-kept"):
             here = row[work]

@@ -20,6 +20,7 @@ from core.data.drawn.grounds import GROUNDS, add_twig, blade, to_image
 from core.data.drawn.insects import Insect, ant, bee
 from core.data.drawn.noise import SHEET_SIDE, noise
 from core.data.drawn.parts import unit
+from core.errors import DatasetError
 
 CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
@@ -133,7 +134,7 @@ def pictures(at_once: int = 1) -> Iterator[tuple[str, bytes]]:
         at_once: so many processes draw; 1 draws here. Threads would wait for each other: drawing is mostly Python.
 
     Raises:
-        RuntimeError: a process that draws has ended.
+        DatasetError: a process that draws has ended.
     """
     if at_once == 1:
         yield from ((path, _drawn(name, seed)) for path, name, seed in _planned())
@@ -147,7 +148,7 @@ def pictures(at_once: int = 1) -> Iterator[tuple[str, bytes]]:
             size = int.from_bytes(pipe.read(SIZE_BYTES))
             content = pipe.read(size)
             if not content or len(content) < size:
-                raise RuntimeError("a process that draws the built-in set has ended")
+                raise DatasetError("A process that draws the built-in set has ended. Nothing was stored; try again.")
             yield path, content
     finally:
         for process in crew:
@@ -172,7 +173,7 @@ def _drawn(name: str, seed: int) -> bytes:
 
 
 def main() -> None:
-    """One of several processes that draw: every so manieth picture to standard output, its size in front of it."""
+    """One of several processes that draw: each so many-th picture to standard output, its size in front of it."""
     at_once, place = map(int, sys.argv[1:])
     for _, name, seed in islice(_planned(), place, None, at_once):
         content = _drawn(name, seed)

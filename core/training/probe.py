@@ -48,9 +48,7 @@ PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
 SETTLE_S: Final = 1.2
-HOPELESS: Final = (
-    1.5  # times as long as its rival after one round: bf16 where it is emulated takes 3 to 5 times as long
-)
+HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
 Arm = TypeVar("Arm", bound=Hashable)
 
 

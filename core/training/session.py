@@ -179,9 +179,11 @@ class Session:
         """The whole model as it is now, in float32, on a part whose features are not kept."""
         indices = self.loaders.split.part(part)
         features: list[Tensor] = []
+        done = 0
         for output in self._forward(self.model.backbone, WHOLE, 0, indices, "fp32"):
             features.append(output)
-            self._count_evaluated(part, sum(map(len, features)), len(output))
+            done += len(output)
+            self._count_evaluated(part, done, len(output))
         return evaluate(self.model.head, [(torch.cat(features), self.targets(part))])
 
     def evaluation_batches(self, part: str) -> Batches:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
 from core.data.drawings import CLASS_NAMES, COUNTS, SHORT_SIDE, draw, hidden, pictures
+from core.errors import DatasetError
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def test_a_second_call_gives_the_same_bytes_however_many_draw(
 def test_a_process_that_draws_and_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.data.drawings.__name__", "no.such.module")
 
-    with pytest.raises(RuntimeError, match="has ended"):
+    with pytest.raises(DatasetError, match="has ended"):
         next(pictures(at_once=2))
 
 
