@@ -1,6 +1,5 @@
 """The entry: `streamlit run app.py`. Starts the worker with the server, stops it with the server, adds headers."""
 
-import gc
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,7 +8,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
-from core.machine import prepare_process
+from core.machine import exempt_imports_from_gc, prepare_process
 from core.runs.supervisor import Supervisor
 
 # everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
@@ -58,7 +57,7 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
 
 
 def _import_torch() -> None:
-    """Seconds of import that nobody waits for; frozen afterwards, or every rerun would walk through torch's objects.
+    """Seconds of import that nobody waits for.
 
     One thread: beside a run that uses all cores, a forward pass with two takes many times longer than with one.
     """
@@ -66,8 +65,7 @@ def _import_torch() -> None:
     import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
-    gc.collect()
-    gc.freeze()
+    exempt_imports_from_gc()
 
 
 app = st.App("pages/main.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])

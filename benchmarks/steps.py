@@ -135,7 +135,7 @@ def precision_arm(name: str) -> dict[str, Any]:
         if work == "forward" and speeds.engine == "onnxruntime":
             compiled = CompiledBackbone(model.backbone, name, images.shape[-1], threads=speeds.threads)
             whole = partial(compiled, images)
-        full, half = take_turns(whole, lambda: once("bf16"), rounds=9)
+        full, half = take_turns(whole, lambda: once("bf16"), rounds=5, warm_up=1)
         gain, low, high = interval(ratios(full, half))
         chosen = speeds.precision(work)
         loss = max(0.0, (gain if chosen == "fp32" else 1 / gain) - 1)
@@ -161,7 +161,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="?", default="builtin")
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--steps-only", action="store_true", help="not the precision, which takes many minutes")
+    parser.add_argument("--steps-only", action="store_true", help="not the precision, which takes minutes")
     parser.add_argument("--arm", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.arm:

@@ -158,7 +158,7 @@ def build_model(
         network = _build_random(name, seed)
     backbone, features = split_head(network)
     model = TransferModel(backbone, build_head(features, num_classes, seed=seed), spec, weights_sha256=sha256)
-    fold_batchnorm(backbone)
+    fold_batchnorm(backbone, name)
     quicken_depthwise(backbone)
     return model.to(memory_format=torch.channels_last)
 
@@ -179,7 +179,7 @@ def restore_model(
         _fill(model, state)
     except RuntimeError as error:
         raise RunError(f"The saved model does not fit {name} with {num_classes} classes: {_in_short(error)}") from error
-    fold_batchnorm(backbone)
+    fold_batchnorm(backbone, name)
     quicken_depthwise(backbone)
     return model.to(memory_format=torch.channels_last).eval()
 

@@ -20,6 +20,7 @@ from core.models.convolution import COLUMNS, Geometry, convolve
 SAMPLE_SIDE = 64  # pixels of the picture that is sent through to see which BatchNorm follows which convolution
 
 _occasion: ContextVar[object | None] = ContextVar("occasion", default=None)
+_known_pairs: dict[str, list[tuple[str, str]]] = {}
 
 
 @contextmanager
@@ -38,7 +39,7 @@ def weights_stand_still(occasion: object | None = None) -> Iterator[None]:
         _occasion.reset(token)
 
 
-def fold_batchnorm(network: nn.Module) -> int:
+def fold_batchnorm(network: nn.Module, kind: str | None = None) -> int:
     """Let every convolution do the work of the BatchNorm behind it, as long as that one is in eval mode.
 
     In training mode, where statistics come from the batch, both do what they did. What a hook sees behind a convolution
@@ -46,12 +47,17 @@ def fold_batchnorm(network: nn.Module) -> int:
 
     Args:
         network: takes pictures (N, 3, H, W); changed in place, its mode is left as it was.
+        kind: networks of one kind have the same layers, and which belong together is looked for once.
 
     Returns:
         How many pairs there are; 0 for a network without BatchNorm.
     """
-    pairs = _find_pairs(network)
-    for conv, norm in pairs:
+    pairs = (kind and _known_pairs.get(kind)) or _find_pairs(network)
+    if kind:
+        _known_pairs[kind] = pairs
+    for conv_name, norm_name in pairs:
+        conv, norm = network.get_submodule(conv_name), network.get_submodule(norm_name)
+        assert isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d)
         pair = _Pair(conv, norm)
         vars(conv)["forward"], vars(norm)["forward"] = pair.run_conv, pair.run_norm
     return len(pairs)
@@ -95,11 +101,12 @@ def _plain_geometry(conv: nn.Conv2d) -> Geometry | None:
     )
 
 
-def _find_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    """Send one picture through and watch whose output is whose input."""
+def _find_pairs(network: nn.Module) -> list[tuple[str, str]]:
+    """Send one picture through and watch whose output is whose input: names of convolutions and BatchNorms."""
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return []
     sources: list[tuple[nn.Conv2d, Tensor]] = []  # outputs are held on to, so that none takes another one's place
+    names = {module: name for name, module in network.named_modules()}
     pairs = []
 
     def leave_conv(module: nn.Module, inputs: Any, output: Tensor) -> None:
@@ -109,7 +116,7 @@ def _find_pairs(network: nn.Module) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
     def enter_norm(module: nn.Module, inputs: tuple[Tensor]) -> None:
         assert isinstance(module, nn.BatchNorm2d)
         if sources and sources[-1][1] is inputs[0]:
-            pairs.append((sources[-1][0], module))
+            pairs.append((names[sources[-1][0]], names[module]))
 
     hooks = [m.register_forward_hook(leave_conv) for m in network.modules() if isinstance(m, nn.Conv2d)]
     hooks += [m.register_forward_pre_hook(enter_norm) for m in network.modules() if isinstance(m, nn.BatchNorm2d)]

@@ -9,9 +9,10 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection
+from functools import cache
 
-from core.machine import keep_freed_memory, prepare_process
-from core.runs.store import RunStore
+from core.machine import exempt_imports_from_gc, keep_freed_memory, prepare_process
+from core.runs.store import Run, RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
 
@@ -24,10 +25,18 @@ def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[
     run = store.claim(only)
     if run is None:
         return False
-    from core.runs.execute import execute  # brings torch: not before there is something to train
-
-    execute(store, run, should_stop)
+    _training()(store, run, should_stop)
     return True
+
+
+@cache
+def _training() -> Callable[[RunStore, Run, Callable[[], bool]], None]:
+    """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
+    import timm  # noqa: F401  # the default backbone asks for it
+
+    from core.runs.execute import execute
+
+    return execute
 
 
 def main() -> None:
@@ -42,6 +51,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = RunStore()
+    _training()  # while nobody waits
+    exempt_imports_from_gc()
     _measure_once()
     while not stop.is_set():
         if not work_off(store, stop.is_set):

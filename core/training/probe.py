@@ -10,7 +10,6 @@ from collections.abc import Callable, Hashable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import product
 from typing import Final, TypeVar
 
 import numpy as np
@@ -29,7 +28,6 @@ from core.models.onnx_graph import can_translate
 from core.models.weights import preprocessing_of
 from core.settings import BatchNorm, ModelSettings, RunSettings
 from core.speeds import (
-    WORKS,
     WORTH_IT,
     Engine,
     Peaks,
@@ -44,7 +42,8 @@ from core.speeds import (
 from core.streams import in_streams
 from core.training.loop import cast
 
-PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
+PRECISIONS: Final[tuple[Precision, Precision]] = ("fp32", "bf16")
+STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
 SETTLE_S: Final = 1.2
@@ -97,25 +96,30 @@ def measure_speeds(backbone: str) -> Speeds:
     """Time forward passes and training steps on random pictures, from a random start; leaves the best thread number."""
     model = build_model(backbone, 2, start="none", seed=0)
     side = preprocessing_of(backbone).image_size
-    images = torch.rand(max(EVAL_BATCH, TRAIN_BATCH), 3, side, side).contiguous(memory_format=torch.channels_last)
-    threads = _best_threads(model.eval(), images[:EVAL_BATCH])
+    images = torch.rand(EVAL_BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
+    threads = _best_threads(model.eval(), images)
     torch.set_num_threads(threads)
-    arms: dict[tuple[str, str], Callable[[], object]] = {}
-    sizes: dict[tuple[str, str], int] = {}
-    for work, precision in product(WORKS, PRECISIONS):
-        arms[work, precision] = _task(model, images, work, precision)
-        sizes[work, precision] = EVAL_BATCH if work == "forward" else TRAIN_BATCH
+
+    passes: dict[str, Callable[[], object]]
+    passes = {precision: _task(model, images, "forward", precision) for precision in PRECISIONS}
     if can_translate(backbone):
         compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
-        batch = images[:EVAL_BATCH].contiguous(memory_format=LAYOUT)
-        arms["forward", "onnxruntime"] = partial(_forward_compiled, compiled, batch, threads)
-        sizes["forward", "onnxruntime"] = EVAL_BATCH * threads
-    rivals: dict[tuple[str, str], tuple[str, str]] = {(work, "bf16"): (work, "fp32") for work in WORKS}
-    rates = {arm: round(sizes[arm] / seconds, 3) for arm, seconds in _race(arms, rivals).items()}
-    engines: dict[Engine, float] = {"torch": rates["forward", "fp32"]}
-    if ("forward", "onnxruntime") in rates:
-        engines["onnxruntime"] = rates.pop(("forward", "onnxruntime"))
-    speeds = Speeds(threads=threads, probed={"/".join(arm): rate for arm, rate in rates.items()}, engines=engines)
+        passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
+    forward = _race(passes, {"bf16": "fp32"})
+
+    steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in PRECISIONS}
+    rivals = {(work, half): (work, full) for work in STEPS for full, half in [PRECISIONS]}
+    # what does not help forward passes helps training even less: then only how much slower it is is to be known
+    hopeless = forward["bf16"] > HOPELESS * forward["fp32"]
+    late = {arm: steps.pop(arm) for arm in rivals} if hopeless else {}
+    seconds = _race(steps, {} if hopeless else rivals) | {arm: _seconds(step) for arm, step in late.items()}
+
+    engines: dict[Engine, float] = {"torch": round(EVAL_BATCH / forward["fp32"], 3)}
+    if "onnxruntime" in forward:
+        engines["onnxruntime"] = round(threads * EVAL_BATCH / forward["onnxruntime"], 3)
+    probed = {f"forward/{precision}": round(EVAL_BATCH / forward[precision], 3) for precision in PRECISIONS}
+    probed |= {"/".join(arm): round(TRAIN_BATCH / step, 3) for arm, step in seconds.items()}
+    speeds = Speeds(threads=threads, probed=probed, engines=engines)
     speeds.probed["forward/fp32"] = engines[speeds.engine]
     return speeds
 
@@ -171,8 +175,10 @@ def _best_threads(model: nn.Module, images: Tensor) -> int:
 
     Threads that were just made take up to a second until each has a core to itself, so all are kept busy for longer.
     """
-    seconds = {}
-    for threads in dict.fromkeys((usable_cores(), usable_cores() // 2 if usable_cores() >= 4 else usable_cores())):
+    cores, seconds = usable_cores(), {}
+    if cores < 4:
+        return cores
+    for threads in (cores, cores // 2):
         torch.set_num_threads(threads)
         start = time.perf_counter()
         while time.perf_counter() - start < SETTLE_S:

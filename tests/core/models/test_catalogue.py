@@ -124,3 +124,13 @@ def test_the_catalogue_and_the_state_of_weights_need_no_torch() -> None:
         "weights_status('efficientnet_lite0'); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", BACKBONES)
+def test_an_empty_network_is_a_new_one_each_time(name: str) -> None:
+    first, second = build_empty_network(name), build_empty_network(name)
+
+    assert str(first) == str(second)
+    assert not {*map(id, first.modules())} & {*map(id, second.modules())}
+    assert not {*map(id, first.parameters())} & {*map(id, second.parameters())}
+    assert all(parameter.is_meta and parameter.requires_grad for parameter in first.parameters())

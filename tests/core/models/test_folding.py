@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from core.models import folding
 from core.models.build import build_model, split_head
 from core.models.catalogue import BACKBONES
 from core.models.folding import fold_batchnorm, quicken_depthwise, weights_stand_still
@@ -64,6 +65,21 @@ def assert_as_unfolded(network: nn.Module) -> None:
     """Without gradients, a folded network says what a fresh one with its state says."""
     with torch.no_grad():
         torch.testing.assert_close(network.eval()(IMAGES), small(network.state_dict())(IMAGES), atol=1e-5, rtol=1e-5)
+
+
+def test_which_belong_together_is_looked_for_once_for_each_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[nn.Module] = []
+    find = folding._find_pairs
+    monkeypatch.setattr(folding, "_find_pairs", lambda network: looked.append(network) or find(network))
+    monkeypatch.setattr(folding, "_known_pairs", {})
+    networks = [small() for _ in range(3)]
+
+    assert [fold_batchnorm(network, "small") for network in networks] == [2, 2, 2]
+    assert looked == networks[:1]
+    for network in networks:
+        assert_as_unfolded(network)
+    fold_batchnorm(small())
+    assert len(looked) == 2, "without a kind, nothing is known"
 
 
 @pytest.mark.parametrize("name", NORMALISED)

@@ -151,6 +151,25 @@ def test_packaged_weights_have_the_networks_names_and_the_packages_values() -> N
     assert (status.available, status.badge, status.origin) == (True, "ImageNet, packaged", "packaged")
 
 
+def test_packaged_weights_are_read_once_and_training_does_not_reach_the_next_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reads: list[Any] = []
+    read = subject._read
+    monkeypatch.setattr(subject, "_read", lambda path: reads.append(path) or read(path))
+    subject._read_packaged.cache_clear()
+
+    first = load_weights("efficientnet_lite0").state
+    as_read = {name: tensor.clone() for name, tensor in first.items()}
+    for tensor in first.values():
+        tensor.zero_()
+    second = load_weights("efficientnet_lite0").state
+
+    assert len(reads) == 1
+    assert all(torch.equal(second[name], tensor) for name, tensor in as_read.items())
+    assert as_read["conv_stem.weight"].abs().sum() > 0
+
+
 def test_a_damaged_package_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     damaged = tmp_path / "lite0.pth"
     damaged.write_bytes(b"damaged")

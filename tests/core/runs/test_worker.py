@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from helpers import REPOSITORY
 
@@ -81,6 +82,14 @@ def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_datas
     assert worker.stdin is not None
     worker.stdin.close()
     assert worker.wait(PATIENCE_S) == 0
+
+
+def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
+    process = psutil.Process(start().pid)
+
+    wait_for(lambda: any("libtorch_cpu" in loaded.path for loaded in process.memory_maps()))
+
+    assert RunStore().runs() == []
 
 
 def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):

@@ -1,5 +1,6 @@
 """Choosing how to compute from what was measured, and measuring where nothing was."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from core.data.loaders import EVAL_BATCH
 from core.settings import ModelSettings, OptimSettings, RunSettings
 from core.speeds import WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
 from core.training import probe
@@ -142,6 +144,35 @@ def test_what_has_no_hope_runs_no_more(monkeypatch: pytest.MonkeyPatch, half: li
 
     assert order.count("whole") == 4 and order.count("half") == rounds
     assert found == {"whole": 1.0, "half": min(half[1:rounds])}
+
+
+@pytest.mark.usefixtures("unknown", "threads_as_before")
+@pytest.mark.parametrize(("half", "raced"), [(1.4, True), (1.6, False)])
+def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes(
+    monkeypatch: pytest.MonkeyPatch, half: float, raced: bool
+):
+    times: Counter[object] = Counter()
+
+    def task(model: object, images: object, work: str, precision: str) -> Callable[[], object]:
+        return lambda: times.update([(work, precision)])
+
+    def race(arms: dict[object, Callable[[], object]], rivals: object) -> dict[object, float]:
+        for work in arms.values():
+            work()
+        return {arm: half if "bf16" in (arm, arm[-1]) else 1.0 for arm in arms}
+
+    monkeypatch.setattr(probe, "_task", task)
+    monkeypatch.setattr(probe, "_race", race)
+    monkeypatch.setattr(probe, "_seconds", lambda work: work() or 3.0)
+
+    speeds = measure_speeds("efficientnet_lite0")
+
+    assert set(times.values()) == {1} and len(times) == 6
+    assert speeds.probed["forward/bf16"] == pytest.approx(EVAL_BATCH / half, abs=1e-3)
+    for work in ("train-kept", "train-adapted"):
+        assert speeds.probed[f"{work}/fp32"] == probe.TRAIN_BATCH
+        assert speeds.probed[f"{work}/bf16"] == pytest.approx(probe.TRAIN_BATCH / (half if raced else 3.0), abs=1e-3)
+        assert speeds.precision(work) == "fp32"
 
 
 @pytest.mark.parametrize(
