@@ -1,10 +1,10 @@
 """The bare network of a backbone, as its library builds it, with its ImageNet classifier and never with a download."""
 
-import pickle
+import copy
 from functools import lru_cache
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from core.models.catalogue import get_backbone
 
@@ -31,11 +31,16 @@ def build_network(name: str) -> nn.Module:
 
 def build_empty_network(name: str) -> nn.Module:
     """The network with names and shapes but no numbers (on torch's meta device): quick, whatever its size."""
-    network: nn.Module = pickle.loads(_template(name))  # a few milliseconds: a tenth of building it anew
-    return network
+    return copy.deepcopy(_template(name))  # takes half as long as building it
+
+
+def empty_state(name: str) -> dict[str, Tensor]:
+    """Names, shapes and types of the network's parameters and buffers; not to be changed."""
+    state: dict[str, Tensor] = _template(name).state_dict()
+    return state
 
 
 @lru_cache(maxsize=16)
-def _template(name: str) -> bytes:
+def _template(name: str) -> nn.Module:
     with torch.device("meta"):
-        return pickle.dumps(build_network(name))
+        return build_network(name)

