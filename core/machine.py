@@ -8,10 +8,9 @@ import platform
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
-import psutil
+# psutil and importlib.metadata only where they are needed: whoever waits for pictures waits for this module, too
 
 # What torch and its threads read when they are loaded. Huge pages: large activations are mapped anew for each layer,
 # and the page faults cost more than the arithmetic. Short spinning: threads that wait in a loop for each other take
@@ -72,6 +71,8 @@ class Machine:
 @cache
 def this_machine() -> Machine:
     """The machine, read once."""
+    from importlib.metadata import version
+
     return Machine(
         processor=_processor(),
         cores=usable_cores(),
@@ -101,6 +102,8 @@ def usable_cores() -> int:
 
 def usable_memory() -> int:
     """Bytes: the machine's memory, cut by the container's limit (cgroup v2 `memory.max`)."""
+    import psutil
+
     total = int(psutil.virtual_memory().total)
     limit = _read("/sys/fs/cgroup/memory.max")
     return min(total, int(limit)) if limit.isdigit() else total
@@ -119,6 +122,8 @@ def peak_memory() -> int:
     for line in _read("/proc/self/status").splitlines():
         if line.startswith("VmHWM:"):
             return 1024 * int(line.split()[1])
+    import psutil
+
     return int(psutil.Process().memory_info().rss)
 
 

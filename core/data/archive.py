@@ -7,6 +7,7 @@ since declared sizes lie. A lying structure refuses the whole archive; a broken 
 import re
 import stat
 import struct
+import threading
 import unicodedata
 import zipfile
 import zlib
@@ -46,7 +47,7 @@ _DOCUMENTS: Final = {"word/": "a Word document", "xl/": "an Excel workbook", "pp
 
 
 class Archive:
-    """A zip file's pictures by name. Not safe to share between threads."""
+    """A zip file's pictures by name. Any thread may read at any time."""
 
     def __init__(self, path: Path, max_member_bytes: int = MAX_MEMBER_BYTES) -> None:
         """Open and check.
@@ -65,6 +66,7 @@ class Archive:
         """What is odd about the whole and was put up with."""
         _check_kind(path)
         self._starts: dict[int, int] = {}
+        self._turn = threading.Lock()  # for the file's position and the count of what was read
         self._file: BinaryIO = path.open("rb")
         try:
             self._zip = zipfile.ZipFile(self._file)
@@ -109,15 +111,17 @@ class Archive:
             raise DatasetError(f"{self.where}: an entry is {word} than it says; this is not a normal zip.")
         if zlib.crc32(data) != info.CRC:
             raise ImageError("is damaged (checksum)", "ZIP_DAMAGED")
-        self._read_bytes += len(data)
+        with self._turn:
+            self._read_bytes += len(data)
         if self._read_bytes > 2 * MAX_TOTAL_BYTES:  # twice: every member is read once to hash and once to decode
             raise DatasetError(f"The zip unpacks to more than {MAX_TOTAL_BYTES // 1024**3} GB (limit).")
         return data
 
     def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
         """What a member really holds, at most one byte more than it may: the library stops at the declared size."""
-        self._file.seek(self._starts[info.header_offset])
-        packed = self._file.read(info.compress_size)
+        with self._turn:
+            self._file.seek(self._starts[info.header_offset])
+            packed = self._file.read(info.compress_size)
         if info.compress_type == zipfile.ZIP_STORED:
             return packed
         stream, most = zlib.decompressobj(-zlib.MAX_WBITS), min(self._max_member_bytes, info.file_size)

@@ -10,9 +10,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -30,7 +32,9 @@ from core.streams import in_streams
 NICE: Final = 5
 ROWS: Final = "rows.jsonl"
 KEEP_BYTES: Final = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
-BATCH: Final = 64  # pictures that are read, decoded or waiting to be written at once: bounds what is held in memory
+KEEP_EACH_BYTES: Final = 1024**2  # larger ones are read again: decoding them takes much longer than that
+HANDFUL: Final = 16  # files that a thread reads and hashes at a time
+BATCH: Final = 64  # pictures that are decoded or waiting to be written at once: bounds what is held in memory
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -93,17 +97,17 @@ def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Plac
     readable: list[tuple[Placed, str]] = []
     kept: dict[str, bytes] = {}
     room = KEEP_BYTES
-    for done, placed in enumerate(layout.placed):
+    handfuls = [layout.placed[start : start + HANDFUL] for start in range(0, len(layout.placed), HANDFUL)]
+    read = in_streams(partial(_read_handful, source), handfuls, request.threads)
+    for done, (placed, content, data) in enumerate(chain.from_iterable(read)):
         if done % BATCH == 0:
             emit({"stage": "reading", "done": done, "total": len(layout.placed)})
-        try:
-            data = source.read(placed.name)
-        except ImageError as error:
-            unreadable.append((placed.name, str(error), error.code))
+        if isinstance(content, ImageError):
+            unreadable.append((placed.name, str(content), content.code))
             continue
-        readable.append((placed, hashlib.sha256(data).hexdigest()))
+        readable.append((placed, content))
         room -= len(data)
-        if room > 0:
+        if data and room > 0:
             kept[placed.name] = data
     listed = Listed(
         title=source.title,
@@ -116,6 +120,25 @@ def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Plac
     return readable, listed, kept
 
 
+def _read_handful(source: Source, handful: Sequence[Placed]) -> list[tuple[Placed, str | ImageError, bytes]]:
+    """Some files with the hash of their bytes, or why there is none, and the bytes if they are few. In any thread."""
+    rows: list[tuple[Placed, str | ImageError, bytes]] = []
+    for placed in handful:
+        data = _try_read(source, placed.name)
+        if isinstance(data, ImageError):
+            rows.append((placed, data, b""))
+        else:
+            rows.append((placed, hashlib.sha256(data).hexdigest(), data if len(data) <= KEEP_EACH_BYTES else b""))
+    return rows
+
+
+def _try_read(source: Source, name: str) -> bytes | ImageError:
+    try:
+        return source.read(name)
+    except ImageError as error:
+        return error
+
+
 def _decode_all(
     source: Source, placed: list[tuple[Placed, str]], request: Request, kept: dict[str, bytes], emit: Emit
 ) -> None:
@@ -125,18 +148,24 @@ def _decode_all(
     left = [row for row in placed if row[0].name not in done]
     before = len(placed) - len(left)
 
-    def files() -> Iterator[tuple[Placed, str, bytes | ImageError]]:
+    def files() -> Iterator[tuple[Placed, str]]:
         for number, (row, content) in enumerate(left):
             if request.one_by_one:
                 emit({"next": row.name})
             if request.one_by_one or number % BATCH == 0:
                 emit({"stage": "decoding", "done": before + number, "total": len(placed)})
-            # read here: a zip is not to be shared between threads
-            yield row, content, _try_read(source, kept, row.name, culprits)
+            yield row, content
+
+    def taken_in(row: tuple[Placed, str]) -> tuple[dict[str, Any], np.ndarray | None]:
+        """Called in any thread; the file may have gone since it was hashed."""
+        name = row[0].name
+        if name in culprits:
+            return _taken_in(*row, ImageError(culprits[name], "IMG_CONTAINED"))
+        return _taken_in(*row, kept.pop(name, b"") or _try_read(source, name))
 
     waiting = 0 if request.one_by_one else BATCH
     with closing(PixelWriter(folder, end)) as pixels, (folder / ROWS).open("ab") as rows:
-        for number, row in enumerate(in_streams(_taken_in, files(), request.threads, waiting), start=1):
+        for number, row in enumerate(in_streams(taken_in, files(), request.threads, waiting), start=1):
             _write_row(rows, pixels, row)
             if request.one_by_one or number % BATCH == 0:
                 pixels.flush()
@@ -158,19 +187,8 @@ def _done_before(folder: Path) -> tuple[set[str], int]:
     return done, end
 
 
-def _try_read(source: Source, kept: dict[str, bytes], name: str, culprits: dict[str, str]) -> bytes | ImageError:
-    """A file's bytes, or the reason why there are none: it was there when it was hashed and may have gone since."""
-    if name in culprits:
-        return ImageError(culprits[name], "IMG_CONTAINED")
-    try:
-        return kept.pop(name, None) or source.read(name)
-    except ImageError as error:
-        return error
-
-
-def _taken_in(given: tuple[Placed, str, bytes | ImageError]) -> tuple[dict[str, Any], np.ndarray | None]:
-    """What is to be written about a file, and its pixels if it has any. Called in any thread."""
-    placed, content, file = given
+def _taken_in(placed: Placed, content: str, file: bytes | ImageError) -> tuple[dict[str, Any], np.ndarray | None]:
+    """What is to be written about a file, and its pixels if it has any."""
     try:
         if isinstance(file, ImageError):
             raise file

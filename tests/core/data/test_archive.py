@@ -3,6 +3,7 @@
 import io
 import stat
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,17 @@ def test_members_come_out_as_they_went_in(tmp_path: Path):
 
     assert members(write_zip(tmp_path / "a.zip", files)) == files
     assert members(write_zip(tmp_path / "b.zip", files, zipfile.ZIP_STORED)) == files
+
+
+def test_many_threads_may_read_at_once(tmp_path: Path):
+    files = {f"{number}.bin": bytes([number]) * (50_000 + number) for number in range(100)}
+    archive = Archive(write_zip(tmp_path / "many.zip", files, zipfile.ZIP_DEFLATED))
+
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(archive.read, [*files] * 5))
+
+    archive.close()
+    assert read == [*files.values()] * 5
 
 
 def test_separators_of_windows_are_put_right(tmp_path: Path):

@@ -12,6 +12,7 @@ import pytest
 from helpers import draw_picture, drawn, drawn_classes, encoded, shared_file, write_files, write_zip
 
 from core.data import intake as module
+from core.data.archive import Archive
 from core.data.dataset import load_stored, stored_datasets
 from core.data.decode import ReadPicture, decode_picture, read_picture
 from core.data.ingest import IngestProgress, ingest
@@ -49,6 +50,20 @@ def test_pictures_are_stored_as_they_are_decoded(tmp_path: Path):
     for index, picture in enumerate(dataset.pictures):
         assert np.array_equal(dataset.pixels[index], decode_picture(files[picture.name]))
         assert picture.name.startswith(dataset.class_names[picture.target])
+
+
+def test_small_files_are_read_once_and_large_ones_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    files = drawn_classes(4)
+    large = max(files, key=lambda name: len(files[name]))
+    monkeypatch.setattr(module, "KEEP_EACH_BYTES", len(files[large]) - 1)
+    reads: Counter[str] = Counter()
+    read = Archive.read
+    monkeypatch.setattr(Archive, "read", lambda archive, name: reads.update([name]) or read(archive, name))
+
+    dataset = ingest(write_zip(tmp_path / "tiny.zip", files)).dataset
+
+    assert reads == {name: 1 + (len(files[name]) >= len(files[large])) for name in files}
+    assert len(dataset.pictures) == len(files) and not dataset.skipped
 
 
 def test_the_same_pictures_are_never_decoded_twice(tmp_path: Path, decoded: list[bytes]):
