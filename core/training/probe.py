@@ -42,7 +42,7 @@ from core.speeds import (
 from core.streams import in_streams
 from core.training.loop import cast
 
-PRECISIONS: Final[tuple[Precision, Precision]] = ("fp32", "bf16")
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
 ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
@@ -108,7 +108,7 @@ def measure_speeds(backbone: str) -> Speeds:
     forward = _race(passes, {"bf16": "fp32"})
 
     steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in PRECISIONS}
-    rivals = {(work, half): (work, full) for work in STEPS for full, half in [PRECISIONS]}
+    rivals: dict[tuple[Work, Precision], tuple[Work, Precision]] = {(work, "bf16"): (work, "fp32") for work in STEPS}
     # what does not help forward passes helps training even less: then only how much slower it is is to be known
     hopeless = forward["bf16"] > HOPELESS * forward["fp32"]
     late = {arm: steps.pop(arm) for arm in rivals} if hopeless else {}
@@ -143,7 +143,7 @@ def _race(arms: Mapping[Arm, Callable[[], object]], rivals: Mapping[Arm, Arm]) -
 
 def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
     if work == "forward":
-        return lambda: _forward(model.eval(), images[:EVAL_BATCH], precision)
+        return lambda: _forward(model.eval(), images, precision)
     statistics: BatchNorm = "kept" if work == "train-kept" else "adapted"
     name = model.spec.name
     settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
