@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -18,10 +19,10 @@ from PIL import Image
 from scipy.fft import dctn
 
 from core.data.dataset import Picture
+from core.data.squares import SIDE, square_of
 from core.machine import usable_cores
 from core.streams import in_streams
 
-SIDE: Final = 32
 HASH_SIDE: Final = 8
 MOST_BITS_APART: Final = 10
 """Of 63. The threshold of imagededup, a well-kept library for this; what it lets through is verified."""
@@ -40,12 +41,17 @@ Squares = npt.NDArray[np.uint8]
 
 def small_square(pixels: np.ndarray) -> Squares:
     """What is kept of a picture (H, W, 3) uint8 to compare it with others: (S, S, 3) uint8."""
-    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX))
+    return np.asarray(square_of(Image.fromarray(pixels)))
 
 
 def small_squares(pictures: Iterable[np.ndarray]) -> Squares:
     """The same of several pictures: (N, S, S, 3)."""
     return np.stack([small_square(pixels) for pixels in pictures])
+
+
+def read_squares(path: Path) -> Squares:
+    """Squares (N, S, S, 3) from a file that has nothing else in it."""
+    return np.fromfile(path, dtype=np.uint8).reshape(-1, SIDE, SIDE, 3)
 
 
 def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:

@@ -6,7 +6,7 @@ Lives in `THAW_HOME/datasets/<id>/`: `manifest.json` beside the decoded pixels. 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,6 @@ from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.json"
-STORE_VERSION = 1  # part of every fingerprint: with another decoder policy the same files are other pixels
 MANIFEST_VERSION = 2
 _READABLE = (1, 2)  # version 1 did not know what has a default below
 
@@ -194,13 +193,6 @@ def _drawn(sides: list[str], seed: int, fraction: float, purpose: str) -> set[st
         taken.add(side)
         drawn += counts[side]
     return taken
-
-
-def fingerprint_of(rows: Iterable[tuple[str | None, str, str]]) -> str:
-    """SHA-256 over (given split, class, content) of every picture: file names and their order do not matter."""
-    lines = sorted(f"{given}\0{class_name}\0{content}" for given, class_name, content in rows)
-    text = f"thaw-dataset-{STORE_VERSION}\n" + "\n".join(lines)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def dataset_folder(dataset_id: str) -> Path:

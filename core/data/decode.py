@@ -11,12 +11,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
-import numpy as np
 from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 
 from core.data.limits import MAX_PIXELS, MAX_SIDE
 from core.errors import ImageError
+
+if TYPE_CHECKING:  # whoever reads pictures needs no arrays, and would wait for numpy for as long as for all else here
+    import numpy as np
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")  # JPEG brings MPO, which has no opener of its own
 ENDINGS = {
@@ -65,8 +68,8 @@ _OTHER_KINDS: tuple[tuple[Callable[[bytes], bool], str], ...] = (
 class ReadPicture:
     """A picture file, read."""
 
-    pixels: np.ndarray
-    """(H, W, 3) uint8 sRGB, upright, short side at most `SHORT_SIDE`."""
+    image: Image.Image
+    """sRGB, upright, short side at most `SHORT_SIDE`; nothing of the file but its pixels."""
     size: tuple[int, int]
     """Width and height as it came, upright."""
     taken: str | None
@@ -74,8 +77,15 @@ class ReadPicture:
     notes: tuple[str, ...]
     """What was done to make it usable, beside making it smaller."""
 
+    @property
+    def pixels(self) -> "np.ndarray":
+        """(H, W, 3) uint8."""
+        import numpy as np
 
-def decode_picture(data: bytes) -> np.ndarray:
+        return np.array(self.image)
+
+
+def decode_picture(data: bytes) -> "np.ndarray":
     """Pixels of a picture file: (H, W, 3) uint8 sRGB, upright, short side at most `SHORT_SIDE`.
 
     Raises:
@@ -173,13 +183,14 @@ def _read(image: Image.Image, name: str) -> ReadPicture:
         small = middle.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
     small, how = _to_srgb(small, profile)
     notes += how
+    small = small.copy() if small is image else small  # the file's own object holds on to it, and moves to other frames
+    small.info = {}
     if orientation in _TURNS:
         small = small.transpose(_TURNS[orientation])
         notes.append("turned upright")
         came = came[::-1] if orientation >= 5 else came
     notes += ["first of several frames"] if _has_more(image) else []
-    pixels = np.ascontiguousarray(np.asarray(small, dtype=np.uint8))
-    return ReadPicture(pixels=pixels, size=came, taken=taken, notes=tuple(notes))
+    return ReadPicture(image=small, size=came, taken=taken, notes=tuple(notes))
 
 
 def _ending(name: str) -> str:
@@ -237,16 +248,18 @@ def _to_colour(image: Image.Image) -> tuple[Image.Image, list[str]]:
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         rgba = image.convert("RGBA")
         white = Image.new("RGBA", rgba.size, "white")
-        clear = np.asarray(rgba.getchannel("A")).min() < 255
+        clear = rgba.getchannel("A").getextrema() != (255, 255)
         flat = Image.alpha_composite(white, rgba).convert("RGB")
         return flat, ["transparency became white"] if clear else []
     if image.mode == "CMYK":
         return image, ["CMYK became RGB"]
-    return image if image.mode == "RGB" else image.convert("RGB"), []
+    return _as_rgb(image), []
 
 
 def _deep_grey(image: Image.Image) -> Image.Image:
     """Grey values of 16 or 32 bits as 8-bit RGB: scaled by what they span, never clipped."""
+    import numpy as np
+
     values = np.asarray(image, dtype=np.float64)
     if not np.isfinite(values).all():
         raise ImageError("contains invalid pixel values (NaN or infinity)", "IMG_VALUES")
@@ -277,5 +290,10 @@ def _to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, li
                 return transform.apply(image), ["colours converted to sRGB"]
         except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
             # a broken or foreign profile says nothing about the pixels: they are taken as sRGB
-            return image.convert("RGB"), ["colour profile ignored"]
-    return image.convert("RGB"), []
+            return _as_rgb(image), ["colour profile ignored"]
+    return _as_rgb(image), []
+
+
+def _as_rgb(image: Image.Image) -> Image.Image:
+    """Converting what is RGB already would copy it."""
+    return image if image.mode == "RGB" else image.convert("RGB")

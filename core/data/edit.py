@@ -17,10 +17,10 @@ from core.data.dataset import (
     Dataset,
     Picture,
     dataset_folder,
-    fingerprint_of,
     load_stored,
     manifest_of,
 )
+from core.data.fingerprint import fingerprint_of
 from core.data.layout import check_class_name
 from core.data.limits import MIN_CLASSES
 from core.data.pixels import PixelWriter
@@ -132,7 +132,7 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
         with closing(PixelWriter(folder)) as writer:
             for place, (source, index) in enumerate(rows):
                 height, width = source.pixels[index].shape[:2]
-                offset = writer.append(source.pixels[index])
+                offset = writer.append(source.pixels[index].data)
                 pictures[place] = replace(pictures[place], place=(offset, height, width))
         if any(source is not dataset for source, _ in rows):
             pictures = _with_families(pictures, rows)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 from scipy.stats import binomtest
 
-from core.data.copies import SIDE, small_square
+from core.data.copies import small_square
 from core.data.dataset import SPLITS, Dataset, Split
 
 Kind = Literal[
@@ -165,7 +165,7 @@ def _told_by(dataset: Dataset) -> Iterator[Finding]:
     """Whether one number that has nothing to do with the thing tells a class from all others."""
     looked = _sample(dataset)
     targets = np.array([dataset.pictures[i].target for i in looked])
-    means = np.stack([small_square(dataset.pixels[i]).reshape(SIDE * SIDE, 3).mean(axis=0) for i in looked])
+    means = np.stack([small_square(dataset.pixels[i]).reshape(-1, 3).mean(axis=0) for i in looked])
     known = [dataset.pictures[i] for i in looked]
     numbers = {
         "width": [p.size[0] for p in known],

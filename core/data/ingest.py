@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.child import take_in_contained
-from core.data.copies import burst_pairs, name_families, near_pairs, small_squares
+from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
     Dataset,
@@ -21,9 +21,8 @@ from core.data.dataset import (
     stored_datasets,
     stored_ids,
 )
-from core.data.intake import ROWS, Emit, Request, read_rows, take_in
+from core.data.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
 from core.data.layout import check_class_name
-from core.data.pixels import PixelStore
 from core.data.sources import BUILTIN, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
@@ -90,7 +89,8 @@ def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str 
         final = dataset_folder(dataset_id)
         with folder_in_the_making(final, folder) as staging:
             dataset = _assemble(staging, {**listed, "title": title or listed["title"]}, start, report)
-            (staging / ROWS).unlink()
+            for scaffold in (ROWS, SQUARES):
+                (staging / scaffold).unlink()
             write_atomically(staging / MANIFEST, manifest_of(dataset))
     return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
 
@@ -148,7 +148,7 @@ def _assemble(folder: Path, listed: Mapping[str, Any], start: float, report: OnP
         kind=listed["kind"],
         fingerprint=listed["fingerprint"],
         class_names=classes,
-        pictures=with_families(pictures, folder, report),
+        pictures=_with_families(pictures, folder / SQUARES, report),
         skipped=tuple(sorted(broken, key=lambda row: row.file)),
         ignored=tuple(Skipped(file=name, reason=reason) for name, reason in listed["ignored"]),
         notices=tuple(listed["notices"]),
@@ -174,11 +174,9 @@ def _picture(row: Mapping[str, Any], classes: Sequence[str]) -> Picture:
     )
 
 
-def with_families(pictures: Sequence[Picture], folder: Path, report: OnProgress) -> tuple[Picture, ...]:
+def _with_families(pictures: Sequence[Picture], squares: Path, report: OnProgress) -> tuple[Picture, ...]:
     """The pictures, each with its family: near copies by their pixels, bursts by their time."""
     report(IngestProgress(stage="comparing", done=0, total=len(pictures)))
-    pixels = PixelStore(folder, [picture.place for picture in pictures])
-    squares = small_squares(pixels[index] for index in range(len(pictures)))
-    pairs = [*near_pairs(squares), *burst_pairs([picture.taken for picture in pictures])]
+    pairs = [*near_pairs(read_squares(squares)), *burst_pairs([picture.taken for picture in pictures])]
     families = name_families(pictures, pairs)
     return tuple(replace(picture, family=family) for picture, family in zip(pictures, families, strict=True))

@@ -2,7 +2,7 @@
 
 Run as a process of its own (`python -m core.data.intake`, see `core.data.child`), so that a decoder that crashes, hangs
 or eats memory takes nothing else with it. What is done is on disk batch by batch, so that another process can go on.
-Imports neither torch nor anything that draws pages.
+Imports neither torch nor numpy nor anything that draws pages: whoever brings pictures waits for it to start.
 """
 
 import errno
@@ -16,21 +16,21 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, BinaryIO, Final
-
-import numpy as np
+from typing import Any, Final
 
 from core.data import limits
-from core.data.dataset import fingerprint_of
 from core.data.decode import read_picture
+from core.data.fingerprint import fingerprint_of
 from core.data.layout import Placed, find_layout
 from core.data.pixels import PixelWriter
 from core.data.sources import Source, open_source
+from core.data.squares import SQUARE_BYTES, square_of
 from core.errors import DatasetError, ImageError
 from core.streams import in_streams
 
 NICE: Final = 5
 ROWS: Final = "rows.jsonl"
+SQUARES: Final = "squares.u8"  # of the pictures in `ROWS` that could be read, one after the other
 KEEP_BYTES: Final = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
 KEEP_EACH_BYTES: Final = 1024**2  # larger ones are read again: decoding them takes much longer than that
 HANDFUL: Final = 16  # files that a thread reads and hashes at a time
@@ -66,6 +66,20 @@ class Listed:
     unreadable: tuple[tuple[str, str, str], ...]
     """Name, reason, code."""
     notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """What is kept of a picture that could be read."""
+
+    pixels: bytes
+    """(H, W, 3) uint8."""
+    square: bytes
+    """(S, S, 3) uint8, see `core.data.squares`."""
+
+
+TakenIn = tuple[dict[str, Any], Kept | None]
+"""What is to be written about a file, and its pixels if it has any."""
 
 
 def take_in(request: Request, emit: Emit) -> None:
@@ -144,7 +158,7 @@ def _decode_all(
 ) -> None:
     """Decode on all cores (Pillow lets go of the interpreter lock), write in order what no earlier process has done."""
     folder, culprits = Path(request.folder), dict(request.culprits)
-    done, end = _done_before(folder)
+    done, readable, end = _done_before(folder)
     left = [row for row in placed if row[0].name not in done]
     before = len(placed) - len(left)
 
@@ -156,7 +170,7 @@ def _decode_all(
                 emit({"stage": "decoding", "done": before + number, "total": len(placed)})
             yield row, content
 
-    def taken_in(row: tuple[Placed, str]) -> tuple[dict[str, Any], np.ndarray | None]:
+    def taken_in(row: tuple[Placed, str]) -> TakenIn:
         """Called in any thread; the file may have gone since it was hashed."""
         name = row[0].name
         if name in culprits:
@@ -164,17 +178,25 @@ def _decode_all(
         return _taken_in(*row, kept.pop(name, b"") or _try_read(source, name))
 
     waiting = 0 if request.one_by_one else BATCH
-    with closing(PixelWriter(folder, end)) as pixels, (folder / ROWS).open("ab") as rows:
-        for number, row in enumerate(in_streams(taken_in, files(), request.threads, waiting), start=1):
-            _write_row(rows, pixels, row)
+    with (
+        closing(PixelWriter(folder, end)) as pixels,
+        (folder / SQUARES).open("ab", buffering=0) as squares,
+        (folder / ROWS).open("ab") as rows,
+    ):
+        squares.truncate(readable * SQUARE_BYTES)
+        for number, (row, read) in enumerate(in_streams(taken_in, files(), request.threads, waiting), start=1):
+            if read is not None:
+                row["place"][0] = pixels.append(read.pixels)
+                squares.write(read.square)
+            rows.write(json.dumps(row).encode() + b"\n")
             if request.one_by_one or number % BATCH == 0:
                 pixels.flush()
                 rows.flush()
 
 
-def _done_before(folder: Path) -> tuple[set[str], int]:
-    """Names that an earlier process has dealt with, and where its pixels end."""
-    done, end = set(), 0
+def _done_before(folder: Path) -> tuple[set[str], int, int]:
+    """Names that an earlier process has dealt with, how many of them it could read, and where its pixels end."""
+    done, readable, end = set(), 0, 0
     path = folder / ROWS
     if path.exists():
         whole = path.read_bytes()
@@ -183,32 +205,24 @@ def _done_before(folder: Path) -> tuple[set[str], int]:
             done.add(row["name"])
             if "place" in row:
                 offset, height, width = row["place"]
-                end = offset + height * width * 3
-    return done, end
+                readable, end = readable + 1, offset + height * width * 3
+    return done, readable, end
 
 
-def _taken_in(placed: Placed, content: str, file: bytes | ImageError) -> tuple[dict[str, Any], np.ndarray | None]:
-    """What is to be written about a file, and its pixels if it has any."""
+def _taken_in(placed: Placed, content: str, file: bytes | ImageError) -> TakenIn:
     try:
         if isinstance(file, ImageError):
             raise file
         picture = read_picture(file, placed.name)
     except ImageError as error:
         return {"name": placed.name, "reason": str(error), "code": error.code}, None
-    pixels = picture.pixels
-    height, width = pixels.shape[:2]
+    pixels, (width, height) = picture.image.tobytes(), picture.image.size
     group = hashlib.sha256(f"{height}x{width}".encode())
-    group.update(pixels.data)
+    group.update(pixels)
     row: dict[str, Any] = {"name": placed.name, "class": placed.class_name, "given": placed.split, "content": content}
     row |= {"group": group.hexdigest(), "place": [0, height, width], "size": picture.size, "taken": picture.taken}
-    return {**row, "file_bytes": len(file), "notes": picture.notes}, pixels
-
-
-def _write_row(rows: BinaryIO, writer: PixelWriter, taken_in: tuple[dict[str, Any], np.ndarray | None]) -> None:
-    row, pixels = taken_in
-    if pixels is not None:
-        row["place"][0] = writer.append(pixels)
-    rows.write(json.dumps(row).encode() + b"\n")
+    row |= {"file_bytes": len(file), "notes": picture.notes}
+    return row, Kept(pixels=pixels, square=square_of(picture.image).tobytes())
 
 
 def read_rows(folder: Path) -> Iterator[dict[str, Any]]:

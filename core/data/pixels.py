@@ -3,9 +3,10 @@
 import mmap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-import numpy as np
+if TYPE_CHECKING:  # whoever only writes here needs no arrays, and would wait for numpy
+    import numpy as np
 
 FILE_NAME = "pixels.u8"
 HELD_BYTES = 64 * 1024**2  # of the file, resident in this process
@@ -21,10 +22,10 @@ class PixelWriter:
         self._file.seek(offset)
         self._offset = offset
 
-    def append(self, pixels: np.ndarray) -> int:
+    def append(self, pixels: bytes | memoryview) -> int:
         """Write (H, W, 3) uint8 pixels; the offset in bytes where they begin."""
         start = self._offset
-        self._offset += self._file.write(pixels.tobytes())
+        self._offset += self._file.write(pixels)
         return start
 
     def flush(self) -> None:
@@ -39,6 +40,8 @@ class PixelStore:
 
     def __init__(self, folder: Path, places: Sequence[tuple[int, int, int]]) -> None:
         """`places`: offset in bytes, height and width of each picture."""
+        import numpy as np
+
         self._places = places
         with (folder / FILE_NAME).open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -48,7 +51,7 @@ class PixelStore:
     def __len__(self) -> int:
         return len(self._places)
 
-    def __getitem__(self, index: int) -> np.ndarray:
+    def __getitem__(self, index: int) -> "np.ndarray":
         """Pixels of one picture, (H, W, 3) uint8, a view into the file."""
         offset, height, width = self._places[index]
         self._let_go(height * width * 3)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from helpers import encoded, shared_file
-from PIL import Image, PngImagePlugin
+from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
 from core.data.decode import SHORT_SIDE, ReadPicture, read_picture
 from core.errors import ImageError
@@ -105,8 +105,28 @@ def test_the_size_is_that_of_the_upright_picture_and_the_moment_is_kept():
     assert read.taken == "2024:05:01 12:00:00"
 
 
-def test_row_b46_nothing_of_the_file_is_left_but_pixels():
-    assert set(ReadPicture.__slots__) == {"pixels", "size", "taken", "notes"}
+@pytest.mark.parametrize("size", [(48, 32), (480, 320)], ids=["as it came", "made smaller"])
+def test_row_b46_nothing_of_the_file_is_left_but_pixels(size: tuple[int, int]):
+    exif = Image.Exif()
+    exif[ExifTags.Base.ImageDescription] = "at home"
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    data = encoded(picture(size=size), "JPEG", exif=exif, icc_profile=profile, comment=b"secret")
+
+    read = read_picture(data)
+
+    assert set(ReadPicture.__slots__) == {"image", "size", "taken", "notes"}
+    assert type(read.image) is Image.Image and read.image.info == {} and dict(read.image.getexif()) == {}
+    assert all(secret in data for secret in (b"at home", b"secret"))
+
+
+def test_a_second_frame_is_not_what_is_kept():
+    frames = [Image.new("RGB", (20, 10), colour) for colour in ("red", "blue")]
+    file = io.BytesIO()
+    frames[0].save(file, "PNG", save_all=True, append_images=frames[1:])
+
+    read = read_picture(file.getvalue())
+
+    assert read.notes == ("first of several frames",) and (read.pixels == (255, 0, 0)).all()
 
 
 def test_heic_has_the_colours_it_was_made_of():

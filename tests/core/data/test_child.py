@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from helpers import REPOSITORY, drawn_classes, write_files, write_zip
 from core.data import limits
 from core.data.dataset import stored_datasets
 from core.data.ingest import Ingested, ingest, ingest_files
-from core.data.intake import Request, read_rows, take_in
+from core.data.intake import SQUARES, Request, read_rows, take_in
+from core.data.squares import SQUARE_BYTES
 from core.errors import DatasetError
 
 MISCHIEF = """
@@ -127,13 +129,17 @@ def test_a_stop_in_the_middle_ends_the_child_and_leaves_nothing(tmp_path: Path, 
     assert not any("core.data.intake" in child.cmdline() for child in psutil.Process().children())
 
 
-def test_it_needs_neither_torch_nor_streamlit():
+def test_it_needs_nothing_that_takes_long_to_load(tmp_path: Path):
+    path = write_zip(tmp_path / "tiny.zip", drawn_classes(3))
+    request = request_for(path, tmp_path / "here")
     code = (
-        "import sys, core.data.intake; print([name for name in ('torch', 'streamlit', 'scipy') if name in sys.modules])"
+        "import sys; from core.data.intake import Request, take_in\n"
+        f"take_in(Request(**{asdict(request)}), lambda message: None)\n"
+        "print([name for name in ('torch', 'streamlit', 'scipy', 'numpy') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.splitlines()[-1] == "[]" and len(list(read_rows(tmp_path / "here"))) == 9
 
 
 def request_for(where: Path, folder: Path, **changes: object) -> Request:
@@ -146,17 +152,19 @@ def test_a_process_goes_on_where_the_one_before_was_cut_off(tmp_path: Path):
     path = write_zip(tmp_path / "tiny.zip", drawn_classes(5))
     take_in(request_for(path, tmp_path / "whole"), lambda message: None)
     rows = list(read_rows(tmp_path / "whole"))
-    pixels = (tmp_path / "whole" / "pixels.u8").read_bytes()
+    pixels, squares = ((tmp_path / "whole" / name).read_bytes() for name in ("pixels.u8", SQUARES))
     cut = tmp_path / "cut"
     cut.mkdir()
     lines = b"".join(json.dumps(row).encode() + b"\n" for row in rows[:7])
     (cut / "rows.jsonl").write_bytes(lines + b'{"name": "discs')  # and pixels of a row that was never written
     (cut / "pixels.u8").write_bytes(pixels[: rows[8]["place"][0]])
+    (cut / SQUARES).write_bytes(squares[: 8 * SQUARE_BYTES])
     seen: list[str] = []
 
     take_in(request_for(path, cut, one_by_one=True), lambda message: seen.append(message.get("next", "")))
 
     assert list(read_rows(cut)) == rows and (cut / "pixels.u8").read_bytes() == pixels
+    assert (cut / SQUARES).read_bytes() == squares
     assert [name for name in seen if name] == [row["name"] for row in rows[7:]]
 
 

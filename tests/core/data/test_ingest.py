@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import draw_picture, drawn, drawn_classes, encoded, shared_file, write_files, write_zip
+from PIL import ExifTags, Image
 
 from core.data import intake as module
 from core.data.archive import Archive
+from core.data.copies import read_squares, small_squares
 from core.data.dataset import load_stored, stored_datasets
 from core.data.decode import ReadPicture, decode_picture, read_picture
 from core.data.ingest import IngestProgress, ingest
+from core.data.pixels import PixelStore
 from core.errors import DatasetError
 
 PARTS = ("train", "val", "test")
@@ -50,6 +53,28 @@ def test_pictures_are_stored_as_they_are_decoded(tmp_path: Path):
     for index, picture in enumerate(dataset.pictures):
         assert np.array_equal(dataset.pixels[index], decode_picture(files[picture.name]))
         assert picture.name.startswith(dataset.class_names[picture.target])
+
+
+def test_pictures_are_compared_by_what_is_kept_of_each_when_it_is_decoded(tmp_path: Path):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    photo = encoded(draw_picture("discs", 50).resize((600, 400)), "JPEG", exif=exif)
+    files = drawn_classes(3) | {"discs/a photo.jpg": photo, "discs/broken.png": b""}
+    folder = tmp_path / "here"
+    folder.mkdir()
+    path = write_zip(tmp_path / "tiny.zip", files)
+
+    module.take_in(module.Request(where=str(path), folder=str(folder), threads=2, stored=()), lambda message: None)
+
+    good = [row["place"] for row in module.read_rows(folder) if "place" in row]
+    assert len(good) == 10
+    assert np.array_equal(read_squares(folder / module.SQUARES), small_squares(PixelStore(folder, good)))
+
+
+def test_nothing_but_pixels_and_a_description_is_stored(tmp_path: Path):
+    dataset = ingest(write_zip(tmp_path / "tiny.zip", drawn_classes(3))).dataset
+
+    assert {path.name for path in dataset.folder.iterdir()} == {"manifest.json", "pixels.u8"}
 
 
 def test_small_files_are_read_once_and_large_ones_are_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
