@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 from starlette.middleware import Middleware
 
-from core.machine import exempt_imports_from_gc, prepare_process
+from core.machine import imports_exempt_from_gc, prepare_process
 from core.runs.supervisor import Supervisor
 
 # everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
@@ -61,11 +61,11 @@ def _import_torch() -> None:
 
     One thread: beside a run that uses all cores, a forward pass with two takes many times longer than with one.
     """
-    import torch
-    import torchvision  # noqa: F401
+    with imports_exempt_from_gc():
+        import torch
+        import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
-    exempt_imports_from_gc()
 
 
 app = st.App("pages/main.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])

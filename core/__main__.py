@@ -7,10 +7,11 @@ on standard output; bad input ends with one clear line and exit code 2.
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import Any
+from typing import Any, NoReturn
 
 from core import commands
 from core.errors import ThawError
@@ -182,5 +183,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def run_and_leave(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and end the process here and now: taking torch down piece by piece would be another second.
+
+    Nor is there any waiting for what is still being imported when pictures turn out to be unusable.
+    """
+    try:
+        code = main(argv)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # whoever was reading has gone
+        code = 1
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run_and_leave()

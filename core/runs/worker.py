@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection
 from functools import cache
 
-from core.machine import exempt_imports_from_gc, keep_freed_memory, prepare_process
+from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
 from core.runs.store import Run, RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
@@ -29,12 +29,18 @@ def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[
     return True
 
 
+def preload() -> None:
+    """Begin to load what trains, in a thread of its own, for whoever has other things to do before anything trains."""
+    threading.Thread(target=_training).start()
+
+
 @cache
 def _training() -> Callable[[RunStore, Run, Callable[[], bool]], None]:
     """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
-    import timm  # noqa: F401  # the default backbone asks for it
+    with imports_exempt_from_gc():
+        import timm  # noqa: F401  # the default backbone asks for it
 
-    from core.runs.execute import execute
+        from core.runs.execute import execute
 
     return execute
 
@@ -52,7 +58,6 @@ def main() -> None:
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = RunStore()
     _training()  # while nobody waits
-    exempt_imports_from_gc()
     _measure_once()
     while not stop.is_set():
         if not work_off(store, stop.is_set):

@@ -13,7 +13,9 @@ import pytest
 from helpers import REPOSITORY, FinishedRace, drawn_classes, write_files, write_zip
 from PIL import Image
 
+from core import commands
 from core.__main__ import build_parser, main
+from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
@@ -327,6 +329,49 @@ def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path)
     answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=tmp_path / "home")
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
+
+
+def test_what_trains_is_loaded_while_pictures_are_read(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun: list[str] = []
+    monkeypatch.setattr(commands, "preload", lambda: begun.append("load"))
+    monkeypatch.setattr(commands, "ingest", lambda where: begun.append("read") or ingest(where))
+
+    assert main(["train", "--data", str(tmp_path)]) == 2
+    assert main(["race", "--data", str(tmp_path)]) == 2
+    assert main(["data", str(tmp_path)]) == 2
+
+    assert begun == ["load", "read", "load", "read", "read"]
+
+
+def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    code = (
+        "import sys, time; from core import commands; from core.__main__ import run_and_leave\n"
+        "from threading import Thread\n"
+        "commands.preload = lambda: Thread(target=lambda: time.sleep(3600)).start()\n"
+        f"run_and_leave(['train', '--data', {str(tmp_path / 'empty')!r}])"
+    )
+    environment = {**os.environ, "THAW_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1 and "python -m core train: " in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are other things there")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path, unbuffered: str):
+    command = [sys.executable, "-m", "core", "backbones"]
+    environment = {**os.environ, "THAW_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    process.stdout.close()
+
+    assert process.communicate(timeout=300) [1] == b"" and process.returncode == 1
 
 
 def test_a_real_process_refuses_with_one_line(tmp_path: Path):

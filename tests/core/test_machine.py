@@ -97,13 +97,16 @@ def test_without_glibc_memory_is_left_to_the_system(monkeypatch: pytest.MonkeyPa
 
 def test_what_is_left_out_of_garbage_collection_is_no_leak_when_the_process_ends():
     code = """
-import gc, torch, torchvision
-from core.machine import exempt_imports_from_gc
-exempt_imports_from_gc()
-print(gc.get_freeze_count(), len(gc.get_objects()))
+import gc
+from core.machine import imports_exempt_from_gc
+with imports_exempt_from_gc():
+    import torch, torchvision
+    while_at_it = gc.isenabled()
+print(gc.get_freeze_count(), len(gc.get_objects()), while_at_it, gc.isenabled())
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
 
-    exempt, left = map(int, done.stdout.split())
-    assert exempt > 100_000 and left < 10_000
+    exempt, left, while_at_it, afterwards = done.stdout.split()
+    assert int(exempt) > 100_000 and int(left) < 10_000
+    assert (while_at_it, afterwards) == ("False", "True")
     assert done.stderr == ""
