@@ -174,7 +174,14 @@ def _read_packaged(path: Path) -> "dict[str, Tensor]":
             f"{path} is damaged (SHA-256 {sha256[:8]}..., not {PACKAGED_SHA256[:8]}...). "
             f"Run: pip install --force-reinstall {PACKAGE}"
         )
-    return _read(path)
+    return {name: _laid_out(tensor) for name, tensor in _read(path).items()}
+
+
+def _laid_out(tensor: "Tensor") -> "Tensor":
+    """As every network is laid out in the end, so that it is done once and not in each run."""
+    import torch
+
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
 
 
 def rename_by_order(state: "dict[str, Tensor]", names: "dict[str, Tensor]") -> "dict[str, Tensor]":

@@ -124,13 +124,14 @@ class FeatureStore:
     def _written(self, keys: list[str], batches: Iterable[Tensor]) -> Iterator[tuple[list[str], Tensor]]:
         """What is computed, in shards that are on disk already."""
         parts: list[Tensor] = []
-        done = 0
+        done = size = 0
         for batch in batches:
             parts.append(batch)
-            if sum(part.nbytes for part in parts) >= SHARD_BYTES:
+            size += batch.nbytes
+            if size >= SHARD_BYTES:
                 yield self._write(keys, done, parts)
                 done += sum(map(len, parts))
-                parts = []
+                parts, size = [], 0
         if parts:
             yield self._write(keys, done, parts)
 

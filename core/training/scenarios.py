@@ -30,6 +30,7 @@ from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import plan_run, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
+from core.training.threads import one_thread
 
 PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
 MOST_EPOCHS = 10_000  # of a run that is given seconds
@@ -172,7 +173,7 @@ def _solve_head(session: Session, stage: str) -> Best:
         best.take(record, judged, head)
         session.record(record)
 
-    with session.watch.phase("train"):
+    with session.watch.phase("train"), one_thread(when=features.numel() <= FEW):
         solve = fit_head_in_batches if features.numel() > TOO_MANY else solve_head
         solved = solve(
             features,

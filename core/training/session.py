@@ -6,6 +6,7 @@ Legend: M pictures, F features of the backbone.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,9 @@ from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, P
 from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
 from core.training.probe import Compute
+from core.training.threads import one_thread
+
+WAITING = 3  # pairs of pictures that wait for a core while all are taken
 
 
 class Meter:
@@ -142,7 +146,9 @@ class Session:
         self.model.eval()
         start = time.perf_counter()
         if self.compute.engine == "onnxruntime" and not computed_by_torch(cut, precision):
-            yield from in_streams(self._compile(), self._inputs(view, indices, LAYOUT), self.compute.threads)
+            pairs = chain.from_iterable(map(_in_twos, self._inputs(view, indices, LAYOUT)))
+            with one_thread():  # torch only prepares pictures here, on cores that are all taken
+                yield from in_streams(self._compile(), pairs, self.compute.threads, waiting=WAITING)
         else:
             occasion = object()
             for images in self._inputs(view, indices, torch.channels_last):
@@ -205,3 +211,8 @@ class Session:
         if self.settings.optim.train_size is None and self.model.frozen_stages == 0:
             pictures = len(self.loaders.split.train)
             self.watch.paced(self.work, self.compute.train, pictures, time.perf_counter() - start)
+
+
+def _in_twos(images: Tensor) -> Sequence[Tensor]:
+    """Few at a time, so that at the end of a pass no core has much less to do than the others."""
+    return torch.split(images, 2)

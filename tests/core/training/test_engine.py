@@ -18,7 +18,7 @@ from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
 from core.settings import ModelSettings, OptimSettings, RunSettings
 from core.speeds import Engine, load_speeds, save_speeds
-from core.training import session
+from core.training import scenarios, session
 from core.training.history import Cancelled
 from core.training.scenarios import Trained, build_run_loaders, train_run
 
@@ -89,6 +89,30 @@ def test_engines_agree_and_do_the_same_work(tiny_dataset: Dataset, use: Callable
     assert other.watch.work["features_from_cache"] == 0, "another engine's features are not taken for one's own"
     assert (one.test.probabilities - other.test.probabilities).abs().max() < 1e-3
     assert other.audit.bit_identical
+
+
+def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
+    tiny_dataset: Dataset, use: Callable[[Engine], None], monkeypatch: pytest.MonkeyPatch
+):
+    threads: dict[str, set[int]] = {}
+
+    def noting(engine: Engine) -> Callable[..., torch.Tensor]:
+        def noted(*given: object, **named: object) -> torch.Tensor:
+            threads.setdefault(engine, set()).add(torch.get_num_threads())
+            return normalise(*given, **named)
+
+        return noted
+
+    speeds = load_speeds("efficientnet_lite0")
+    assert speeds is not None
+    for engine in ("torch", "onnxruntime"):
+        save_speeds("efficientnet_lite0", replace(speeds, threads=2))
+        use(engine)
+        monkeypatch.setattr(scenarios, "normalise", noting(engine))
+        train_run(settings(), tiny_dataset)
+
+    assert threads == {"torch": {2}, "onnxruntime": {1}} and torch.get_num_threads() == 2
+    torch.set_num_threads(1)
 
 
 def test_a_second_run_computes_nothing(

@@ -1,0 +1,22 @@
+"""How many threads torch computes with, for a while."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_thread(when: bool = True) -> Iterator[None]:
+    """Within this block torch computes in the thread that asks: for small problems, and beside others that compute.
+
+    Args:
+        when: False leaves everything as it is.
+    """
+    before = torch.get_num_threads()
+    if when:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
