@@ -3,9 +3,10 @@
 The problem is convex, so there is one answer, whatever the start, and no learning rate. How strong the penalty is, is
 decided inside the training pictures alone: val and test stay unseen.
 
-Legend: M rows (training pictures times views), F features, K classes, D coordinates the solver works in.
+Legend: M rows (training pictures times views), F features, K classes, D coordinates the solver works in, T iterations.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -13,7 +14,7 @@ from typing import Final
 import numpy as np
 import torch
 from scipy.optimize import minimize
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.training.history import Cancelled, ShouldStop
 
@@ -28,6 +29,8 @@ LEAST_DEVIATION: Final = 1e-6  # a feature that varies less is the same for all 
 MAX_ITERATIONS: Final = 200
 BATCH_ROWS, BATCH_PASSES, BATCH_LR, FEWEST_GROUPS = 4096, 3, 3e-3, 1000  # for what is too many
 ROUGH, FINE = 1e-3, 1e-5  # largest gradient at which a solution on the path, and the final one, is good enough
+REPORT_S: Final = 0.3  # at least so often iterations are reported,
+REPORT_COLUMNS: Final = 256  # and before they have so many classes together
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +49,11 @@ class SolvedHead:
     """Of the final solution, each one pass over all rows or a few."""
 
 
-OnIteration = Callable[[Tensor, Tensor], None]
-"""(weight (K, F), bias (K,)) after each iteration of the final solution."""
+OnIterations = Callable[[Tensor, Tensor, list[float]], None]
+"""(weights (T, K, F), biases (T, K), when in `perf_counter` seconds) of the final solution's iterations, all in turn.
+
+Several at a time: to see how good one head is takes as long as for twenty.
+"""
 
 
 def solve_head(
@@ -58,7 +64,7 @@ def solve_head(
     *,
     l2: float | None = None,
     label_smoothing: float = 0.0,
-    on_iteration: OnIteration | None = None,
+    on_iterations: OnIterations | None = None,
     should_stop: ShouldStop = lambda: False,
 ) -> SolvedHead:
     """The one best head for these features.
@@ -79,13 +85,13 @@ def solve_head(
     deviation = torch.linalg.vector_norm(rows, dim=0) / len(rows) ** 0.5
     deviation[deviation < LEAST_DEVIATION] = torch.inf
     rows /= deviation
-    rows, basis = _fewer_coordinates(rows)
+    rows, back = _fewer_coordinates(rows)
     wanted = _one_hot(targets, num_classes, label_smoothing, dtype)
 
-    def unfold(flat: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Weight and bias for the features as they came."""
-        weight, bias = (torch.from_numpy(part).to(dtype) for part in _parts(flat, num_classes))
-        weight = (weight if basis is None else weight @ basis.T) / deviation
+    def unfold(flats: list[np.ndarray]) -> tuple[Tensor, Tensor]:
+        """Weights (T, K, F) and biases (T, K) for the features as they came."""
+        inner, bias = (torch.from_numpy(part).to(dtype) for part in _parts(np.stack(flats), num_classes))
+        weight = back(inner.flatten(0, 1)).reshape(*bias.shape, -1) / deviation
         return weight.float(), (bias - weight @ mean).float()
 
     path: tuple[tuple[float, float], ...] = ()
@@ -93,10 +99,14 @@ def solve_head(
     if l2 is None:
         path = _try_path(numbers, one_hot, _folds(targets, groups).numpy(), should_stop)
         l2 = min(path, key=lambda step: step[1])[0] if path else USUAL_L2
-    report = (lambda flat: on_iteration(*unfold(flat))) if on_iteration else None
-    solution, iterations = _solve(numbers, one_hot, l2, None, FINE, report, should_stop)
-    weight, bias = unfold(solution)
-    return SolvedHead(weight=weight, bias=bias, l2=l2, path=path, iterations=iterations)
+    reports = None
+    if on_iterations:
+        reports = _Reports(lambda flats, moments: on_iterations(*unfold(flats), moments), REPORT_COLUMNS // num_classes)
+    solution, iterations = _solve(numbers, one_hot, l2, None, FINE, reports, should_stop)
+    if reports:
+        reports.flush()
+    weight, bias = unfold([solution])
+    return SolvedHead(weight=weight[0], bias=bias[0], l2=l2, path=path, iterations=iterations)
 
 
 def fit_head_in_batches(
@@ -107,7 +117,7 @@ def fit_head_in_batches(
     *,
     l2: float | None = None,
     label_smoothing: float = 0.0,
-    on_iteration: OnIteration | None = None,
+    on_iterations: OnIterations | None = None,
     should_stop: ShouldStop = lambda: False,
 ) -> SolvedHead:
     """As `solve_head`, close to its answer, for features that are too many to be held in float32.
@@ -141,7 +151,7 @@ def fit_head_in_batches(
             if should_stop():
                 raise Cancelled
             rows = (features[positions].float() - mean) / deviation
-            loss = torch.nn.functional.cross_entropy(
+            loss = nn.functional.cross_entropy(
                 torch.addmm(bias, rows, weight.T), targets[positions], label_smoothing=label_smoothing
             )
             optimizer.zero_grad(set_to_none=True)
@@ -150,8 +160,8 @@ def fit_head_in_batches(
             schedule.step()
         plain = (weight / deviation).detach()
         folded = (bias - plain @ mean).detach()
-        if on_iteration:
-            on_iteration(plain, folded)
+        if on_iterations:
+            on_iterations(plain[None], folded[None], [time.perf_counter()])
     return SolvedHead(weight=plain, bias=folded, l2=first.l2, path=first.path, iterations=BATCH_PASSES)
 
 
@@ -169,19 +179,25 @@ def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean.float(), deviation.float()
 
 
-def _fewer_coordinates(rows: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Rows in an orthonormal basis of their span (F, D), where there are fewer rows than features.
+def _fewer_coordinates(rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Rows in an orthonormal basis of their span (M, D), where there are fewer rows than features, and the way back.
 
-    The best weights lie in that span, and lengths in it stay what they are, so the problem is the same and smaller.
+    The best weights lie in that span, and lengths in it stay what they are, so the problem is the same and smaller. The
+    way back takes weights (n, D) to (n, F). The basis itself is never written down: that would double the time.
     """
-    if len(rows) >= rows.shape[1]:
-        return rows, None
-    basis, coordinates = torch.linalg.qr(rows.T)
-    return coordinates.T.contiguous(), basis
+    count, size = rows.shape
+    if count >= size:
+        return rows, lambda weights: weights
+    reflectors, scales = torch.geqrf(rows.T)
+
+    def back(weights: Tensor) -> Tensor:
+        return torch.ormqr(reflectors, scales, nn.functional.pad(weights, (0, size - count)).T).T
+
+    return reflectors[:count].triu().T.contiguous(), back
 
 
 def _one_hot(targets: Tensor, num_classes: int, smoothing: float, dtype: torch.dtype) -> Tensor:
-    wanted = torch.nn.functional.one_hot(targets, num_classes).to(dtype)
+    wanted = nn.functional.one_hot(targets, num_classes).to(dtype)
     return wanted * (1 - smoothing) + smoothing / num_classes
 
 
@@ -229,7 +245,7 @@ def _solve(
     l2: float,
     start: np.ndarray | None,
     tolerance: float,
-    report: Callable[[np.ndarray], None] | None,
+    reports: "_Reports | None",
     should_stop: ShouldStop,
 ) -> tuple[np.ndarray, int]:
     """Minimise the mean cross-entropy plus the penalty: (weights and biases, flat float64; iterations).
@@ -254,10 +270,32 @@ def _solve(
         np.zeros(size) if start is None else start,
         jac=True,
         method="L-BFGS-B",
-        callback=report,
+        callback=reports.add if reports else None,
         options={"maxiter": MAX_ITERATIONS, "gtol": tolerance, "ftol": 1e-9},
     )
     return found.x, int(found.nit)
+
+
+class _Reports:
+    """Iterations of a solution, told several at a time."""
+
+    def __init__(self, tell: Callable[[list[np.ndarray], list[float]], None], most: int) -> None:
+        """`most`: so many are told together, or one."""
+        self._tell, self._most = tell, most
+        self._flats, self._moments = list[np.ndarray](), list[float]()
+
+    def add(self, flat: np.ndarray) -> None:
+        """Weights and biases after an iteration."""
+        self._flats.append(flat.copy())
+        self._moments.append(time.perf_counter())
+        if len(self._flats) >= self._most or self._moments[-1] - self._moments[0] > REPORT_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Tell what has not been told."""
+        if self._flats:
+            self._tell(self._flats, self._moments)
+            self._flats, self._moments = [], []
 
 
 def _loss(rows: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> float:
@@ -272,5 +310,6 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def _parts(flat: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Weight (K, D) and bias (K,)."""
-    return flat[:-num_classes].reshape(num_classes, -1), flat[-num_classes:]
+    """Weight (..., K, D) and bias (..., K)."""
+    weight, bias = np.split(flat, [-num_classes], axis=-1)
+    return weight.reshape(*bias.shape, -1), bias

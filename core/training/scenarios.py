@@ -4,6 +4,7 @@ Legend: M test pictures, K classes.
 """
 
 import hashlib
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -163,15 +164,23 @@ def _solve_head(session: Session, stage: str) -> Best:
     head, best = session.model.head, Best()
     features, targets, groups = _head_data(session)
     with session.watch.phase("features"):
-        val = [(session.features("val").float(), session.targets("val"))]
+        val = session.features("val").float(), session.targets("val")
 
-    def keep(weight: Tensor, bias: Tensor) -> None:
-        _set_head(head, weight, bias)
-        loss, accuracy = _judge(head, features, targets)
-        judged = evaluate(head, val)
-        record = _head_record(session, stage, loss, accuracy, judged)
-        best.take(record, judged, head)
-        session.record(record)
+    def record(weights: Tensor, biases: Tensor, moments: list[float]) -> None:
+        on_train, on_val = (_judge(weights, biases, *part) for part in ((features, targets), val))
+        for place, moment in enumerate(moments):
+            session.record(
+                EpochRecord(
+                    epoch=len(session.history) + 1,
+                    stage=stage,
+                    train_loss=on_train[0][place],
+                    train_accuracy=on_train[1][place],
+                    val_loss=on_val[0][place],
+                    val_accuracy=on_val[1][place],
+                    lr=None,
+                    elapsed_s=moment - session.watch.start,
+                )
+            )
 
     with session.watch.phase("train"), one_thread(when=features.numel() <= FEW):
         solve = fit_head_in_batches if features.numel() > TOO_MANY else solve_head
@@ -182,10 +191,12 @@ def _solve_head(session: Session, stage: str) -> Best:
             len(session.loaders.dataset.class_names),
             l2=session.settings.optim.l2,
             label_smoothing=session.settings.optim.label_smoothing,
-            on_iteration=keep if stage == "train" else None,
+            on_iterations=record if stage == "train" else None,
             should_stop=session.should_stop,
         )
-        keep(solved.weight, solved.bias)
+        record(solved.weight[None], solved.bias[None], [time.perf_counter()])
+        _set_head(head, solved.weight, solved.bias)
+        best.take(session.history[-1], evaluate(head, [val]), head)
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
     return best
@@ -201,20 +212,6 @@ def _head_data(session: Session) -> tuple[Tensor, Tensor, Tensor]:
     return features, session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
 
 
-def _head_record(session: Session, stage: str, loss: float, accuracy: float, val: Evaluation) -> EpochRecord:
-    """One iteration of the solver as a page shows it."""
-    return EpochRecord(
-        epoch=len(session.history) + 1,
-        stage=stage,
-        train_loss=loss,
-        train_accuracy=accuracy,
-        val_loss=val.loss,
-        val_accuracy=val.accuracy,
-        lr=None,
-        elapsed_s=session.watch.elapsed(),
-    )
-
-
 @torch.no_grad()
 def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     head.weight.copy_(weight)
@@ -222,14 +219,19 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
 
 
 @torch.no_grad()
-def _judge(head: nn.Linear, features: Tensor, targets: Tensor) -> tuple[float, float]:
-    """Mean loss and accuracy, piece by piece: features may be many and in half precision."""
-    loss, correct = 0.0, 0
+def _judge(weights: Tensor, biases: Tensor, features: Tensor, targets: Tensor) -> tuple[list[float], list[float]]:
+    """Mean loss and accuracy over features (M, F) of each of the heads, weights (T, K, F) and biases (T, K).
+
+    Piece by piece: features may be many and in half precision.
+    """
+    count = len(biases)
+    loss, correct = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.int64)
     for rows, wanted in zip(torch.split(features, MANY_ROWS), torch.split(targets, MANY_ROWS), strict=True):
-        logits = head(rows.float())
-        loss += nn.functional.cross_entropy(logits, wanted, reduction="sum").item()
-        correct += int((logits.argmax(1) == wanted).sum())
-    return loss / len(targets), correct / len(targets)
+        logits = torch.addmm(biases.flatten(), rows.float(), weights.flatten(0, 1).T).view(-1, *biases.shape)
+        truth = wanted[:, None].expand(-1, count)  # (M, T)
+        loss += nn.functional.cross_entropy(logits.transpose(1, 2), truth, reduction="none").double().sum(0)
+        correct += (logits.argmax(2) == truth).sum(0)
+    return (loss / len(targets)).tolist(), (correct / len(targets)).tolist()
 
 
 def _train_network(session: Session) -> tuple[Best, Evaluation]:

@@ -371,7 +371,7 @@ def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path, unbuffered: str)
     assert process.stdout is not None
     process.stdout.close()
 
-    assert process.communicate(timeout=300) [1] == b"" and process.returncode == 1
+    assert process.communicate(timeout=300)[1] == b"" and process.returncode == 1
 
 
 def test_a_real_process_refuses_with_one_line(tmp_path: Path):

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from core.training import head as module
-from core.training.head import FOLDS, L2_PATH, SolvedHead, fit_head_in_batches, solve_head
+from core.training.head import FOLDS, L2_PATH, OnIterations, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled
 
 CLASSES = 3
@@ -229,13 +229,42 @@ def test_a_penalty_is_chosen_for_few_pictures_too(each: int):
     assert all(0 <= loss < float("inf") for _, loss in solved.path)
 
 
+def keep_each(seen: list[tuple[Tensor, Tensor]]) -> OnIterations:
+    """Every iteration's weight and bias."""
+
+    def keep(weights: Tensor, biases: Tensor, moments: list[float]) -> None:
+        assert moments == sorted(moments) and len(moments) == len(weights) == len(biases)
+        seen.extend(zip(weights, biases, strict=True))
+
+    return keep
+
+
+@pytest.mark.parametrize(("columns", "together"), [(2 * CLASSES, 2), (1, 1), (10_000, 10_000)])
+def test_iterations_are_reported_a_few_at_a_time(columns: int, together: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "REPORT_COLUMNS", columns)
+    monkeypatch.setattr(module, "REPORT_S", 1000.0)
+    sizes: list[int] = []
+
+    solved = solve_head(*problem(), CLASSES, on_iterations=lambda weights, biases, moments: sizes.append(len(weights)))
+
+    assert sum(sizes) == solved.iterations and sizes[0] == min(together, solved.iterations)
+    assert set(sizes[:-1]) <= {together}
+
+
+def test_what_takes_long_is_reported_all_the_while(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "REPORT_S", -1.0)
+    sizes: list[int] = []
+
+    solved = solve_head(*problem(), CLASSES, on_iterations=lambda weights, biases, moments: sizes.append(len(weights)))
+
+    assert sizes == [1] * solved.iterations
+
+
 def test_every_iteration_is_reported_and_the_last_one_is_the_solution():
     features, targets, groups = problem()
     seen: list[tuple[Tensor, Tensor]] = []
 
-    solved = solve_head(
-        features, targets, groups, CLASSES, on_iteration=lambda weight, bias: seen.append((weight, bias))
-    )
+    solved = solve_head(features, targets, groups, CLASSES, on_iterations=keep_each(seen))
     losses = [nn.functional.cross_entropy(features @ weight.T + bias, targets).item() for weight, bias in seen]
 
     assert len(seen) == solved.iterations > 3
@@ -335,10 +364,10 @@ def test_minibatches_start_from_a_solution_for_some_groups(monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("few_are_too_many")
 def test_minibatches_report_each_pass_and_give_the_same_answer_again():
-    seen: list[Tensor] = []
-    once = fit_head_in_batches(*problem(300), CLASSES, l2=0.1, on_iteration=lambda weight, bias: seen.append(weight))
+    seen: list[tuple[Tensor, Tensor]] = []
+    once = fit_head_in_batches(*problem(300), CLASSES, l2=0.1, on_iterations=keep_each(seen))
     again = fit_head_in_batches(*problem(300), CLASSES, l2=0.1)
 
     assert len(seen) == once.iterations == module.BATCH_PASSES
-    assert torch.equal(seen[-1], once.weight) and not torch.equal(seen[0], once.weight)
+    assert torch.equal(seen[-1][0], once.weight) and not torch.equal(seen[0][0], once.weight)
     assert torch.equal(once.weight, again.weight) and torch.equal(once.bias, again.bias)
