@@ -13,6 +13,7 @@ from core.data.dataset import Dataset, load_stored
 from core.errors import ThawError
 from core.inference.temperature import fit_temperature
 from core.machine import forget_peak_memory, peak_memory, this_machine
+from core.models.shelf import Shelf
 from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
@@ -22,6 +23,7 @@ from core.training.scenarios import Trained, train_run
 
 REPORT_EVERY_S = 0.3
 ENOUGH = 64  # pictures from which a pace is worth remembering
+_shelf = Shelf()
 _log = logging.getLogger(__name__)
 
 
@@ -42,6 +44,7 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
             on_progress=reporter.progress,
             on_epoch=reporter.epoch,
             should_stop=reporter.should_stop,
+            shelf=_shelf,
         )
         reporter.flush()
         record = _finish(store, run, dataset, trained, start)

@@ -21,6 +21,7 @@ from core.models.build import ParameterCount, TransferModel, build_model, count_
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
 from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
+from core.models.shelf import Shelf
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
@@ -82,8 +83,13 @@ def train_run(
     on_progress: OnProgress = lambda progress: None,
     on_epoch: OnEpoch = lambda epoch: None,
     should_stop: ShouldStop = lambda: False,
+    shelf: Shelf | None = None,
 ) -> Trained:
     """Train one scenario with one seed. Called in the worker process; leaves torch's global generator seeded.
+
+    Args:
+        shelf: where a wholly frozen backbone comes from, if it is there, and goes to, if it really stood still: the
+            model that is given back must not be changed then.
 
     Raises:
         SettingsError: the backbone cannot be trained like that.
@@ -104,16 +110,20 @@ def train_run(
             raise Cancelled
         on_progress(Progress(phase="download", done=done, total=total))
 
-    model = build_model(
-        settings.model.backbone,
-        len(dataset.class_names),
-        start=settings.model.start,
-        seed=settings.seed,
-        on_progress=on_download,
-    )
+    kept = shelf.take(settings.model) if shelf else None
+    if kept:
+        model = kept.with_head(len(dataset.class_names), seed=settings.seed)
+    else:
+        model = build_model(
+            settings.model.backbone,
+            len(dataset.class_names),
+            start=settings.model.start,
+            seed=settings.seed,
+            on_progress=on_download,
+        )
     apply_scenario(model, settings.model)
     head_hash = _combined_hash(state_hashes(model.head))
-    before, old = state_hashes(model.backbone), snapshot(model)
+    before, old = kept.hashes if kept else state_hashes(model.backbone), snapshot(model)
     sizes = [len(loaders.split.part(name)) for name in ("train", "val", "test")]
     session = Session(
         settings=settings,
@@ -128,6 +138,9 @@ def train_run(
         should_stop=should_stop,
     )
     best, test = _SCENARIOS[settings.model.scenario](session)
+    freeze_audit = audit(before, state_hashes(model.backbone), model.frozen_prefixes)
+    if shelf and freeze_audit.bit_identical:
+        shelf.put(settings.model, model, before)
     return Trained(
         model=model,
         preprocessing=preprocessing_of(settings.model.backbone),
@@ -135,7 +148,7 @@ def train_run(
         history=tuple(session.history),
         best=best,
         test=test,
-        audit=audit(before, state_hashes(model.backbone), model.frozen_prefixes),
+        audit=freeze_audit,
         drift=measure_drift(model, old),
         parameters=count_parameters(model),
         head_hash=head_hash,
