@@ -42,9 +42,9 @@ from core.speeds import (
 from core.streams import in_streams
 from core.training.loop import cast
 
-PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
+PRECISIONS: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
-ROUNDS: Final = 3  # after one to warm up; the fastest counts, since other programs only ever slow a round down
+ROUNDS: Final = 3  # the fastest counts, since other programs only ever slow a round down
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
 SETTLE_S: Final = 1.2
 HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
@@ -109,10 +109,12 @@ def measure_speeds(backbone: str) -> Speeds:
 
     steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in PRECISIONS}
     rivals: dict[tuple[Work, Precision], tuple[Work, Precision]] = {(work, "bf16"): (work, "fp32") for work in STEPS}
-    # what does not help forward passes helps training even less: then only how much slower it is is to be known
-    hopeless = forward["bf16"] > HOPELESS * forward["fp32"]
-    late = {arm: steps.pop(arm) for arm in rivals} if hopeless else {}
-    seconds = _race(steps, {} if hopeless else rivals) | {arm: _seconds(step) for arm, step in late.items()}
+    if forward["bf16"] > HOPELESS * forward["fp32"]:
+        # what does not help forward passes helps training even less: nothing is to be chosen, only estimated
+        late = {arm: steps.pop(arm) for arm in rivals}
+        seconds = _race(steps, {}, rounds=2) | {arm: _seconds(step) for arm, step in late.items()}
+    else:
+        seconds = _race(steps, rivals)
 
     engines: dict[Engine, float] = {"torch": round(EVAL_BATCH / forward["fp32"], 3)}
     if "onnxruntime" in forward:
@@ -124,14 +126,17 @@ def measure_speeds(backbone: str) -> Speeds:
     return speeds
 
 
-def _race(arms: Mapping[Arm, Callable[[], object]], rivals: Mapping[Arm, Arm]) -> dict[Arm, float]:
+def _race(
+    arms: Mapping[Arm, Callable[[], object]], rivals: Mapping[Arm, Arm], rounds: int = ROUNDS
+) -> dict[Arm, float]:
     """Seconds of every arm's fastest round; they take turns, so that no disturbance falls on one of them alone.
 
     Args:
         rivals: arms that only matter if they are faster than another one; hopeless ones run once after the warm-up.
+        rounds: after one to warm up.
     """
     fastest = dict.fromkeys(arms, float("inf"))
-    for number in range(ROUNDS + 1):
+    for number in range(rounds + 1):
         for arm, work in arms.items():
             if number > 1 and arm in rivals and fastest[arm] > HOPELESS * fastest[rivals[arm]]:
                 continue
@@ -191,27 +196,44 @@ def _best_threads(model: nn.Module, images: Tensor) -> int:
 def measure_peaks() -> Peaks:
     """Time large matrix products, convolutions, sums and decoding; about a second."""
     torch.set_num_threads(usable_cores())
+    matmul, conv = _gflops(*_products()), _gflops(*_convolutions())
     return Peaks(
-        matmul_fp32=_matmul(torch.float32),
-        matmul_bf16=_matmul(torch.bfloat16),
-        conv_fp32=_convolution(torch.float32),
-        conv_bf16=_convolution(torch.bfloat16),
+        matmul_fp32=matmul["fp32"],
+        matmul_bf16=matmul["bf16"],
+        conv_fp32=conv["fp32"],
+        conv_bf16=conv["bf16"],
         memory=_memory(),
         decode=_decode(),
     )
 
 
-def _matmul(dtype: torch.dtype, side: int = 1024) -> float:
-    a, b = torch.rand(2, side, side).to(dtype)
-    return round(2 * side**3 / _fastest(lambda: a @ b) / 1e9, 1)
+def _gflops(arms: Mapping[Precision, Callable[[], object]], flop: int) -> dict[Precision, float]:
+    rivals: dict[Precision, Precision] = {"bf16": "fp32"}
+    return {precision: round(flop / seconds / 1e9, 1) for precision, seconds in _race(arms, rivals).items()}
 
 
-@torch.no_grad()
-def _convolution(dtype: torch.dtype, batch: int = 8, channels: int = 256, side: int = 28) -> float:
-    conv = nn.Conv2d(channels, channels, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
-    images = torch.rand(batch, channels, side, side).to(dtype=dtype, memory_format=torch.channels_last)
+def _products(side: int = 1024) -> tuple[dict[Precision, Callable[[], object]], int]:
+    """A large matrix product in each precision, and its operations."""
+
+    def product(dtype: torch.dtype) -> Callable[[], object]:
+        a, b = torch.rand(2, side, side).to(dtype)
+        return lambda: a @ b
+
+    return {precision: product(dtype) for precision, dtype in PRECISIONS.items()}, 2 * side**3
+
+
+def _convolutions(
+    batch: int = 8, channels: int = 256, side: int = 28
+) -> tuple[dict[Precision, Callable[[], object]], int]:
+    """A large convolution in each precision, and its operations."""
+
+    def convolution(dtype: torch.dtype) -> Callable[[], object]:
+        conv = nn.Conv2d(channels, channels, 3, padding=1, dtype=dtype).to(memory_format=torch.channels_last)
+        images = torch.rand(batch, channels, side, side).to(dtype=dtype, memory_format=torch.channels_last)
+        return torch.no_grad()(lambda: conv(images))
+
     flop = 2 * batch * side**2 * channels**2 * 9
-    return round(flop / _fastest(lambda: conv(images)) / 1e9, 1)
+    return {precision: convolution(dtype) for precision, dtype in PRECISIONS.items()}, flop
 
 
 def _memory(numbers: int = 2**24) -> float:

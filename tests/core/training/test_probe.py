@@ -156,7 +156,7 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
     def task(model: object, images: object, work: str, precision: str) -> Callable[[], object]:
         return lambda: times.update([(work, precision)])
 
-    def race(arms: dict[object, Callable[[], object]], rivals: object) -> dict[object, float]:
+    def race(arms: dict[object, Callable[[], object]], rivals: object, rounds: int = 3) -> dict[object, float]:
         for work in arms.values():
             work()
         return {arm: half if "bf16" in (arm, arm[-1]) else 1.0 for arm in arms}
