@@ -11,11 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
+from threading import Thread
 from typing import Any, NoReturn
 
 from core import commands
 from core.errors import ThawError
-from core.machine import keep_freed_memory, prepare_process
+from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
+from core.runs.worker import preload
 from core.settings import (
     AugmentSettings,
     DataSettings,
@@ -26,6 +28,7 @@ from core.settings import (
 
 Result = tuple[dict[str, Any], str]
 """A command's result as JSON values, and as text for a person."""
+_TRAINING = ("train", "race")
 _OPTIMISER_OPTIONS = tuple(fields(OptimSettings))
 _MODEL_OPTIONS = ("last_stages", "weights", "batchnorm")
 
@@ -141,6 +144,9 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
 
 
 def _classify(arguments: argparse.Namespace) -> Result:
+    with imports_exempt_from_gc():
+        import core.inference.predictor  # noqa: F401
+
     options = arguments.top, arguments.coverage, arguments.explain
     return commands.classify(arguments.run_id, arguments.pictures, *options)
 
@@ -170,6 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
+    if arguments.command in _TRAINING:  # beside reading the pictures, which is another process's work
+        Thread(target=preload).start()
     try:
         values, text = arguments.run(arguments)
     except ThawError as error:

@@ -15,13 +15,13 @@ from core.data.decode import decode_picture
 from core.data.ingest import ingest
 from core.data.report import as_csv
 from core.errors import ImageError, RunError, SettingsError, TrainingError
-from core.machine import imports_exempt_from_gc, this_machine, usable_cores
+from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
-from core.runs.worker import preload, work_off
+from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
 from core.speeds import WORKS
 
@@ -87,7 +87,6 @@ def _draw(where: str, folder: Path) -> None:
 
 def train(where: str, settings: RunSettings, say: Say) -> Result:
     """One run, from data to record."""
-    preload()
     store = RunStore()
     run = _work_off(store, submit(store, [settings], ingest(where), as_race=False), say)[0]
     values = run_values(_finished(run))
@@ -99,7 +98,6 @@ def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Seq
     from core.comparison.verdict import BAND
     from core.runs.results import load_outcome
 
-    preload()
     store = RunStore()
     plans = plan_race(settings, scenarios, seeds)
     runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingest(where), as_race=True), say)]
@@ -160,11 +158,10 @@ def classify(
         coverage: share of pictures whose true class is to be among those named; None names none.
         explain: folder that heat maps are written into.
     """
-    with imports_exempt_from_gc():
-        from core.inference.prediction_sets import set_sentence
-        from core.inference.predictor import Predictor
-        from core.inference.temperature import temperature_sentence
-        from core.inference.values import answer_values, run_answers
+    from core.inference.prediction_sets import set_sentence
+    from core.inference.predictor import Predictor
+    from core.inference.temperature import temperature_sentence
+    from core.inference.values import answer_values, run_answers
 
     if top < 1:
         raise SettingsError(f"top is {top}; it must be at least 1.")

@@ -31,7 +31,7 @@ from core.streams import in_streams
 NICE: Final = 5
 ROWS: Final = "rows.jsonl"
 SQUARES: Final = "squares.u8"  # of the pictures in `ROWS` that could be read, one after the other
-KEEP_BYTES: Final = 128 * 1024**2  # files held from hashing to decoding, so that small sets are read once
+KEEP_BYTES: Final = 256 * 1024**2  # files held from hashing to decoding, so that small sets are read once
 KEEP_EACH_BYTES: Final = 1024**2  # larger ones are read again: decoding them takes much longer than that
 HANDFUL: Final = 16  # files that a thread reads and hashes at a time
 BATCH: Final = 64  # pictures that are decoded or waiting to be written at once: bounds what is held in memory

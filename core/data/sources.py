@@ -123,9 +123,10 @@ def _shown(name: str) -> str:
 
 
 def _read_file(root: Path, name: str) -> bytes:
+    """A file that was found on a walk that enters no linked folders: so only the file itself can be a link."""
     path = root / name
     try:
-        if not path.resolve().is_relative_to(root):
+        if path.is_symlink() and not path.resolve().is_relative_to(root):
             raise ImageError("is a link that leads out of the folder", "FILE_LINK")
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error

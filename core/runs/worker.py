@@ -30,17 +30,17 @@ def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[
 
 
 def preload() -> None:
-    """Begin to load what trains, in a thread of its own, for whoever has other things to do before anything trains."""
-    threading.Thread(target=_training).start()
+    """Load what trains, once, for as long as the process lives."""
+    with imports_exempt_from_gc():
+        _training()
 
 
 @cache
 def _training() -> Callable[[RunStore, Run, Callable[[], bool]], None]:
     """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
-    with imports_exempt_from_gc():
-        import timm  # noqa: F401  # the default backbone asks for it
+    import timm  # noqa: F401  # the default backbone asks for it
 
-        from core.runs.execute import execute
+    from core.runs.execute import execute
 
     return execute
 
@@ -57,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = RunStore()
-    _training()  # while nobody waits
+    preload()  # while nobody waits
     _measure_once()
     while not stop.is_set():
         if not work_off(store, stop.is_set):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -331,27 +332,27 @@ def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path)
     assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
 
 
-def test_what_trains_is_loaded_while_pictures_are_read(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    begun: list[str] = []
-    monkeypatch.setattr(commands, "preload", lambda: begun.append("load"))
-    monkeypatch.setattr(commands, "ingest", lambda where: begun.append("read") or ingest(where))
+def test_what_trains_is_loaded_while_pictures_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    loading, read = threading.Event(), list[bool]()
+    monkeypatch.setattr("core.__main__.preload", loading.set)
+    monkeypatch.setattr(commands, "ingest", lambda where: read.append(loading.wait(60)) or ingest(where))
 
-    assert main(["train", "--data", str(tmp_path)]) == 2
-    assert main(["race", "--data", str(tmp_path)]) == 2
+    for command in ("train", "race"):
+        loading.clear()
+        assert main([command, "--data", str(tmp_path)]) == 2
+    assert read == [True, True]
+
+    loading.clear()
     assert main(["data", str(tmp_path)]) == 2
-
-    assert begun == ["load", "read", "load", "read", "read"]
+    assert not loading.is_set()
 
 
 def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_path: Path):
     (tmp_path / "empty").mkdir()
     code = (
-        "import sys, time; from core import commands; from core.__main__ import run_and_leave\n"
-        "from threading import Thread\n"
-        "commands.preload = lambda: Thread(target=lambda: time.sleep(3600)).start()\n"
-        f"run_and_leave(['train', '--data', {str(tmp_path / 'empty')!r}])"
+        "import time; from core import __main__ as command_line\n"
+        "command_line.preload = lambda: time.sleep(3600)\n"
+        f"command_line.run_and_leave(['train', '--data', {str(tmp_path / 'empty')!r}])"
     )
     environment = {**os.environ, "THAW_HOME": str(tmp_path / "home")}
     done = subprocess.run(
