@@ -61,9 +61,8 @@ def perceptual_hashes(squares: Squares) -> npt.NDArray[np.uint64]:
 
 
 def _hashes_of(squares: Squares) -> npt.NDArray[np.uint64]:
-    grey = (
-        squares[..., 0].astype(np.float64) + squares[..., 1] + squares[..., 2]
-    )  # three times as bright: no matter here
+    # three times as bright as the mean, which changes no sign, and exact
+    grey = squares[..., 0].astype(np.float64) + squares[..., 1] + squares[..., 2]
     low = dctn(grey, axes=(1, 2), norm="ortho")[:, :HASH_SIDE, :HASH_SIDE]
     low = low.reshape(len(low), -1)[:, 1:]  # without the mean brightness
     bits = low > np.median(low, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """Runs whose forward passes another engine computes: the same work, the same answers, and never a stale weight."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -91,6 +91,14 @@ def test_engines_agree_and_do_the_same_work(tiny_dataset: Dataset, use: Callable
     assert other.audit.bit_identical
 
 
+@pytest.fixture
+def threads_as_before() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("threads_as_before")
 def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
     tiny_dataset: Dataset, use: Callable[[Engine], None], monkeypatch: pytest.MonkeyPatch
 ):
@@ -112,7 +120,6 @@ def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
         train_run(settings(), tiny_dataset)
 
     assert threads == {"torch": {2}, "onnxruntime": {1}} and torch.get_num_threads() == 2
-    torch.set_num_threads(1)
 
 
 def test_a_second_run_computes_nothing(
