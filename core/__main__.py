@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any, NoReturn
 
 from core import commands
+from core.data.layout import AUTO, LAYOUT_HELP
 from core.errors import ThawError
 from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
 from core.runs.worker import preload
@@ -54,19 +55,24 @@ def build_parser() -> argparse.ArgumentParser:
     data = add(
         "data",
         "Bring a data set into the store and describe it.",
-        lambda a: commands.data(a.data, _data(a), a.report, a.draw),
+        lambda a: commands.data(a.data, _data(a), a.report, a.draw, a.layout),
     )
     data.add_argument("data", metavar="D", help="builtin, a zip or a folder")
+    _add_layout(data)
     data.add_argument("--report", default="text", choices=("text", "csv"), help="what to print: csv has a row per file")
     data.add_argument("--draw", metavar="FOLDER", help="write the built-in pictures there, as files")
-    train = add("train", "Train one scenario with one seed.", lambda a: commands.train(a.data, _settings(a), _say(a)))
+    train = add(
+        "train",
+        "Train one scenario with one seed.",
+        lambda a: commands.train(a.data, _settings(a), _say(a), a.layout),
+    )
     _add_run_options(train)
     train.add_argument("--scenario", default="frozen", help="which part of the network trains")
     train.add_argument("--seed", type=int, default=0)
     race = add(
         "race",
         "Train several scenarios with several seeds on the same data, and say which is better.",
-        lambda a: commands.race(a.data, _settings(a), _names(a.scenarios), _seeds(a.seeds), _say(a)),
+        lambda a: commands.race(a.data, _settings(a), _names(a.scenarios), _seeds(a.seeds), _say(a), a.layout),
     )
     _add_run_options(race)
     race.add_argument("--scenarios", default="frozen,finetuned", help="comma-separated")
@@ -81,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     compare.add_argument("--report", default="text", choices=("text", "markdown", "csv"), help="what to print")
     classify = add("classify", "Classify pictures.", _classify)
     classify.add_argument("run_id", metavar="RUN")
-    classify.add_argument("pictures", metavar="PICTURE", nargs="+")
+    classify.add_argument("pictures", metavar="PICTURE", nargs="+", help="picture files, or folders of them")
     classify.add_argument("--top", type=int, default=3, help="classes to name per picture")
     classify.add_argument(
         "--coverage", type=float, help="name as many classes as hold the true one so often (fraction)"
@@ -107,8 +113,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_layout(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--layout", default=AUTO, metavar="HOW", help=LAYOUT_HELP)
+
+
 def _add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, metavar="D", help="builtin, a zip or a folder")
+    _add_layout(command)
     command.add_argument("--backbone", default=ModelSettings().backbone)
     command.add_argument("--augment", default=AugmentSettings().preset, help="a preset of augmentations")
     model = [spec for spec in fields(ModelSettings) if spec.name in _MODEL_OPTIONS]

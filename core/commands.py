@@ -13,7 +13,9 @@ from PIL import Image
 
 from core.data.decode import decode_picture
 from core.data.ingest import ingest
+from core.data.layout import AUTO
 from core.data.report import as_csv
+from core.data.sources import pictures_in
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
@@ -36,13 +38,15 @@ Say = Callable[[str], None]
 POLL_S = 0.3
 
 
-def data(where: str, settings: DataSettings, report: str = "text", draw: str | None = None) -> Result:
+def data(
+    where: str, settings: DataSettings, report: str = "text", draw: str | None = None, layout: str = AUTO
+) -> Result:
     """Classes, counts by split, fingerprint, what was left out, and what may be wrong; or a row per file as CSV."""
     from core.data.health import find_problems
 
     if draw is not None:
         _draw(where, Path(draw))
-    dataset = ingest(where).dataset
+    dataset = ingest(where, layout=layout).dataset
     split = dataset.split(0, settings)
     findings = find_problems(dataset, split)
     counts = dataset.counts(split)
@@ -53,6 +57,8 @@ def data(where: str, settings: DataSettings, report: str = "text", draw: str | N
         "counts": counts,
         "fingerprint": dataset.fingerprint,
         "split": split.hash,
+        "read_as": dataset.read_as,
+        "class_folders": [asdict(row) for row in dataset.class_folders],
         "skipped": [{"file": row.file, "reason": row.reason} for row in dataset.skipped],
         "ignored": [{"file": row.file, "reason": row.reason} for row in dataset.ignored],
         "notices": [*dataset.notices, *split.notices],
@@ -61,6 +67,7 @@ def data(where: str, settings: DataSettings, report: str = "text", draw: str | N
     if report == "csv":
         return values, as_csv(dataset)
     lines = [f"{dataset.title}: {len(dataset.pictures)} pictures, {len(dataset.class_names)} classes"]
+    lines += [f"  read as {dataset.read_as}"] if dataset.read_as else []
     lines += [f"  {part:5} " + ", ".join(f"{name} {n}" for name, n in row.items()) for part, row in counts.items()]
     lines += [f"  skipped {row.file}: {row.reason}" for row in dataset.skipped]
     if dataset.ignored:
@@ -85,22 +92,25 @@ def _draw(where: str, folder: Path) -> None:
         raise SettingsError(f"--draw is {folder.name!r}; no pictures can be written there.") from error
 
 
-def train(where: str, settings: RunSettings, say: Say) -> Result:
+def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO) -> Result:
     """One run, from data to record."""
     store = RunStore()
-    run = _work_off(store, submit(store, [settings], ingest(where), as_race=False), say)[0]
+    run = _work_off(store, submit(store, [settings], ingest(where, layout=layout), as_race=False), say)[0]
     values = run_values(_finished(run))
     return values, _run_line(values)
 
 
-def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Sequence[int], say: Say) -> Result:
+def race(
+    where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Sequence[int], say: Say, layout: str = AUTO
+) -> Result:
     """Several runs on the same data, and the verdict."""
     from core.comparison.verdict import BAND
     from core.runs.results import load_outcome
 
     store = RunStore()
     plans = plan_race(settings, scenarios, seeds)
-    runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingest(where), as_race=True), say)]
+    ingested = ingest(where, layout=layout)
+    runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingested, as_race=True), say)]
     verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
     rows = [run_values(run) for run in runs]
     return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join([*map(_run_line, rows), text])
@@ -154,6 +164,8 @@ def classify(
 ) -> Result:
     """What a run's model says about picture files; unreadable ones are named and the others answered.
 
+    Of a folder all pictures in it are classified, and those in its folders.
+
     Args:
         coverage: share of pictures whose true class is to be among those named; None names none.
         explain: folder that heat maps are written into.
@@ -170,7 +182,7 @@ def classify(
     predictor = Predictor.load(run.id)
     results: list[dict[str, Any]] = []
     lines = []
-    for number, name in enumerate(pictures, 1):
+    for number, name in enumerate(_picture_files(pictures), 1):
         try:
             pixels = decode_picture(_read(name))
         except ImageError as error:
@@ -192,6 +204,21 @@ def classify(
     lines.append(temperature_sentence(predictor.record.temperature, predictor.record.split["val"]))
     lines += [set_sentence(rule)] if rule is not None else []
     return run_answers(predictor.record, results, rule), "\n".join(lines)
+
+
+def _picture_files(names: Sequence[str]) -> list[str]:
+    """These files, and of folders the pictures in them.
+
+    Raises:
+        ImageError: a folder holds no picture.
+    """
+    found: list[str] = []
+    for name in names:
+        inside = pictures_in(Path(name)) if name and Path(name).is_dir() else [Path(name)] if name else []
+        if not inside:
+            raise ImageError(f"There is no picture in {Path(name).name!r}." if name else "A picture has an empty name.")
+        found += map(str, inside)
+    return found
 
 
 def _set_rule(run_id: str, coverage: float) -> "SetRule":
@@ -331,5 +358,8 @@ def _finished(run: Run) -> Run:
 def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()
-    except OSError as error:
-        raise ImageError("is not there, or cannot be read") from error
+    except FileNotFoundError as error:
+        raise ImageError("is not there") from error
+    except (OSError, ValueError) as error:  # a name with a NUL in it is no OSError
+        why = error.strerror if isinstance(error, OSError) else None
+        raise ImageError(f"cannot be opened ({why or 'no possible name'})") from error

@@ -5,11 +5,14 @@ Messages name the thing, what is wrong with it and what to do, and are shown as 
 ThawError
 ├── SettingsError   a chosen value is not possible
 ├── DatasetError    a whole upload, zip or folder cannot be used
+│   └── LayoutQuestion   it can be read in more than one way
 ├── ImageError      one picture cannot be read; the others are kept
 ├── WeightsError    pretrained weights are missing, damaged or cannot be downloaded
 ├── TrainingError   a run started and could not go on
 └── RunError        a run is unknown, unfinished or its files are damaged
 """
+
+from collections.abc import Sequence
 
 
 class ThawError(Exception):
@@ -22,6 +25,16 @@ class SettingsError(ThawError):
 
 class DatasetError(ThawError):
     """Nothing was stored; mend the archive or folder as the message says and try again."""
+
+
+class LayoutQuestion(DatasetError):
+    """Choose one of the ways it can be read."""
+
+    def __init__(self, reason: str, offers: Sequence[tuple[str, str]]) -> None:
+        """`offers`: (layout, what it gives), as `core.data.layout` calls them, the likeliest first."""
+        super().__init__(f"{reason} To choose, give --layout {' or '.join(layout for layout, _ in offers)}.")
+        self.reason = reason
+        self.offers = tuple((layout, what) for layout, what in offers)
 
 
 class ImageError(ThawError):

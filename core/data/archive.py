@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Final
 
+from core.data.kinds import HEAD_BYTES, kind_of
 from core.data.limits import (
     MAX_DEPTH,
     MAX_ENTRIES,
@@ -62,6 +63,8 @@ class Archive:
         self._max_member_bytes = max_member_bytes
         self.refused: list[tuple[str, str]] = []
         """Entries that are no members, with the reason: no name, a name that is too long."""
+        self.links: list[str] = []
+        """Entries that are links; what they lead to is unknown, and they are read as nothing."""
         self.notices: list[str] = []
         """What is odd about the whole and was put up with."""
         _check_kind(path)
@@ -83,6 +86,12 @@ class Archive:
     def names(self) -> list[str]:
         """Names of all files, forward slashes, in the archive's order."""
         return list(self._members)
+
+    def folders(self) -> list[str]:
+        """Names of all entries that are folders."""
+        infos = (info for info in self._zip.infolist() if _is_folder(info))
+        names = (PurePosixPath(info.orig_filename.replace("\\", "/")).parts for info in infos)
+        return [unicodedata.normalize("NFC", "/".join(parts)) for parts in names if parts and not _why_no_member(parts)]
 
     def empty_folders(self) -> int:
         """Number of entries that are folders with nothing in them."""
@@ -116,6 +125,24 @@ class Archive:
         if self._read_bytes > 2 * MAX_TOTAL_BYTES:  # twice: every member is read once to hash and once to decode
             raise DatasetError(f"The zip unpacks to more than {MAX_TOTAL_BYTES // 1024**3} GB (limit).")
         return data
+
+    def head(self, name: str) -> bytes:
+        """The first `HEAD_BYTES` of a member, or all of it; whether the rest is sound is not looked at.
+
+        Raises:
+            ImageError: this member cannot be read.
+        """
+        info = self._members[name]
+        _check_member(info)
+        with self._turn:
+            self._file.seek(self._starts[info.header_offset])
+            packed = self._file.read(min(info.compress_size, HEAD_BYTES))
+        if info.compress_type == zipfile.ZIP_STORED:
+            return packed
+        try:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, HEAD_BYTES)
+        except zlib.error as error:
+            raise ImageError("is damaged (cannot be unpacked)", "ZIP_DAMAGED") from error
 
     def _unpacked(self, info: zipfile.ZipInfo) -> bytes:
         """What a member really holds, at most one byte more than it may: the library stops at the declared size."""
@@ -212,7 +239,9 @@ class Archive:
                 self.refused.append((name[:200], reason))
                 continue
             unknown += not info.flag_bits & _UTF8_FLAG and not raw.isascii()
-            self._place(members, unicodedata.normalize("NFC", "/".join(parts)), info)
+            shown = unicodedata.normalize("NFC", "/".join(parts))
+            self.links += [shown] if raw in links else []
+            self._place(members, shown, info)
         if unknown:
             self.notices.append(f"The encoding of {unknown} names is unknown; they may look odd.")
         return members
@@ -254,7 +283,13 @@ def _check_kind(path: Path) -> None:
 def _why_no_zip(path: Path, error: Exception) -> str:
     if "multiple disks" in str(error) or "span" in str(error):
         return f"{path.name} is one part of a split archive; make a zip in one piece."
-    return f"{path.name} is not a zip, or is incomplete (cut off); make the zip again."
+    with path.open("rb") as file:
+        kind = kind_of(file.read(HEAD_BYTES), path.name)
+    if kind is None or kind.name == "ZIP":
+        return f"{path.name} is not a zip, or is incomplete (cut off); make the zip again."
+    if kind.is_picture:
+        return f"{path.name} is a single picture ({kind.name}), not a zip: bring a zip or a folder of class folders."
+    return f"{path.name} is not a zip (it holds: {kind.name}); bring a zip or a folder of class folders."
 
 
 def _check_zip64(rest: bytes, start_dir: int, where: str) -> None:

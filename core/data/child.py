@@ -18,7 +18,7 @@ from typing import IO, Any, Final
 
 from core.data import limits
 from core.data.intake import Emit, Request, take_in
-from core.errors import DatasetError
+from core.errors import DatasetError, LayoutQuestion
 
 CONTAINED = True
 """False does the work in this process: for tests that look over its shoulder."""
@@ -88,6 +88,8 @@ def _run(request: Request, emit: Emit) -> None:
             message: dict[str, Any] = json.loads(line)
             if "refused" in message:
                 raise DatasetError(message["refused"])
+            if "question" in message:
+                raise LayoutQuestion(message["question"], [(layout, what) for layout, what in message["offers"]])
             current = message.get("next", current)
             if "next" not in message:
                 emit(message)

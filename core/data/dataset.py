@@ -66,6 +66,21 @@ class Skipped:
     reason: str
     code: str = ""
     """Names the kind of reason, for support."""
+    content: str = ""
+    """SHA-256 of the file's bytes; empty where they were never read."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassFolder:
+    """A folder that was brought as a class, and what became of its files."""
+
+    path: str
+    name: str
+    """Of the class."""
+    files: int
+    used: int
+    reason: str = ""
+    """Why none of them is used; empty where some are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,6 +118,10 @@ class Dataset:
     """When, as ISO 8601 in UTC."""
     notices: tuple[str, ...] = ()
     """What is odd about what was brought, and was put up with."""
+    read_as: str = ""
+    """What its folders were understood to be; empty in sets of earlier versions."""
+    class_folders: tuple[ClassFolder, ...] = ()
+    """Every class folder that was brought, those of which nothing is used included."""
 
     @property
     def folder(self) -> Path:
@@ -204,7 +223,8 @@ def manifest_of(dataset: Dataset) -> bytes:
     fields = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
     lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
     record = {"version": MANIFEST_VERSION, **fields, "class_names": list(dataset.class_names), **lists}
-    record["notices"] = list(dataset.notices)
+    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as}
+    record["class_folders"] = [asdict(row) for row in dataset.class_folders]
     return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
@@ -232,6 +252,7 @@ def _from_record(record: dict[str, Any]) -> Dataset:
     ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
     class_names = tuple(record.pop("class_names"))
     record["notices"] = tuple(record.get("notices", ()))
+    record["class_folders"] = tuple(ClassFolder(**row) for row in record.get("class_folders", ()))
     return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
 
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from core.data.child import take_in_contained
 from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
+    ClassFolder,
     Dataset,
     Picture,
     Skipped,
@@ -22,7 +24,8 @@ from core.data.dataset import (
     stored_ids,
 )
 from core.data.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
-from core.data.layout import check_class_name
+from core.data.layout import AUTO, check_class_name, check_layout
+from core.data.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
@@ -52,17 +55,24 @@ class Ingested:
 OnProgress = Callable[[IngestProgress], None]
 
 
-def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str | None = None) -> Ingested:
+def ingest(
+    where: str | Path, on_progress: OnProgress | None = None, title: str | None = None, layout: str = AUTO
+) -> Ingested:
     """Bring a data set into the store, or find it there: the same content is never decoded twice.
+
+    What is said about it, its title and what became of every file, is always of what was brought last.
 
     Args:
         where: `builtin`, the id of a stored data set, or the path of a zip or a folder.
         on_progress: called from this thread, often.
         title: what to call it, where the file's own name says nothing.
+        layout: how folders are to be read, see `core.data.layout.LAYOUTS`.
 
     Raises:
+        LayoutQuestion: it can be read in more than one way; nothing was stored.
         DatasetError: nothing usable was found; nothing was stored.
     """
+    check_layout(layout)
     report = on_progress or (lambda progress: None)
     here = _find_stored(str(where))
     if here is not None:
@@ -80,15 +90,15 @@ def ingest(where: str | Path, on_progress: OnProgress | None = None, title: str 
 
     with temporary_folder("intake") as folder:
         stored = tuple(stored_ids())
-        request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored)
+        request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
         work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
         work(request, emit)
-        dataset_id = listed["fingerprint"][:ID_LENGTH]
+        dataset_id, listed["title"] = listed["fingerprint"][:ID_LENGTH], title or listed["title"]
         if dataset_id in stored:
-            return Ingested(dataset=load_stored(dataset_id), decode_s=0.0)
+            return Ingested(dataset=_retold(load_stored(dataset_id), folder, listed), decode_s=0.0)
         final = dataset_folder(dataset_id)
         with folder_in_the_making(final, folder) as staging:
-            dataset = _assemble(staging, {**listed, "title": title or listed["title"]}, start, report)
+            dataset = _assemble(staging, listed, start, report)
             for scaffold in (ROWS, SQUARES):
                 (staging / scaffold).unlink()
             write_atomically(staging / MANIFEST, manifest_of(dataset))
@@ -131,29 +141,118 @@ def _find_stored(where: str) -> Dataset | None:
     return None
 
 
+def _retold(stored: Dataset, folder: Path, listed: Mapping[str, Any]) -> Dataset:
+    """A data set that was here already, with what there is to say about the files that were brought now."""
+    if stored.kind == BUILTIN:
+        return stored
+    names: dict[tuple[str, str | None, str], list[str]] = {}
+    for row in read_rows(folder):
+        names.setdefault((row["class"], row["given"], row["content"]), []).append(row["name"])
+    reasons = {row.content: row for row in stored.skipped if row.content}
+    pictures = []
+    for picture in stored.pictures:
+        called = names.get((stored.class_names[picture.target], picture.given, picture.content))
+        pictures.append(replace(picture, name=called.pop(0)) if called else picture)
+    unknown = Skipped(file="", reason="could not be read")
+    skipped = [
+        replace(reasons.get(content, unknown), file=name, content=content)
+        for (_, _, content), left in names.items()
+        for name in left
+    ]
+    told = replace(stored, pictures=tuple(pictures), kind=listed["kind"], **_said(listed, pictures, skipped))
+    if told != stored:
+        write_atomically(told.folder / MANIFEST, manifest_of(told))
+    return load_stored(stored.id)
+
+
+def _said(listed: Mapping[str, Any], pictures: Sequence[Picture], skipped: Sequence[Skipped]) -> dict[str, Any]:
+    """The fields of a data set that are about the files as they were brought."""
+    broken = [Skipped(file=name, reason=reason, code=code) for name, reason, code in listed["unreadable"]]
+    left_out = tuple(sorted((*skipped, *broken), key=lambda row: row.file))
+    ignored = tuple(Skipped(file=name, reason=reason) for name, reason in listed["ignored"])
+    folders = account_of(listed["class_folders"], [picture.name for picture in pictures], (*left_out, *ignored))
+    gone = [
+        f"The class folder {row.path} has no usable picture ({row.reason}): it was left out."
+        for row in folders
+        if not row.used
+    ]
+    return {
+        "title": listed["title"],
+        "skipped": left_out,
+        "ignored": ignored,
+        "notices": (*listed["notices"], *gone),
+        "read_as": listed["read_as"],
+        "class_folders": folders,
+    }
+
+
+def account_of(
+    rows: Sequence[tuple[str, str, str]], used: Sequence[str], left_out: Sequence[Skipped]
+) -> tuple[ClassFolder, ...]:
+    """What became of the files of every class folder.
+
+    Args:
+        rows: path, class, and why it can hold no pictures or empty, of each class folder.
+        used: names of the pictures that are used.
+        left_out: all other files.
+    """
+    paths = {path for path, _, _ in rows}
+    taken = Counter(home for name in used if (home := _home_of(name, paths)))
+    reasons: dict[str, Counter[str]] = {path: Counter() for path in paths}
+    for file in left_out:
+        if home := _home_of(file.file, paths):
+            reasons[home][file.reason] += 1
+    return tuple(
+        ClassFolder(
+            path=path,
+            name=name,
+            files=taken[path] + reasons[path].total(),
+            used=taken[path],
+            reason="" if taken[path] else why or _summed(reasons[path]),
+        )
+        for path, name, why in sorted(map(tuple, rows))
+    )
+
+
+def _home_of(name: str, folders: Collection[str]) -> str:
+    """The class folder that a file lies in, or nothing."""
+    here = name.rpartition("/")[0]
+    while here and here not in folders:
+        here = here.rpartition("/")[0]
+    return here
+
+
+def _summed(reasons: Counter[str]) -> str:
+    """ "12 files: not a picture"; an empty folder is empty."""
+    files = reasons.total()
+    told = ", ".join(reason if count == files else f"{count} {reason}" for reason, count in reasons.most_common(3))
+    return f"{files} file{'s' * (files != 1)}: {told}" if files else "it is empty"
+
+
 def _assemble(folder: Path, listed: Mapping[str, Any], start: float, report: OnProgress) -> Dataset:
     """A data set of what lies in the folder, checked."""
     rows = list(read_rows(folder))
     good = [row for row in rows if "place" in row]
-    broken = [Skipped(file=row["name"], reason=row["reason"], code=row["code"]) for row in rows if "reason" in row]
-    broken += [Skipped(file=name, reason=reason, code=code) for name, reason, code in listed["unreadable"]]
+    broken = [
+        Skipped(file=row["name"], reason=row["reason"], code=row["code"], content=row["content"])
+        for row in rows
+        if "reason" in row
+    ]
     classes = tuple(sorted({row["class"] for row in good}))
-    if len(classes) < 2:
-        example = f" The first: {broken[0].file} {broken[0].reason}." if broken else ""
-        raise DatasetError(f"Fewer than 2 classes have readable pictures.{example} Nothing was stored.")
     pictures = [_picture(row, classes) for row in good]
+    said = _said(listed, pictures, broken)
+    if len(classes) < MIN_CLASSES:
+        example = "".join(f" The first: {row.file} {row.reason}." for row in said["skipped"][:1])
+        raise DatasetError(f"Fewer than {MIN_CLASSES} classes have readable pictures.{example} Nothing was stored.")
     dataset = Dataset(
         id=listed["fingerprint"][:ID_LENGTH],
-        title=listed["title"],
         kind=listed["kind"],
         fingerprint=listed["fingerprint"],
         class_names=classes,
         pictures=_with_families(pictures, folder / SQUARES, report),
-        skipped=tuple(sorted(broken, key=lambda row: row.file)),
-        ignored=tuple(Skipped(file=name, reason=reason) for name, reason in listed["ignored"]),
-        notices=tuple(listed["notices"]),
         decode_s=time.perf_counter() - start,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
+        **said,
     )
     dataset.split(0)  # refuse now what could not be divided later
     return dataset

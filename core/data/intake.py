@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
@@ -21,11 +22,11 @@ from typing import Any, Final
 from core.data import limits
 from core.data.decode import read_picture
 from core.data.fingerprint import fingerprint_of
-from core.data.layout import Placed, find_layout
+from core.data.layout import AUTO, Listing, Placed, find_layout
 from core.data.pixels import PixelWriter
 from core.data.sources import Source, open_source
 from core.data.squares import SQUARE_BYTES, square_of
-from core.errors import DatasetError, ImageError
+from core.errors import DatasetError, ImageError, LayoutQuestion
 from core.streams import in_streams
 
 NICE: Final = 5
@@ -35,6 +36,9 @@ KEEP_BYTES: Final = 256 * 1024**2  # files held from hashing to decoding, so tha
 KEEP_EACH_BYTES: Final = 1024**2  # larger ones are read again: decoding them takes much longer than that
 HANDFUL: Final = 16  # files that a thread reads and hashes at a time
 BATCH: Final = 64  # pictures that are decoded or waiting to be written at once: bounds what is held in memory
+
+FEW_GIFS: Final = 0.05  # share of a class's pictures up to which GIFs among others are no pictures
+PLACEHOLDER: Final = "GIF among photos, taken for a placeholder"
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -51,6 +55,8 @@ class Request:
     """Beginnings of the fingerprints that are here already: nothing is decoded for them."""
     culprits: tuple[tuple[str, str], ...] = ()
     """Files that ended an earlier process, with the reason: left out."""
+    layout: str = AUTO
+    """How the listing is to be read, see `core.data.layout`."""
     one_by_one: bool = False
     """Say which picture comes next before decoding it, and decode one at a time."""
 
@@ -66,6 +72,10 @@ class Listed:
     unreadable: tuple[tuple[str, str, str], ...]
     """Name, reason, code."""
     notices: tuple[str, ...]
+    read_as: str
+    """What the listing was understood to be."""
+    class_folders: tuple[tuple[str, str, str], ...]
+    """See `core.data.layout.Layout`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +86,16 @@ class Kept:
     """(H, W, 3) uint8."""
     square: bytes
     """(S, S, 3) uint8, see `core.data.squares`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hashed:
+    """A file that could be read, by its bytes."""
+
+    placed: Placed
+    content: str
+    """SHA-256 of its bytes."""
+    is_gif: bool
 
 
 TakenIn = tuple[dict[str, Any], Kept | None]
@@ -92,7 +112,9 @@ def take_in(request: Request, emit: Emit) -> None:
     with closing(source):
         placed, listed, kept = _list(source, request, emit)
         try:
-            if not listed.fingerprint.startswith(request.stored):
+            if listed.fingerprint.startswith(request.stored):
+                _write_known(Path(request.folder), placed)
+            else:
                 _decode_all(source, placed, request, kept, emit)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
@@ -105,44 +127,70 @@ def take_in(request: Request, emit: Emit) -> None:
 
 def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Placed, str]], Listed, dict[str, bytes]]:
     """Readable pictures with the hash of their bytes, what is known of the whole, and the first files' bytes."""
-    layout = find_layout(source.names, source.placed)
-    ignored = [*source.refused, *layout.ignored]
-    unreadable: list[tuple[str, str, str]] = []
-    readable: list[tuple[Placed, str]] = []
+    listing = Listing(names=source.names, folders=source.folders, links=source.links)
+    layout = find_layout(listing, source.placed, head=source.head, read=source.read, layout=request.layout)
+    unreadable = [(name, reason, "IMG_FORMAT") for name, reason in layout.unread.items()]
+    wanted = [placed for placed in layout.placed if placed.name not in layout.unread]
+    found: list[Hashed] = []
     kept: dict[str, bytes] = {}
     room = KEEP_BYTES
-    handfuls = [layout.placed[start : start + HANDFUL] for start in range(0, len(layout.placed), HANDFUL)]
+    handfuls = [wanted[start : start + HANDFUL] for start in range(0, len(wanted), HANDFUL)]
     read = in_streams(partial(_read_handful, source), handfuls, request.threads)
-    for done, (placed, content, data) in enumerate(chain.from_iterable(read)):
+    for done, (hashed, data) in enumerate(chain.from_iterable(read)):
         if done % BATCH == 0:
-            emit({"stage": "reading", "done": done, "total": len(layout.placed)})
-        if isinstance(content, ImageError):
-            unreadable.append((placed.name, str(content), content.code))
+            emit({"stage": "reading", "done": done, "total": len(wanted)})
+        if isinstance(hashed, ImageError):
+            unreadable.append((wanted[done].name, str(hashed), hashed.code))
             continue
-        readable.append((placed, content))
+        found.append(hashed)
         room -= len(data)
         if data and room > 0:
-            kept[placed.name] = data
+            kept[hashed.placed.name] = data
+    stand_ins = [] if source.placed is not None else placeholders(found)
+    readable = [(row.placed, row.content) for row in found if row.placed.name not in stand_ins]
     listed = Listed(
         title=source.title,
         kind=source.kind,
         fingerprint=fingerprint_of((placed.split, placed.class_name, content) for placed, content in readable),
-        ignored=tuple(ignored),
+        ignored=(*source.refused, *layout.ignored, *((name, PLACEHOLDER) for name in stand_ins)),
         unreadable=tuple(unreadable),
         notices=(*source.notices, *layout.notices),
+        read_as=layout.read_as,
+        class_folders=layout.class_folders,
     )
     return readable, listed, kept
 
 
-def _read_handful(source: Source, handful: Sequence[Placed]) -> list[tuple[Placed, str | ImageError, bytes]]:
+def placeholders(found: Sequence[Hashed]) -> list[str]:
+    """GIFs among other pictures of a class that stand for ones that are gone: downloads leave "image not found" there.
+
+    They are the same file again and again, or few; and a class is never emptied of its pictures by this.
+    """
+    gifs = [row for row in found if row.is_gif]
+    recurring = {content for content, count in Counter(row.content for row in gifs).items() if count > 1}
+    in_all = Counter(row.placed.class_name for row in found)
+    in_gifs = Counter(row.placed.class_name for row in gifs)
+    few = {name for name, count in in_gifs.items() if count <= max(1, FEW_GIFS * in_all[name])}
+    others = {(row.placed.split, row.placed.class_name) for row in found if not row.is_gif}
+    return [
+        row.placed.name
+        for row in gifs
+        if (row.placed.split, row.placed.class_name) in others
+        and (row.content in recurring or row.placed.class_name in few)
+    ]
+
+
+def _read_handful(source: Source, handful: Sequence[Placed]) -> list[tuple[Hashed | ImageError, bytes]]:
     """Some files with the hash of their bytes, or why there is none, and the bytes if they are few. In any thread."""
-    rows: list[tuple[Placed, str | ImageError, bytes]] = []
+    rows: list[tuple[Hashed | ImageError, bytes]] = []
     for placed in handful:
         data = _try_read(source, placed.name)
         if isinstance(data, ImageError):
-            rows.append((placed, data, b""))
+            rows.append((data, b""))
         else:
-            rows.append((placed, hashlib.sha256(data).hexdigest(), data if len(data) <= KEEP_EACH_BYTES else b""))
+            content, is_gif = hashlib.sha256(data).hexdigest(), data.startswith(b"GIF8")
+            hashed = Hashed(placed=placed, content=content, is_gif=is_gif)
+            rows.append((hashed, data if len(data) <= KEEP_EACH_BYTES else b""))
     return rows
 
 
@@ -194,6 +242,14 @@ def _decode_all(
                 rows.flush()
 
 
+def _write_known(folder: Path, placed: list[tuple[Placed, str]]) -> None:
+    """Of pictures that are here already what they are called this time."""
+    with (folder / ROWS).open("ab") as rows:
+        for row, content in placed:
+            known = {"name": row.name, "class": row.class_name, "given": row.split, "content": content}
+            rows.write(json.dumps(known).encode() + b"\n")
+
+
 def _done_before(folder: Path) -> tuple[set[str], int, int]:
     """Names that an earlier process has dealt with, how many of them it could read, and where its pixels end."""
     done, readable, end = set(), 0, 0
@@ -215,7 +271,8 @@ def _taken_in(placed: Placed, content: str, file: bytes | ImageError) -> TakenIn
             raise file
         picture = read_picture(file, placed.name)
     except ImageError as error:
-        return {"name": placed.name, "reason": str(error), "code": error.code}, None
+        known = {"name": placed.name, "content": content}
+        return {**known, "reason": str(error), "code": error.code}, None
     pixels, (width, height) = picture.image.tobytes(), picture.image.size
     group = hashlib.sha256(f"{height}x{width}".encode())
     group.update(pixels)
@@ -268,6 +325,8 @@ def main() -> None:
     _lower_limits(limits.MAX_FILES_IN_FOLDER)
     try:
         take_in(_request(request), emit)
+    except LayoutQuestion as question:
+        emit({"question": question.reason, "offers": question.offers})
     except DatasetError as error:
         emit({"refused": str(error)})
 

@@ -1,34 +1,63 @@
-"""From file names to classes and splits: the common ways people lay out a folder of pictures.
+"""From a listing of files to classes and parts: the ways people lay out pictures, decided by how folders are built.
 
-Works on names alone. Class folders; `train/` with `val/`, `valid/` or `validation/` and perhaps `test/`; one or more
-wrapper folders around it; stray files are told apart from pictures and counted.
+What was understood is always said, what was left out is named, and where two readings are possible a person is asked.
+`core.data.structure` reads folders, `core.data.labels` tables and file names.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
+from typing import Final
 
+from core.data.folder_names import listed
+from core.data.kinds import Kind, kind_of
+from core.data.labels import LABEL_NAMES, Labelling, is_table, labellings, labels_in_names
 from core.data.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
-from core.errors import DatasetError
-
-PICTURE_ENDINGS = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
-    | {".webp", ".avif", ".mpo", ".heic", ".heif", ".hif", ".svg"}
+from core.data.structure import (
+    A_MASK,
+    FOLDERS,
+    LABELLED,
+    SUBFOLDERS,
+    Reading,
+    flattened,
+    masks_in,
+    read_as,
+    readings_of,
 )
-SPLIT_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-_ARCHIVE_ENDINGS = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"})
-_SYSTEM_NAMES = frozenset({"__macosx", "thumbs.db", "desktop.ini", "__pycache__"})
-_EXAMPLE = "Expected one folder per class, like cats/1.jpg and dogs/1.jpg, or train/cats/1.jpg and val/cats/1.jpg."
+from core.data.tree import Folder, tree_of
+from core.errors import DatasetError, ImageError, LayoutQuestion
+
+AUTO: Final = "auto"
+FILE_NAMES: Final = "file-names"
+TABLE: Final = "table"
+LAYOUTS: Final = (AUTO, FOLDERS, SUBFOLDERS, LABELLED, FILE_NAMES, TABLE)
+"""What can be asked for; a table's column may follow: `table:breed`."""
+LAYOUT_HELP: Final = (
+    "how folders are read: folders (each is a class), subfolders (those in them are), labelled (test or val folders "
+    "without classes are left out), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
+)
+
+PICTURE_ENDINGS: Final = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
+    | {".webp", ".avif", ".mpo", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+"""What files are taken for pictures by their name; all others are looked at."""
+_ARCHIVE_ENDINGS: Final = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"})
+_SYSTEM_NAMES: Final = frozenset(
+    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__", "@eadir", "#recycle"}
+    | {"$recycle.bin", "system volume information", "lost+found"}
+)
+_ORDER: Final = ("train", "val", "test")
+SYSTEM_FILE: Final = "system file"
+NO_FOLDER: Final = "not in a class folder"
+_EXAMPLE: Final = (
+    "Expected one folder per class, like cats/1.jpg and dogs/1.jpg, or train/cats/1.jpg and val/cats/1.jpg."
+)
+
+Head = Callable[[str], bytes]
+"""The first bytes of a file; raises ImageError for one that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,108 +70,344 @@ class Placed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Listing:
+    """The names of what was brought, with forward slashes, relative to the archive or folder."""
+
+    names: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+    """All folders, also those with nothing in them."""
+    links: tuple[str, ...] = ()
+    """Links to folders, which are never followed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """What a listing of names turned out to be."""
 
     placed: tuple[Placed, ...]
     ignored: tuple[tuple[str, str], ...]
     """Files that were never meant as pictures of a class: (name, reason)."""
-
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Placed files that are pictures of a kind that is not read -> why."""
+    read_as: str = ""
+    """What was understood, for a person: "parts train and test, classes cats and dogs"."""
+    class_folders: tuple[tuple[str, str, str], ...] = ()
+    """(path, class, why it cannot hold pictures or empty) of every class folder, those without pictures included."""
     notices: tuple[str, ...] = ()
-    """What is odd about the classes and was put up with."""
+    """What is odd about the classes and was put up with, and what was left out."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(sorted({picture.class_name for picture in self.placed}))
 
 
-def find_layout(names: Iterable[str], given: Sequence[Placed] | None = None) -> Layout:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Sorted:
+    """Files by what they are."""
+
+    pictures: tuple[str, ...]
+    unread: Mapping[str, str]
+    ignored: tuple[tuple[str, str], ...]
+    tables: tuple[str, ...]
+
+
+def find_layout(
+    listing: Listing | Iterable[str],
+    given: Sequence[Placed] | None = None,
+    *,
+    head: Head | None = None,
+    read: Head | None = None,
+    layout: str = AUTO,
+) -> Layout:
     """Which of the files are pictures, of which class, in which given split.
 
     Args:
-        names: paths with forward slashes, relative to the archive or folder.
         given: where classes do not have to be found in the names.
+        head: for files whose names do not say that they are pictures; without it names alone decide.
+        read: gives a table's bytes; without it tables are not read.
+        layout: one of `LAYOUTS`, or `table:COLUMN`.
 
     Raises:
+        LayoutQuestion: it can be read in more than one way, or in one way that nobody should guess.
         DatasetError: there is no picture, no class folder, or only one class.
     """
+    check_layout(layout)
     if given is not None:
         _check_classes(given)
         return Layout(placed=tuple(given), ignored=(), notices=_odd_classes(given))
+    listing = listing if isinstance(listing, Listing) else Listing(names=tuple(listing))
+    files = _sorted(listing.names, head)
+    if not files.pictures:
+        raise DatasetError(_no_pictures(files.ignored))
+    found = _found(files, tree_of(files.pictures, _visible(listing)), read, layout)
+    _check_classes(found.placed)
+    found = replace(
+        found,
+        ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
+        unread={p.name: files.unread[p.name] for p in found.placed if p.name in files.unread},
+        notices=(*found.notices, *_odd_classes(found.placed)),
+    )
+    return replace(found, class_folders=_with_links(found.class_folders, listing.links))
+
+
+def check_layout(layout: str) -> None:
+    """Raise DatasetError for a way of reading that there is not."""
+    if layout.partition(":")[0] not in LAYOUTS or (":" in layout and not layout.startswith(f"{TABLE}:")):
+        raise DatasetError(f"There is no layout {layout[:40]!r}; choose from: {', '.join(LAYOUTS)}, table:COLUMN.")
+
+
+# -- files
+
+
+def _sorted(names: Iterable[str], head: Head | None) -> _Sorted:
+    pictures: list[str] = []
     ignored: list[tuple[str, str]] = []
-    pictures: list[tuple[str, tuple[str, ...]]] = []
+    unread: dict[str, str] = {}
+    tables: list[str] = []
     for name in sorted(names):
-        reason = _why_not_a_picture(name)
-        if reason:
-            ignored.append((name, reason))
-        else:
-            pictures.append((name, PurePosixPath(name).parts))
-    if not pictures:
-        if ignored and all(reason == "system file" for _, reason in ignored):
-            raise DatasetError(f"It contains only system files. {_EXAMPLE}")
-        raise DatasetError(f"No pictures found among {len(ignored)} files. {_EXAMPLE}")
-    placed = _place(_unwrap(pictures, ignored), ignored)
-    placed = _without_placeholders(placed, ignored)
-    _check_classes(placed)
-    return Layout(placed=tuple(placed), ignored=tuple(ignored), notices=_odd_classes(placed))
-
-
-def _why_not_a_picture(name: str) -> str:
-    parts = PurePosixPath(name).parts
-    if any(part.lower() in _SYSTEM_NAMES or part.startswith(".") for part in parts):
-        return "system file"
-    ending = PurePosixPath(name.rstrip(". ")).suffix.lower()
-    if ending in _ARCHIVE_ENDINGS:
-        return "archive inside an archive is not opened"
-    return "" if ending in PICTURE_ENDINGS else "not a picture"
-
-
-def _unwrap(
-    pictures: list[tuple[str, tuple[str, ...]]], ignored: list[tuple[str, str]]
-) -> list[tuple[str, tuple[str, ...]]]:
-    """Strip folders that lie around everything, but never a split folder and never the only class folder.
-
-    A picture beside such a folder, a logo say, is no reason to keep it.
-    """
-    while True:
-        inside = [(name, parts) for name, parts in pictures if len(parts) > 1]
-        firsts = {parts[0] for _, parts in inside}
-        strip = len(firsts) == 1 and any(len(parts) > 2 for _, parts in inside)
-        if not strip or next(iter(firsts)).lower() in SPLIT_FOLDERS:
-            return pictures
-        ignored += [(name, "not in a class folder") for name, parts in pictures if len(parts) == 1]
-        pictures = [(name, parts[1:]) for name, parts in inside]
-
-
-def _place(pictures: list[tuple[str, tuple[str, ...]]], ignored: list[tuple[str, str]]) -> list[Placed]:
-    # a folder called train that holds class folders is a split; one that holds pictures is a class of railway trains
-    splits = any(SPLIT_FOLDERS.get(parts[0].lower()) == "train" and len(parts) > 2 for _, parts in pictures)
-    placed = []
-    for name, parts in pictures:
-        split = SPLIT_FOLDERS.get(parts[0].lower()) if splits else None
-        if splits and split is None:
-            ignored.append((name, "outside train, val and test"))
+        if _is_system(name):
+            ignored.append((name, SYSTEM_FILE))
             continue
-        below = parts[1:] if splits else parts
-        if len(below) < 2:
-            ignored.append((name, "not in a class folder"))
+        kind, reason = _judged(name, head)
+        if not reason:
+            pictures.append(name)
+            if kind is not None and not kind.is_read:
+                unread[name] = kind.reason
+        elif is_table(name):
+            tables.append(name)
         else:
-            placed.append(Placed(name=name, class_name=below[0], split=split))
-    if not placed:
-        raise DatasetError(f"No class folders found: {len(pictures)} pictures lie side by side. {_EXAMPLE}")
-    return placed
+            ignored.append((name, reason))
+    ignored += [(name, "not a picture") for name in tables]
+    return _Sorted(pictures=tuple(pictures), unread=unread, ignored=tuple(ignored), tables=tuple(tables))
 
 
-def _without_placeholders(placed: list[Placed], ignored: list[tuple[str, str]]) -> list[Placed]:
-    """Drop GIFs from a class of photos: downloads leave "image not found" GIFs where a picture is gone."""
-    others = Counter(p.class_name for p in placed if not p.name.lower().endswith(".gif"))
-    kept = []
-    for picture in placed:
-        if picture.name.lower().endswith(".gif") and others[picture.class_name]:
-            ignored.append((picture.name, "GIF among photos, taken for a placeholder"))
-        else:
-            kept.append(picture)
-    return kept
+def looks_like_picture(name: str, head: Head) -> bool:
+    """Whether a file is to be taken for a picture, by its name or its first bytes."""
+    return not _is_system(name) and not _judged(name, head)[1]
+
+
+def _is_system(name: str) -> bool:
+    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in PurePosixPath(name).parts)
+
+
+def _judged(name: str, head: Head | None) -> tuple[Kind | None, str]:
+    """What a file is, where that had to be looked at, and why it is no picture; names of pictures are believed."""
+    ending = PurePosixPath(name.rstrip(". ")).suffix.lower()
+    if ending in PICTURE_ENDINGS:
+        return None, ""
+    if ending in _ARCHIVE_ENDINGS:
+        return None, "archive inside an archive is not opened"
+    if head is None or is_table(name):
+        return None, "not a picture"
+    try:
+        kind = kind_of(head(name), name)
+    except ImageError as error:
+        return None, str(error)
+    return kind, "" if kind is not None and kind.is_picture else "not a picture"
+
+
+def _visible(listing: Listing) -> list[str]:
+    return [folder for folder in listing.folders if not _is_system(folder)]
+
+
+def _no_pictures(ignored: Sequence[tuple[str, str]]) -> str:
+    if ignored and all(reason == SYSTEM_FILE for _, reason in ignored):
+        return f"It contains only system files. {_EXAMPLE}"
+    return f"No pictures found among {len(ignored)} files. {_EXAMPLE}"
+
+
+# -- ways of reading
+
+
+def _found(files: _Sorted, root: Folder, read: Head | None, layout: str) -> Layout:
+    """The layout that was asked for, or the one there is; else a question."""
+    way, _, column = layout.partition(":")
+    if way in (FOLDERS, SUBFOLDERS, LABELLED):
+        reading = read_as(root, way)
+        return _by_reading(files, reading) if reading else _refuse(files, root, [])
+    if way == FILE_NAMES:
+        return _by_file_names(files)
+    tables = _tables(files, read)
+    if way == TABLE:
+        return _by_table(files, _table_asked_for(tables, column, files))
+    readings = [reading for reading in readings_of(root) if len(reading.class_names) >= MIN_CLASSES]
+    if not readings:
+        return _without_class_folders(files, root, tables)
+    told_otherwise = [table for table in tables if _contradicts(table, readings[0])]
+    if len(readings) > 1 or told_otherwise:
+        raise _question("These pictures can be read in more than one way", readings, told_otherwise)
+    unused = ", ".join(dict.fromkeys(table.table for table in tables))
+    found = _by_reading(files, readings[0])
+    said = f"The table {unused} was not needed: the folders name the classes."
+    return replace(found, notices=(*found.notices, said)) if unused else found
+
+
+def _without_class_folders(files: _Sorted, root: Folder, tables: list[Labelling]) -> Layout:
+    if len(tables) == 1:
+        return _by_table(files, tables[0])
+    if tables:
+        raise _question(
+            f"Labels stand in {tables[0].table}, and more than one of its columns could be they", [], tables
+        )
+    return _refuse(files, root, readings_of(root))
+
+
+def _refuse(files: _Sorted, root: Folder, readings: Sequence[Reading]) -> Layout:
+    """Why there are no classes, with the ways that are left to read it."""
+    if readings:
+        (only,) = readings[0].class_names
+        reason = f"At least {MIN_CLASSES} classes are needed; found 1: {only}."
+    else:
+        holders = sorted({name.rpartition("/")[0] for name in files.pictures})
+        where = f" in {listed(holders)}" if any(holders) else ""
+        reason = f"No class folders found: {_counted(len(files.pictures))} lie side by side{where}."
+    if files.tables:
+        reason += f" A table is there ({listed(files.tables)}), but no column of it labels these pictures."
+    offers = []
+    if labels := Counter(labels_in_names(files.pictures).values()):
+        counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
+        reason += f" Labels seem to stand in the file names ({counts})."
+        offers.append((FILE_NAMES, f"classes from the names of the files: {counts}"))
+    folders = read_as(root, FOLDERS)
+    if folders and len(folders.class_names) >= MIN_CLASSES:
+        offers.append((FOLDERS, _said(folders)))
+    if offers:
+        raise LayoutQuestion(f"{reason} {_EXAMPLE}", offers)
+    raise DatasetError(f"{reason} {_EXAMPLE}")
+
+
+def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelling]) -> LayoutQuestion:
+    offers = [(reading.layout, _said(reading)) for reading in readings]
+    several = len(tables) > 1
+    for table in tables:
+        layout = f"{TABLE}:{table.column}" if several else TABLE
+        offers.append((layout, f"classes {listed(table.class_names)}, from the column {table.column} of {table.table}"))
+    ways = "; ".join(f"{layout} ({what})" for layout, what in offers)
+    return LayoutQuestion(f"{reason}: {ways}.", tuple(offers))
+
+
+def _by_reading(files: _Sorted, reading: Reading) -> Layout:
+    masks = [(mask, A_MASK) for found in reading.classes for mask in masks_in(found.folder)]
+    reasons = {name: why for folder, why in (*reading.left_out, *masks) for name in folder.all_files()}
+    placed = [
+        Placed(name=name, class_name=found.name, split=found.part)
+        for found in reading.classes
+        for name in found.folder.all_files()
+        if name not in reasons
+    ]
+    used = {picture.name for picture in placed}
+    return Layout(
+        placed=tuple(sorted(placed, key=lambda picture: picture.name)),
+        ignored=tuple((name, reasons.get(name, NO_FOLDER)) for name in files.pictures if name not in used),
+        read_as=_said(reading),
+        class_folders=_class_folders(reading),
+        notices=(*reading.notices, *_left_out(reading), *_taken_together(reading)),
+    )
+
+
+def _class_folders(reading: Reading) -> tuple[tuple[str, str, str], ...]:
+    """Those with pictures, and their neighbours without."""
+    rows = [(found.folder.path, found.name, "") for found in reading.classes]
+    known = {path for path, _, _ in rows} | {folder.path for folder, _ in reading.left_out}
+    beside = [kid for folder in reading.within for kid in folder.inner.values() if kid.path not in known]
+    return (*rows, *((kid.path, kid.name, "") for kid in beside))
+
+
+def _with_links(rows: tuple[tuple[str, str, str], ...], links: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
+    """And the links beside class folders: somebody meant them as one."""
+    homes = {path.rpartition("/")[0] for path, _, _ in rows}
+    linked = [link for link in links if link.rpartition("/")[0] in homes and not _is_system(link)]
+    return (*rows, *((link, link.rpartition("/")[2], "is a link, which is not followed") for link in linked))
+
+
+def _said(reading: Reading) -> str:
+    """What was understood: "parts train and test (training_set, test_set), classes cats and dogs"."""
+    classes = f"classes {listed(reading.class_names)}"
+    if reading.parts:
+        parts = sorted(reading.parts, key=lambda row: _ORDER.index(row[0]))
+        names = list(dict.fromkeys(part for part, _ in parts))
+        others = [folder for part, folder in parts if folder.casefold() != part]
+        from_ = f" ({listed(others)})" if others else ""
+        classes = f"part{'s' * (len(names) > 1)} {listed(names)}{from_}, {classes}"
+    return f"{classes}, from the folders {listed(reading.sources)}" if reading.sources else classes
+
+
+def _left_out(reading: Reading) -> list[str]:
+    """What stands in folders that are of no class."""
+    by_reason: dict[str, list[Folder]] = {}
+    for folder, reason in reading.left_out:
+        by_reason.setdefault(reason, []).append(folder)
+    return [
+        f"Left out, {reason}: {listed([f'{folder.path} ({_counted(folder.pictures)})' for folder in folders])}."
+        for reason, folders in by_reason.items()
+    ]
+
+
+def _taken_together(reading: Reading) -> list[str]:
+    notices = []
+    inner = flattened(reading)
+    if inner:
+        notices.append(f"Folders within class folders were taken for part of their class: {listed(inner)}.")
+    masks = {mask.name: mask for found in reading.classes for mask in masks_in(found.folder)}
+    if masks:
+        count = sum(mask.pictures for found in reading.classes for mask in masks_in(found.folder))
+        notices.append(f"Left out, {A_MASK}: {listed(sorted(masks))} ({_counted(count)}).")
+    return notices
+
+
+def _by_file_names(files: _Sorted) -> Layout:
+    labels = labels_in_names(files.pictures)
+    if not labels:
+        raise DatasetError(f"No labels can be told from the names of {_counted(len(files.pictures))}. {_EXAMPLE}")
+    said = f"classes {listed(sorted(set(labels.values())))}, from the names of the files"
+    return _labelled(files, labels, {}, "no label in its name", said)
+
+
+def _tables(files: _Sorted, read: Head | None) -> list[Labelling]:
+    return labellings(files.tables, read, files.pictures) if read is not None and files.tables else []
+
+
+def _table_asked_for(tables: Sequence[Labelling], column: str, files: _Sorted) -> Labelling:
+    mine = [table for table in tables if column in ("", table.column)]
+    if len(mine) == 1 or (mine and column):
+        return mine[0]
+    if mine:
+        raise _question("More than one column could be the labels", [], mine)
+    seen = f"; there is {listed([table.column for table in tables])}" if tables else ""
+    there = listed(files.tables) or "no CSV"
+    raise DatasetError(f"No table labels these pictures{f' by {column!r}' if column else ''} ({there}{seen}).")
+
+
+def _by_table(files: _Sorted, table: Labelling) -> Layout:
+    parts = f"parts {listed(part for part in _ORDER if part in table.parts.values())}, " if table.parts else ""
+    said = f"{parts}classes {listed(table.class_names)}, from the column {table.column} of {table.table}"
+    found = _labelled(files, table.labels, table.parts, f"not in {table.table}", said)
+    read = tuple((name, "read for its labels") for name in files.tables if name in table.table.split(", "))
+    found = replace(found, ignored=(*found.ignored, *read))
+    if table.unmatched:
+        notice = f"{table.unmatched:,} rows of {table.table} give no picture its one label; they were passed over."
+        found = replace(found, notices=(*found.notices, notice))
+    return found
+
+
+def _labelled(files: _Sorted, labels: Mapping[str, str], parts: Mapping[str, str], otherwise: str, said: str) -> Layout:
+    placed = [Placed(name=n, class_name=labels[n], split=parts.get(n)) for n in files.pictures if n in labels]
+    left = tuple((name, otherwise) for name in files.pictures if name not in labels)
+    notices = (f"{_counted(len(left))} {otherwise}: left out.",) if left else ()
+    return Layout(placed=tuple(placed), ignored=left, read_as=said, notices=notices)
+
+
+def _contradicts(table: Labelling, reading: Reading) -> bool:
+    """Whether a table labels nearly all pictures in classes, and others than their folders."""
+    folders = {name: found.name for found in reading.classes for name in found.folder.all_files()}
+    both = [name for name in folders if name in table.labels]
+    if table.column.casefold() not in LABEL_NAMES or len(both) < 0.9 * len(folders):
+        return False
+    pairs = {(folders[name].casefold(), table.labels[name].casefold()) for name in both}
+    return len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))
+
+
+# -- classes
 
 
 def _check_classes(placed: Sequence[Placed]) -> None:
@@ -176,3 +441,7 @@ def _odd_classes(placed: Sequence[Placed]) -> tuple[str, ...]:
         for names in alike.values()
         if len(names) > 1
     )
+
+
+def _counted(pictures: int) -> str:
+    return f"{pictures:,} picture{'s' * (pictures != 1)}"

@@ -1,4 +1,4 @@
-"""What became of every file of an upload, as a table: used, normalised, skipped, ignored."""
+"""What became of every file of an upload, as a table: used, normalised, skipped, ignored; and of empty classes."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute 
 
 
 def rows_of(dataset: Dataset) -> list[dict[str, object]]:
-    """A row per file, in the order used, skipped, ignored."""
+    """A row per file, in the order used, skipped, ignored; then one for each class folder of which nothing is used."""
     rows: list[dict[str, object]] = []
     for picture in dataset.pictures:
         width, height = picture.size
@@ -30,6 +30,10 @@ def rows_of(dataset: Dataset) -> list[dict[str, object]]:
     for outcome, left_out in (("skipped", dataset.skipped), ("ignored", dataset.ignored)):
         for file in left_out:
             known = {"file": file.file, "outcome": outcome, "what": file.reason, "code": file.code}
+            rows.append({**dict.fromkeys(COLUMNS, ""), **known})
+    for folder in dataset.class_folders:
+        if not folder.used:
+            known = {"file": f"{folder.path}/", "outcome": "left out", "class": folder.name, "what": folder.reason}
             rows.append({**dict.fromkeys(COLUMNS, ""), **known})
     return rows
 

@@ -2,13 +2,16 @@
 
 import json
 import os
+import re
+import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.archive import Archive
-from core.data.layout import Placed
+from core.data.kinds import HEAD_BYTES
+from core.data.layout import Placed, looks_like_picture
 from core.data.limits import MAX_FILES_IN_FOLDER, MAX_MEMBER_BYTES
 from core.errors import DatasetError, ImageError
 from core.machine import usable_cores
@@ -16,6 +19,8 @@ from core.machine import usable_cores
 BUILTIN = "builtin"
 LISTING = "listing.json"
 BUILTIN_TITLE = "Ants and bees, drawn"
+SHOWN = 80  # characters of a name in a sentence
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +31,10 @@ class Source:
     """What a person calls it: a file's or folder's own name, never its path."""
     kind: str
     names: tuple[str, ...]
+    folders: tuple[str, ...] = ()
+    """All folders, empty ones included."""
+    links: tuple[str, ...] = ()
+    """Links to folders, which are not followed."""
     placed: tuple[Placed, ...] | None = None
     """Where classes are given and not to be found in the names."""
     refused: tuple[tuple[str, str], ...] = ()
@@ -33,6 +42,8 @@ class Source:
     notices: tuple[str, ...] = ()
     """What is odd about the whole and was put up with."""
     read: Callable[[str], bytes]
+    head: Callable[[str], bytes]
+    """The first `HEAD_BYTES` of a file, and perhaps more; raises as `read` does."""
     close: Callable[[], None]
 
 
@@ -47,13 +58,25 @@ def open_source(where: str | Path) -> Source:
     path = Path(where)
     if path.name == LISTING and path.is_file():
         return _files(path)
-    with suppress(OSError, RuntimeError):  # a name that is too long, a folder that is closed to us, an unknown ~user
+    if not str(where).strip():
+        raise DatasetError("No data set was named. Give `builtin`, a zip, a folder, or the id of a stored data set.")
+    if _ADDRESS.match(str(where)):
+        raise DatasetError(f"{str(where)[:80]!r} is an address; pictures are not fetched from there. Download the zip, "
+                           "then give the file.")  # fmt: skip
+    with suppress(OSError, RuntimeError, ValueError):  # too long a name, a closed folder, an unknown ~user, a NUL
         path = path.expanduser()
         if path.is_dir():
             return _folder(path)
         if path.is_file():
             return _zip(path)
-    raise DatasetError(f"There is no file or folder called {path.name!r}. Give `builtin`, a zip or a folder.")
+    raise DatasetError(
+        f"There is no file, folder or stored data set called {_short(path.name or str(where))!r}. Give `builtin`, a "
+        "zip, a folder, or the id of a stored data set."
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
 
 
 def _drawings() -> Source:
@@ -61,7 +84,12 @@ def _drawings() -> Source:
 
     drawn = dict(pictures(usable_cores()))
     return Source(
-        title=BUILTIN_TITLE, kind=BUILTIN, names=tuple(drawn), read=drawn.__getitem__, close=lambda: drawn.clear()
+        title=BUILTIN_TITLE,
+        kind=BUILTIN,
+        names=tuple(drawn),
+        read=drawn.__getitem__,
+        head=drawn.__getitem__,
+        close=lambda: drawn.clear(),
     )
 
 
@@ -71,6 +99,7 @@ def _files(listing: Path) -> Source:
     paths: dict[str, Path] = {}
     placed = []
     for class_name, name, stored in content["files"]:
+        class_name = unicodedata.normalize("NFC", class_name)
         shown = f"{class_name}/{name}"
         while shown in paths:
             shown += " (again)"
@@ -82,6 +111,7 @@ def _files(listing: Path) -> Source:
         names=tuple(paths),
         placed=tuple(placed),
         read=lambda name: _read_path(paths[name]),
+        head=lambda name: _read_path(paths[name], HEAD_BYTES),
         close=lambda: None,
     )
 
@@ -93,28 +123,74 @@ def _zip(path: Path) -> Source:
         title=_shown(path.stem),
         kind="zip",
         names=tuple(archive.names()),
+        folders=tuple(archive.folders()),
+        links=tuple(archive.links),
         refused=tuple(archive.refused),
         notices=(*archive.notices, *([f"{empty:,} empty folders were ignored."] if empty else [])),
         read=archive.read,
+        head=archive.head,
         close=archive.close,
     )
 
 
 def _folder(path: Path) -> Source:
     root = path.resolve()
-    names: list[str] = []
+    walked = _Walk()
     for folder, subfolders, files in os.walk(root):
         subfolders.sort()
-        names += [(Path(folder) / file).relative_to(root).as_posix() for file in sorted(files)]
-        if len(names) > MAX_FILES_IN_FOLDER:
+        here = Path(folder).relative_to(root)
+        for name in subfolders:
+            linked = Path(folder, name).is_symlink()
+            (walked.links if linked else walked.folders).append(_as_named(here / name))
+        for name in sorted(files):
+            walked.add(here / name)
+        if len(walked.files) > MAX_FILES_IN_FOLDER:
             raise DatasetError(f"{root.name} holds more than {MAX_FILES_IN_FOLDER:,} files (limit).")
     return Source(
         title=_shown(root.name),
         kind="folder",
-        names=tuple(names),
-        read=lambda name: _read_file(root, name),
+        names=tuple(walked.files),
+        folders=tuple(walked.folders),
+        links=tuple(walked.links),
+        notices=tuple(walked.notices),
+        read=lambda name: _read_file(root, walked.files[name]),
+        head=lambda name: _read_file(root, walked.files[name], HEAD_BYTES),
         close=lambda: None,
     )
+
+
+@dataclass
+class _Walk:
+    """What a walk through a folder has found."""
+
+    files: dict[str, Path] = field(default_factory=dict)
+    """Name -> path below the root."""
+    folders: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    def add(self, path: Path) -> None:
+        """A file under its name; two whose names are one to a person are both kept."""
+        name = _as_named(path)
+        if name in self.files:
+            self.notices.append(f"{name} stands for two different files; both were kept.")
+            name = f"{name.removesuffix(path.suffix)} ({len(self.files)}){path.suffix}"
+        self.files[name] = path
+
+
+def _as_named(path: Path) -> str:
+    """A name as zips have it: forward slashes, and one way to write a letter with its accent (NFC)."""
+    return unicodedata.normalize("NFC", path.as_posix())
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """All picture files in a folder and the folders in it, as far as their names and first bytes tell.
+
+    Raises:
+        DatasetError: it holds too many files.
+    """
+    source = _folder(folder)
+    return [folder / name for name in source.names if looks_like_picture(name, source.head)]
 
 
 def _shown(name: str) -> str:
@@ -122,7 +198,7 @@ def _shown(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _read_file(root: Path, name: str) -> bytes:
+def _read_file(root: Path, name: Path, most: int = MAX_MEMBER_BYTES) -> bytes:
     """A file that was found on a walk that enters no linked folders: so only the file itself can be a link."""
     path = root / name
     try:
@@ -130,13 +206,15 @@ def _read_file(root: Path, name: str) -> bytes:
             raise ImageError("is a link that leads out of the folder", "FILE_LINK")
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error
-    return _read_path(path)
+    return _read_path(path, most)
 
 
-def _read_path(path: Path) -> bytes:
+def _read_path(path: Path, most: int = MAX_MEMBER_BYTES) -> bytes:
+    """A file's bytes, or the first of them where fewer are wanted than a file may have."""
     try:
-        if path.stat().st_size > MAX_MEMBER_BYTES:
-            raise ImageError(f"is larger than {MAX_MEMBER_BYTES // 1024**2} MB (limit)", "IMG_TOO_LARGE")
-        return path.read_bytes()
+        if most == MAX_MEMBER_BYTES and path.stat().st_size > most:
+            raise ImageError(f"is larger than {most // 1024**2} MB (limit)", "IMG_TOO_LARGE")
+        with path.open("rb", buffering=0) as file:
+            return file.read(most)
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error

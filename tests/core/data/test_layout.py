@@ -2,8 +2,8 @@
 
 import pytest
 
-from core.data.layout import Layout, find_layout
-from core.errors import DatasetError
+from core.data.layout import Layout, Listing, find_layout
+from core.errors import DatasetError, LayoutQuestion
 
 CLASSES = ["cats/1.jpg", "cats/2.jpg", "dogs/1.jpg"]
 SPLITS = ["train/cats/1.jpg", "train/dogs/2.jpg", "val/cats/3.jpg", "val/dogs/4.jpg"]
@@ -11,6 +11,11 @@ SPLITS = ["train/cats/1.jpg", "train/dogs/2.jpg", "val/cats/3.jpg", "val/dogs/4.
 
 def below(folder: str, names: list[str]) -> list[str]:
     return [f"{folder}/{name}" for name in names]
+
+
+def some(*folders: str, count: int = 12) -> list[str]:
+    """Names of so many pictures in each of these folders."""
+    return [f"{folder}/{number}.jpg" for folder in folders for number in range(count)]
 
 
 def placed(layout: Layout) -> set[tuple[str, str | None]]:
@@ -91,7 +96,6 @@ def test_endings_of_pictures_count_in_any_case(ending: str):
         ("labels.csv", "not a picture"),
         ("cats/more.zip", "archive inside an archive is not opened"),
         ("cover.jpg", "not in a class folder"),
-        ("cats/imageNotFound.gif", "GIF among photos, taken for a placeholder"),
     ],
 )
 def test_stray_files_are_ignored_with_a_reason(name: str, reason: str):
@@ -119,9 +123,9 @@ def test_a_class_of_gifs_only_is_a_class():
 
 
 def test_a_class_called_train_is_a_class():
-    layout = find_layout(["train/1.jpg", "train/2.jpg", "plane/1.jpg", "val/1.jpg"])
+    layout = find_layout(["train/1.jpg", "train/2.jpg", "plane/1.jpg"])
 
-    assert placed(layout) == {("train", None), ("plane", None), ("val", None)}
+    assert placed(layout) == {("train", None), ("plane", None)}
 
 
 def test_a_class_called_train_below_the_splits_is_a_class():
@@ -161,3 +165,206 @@ def test_pictures_without_folders_are_refused_with_an_example(names: list[str]):
 def test_no_picture_at_all_is_refused_with_the_number_of_files(names: list[str]):
     with pytest.raises(DatasetError, match=f"No pictures found among {len(names)} files"):
         find_layout(names)
+
+
+CATS_AND_DOGS = {("cats", "train"), ("dogs", "train"), ("cats", "test"), ("dogs", "test")}
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set/training_set", "test_set/test_set"),
+        ("train_data", "test_data"),
+        ("Training Data", "Testing Data"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("animals10_train", "animals10_test"),
+        ("trainset", "testset"),
+        ("train (1)", "test (1)"),
+        ("images_train_256", "images_test_256"),
+        ("data/split/train", "data/split/test"),
+        ("train/animals", "test/animals"),
+        ("train/images/animals", "test/images/animals"),
+        ("test/train", "test/test"),
+    ],
+)
+def test_parts_are_told_by_what_is_in_them_whatever_else_their_names_say(train: str, test: str):
+    layout = find_layout(some(*(f"{part}/{name}" for part in (train, test) for name in ("cats", "dogs"))))
+
+    assert placed(layout) == CATS_AND_DOGS
+    assert layout.ignored == ()
+    assert layout.read_as.startswith("parts train and test") and layout.read_as.endswith("classes cats and dogs")
+
+
+def test_pictures_to_be_predicted_beside_the_parts_are_left_out_by_name():
+    names = some("d/training_set/cats", "d/training_set/dogs", "d/test_set/cats", "d/test_set/dogs")
+    layout = find_layout([*names, "d/single_prediction/cat_or_dog_1.jpg"])
+
+    assert placed(layout) == CATS_AND_DOGS
+    assert layout.notices == ("Left out, in a folder without class folders: d/single_prediction (1 picture).",)
+    assert [name for name, _ in layout.ignored] == ["d/single_prediction/cat_or_dog_1.jpg"]
+
+
+def test_val_and_test_alone_are_divided_anew_and_that_is_said():
+    layout = find_layout(some("test/cats", "test/dogs", "val/cats", "val/dogs"))
+
+    assert placed(layout) == {("cats", None), ("dogs", None)}
+    assert "no train folder" in layout.notices[0]
+
+
+@pytest.mark.parametrize("wrapper", ["test", "val", "validation", "testing", "Test 1"])
+def test_a_wrapper_may_be_called_like_a_part(wrapper: str):
+    assert placed(find_layout(some(f"{wrapper}/cats", f"{wrapper}/dogs"))) == {("cats", None), ("dogs", None)}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        some("ants/train", "ants/test", "bees/train", "bees/test"),
+        some("train_ants", "train_bees", "test_ants", "test_bees"),
+        some(*(f"{site}/{part}/{name}" for site in "XY" for part in ("train", "test") for name in ("ants", "bees"))),
+    ],
+    ids=["parts within classes", "one name for both", "sources with parts"],
+)
+def test_parts_and_classes_are_found_the_other_way_round_too(names: list[str]):
+    layout = find_layout(names)
+
+    assert placed(layout) == {(name, part) for name in ("ants", "bees") for part in ("train", "test")}
+    assert len(layout.placed) == len(names)
+
+
+@pytest.mark.parametrize("names", [("fold1", "fold2", "fold3"), ("camera A", "camera B"), ("dataset1", "dataset2")])
+def test_folds_and_sources_are_no_classes(names: tuple[str, ...]):
+    layout = find_layout(some(*(f"{name}/{kind}" for name in names for kind in ("ants", "bees"))))
+
+    assert placed(layout) == {("ants", None), ("bees", None)}
+    assert layout.read_as == f"classes ants and bees, from the folders {', '.join(names[:-1])} and {names[-1]}"
+
+
+@pytest.mark.parametrize(
+    ("names", "offers"),
+    [
+        (some("ants/day", "ants/night", "bees/day", "bees/night"), ["subfolders", "folders"]),
+        (
+            some("amazon/images/mug", "amazon/images/pen", "dslr/images/mug", "dslr/images/pen"),
+            ["subfolders", "folders"],
+        ),
+        (some("ok/2019", "ok/2020", count=200) + some("scratched", count=30), ["subfolders", "folders"]),
+        (some("train/steam", "train/bullet", "car", "plane"), ["subfolders", "folders"]),
+        (some("cats", "dogs", "test"), ["labelled", "folders"]),
+        (["train/1.jpg", "plane/1.jpg", "val/1.jpg"], ["labelled", "folders"]),
+        (
+            [f"train/{kind}.{i}.jpg" for kind in ("cat", "dog") for i in range(12)] + some("test1"),
+            ["file-names", "folders"],
+        ),
+        ([f"pics/{kind}_{i}.jpg" for kind in ("Abyssinian", "Bengal") for i in range(12)], ["file-names"]),
+        (some("images_part_1", "images_part_2"), ["folders"]),
+    ],
+)
+def test_where_two_readings_are_possible_a_person_is_asked(names: list[str], offers: list[str]):
+    with pytest.raises(LayoutQuestion, match="give --layout") as caught:
+        find_layout(names)
+
+    assert [layout for layout, _ in caught.value.offers] == offers
+    for layout, said in caught.value.offers:  # and each can be had
+        found = find_layout(names, layout=layout)
+        assert len(found.class_names) >= 2
+        assert said.startswith((found.read_as[:20], "classes from the names"))
+
+
+def test_what_two_readings_give():
+    names = some("ants/day", "ants/night", "bees/day", "bees/night")
+
+    assert find_layout(names, layout="folders").class_names == ("ants", "bees")
+    assert find_layout(names, layout="subfolders").class_names == ("day", "night")
+
+
+def test_labels_in_the_names_of_files_are_read_when_asked_for():
+    names = [f"train/{kind}.{i}.jpg" for kind in ("cat", "dog") for i in range(12)] + some("test1", count=3)
+    layout = find_layout(names, layout="file-names")
+
+    assert layout.class_names == ("cat", "dog") and len(layout.placed) == 24
+    assert layout.notices == ("3 pictures no label in its name: left out.",)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [[f"pics/IMG_{i}.jpg" for i in range(20)], [f"pics/{word}.jpg" for word in ("tree", "house", "boat", "sea")]],
+)
+def test_names_that_are_just_names_are_no_labels(names: list[str]):
+    with pytest.raises(DatasetError, match="found 1: pics") as caught:
+        find_layout(names)
+
+    assert not isinstance(caught.value, LayoutQuestion)
+
+
+def test_a_copy_of_everything_within_itself_is_left_out():
+    names = some("flowers/daisy", "flowers/rose", "flowers/flowers/daisy", "flowers/flowers/rose")
+    layout = find_layout(names)
+
+    assert layout.class_names == ("daisy", "rose") and len(layout.placed) == 24
+    assert layout.notices == ("Left out, in a copy of the folder within itself: flowers/flowers (24 pictures).",)
+
+
+def test_a_part_with_other_folders_than_train_is_left_out():
+    layout = find_layout(some("train/n01/images", "train/n02/images", "val/images"))
+
+    assert placed(layout) == {("n01", "train"), ("n02", "train")}
+    assert layout.notices[0] == "Left out, in none of the classes that train has: val (12 pictures)."
+
+
+def test_masks_beside_pictures_are_no_pictures():
+    layout = find_layout(some("COVID/images", "COVID/masks", "Normal/images", "Normal/masks"))
+
+    assert layout.class_names == ("COVID", "Normal") and len(layout.placed) == 24
+    assert layout.notices[-1] == "Left out, in a folder of masks or annotations: masks (24 pictures)."
+
+
+@pytest.mark.parametrize("stray", ["figures", "docs", "screenshots/new", "examples"])
+def test_a_stray_neighbour_stops_nothing(stray: str):
+    layout = find_layout([*some("PetImages/Cat", "PetImages/Dog"), *some(stray, count=2)])
+
+    assert layout.class_names == ("Cat", "Dog")
+    assert "(2 pictures)" in layout.notices[0]
+
+
+def test_folders_within_a_class_are_named():
+    layout = find_layout(some("cats/indoors", "cats/outdoors", "dogs/park"))
+
+    assert layout.class_names == ("cats", "dogs")
+    assert "indoors, outdoors and park" in layout.notices[0]
+
+
+@pytest.mark.parametrize("system", ["$RECYCLE.BIN", "@eaDir", "__MACOSX", "System Volume Information", ".Trash"])
+def test_folders_of_the_system_are_no_classes(system: str):
+    assert find_layout([*CLASSES, f"{system}/1.jpg", f"cats/{system}/1.jpg"]).class_names == ("cats", "dogs")
+
+
+@pytest.mark.parametrize(
+    "names", [[f"s{i}" for i in range(1, 5)], ["00000", "00001"], ["class1", "class2"], ["0", "1"]]
+)
+def test_numbered_folders_may_be_classes(names: list[str]):
+    assert find_layout(some(*names)).class_names == tuple(names)
+
+
+def test_every_class_folder_is_accounted_for():
+    listing = Listing(
+        names=(*SPLITS, "train/worms/1.txt"), folders=("train/worms", "val/snails", "extra"), links=("train/cows",)
+    )
+    layout = find_layout(listing)
+
+    folders = {path: why for path, _, why in layout.class_folders}
+    assert set(folders) == {
+        "train/cats",
+        "train/dogs",
+        "val/cats",
+        "val/dogs",
+        "train/worms",
+        "val/snails",
+        "train/cows",
+    }
+    assert folders["train/cows"] == "is a link, which is not followed"
+
+
+def test_a_layout_that_there_is_not_is_named():
+    with pytest.raises(DatasetError, match="no layout 'upside-down'; choose from: auto, folders"):
+        find_layout(CLASSES, layout="upside-down")
