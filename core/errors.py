@@ -32,7 +32,8 @@ class LayoutQuestion(DatasetError):
 
     def __init__(self, reason: str, offers: Sequence[tuple[str, str]]) -> None:
         """`offers`: (layout, what it gives), as `core.data.layout` calls them, the likeliest first."""
-        super().__init__(f"{reason} To choose, give --layout {' or '.join(layout for layout, _ in offers)}.")
+        ways = " or ".join(f"--layout {layout} ({what})" for layout, what in offers)
+        super().__init__(f"{reason} To choose, give {ways}.")
         self.reason = reason
         self.offers = tuple((layout, what) for layout, what in offers)
 

@@ -47,8 +47,14 @@ split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
+if current.read_as:
+    st.caption(f":material/account_tree: Read as {md(current.read_as, 400)}.")
 counts = pd.DataFrame(current.counts(split)).rename_axis("class")
 counts["all"] = counts.sum(axis=1)
+gone = {row.name: row.reason for row in current.class_folders if row.name not in current.class_names}
+if gone:  # a class that somebody brought does not vanish from the account
+    counts = pd.concat([counts, pd.DataFrame(0, index=pd.Index(list(gone), name="class"), columns=counts.columns)])
+    counts["left out"] = [gone.get(str(name), "") for name in counts.index]
 table, explained = st.columns([3, 2], gap="large")
 with table:
     st.dataframe(counts, width="stretch", alt="Number of pictures by class and part")

@@ -246,6 +246,14 @@ def load_stored(dataset_id: str) -> Dataset:
         raise DatasetError(f"The files of data set {dataset_id!r} are damaged; delete it and add it again.") from error
 
 
+def manifest_stamp(dataset_id: str) -> int:
+    """Changes whenever a data set's description does: its pictures never change, but what it is called may."""
+    try:
+        return (dataset_folder(dataset_id) / MANIFEST).stat().st_mtime_ns
+    except (OSError, ValueError):
+        return 0
+
+
 def _from_record(record: dict[str, Any]) -> Dataset:
     pictures = tuple(_picture_from(row) for row in record.pop("pictures"))
     skipped = tuple(Skipped(**row) for row in record.pop("skipped"))

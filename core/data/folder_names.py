@@ -50,6 +50,7 @@ _BESIDE: Final = _words(
     "samples screenshot screenshots single thumbs thumbnails unknown unlabeled unlabelled"
 )
 _WORD: Final = re.compile(r"[^\W\d_]+")
+_PLAIN: Final = re.compile(r"[\w ().-]+")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -88,7 +89,7 @@ def part_and_rest(name: str) -> tuple[Part | None, str]:
 def part_of(name: str) -> Part | None:
     """The part that a name names and nothing beside it."""
     part, rest = part_and_rest(name)
-    return None if rest else part
+    return None if rest or not _PLAIN.fullmatch(name) else part
 
 
 def parts_of(names: Sequence[str]) -> dict[str, Part]:

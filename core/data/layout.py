@@ -207,7 +207,9 @@ def _judged(name: str, head: Head | None) -> tuple[Kind | None, str]:
 
 
 def _visible(listing: Listing) -> list[str]:
-    return [folder for folder in listing.folders if not _is_system(folder)]
+    """All folders but the system's: those that were listed, and those that files lie in."""
+    folders = {*listing.folders, *(name.rpartition("/")[0] for name in listing.names)}
+    return sorted(folder for folder in folders if folder and not _is_system(folder))
 
 
 def _no_pictures(ignored: Sequence[tuple[str, str]]) -> str:
@@ -282,8 +284,7 @@ def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelli
     for table in tables:
         layout = f"{TABLE}:{table.column}" if several else TABLE
         offers.append((layout, f"classes {listed(table.class_names)}, from the column {table.column} of {table.table}"))
-    ways = "; ".join(f"{layout} ({what})" for layout, what in offers)
-    return LayoutQuestion(f"{reason}: {ways}.", tuple(offers))
+    return LayoutQuestion(f"{reason}.", offers)
 
 
 def _by_reading(files: _Sorted, reading: Reading) -> Layout:

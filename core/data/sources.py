@@ -69,10 +69,8 @@ def open_source(where: str | Path) -> Source:
             return _folder(path)
         if path.is_file():
             return _zip(path)
-    raise DatasetError(
-        f"There is no file, folder or stored data set called {_short(path.name or str(where))!r}. Give `builtin`, a "
-        "zip, a folder, or the id of a stored data set."
-    )
+    name = _short(path.name or str(where))
+    raise DatasetError(f"There is no file or folder called {name!r}. Give `builtin`, a zip or a folder.")
 
 
 def _short(name: str) -> str:
@@ -198,7 +196,7 @@ def _shown(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _read_file(root: Path, name: Path, most: int = MAX_MEMBER_BYTES) -> bytes:
+def _read_file(root: Path, name: Path, first: int = -1) -> bytes:
     """A file that was found on a walk that enters no linked folders: so only the file itself can be a link."""
     path = root / name
     try:
@@ -206,15 +204,15 @@ def _read_file(root: Path, name: Path, most: int = MAX_MEMBER_BYTES) -> bytes:
             raise ImageError("is a link that leads out of the folder", "FILE_LINK")
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error
-    return _read_path(path, most)
+    return _read_path(path, first)
 
 
-def _read_path(path: Path, most: int = MAX_MEMBER_BYTES) -> bytes:
-    """A file's bytes, or the first of them where fewer are wanted than a file may have."""
+def _read_path(path: Path, first: int = -1) -> bytes:
+    """A file's bytes, or so many of the first."""
     try:
-        if most == MAX_MEMBER_BYTES and path.stat().st_size > most:
-            raise ImageError(f"is larger than {most // 1024**2} MB (limit)", "IMG_TOO_LARGE")
+        if first < 0 and path.stat().st_size > MAX_MEMBER_BYTES:
+            raise ImageError(f"is larger than {MAX_MEMBER_BYTES // 1024**2} MB (limit)", "IMG_TOO_LARGE")
         with path.open("rb", buffering=0) as file:
-            return file.read(most)
+            return file.read(first)
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error

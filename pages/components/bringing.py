@@ -9,16 +9,16 @@ import streamlit as st
 
 from core.data import limits
 from core.data.dataset import Dataset
-from core.data.layout import PICTURE_ENDINGS
+from core.data.layout import AUTO, PICTURE_ENDINGS
 from core.data.photos import ANTS_AND_BEES, LICENCE
-from core.errors import ThawError
+from core.errors import LayoutQuestion, ThawError
 from core.settings import DataSettings
 
 from . import chosen
-from .messages import md, show_error
+from .messages import LONGEST_MESSAGE, md, show_error
 from .uploads import add_classes, add_folder, add_photos, add_zip, is_hosted
 
-_ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS - {".svg"})
+_ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS)
 
 
 def bring_pictures() -> None:
@@ -38,16 +38,45 @@ def bring_pictures() -> None:
         st.table({"limit": dict(limits.spoken())}, alt="What may be brought in")
 
 
-def _choose(add: Callable[[], Dataset], after: Callable[[], None] = lambda: None) -> None:
-    """Add a data set and work with it; or say why not. What comes `after` lets go of the uploads."""
+Add = Callable[[str], Dataset]
+"""Adds a data set, its folders read in the given way."""
+
+
+def _choose(source: str, add: Add, after: Callable[[], None] = lambda: None, layout: str = AUTO) -> None:
+    """Add a data set and work with it; or say why not. What comes `after` lets go of the uploads.
+
+    Where it can be read in more than one way the question is kept until it is answered or something else is brought.
+    """
+    st.session_state.pop(f"data.question.{source}", None)
     try:
-        added = add()
+        added = add(layout)
+    except LayoutQuestion as question:
+        st.session_state[f"data.question.{source}"] = question
+        return
     except ThawError as error:
         show_error(error)
         return
     chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
     after()
     st.rerun()
+
+
+def _ask_how(source: str, add: Add, after: Callable[[], None] = lambda: None) -> None:
+    """The ways in which what was brought can be read, if it waits for one to be chosen."""
+    question: LayoutQuestion | None = st.session_state.get(f"data.question.{source}")
+    if question is None:
+        return
+    offers = dict(question.offers)
+    with st.container(border=True):
+        st.markdown(f":material/help: **How are these folders to be read?** {md(question.reason, LONGEST_MESSAGE)}")
+        way = st.radio(
+            "Read it as",
+            list(offers),
+            format_func=lambda layout: md(offers[layout], 300),
+            key=f"data.layout.{source}",
+        )
+        if st.button("Read it like this", type="primary", key=f"data.layout.{source}.use"):
+            _choose(source, add, after, way)
 
 
 def _zip() -> None:
@@ -59,9 +88,20 @@ def _zip() -> None:
         max_upload_size=limits.MAX_UPLOAD_BYTES // 1024**2,
         help=f"Up to {limits.MAX_UPLOAD_BYTES // 1024**2} MB, {limits.MAX_ENTRIES:,} entries.",
     )
-    if file is not None and st.session_state.get("data.added") != file.file_id:
+
+    def add(layout: str) -> Dataset:
+        return add_zip(file, layout)
+
+    def let_go() -> None:
+        st.session_state["data.zip.round"] = round_ + 1
+
+    if file is None:
+        st.session_state.pop("data.question.zip", None)
+        return
+    if st.session_state.get("data.added") != file.file_id:
         st.session_state["data.added"] = file.file_id
-        _choose(lambda: add_zip(file), lambda: st.session_state.update({"data.zip.round": round_ + 1}))
+        _choose("zip", add, let_go)
+    _ask_how("zip", add, let_go)
 
 
 def _classes() -> None:
@@ -85,7 +125,8 @@ def _classes() -> None:
         ready = len(files) >= limits.MIN_CLASSES and all(files.values()) and all(files)
         if st.button("Use these", type="primary", key="data.class.use", disabled=not ready):
             fresh = [max(rows) + 1, max(rows) + 2]
-            _choose(lambda: add_classes(files, " and ".join(files)), lambda: _forget_classes(rows, fresh))
+            title = " and ".join(files)
+            _choose("classes", lambda _: add_classes(files, title), lambda: _forget_classes(rows, fresh))
         st.caption(counts if ready else "Two classes with a name and pictures are needed; 20 in each are a good start.")
 
 
@@ -119,13 +160,21 @@ def _photos() -> None:
     )
     st.caption(LICENCE)
     if st.button("Download them", icon=":material/download:", key="data.photos"):
-        _choose(add_photos)
+        _choose("photos", lambda _: add_photos())
 
 
 def _folder() -> None:
     if is_hosted():
         st.caption("Off in this hosted demo: it would read the server's folders, not yours. Bring a zip instead.")
         return
-    path = st.text_input("Path of the folder", key="data.folder", placeholder="~/pictures/flowers")
-    if st.button("Read the folder", key="data.read", icon=":material/folder_open:", disabled=not path):
-        _choose(lambda: add_folder(path))
+    path = st.text_input("Path of a folder or a zip", key="data.folder", placeholder="~/pictures/flowers").strip()
+
+    def add(layout: str) -> Dataset:
+        return add_folder(path, layout)
+
+    if st.session_state.get("data.folder.asked") != path:
+        st.session_state.pop("data.question.folder", None)
+    if st.button("Read it", key="data.read", icon=":material/folder_open:", disabled=not path):
+        st.session_state["data.folder.asked"] = path
+        _choose("folder", add)
+    _ask_how("folder", add)

@@ -13,7 +13,7 @@ from core.settings import DataSettings
 from . import chosen
 from .health import change
 from .messages import md, show_error
-from .resources import readable_datasets, run_store, stored_dataset
+from .resources import readable_datasets, run_store
 
 
 def editing(dataset: Dataset) -> None:
@@ -74,6 +74,5 @@ def _confirm(dataset: Dataset) -> None:
         except ThawError as error:
             show_error(error)
             return
-        stored_dataset.clear()
         chosen.choose(replace(chosen.settings(), data=DataSettings()))
         st.rerun()

@@ -75,6 +75,5 @@ def change(edit: Callable[[], Dataset]) -> None:
     except ThawError as error:
         show_error(error)
         return
-    stored_dataset.clear()
     chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=edited.id)))
     st.rerun()

@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from core.comparison.fairness import Outcome
-from core.data.dataset import Dataset, load_stored, stored_ids
+from core.data.dataset import Dataset, load_stored, manifest_stamp, stored_ids
 from core.data.ingest import ingest
 from core.errors import DatasetError
 from core.models.catalogue import BACKBONES
@@ -38,9 +38,13 @@ def builtin_dataset(home: str) -> Dataset:
     return ingest("builtin").dataset
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
 def stored_dataset(home: str, dataset_id: str) -> Dataset:
-    """A data set of this home folder, by id."""
+    """A data set of this home folder, by id; read anew when its description was written anew."""
+    return _stored_dataset(home, dataset_id, manifest_stamp(dataset_id))
+
+
+@st.cache_resource(max_entries=32, show_spinner=False)
+def _stored_dataset(home: str, dataset_id: str, stamp: int) -> Dataset:
     return load_stored(dataset_id)
 
 

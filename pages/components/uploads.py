@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested, IngestProgress, ingest, ingest_files
+from core.data.layout import AUTO
 from core.data.photos import ANTS_AND_BEES, fetch_photos
-from core.errors import DatasetError
+from core.errors import DatasetError, LayoutQuestion
 from core.home import temporary_folder
 
 _STAGES: Final = {"drawing": "Drawing", "reading": "Reading", "decoding": "Decoding", "comparing": "Comparing"}
@@ -26,16 +27,20 @@ def is_hosted() -> bool:
     return bool(os.environ.get("SPACE_ID") or os.environ.get("THAW_HOSTED"))
 
 
-def add_zip(file: Any) -> Dataset:
+def add_zip(file: Any, layout: str = AUTO) -> Dataset:
     """The data set in an uploaded zip. It goes to a temporary file under the home folder and is gone afterwards.
 
     Raises:
+        LayoutQuestion: its folders can be read in more than one way.
         DatasetError: it cannot be used; nothing was stored.
     """
     with temporary_folder("zip") as folder:
         path = _spooled(file, folder / "upload.zip")
+        file.seek(0)  # it is read once more when somebody has said how its folders are to be read
         try:
-            return _watched(lambda show: ingest(path, show, Path(file.name).stem or "upload"))
+            return _watched(lambda show: ingest(path, show, Path(file.name).stem or "upload", layout))
+        except LayoutQuestion:
+            raise
         except DatasetError as error:
             raise DatasetError(str(error).replace(path.name, file.name)) from error
 
@@ -54,15 +59,16 @@ def add_classes(files: Mapping[str, Sequence[Any]], title: str) -> Dataset:
         return _watched(lambda show: ingest_files(spooled, title, show))
 
 
-def add_folder(path: str) -> Dataset:
-    """The data set in a folder of the machine that the app runs on.
+def add_folder(path: str, layout: str = AUTO) -> Dataset:
+    """The data set in a folder, or a zip, of the machine that the app runs on.
 
     Raises:
+        LayoutQuestion: its folders can be read in more than one way.
         DatasetError: there is none or it cannot be used.
     """
-    if not Path(path).expanduser().is_dir():
-        raise DatasetError(f"There is no folder {Path(path).name!r} on this computer.")
-    return _watched(lambda show: ingest(Path(path), show))
+    if not Path(path).expanduser().exists():
+        raise DatasetError(f"There is no folder or zip {Path(path).name!r} on this computer.")
+    return _watched(lambda show: ingest(Path(path), show, layout=layout))
 
 
 def add_photos() -> Dataset:

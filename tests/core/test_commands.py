@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import REPOSITORY, FinishedRace, drawn_classes, write_files, write_zip
+from helpers import REPOSITORY, FinishedRace, drawn, drawn_classes, write_files, write_zip
 from PIL import Image
 
 from core import commands
@@ -335,7 +335,7 @@ def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path)
 def test_what_trains_is_loaded_while_pictures_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     loading, read = threading.Event(), list[bool]()
     monkeypatch.setattr("core.__main__.preload", loading.set)
-    monkeypatch.setattr(commands, "ingest", lambda where: read.append(loading.wait(60)) or ingest(where))
+    monkeypatch.setattr(commands, "ingest", lambda where, layout: read.append(loading.wait(60)) or ingest(where))
 
     for command in ("train", "race"):
         loading.clear()
@@ -445,3 +445,36 @@ def test_classify_writes_a_heat_map_for_each_picture_it_can_read(
         with Image.open(path) as image:
             assert image.size == (224, 224)
     assert "no picture can be written there" in refused(capsys, *command, str(broken))
+
+
+def test_a_folder_is_classified_picture_by_picture(
+    capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, tmp_path: Path
+):
+    folder = write_files(
+        tmp_path / "new", {"a/1.png": drawn("discs", 70), "2": drawn("squares", 71), "notes.txt": b"x"}
+    )
+
+    values = asked(capsys, "classify", finished_race.run("frozen"), str(folder))
+
+    assert [row["file"] for row in values["pictures"]] == [str(folder / "2"), str(folder / "a/1.png")]
+    (tmp_path / "empty").mkdir()
+    assert "There is no picture in 'empty'" in refused(
+        capsys, "classify", finished_race.run("frozen"), str(tmp_path / "empty")
+    )
+    assert "empty name" in refused(capsys, "classify", finished_race.run("frozen"), "")
+
+
+def test_a_layout_can_be_asked_for(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    folders = ("ants/day", "ants/night", "bees/day", "bees/night")
+    files = {
+        f"{folder}/{n}.png": drawn("discs", 10 * place + n) for place, folder in enumerate(folders) for n in range(6)
+    }
+    path = str(write_files(tmp_path / "set", files))
+
+    said = refused(capsys, "data", path)
+    assert (
+        "give --layout subfolders (classes day and night" in said and "--layout folders (classes ants and bees)" in said
+    )
+    assert asked(capsys, "data", path, "--layout", "folders")["classes"] == ["ants", "bees"]
+    assert asked(capsys, "data", path, "--layout", "subfolders")["read_as"].startswith("classes day and night")
+    assert "There is no layout 'sideways'" in refused(capsys, "data", path, "--layout", "sideways")

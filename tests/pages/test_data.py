@@ -189,3 +189,66 @@ def test_pictures_can_be_brought_class_by_class_and_their_uploads_are_let_go(sta
         "data.class.2",
         "data.class.3",
     ]
+
+
+def day_and_night() -> dict[str, bytes]:
+    return {f"{name}/{time}/{n}.png": drawn(name, n + 20 * (time == "day")) for name in ("discs", "squares")
+            for time in ("day", "night") for n in range(6)}  # fmt: skip
+
+
+def test_what_was_understood_of_folders_is_said(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    files = drawn_classes(8, prefix="training_set/") | drawn_classes(4, prefix="test_set/", first=50)
+
+    upload(at, files, tmp_path)
+
+    assert "Read as parts train and test (training_set and test_set), classes discs, squares and stripes." in said(at)
+
+
+def test_folders_that_can_be_read_in_two_ways_are_asked_about(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    upload(at, day_and_night(), tmp_path)
+    assert not at.exception and "How are these folders to be read?" in said(at)
+    assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
+
+    at.radio(key="data.layout.zip").set_value("folders").run()
+    at.button(key="data.layout.zip.use").click().run()
+
+    now = load_stored(at.session_state["chosen.settings"].data.dataset)
+    assert not at.exception and now.class_names == ("discs", "squares") and now.title == "mine"
+    assert "How are these folders to be read?" not in said(at)
+
+
+def test_a_folder_is_asked_about_in_the_same_way(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    at.text_input(key="data.folder").set_value(str(write_files(tmp_path / "times", day_and_night()))).run()
+    at.button(key="data.read").click().run()
+
+    at.radio(key="data.layout.folder").set_value("subfolders").run()
+    at.button(key="data.layout.folder.use").click().run()
+
+    assert load_stored(at.session_state["chosen.settings"].data.dataset).class_names == ("day", "night")
+
+
+def test_a_class_of_which_nothing_can_be_used_stays_in_the_account(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+
+    upload(at, drawn_classes(5) | {f"worms/{n}.txt": b"no picture" for n in range(3)}, tmp_path)
+
+    counts = at.dataframe[0].value
+    assert counts.loc["worms", "all"] == 0 and counts.loc["worms", "left out"] == "3 files: not a picture"
+    assert counts.loc["discs", "all"] == 5 and counts.loc["discs", "left out"] == ""
+
+
+def test_the_report_is_of_what_was_brought_last(start, tiny_dataset, tmp_path):
+    at = start("data.py", data=tiny_dataset.id)
+    upload(at, drawn_classes(5, first=50) | {"worms/1.txt": b"no picture"}, tmp_path, "first.zip")
+    first = at.session_state["chosen.settings"].data.dataset
+    key = next(uploader.key for uploader in at.file_uploader if str(uploader.key).startswith("data.zip"))
+
+    path = write_zip(tmp_path / "second.zip", drawn_classes(5, first=50))
+    at.file_uploader(key=key).upload("second.zip", path.read_bytes(), "application/zip").run()
+
+    assert at.session_state["chosen.settings"].data.dataset == first
+    assert "second" in [heading.value for heading in at.subheader]
+    assert "worms" not in at.dataframe[0].value.index
