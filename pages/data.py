@@ -47,7 +47,7 @@ split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
-if current.read_as:
+if current.read_as and current.kind != "builtin":
     st.caption(f":material/account_tree: Read as {md(current.read_as, 400)}.")
 counts = pd.DataFrame(current.counts(split)).rename_axis("class")
 counts["all"] = counts.sum(axis=1)
