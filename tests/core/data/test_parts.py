@@ -90,8 +90,8 @@ def both(part: str | None, ants: str, bees: str) -> list[Picture]:
         (
             both(None, "aaaa", "xxx"),
             "The 4 pictures of ants are all copies of one and the 3 pictures of bees are all copies of one. Copies "
-            "stay in one part, so these are too few for train, val and test: bring at least 3 different pictures per class "
-            "(better 20).",
+            "stay in one part, so these are too few for train, val and test: bring at least 3 different pictures per "
+            "class (better 20).",
         ),
         (
             [*pictures(None, 0, "aaab", near=True), *pictures(None, 1, "xy")],
