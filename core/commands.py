@@ -330,6 +330,7 @@ def _run_line(values: dict[str, Any]) -> str:
     return (
         f"{line}test accuracy {values['test_accuracy']:.1%} in {values['duration_s']:.1f} s, "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained"
+        + "".join(f"\n  warning: {sentence}" for sentence in values.get("lacks", ()))
     )
 
 

@@ -26,6 +26,7 @@ try:
     expected = preprocessing(settings.model.backbone)
 except ThawError as error:
     show_error(error)
+    chosen.link_to_data()
     st.stop()
 
 

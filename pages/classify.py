@@ -10,6 +10,7 @@ from components.asking import ask
 from components.doubt import as_json, asked_doubt, doubt_cells, doubts
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
+from components.results import show_lacks
 from components.takehome import bring_back_model, take_home_model
 from components.whys import show_legend, wanted_whys
 from components.wording import per_cent, run_label
@@ -45,6 +46,7 @@ def take_run() -> None:
 def about(record: RunRecord) -> None:
     st.badge(f"weights: {plain(record.weights['origin'])}", icon=":material/network_node:", color="gray")
     st.caption("It knows: " + md(", ".join(record.dataset["class_names"]), 300))
+    show_lacks([record])
 
 
 newest = next(iter(runs.values()))

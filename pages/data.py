@@ -9,11 +9,12 @@ from components.bringing import bring_pictures
 from components.editing import editing
 from components.gallery import GalleryItem, gallery
 from components.health import health
-from components.messages import md
+from components.messages import md, show_error
 from components.resources import readable_datasets, thumbnail
 from components.upload_report import upload_report
 
 from core.data.dataset import SPLITS
+from core.errors import DatasetError
 
 SHOWN_SAMPLES = 12
 
@@ -43,8 +44,14 @@ with choose:
 with bring:
     bring_pictures()
 
-split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
+try:
+    split = current.split(chosen.settings().seed, chosen.settings().data)
+except DatasetError as error:  # taken in by an earlier version
+    show_error(error)
+    upload_report(current)
+    editing(current)
+    st.stop()
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
 if current.read_as and current.kind != "builtin":

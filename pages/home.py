@@ -26,6 +26,7 @@ runs = sorted(store.runs(race=race), key=lambda run: run.number) if race else []
 racing = any(run.is_active for run in runs)
 
 with st.container(border=True):
+    ready = chosen.can_train(dataset)
     setup, button = st.columns([3, 2], vertical_alignment="bottom", gap="large")
     with setup:
         scenarios = st.pills(
@@ -42,9 +43,10 @@ with st.container(border=True):
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
             f"{len(dataset.class_names)} classes · {how_long(settings)} · seed {settings.seed}"
         )
-        st.caption(can_be_seen(settings, dataset))
+        if ready:
+            st.caption(can_be_seen(settings, dataset))
     with button:
-        if scenarios:
+        if scenarios and ready:
             st.caption(expected_time(estimate_race(settings, dataset, scenarios)))
         pressed = st.button(
             "Run the race",
@@ -52,7 +54,7 @@ with st.container(border=True):
             icon=":material/flag:",
             key="home.race",
             width="stretch",
-            disabled=racing or not scenarios,
+            disabled=racing or not scenarios or not ready,
         )
     machine_card(settings.model.backbone)
 

@@ -23,19 +23,24 @@ try:
     badges = backbone_badges(chosen.home())
     settings = run_form(chosen.settings(), badges, len(dataset.class_names))
     chosen.choose(settings)
-    expected = estimate_run(settings, dataset)
+    ready = chosen.can_train(dataset)
+    expected = estimate_run(settings, dataset) if ready else None
 except ThawError as error:
     show_error(error)
     st.stop()
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    pressed = st.button("Start training", type="primary", icon=":material/play_arrow:", key="train.start")
+    pressed = st.button(
+        "Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready
+    )
     repeats = st.number_input(
         "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
     )
-    about = f":material/photo_library: {md(dataset.title)} · {expected_time(expected, int(repeats))}"
+    about = f":material/photo_library: {md(dataset.title)}"
+    about += f" · {expected_time(expected, int(repeats))}" if ready else ""
     st.caption(about, width="content")
-st.caption(can_be_seen(settings, dataset, int(repeats)))
+if ready:
+    st.caption(can_be_seen(settings, dataset, int(repeats)))
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(
@@ -50,7 +55,9 @@ if pressed:
     st.rerun()
 
 with st.expander("The data loaders", icon=":material/dataset:", key="train.loaders", on_change="rerun") as loaders:
-    if loaders.open:
+    if loaders.open and not ready:
+        st.caption("There is nothing to load: see above.")
+    elif loaders.open:
         cached, hit = cached_loaders(chosen.home(), settings, dataset.id)
         split = cached.loaders.split
         saved = cached.built_s + (dataset.decode_s if hit else 0.0)

@@ -50,6 +50,8 @@ class Outcome:
     """What computed forward passes in fp32."""
     cached_features: int = 0
     """Pictures whose features came from the cache: where there are any, times are warm ones."""
+    lacks: tuple[str, ...] = ()
+    """Which classes its parts lack, in sentences."""
 
     def __post_init__(self) -> None:
         check_predictions(self.targets, self.probabilities)

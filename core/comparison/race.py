@@ -131,7 +131,8 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
     ]
     summaries = tuple(_arm_summary(scenario, arm) for scenario, arm in arms.items())
     cochran_p = _cochran(arms, pairs)
-    sentence = race_wording.race_sentence(summaries, pairs, cochran_p)
+    lacks = dict.fromkeys(sentence for outcome in outcomes for sentence in outcome.lacks)
+    sentence = " ".join([race_wording.race_sentence(summaries, pairs, cochran_p), *lacks])
     return RaceVerdict(arms=summaries, pairs=tuple(pairs), band=band, sentence=sentence, cochran_p=cochran_p)
 
 

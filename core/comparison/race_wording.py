@@ -5,7 +5,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from core.comparison.verdict import ALPHA
-from core.comparison.wording import p_value, per_cent, points, seed_count, signed_points
+from core.comparison.wording import p_value, per_cent, points, seed_count, sentence, signed_points
 
 if TYPE_CHECKING:
     from core.comparison.race import ArmSummary, PairVerdict, TimeRatio
@@ -37,7 +37,7 @@ def pair_sentence(pair: "PairVerdict") -> str:
 def _one_seed(pair: "PairVerdict") -> str:
     """The sentence about two models, with what looking at several pairs takes back."""
     assert pair.comparison and pair.p_holm is not None
-    text = pair.comparison.sentence
+    text = sentence(pair.comparison)
     if pair.outcome != pair.comparison.outcome:
         text += (
             f" Counting all {pair.tests} pairs of this race (Holm's correction), {p_value(pair.p_holm)}: "

@@ -99,6 +99,8 @@ class Comparison:
     note: str = ""
     time_ratio: float | None = None
     """Training seconds of a over those of b; one timing each, so no interval."""
+    lacks: tuple[str, ...] = ()
+    """Which classes the parts of either lack: sentences that belong to any verdict."""
     sentence: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,6 +132,7 @@ def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
         b=_summary(b, same_label),
         fairness=fairness,
         pictures=len(a.pictures),
+        lacks=tuple(dict.fromkeys((*a.lacks, *b.lacks))),
         band=band,
         outcome="not-comparable",
     )
@@ -137,7 +140,7 @@ def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
     result = replace(result, time_ratio=result.a.train_s / seconds if seconds > 0 else None)
     if fairness.comparable:
         result = _with_statistics(result, _agreement(a, b))
-    return replace(result, sentence=wording.sentence(result))
+    return replace(result, sentence=" ".join([wording.sentence(result), *result.lacks]))
 
 
 def check_band(band: float) -> None:

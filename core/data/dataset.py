@@ -5,13 +5,14 @@ Lives in `THAW_HOME/datasets/<id>/`: `manifest.json` beside the decoded pixels. 
 
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from core.data.draw import ALL_PARTS, draw_sides
+from core.data.parts import check_enough, check_some_left
 from core.data.pixels import PixelStore
 from core.errors import DatasetError
 from core.home import home_folder
@@ -150,10 +151,10 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     Given parts are respected. With `train` and `val` only, the given val becomes test, since it must not be used for
     choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
     pictures of a class by a hash of (seed, pixels or family), and those that were added later are drawn on their own:
-    so adding pictures never moves an old one to another part.
+    so adding pictures never moves an old one to another part. Whether it can be done does not depend on the seed.
 
     Raises:
-        DatasetError: a part would be empty.
+        DatasetError: a part would be empty; it says why.
     """
     pictures = dataset.pictures
     given = {picture.given for picture in pictures}
@@ -161,57 +162,54 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
     rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
     notices = []
-    test_sides = {pictures[i].side for i in test}
-    copies = [i for i in rest if pictures[i].side in test_sides]
+    kept = _without_copies(pictures, rest, test)
+    copies = len(rest) - len(kept)
     if copies:
-        rest = [i for i in rest if pictures[i].side not in test_sides]
-        notices.append(f"{len(copies)} training pictures are copies of test pictures and were left out.")
-    if test_name is None:
-        test, rest = _draw(dataset, rest, seed, settings.test_fraction, "test")
+        notices.append(f"{copies} training pictures are copies of test pictures and were left out.")
     if test_name == "test" and "val" in given:
-        val = [i for i in rest if pictures[i].given == "val"]
-        val_sides = {pictures[i].side for i in val}
-        train = [i for i in rest if pictures[i].given != "val" and pictures[i].side not in val_sides]
+        train, val = _given_parts(pictures, rest, kept)
     else:
-        val, train = _draw(dataset, rest, seed, settings.val_fraction, "val")
-    for name, part in (("train", train), ("val", val), ("test", test)):
-        if not part:
-            raise DatasetError(f"The {name} part is empty: bring at least 3 pictures per class (better 20).")
+        check_some_left("train", len(rest), len(kept), ["test"])
+        check_enough(dataset.class_names, [pictures[i] for i in kept], 2 if test_name else ALL_PARTS, copies)
+        if test_name is None:
+            test, kept = _draw(pictures, kept, seed, settings.test_fraction, "test")
+        val, train = _draw(pictures, kept, seed, settings.val_fraction, "val")
     digest = hashlib.sha256()
     for name, part in (("train", train), ("val", val), ("test", test)):
         digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
     return Split(train=tuple(train), val=tuple(val), test=tuple(test), hash=digest.hexdigest(), notices=tuple(notices))
 
 
-def _draw(dataset: Dataset, pool: list[int], seed: int, fraction: float, purpose: str) -> tuple[list[int], list[int]]:
-    """Take about `fraction` of each class, at least one where three are there; (taken, left) in picture order."""
-    taken: set[str] = set()
-    seen: set[str] = set()
-    for batch in sorted({dataset.pictures[index].batch for index in pool}):
-        added = [index for index in pool if dataset.pictures[index].batch == batch]
-        sides = {dataset.pictures[index].side for index in added}
-        for target in range(len(dataset.class_names)):
-            there = [dataset.pictures[index].side for index in added if dataset.pictures[index].target == target]
-            # copies of earlier pictures stand where these stand, and change nothing about how many are drawn
-            taken |= _drawn([side for side in there if side not in seen], seed, fraction, purpose)
-        seen |= sides
+def _given_parts(pictures: Sequence[Picture], rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
+    """Train and val as they were brought, of what is kept: copies of val pictures are not trained on, either."""
+    brought = sum(pictures[index].given == "val" for index in rest)
+    val = [index for index in kept if pictures[index].given == "val"]
+    unseen = [index for index in kept if pictures[index].given != "val"]
+    train = _without_copies(pictures, unseen, val)
+    copied = ["test"] * (len(unseen) < len(rest) - brought) + ["val"] * (len(train) < len(unseen))
+    check_some_left("train", len(rest) - brought, len(train), copied)
+    check_some_left("val", brought, len(val), ["test"])
+    return train, val
+
+
+def _without_copies(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
+    sides = {pictures[index].side for index in of}
+    return [index for index in indices if pictures[index].side not in sides]
+
+
+def _draw(
+    pictures: Sequence[Picture], pool: list[int], seed: int, fraction: float, purpose: str
+) -> tuple[list[int], list[int]]:
+    """Take about `fraction` of each class, and leave something for train, and for val where that is drawn next.
+
+    Returns:
+        Those taken and those left, both in picture order.
+    """
+    keep = ALL_PARTS - 1 if purpose == "test" else 1
+    taken = draw_sides([pictures[index] for index in pool], purpose, seed, fraction, keep)
     # a copy in another class goes along, so that no picture stands on both sides
-    first = [index for index in pool if dataset.pictures[index].side in taken]
-    return first, [index for index in pool if dataset.pictures[index].side not in taken]
-
-
-def _drawn(sides: list[str], seed: int, fraction: float, purpose: str) -> set[str]:
-    """The sides that are drawn of one class, given the side of each of its pictures."""
-    counts = Counter(sides)
-    quota = max(1, round(fraction * len(sides))) if len(counts) > 1 else 0
-    taken: set[str] = set()
-    drawn = 0  # pictures; to count them anew for each side took 20 s for 100,000 of them
-    for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest()):
-        if drawn >= quota:
-            break
-        taken.add(side)
-        drawn += counts[side]
-    return taken
+    first = [index for index in pool if pictures[index].side in taken]
+    return first, [index for index in pool if pictures[index].side not in taken]
 
 
 def dataset_folder(dataset_id: str) -> Path:

@@ -6,7 +6,8 @@ elsewhere in the meantime. Adding pictures keeps every old one on its side of th
 
 import hashlib
 import shutil
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from core.data.dataset import (
 from core.data.fingerprint import fingerprint_of
 from core.data.layout import check_class_name
 from core.data.limits import MIN_CLASSES
+from core.data.parts import alike_classes
 from core.data.pixels import PixelWriter
 from core.errors import DatasetError
 from core.home import folder_in_the_making, write_atomically
@@ -46,7 +48,7 @@ def move_pictures(dataset: Dataset, indices: Iterable[int], class_name: str) -> 
     check_class_name(class_name)
     moved = set(indices)
     names = [class_name if i in moved else _class_of(dataset, i) for i in range(len(dataset.pictures))]
-    return _stored_as(dataset, [(dataset, index) for index in range(len(dataset.pictures))], names)
+    return _stored_as(dataset, _all_of(dataset), names)
 
 
 def rename_class(dataset: Dataset, old: str, new: str) -> Dataset:
@@ -57,12 +59,59 @@ def rename_class(dataset: Dataset, old: str, new: str) -> Dataset:
     return move_pictures(dataset, [i for i, p in enumerate(dataset.pictures) if p.target == target], new)
 
 
+def merge_alike(dataset: Dataset) -> Dataset:
+    """A data set in which classes whose names are one to a person are one; the largest gives its name."""
+    sizes = Counter(_class_of(dataset, index) for index in range(len(dataset.pictures)))
+    name_of = {
+        name: max(names, key=sizes.__getitem__) for names in alike_classes(dataset.class_names) for name in names
+    }
+    classes = [_class_of(dataset, index) for index in range(len(dataset.pictures))]
+    return _stored_as(dataset, _all_of(dataset), [name_of.get(name, name) for name in classes])
+
+
 def remove_class(dataset: Dataset, name: str) -> Dataset:
     """A data set without a class."""
-    if name not in dataset.class_names:
-        raise DatasetError(f"There is no class {name!r} (any more).")
-    target = dataset.class_names.index(name)
-    return drop_pictures(dataset, [i for i, p in enumerate(dataset.pictures) if p.target == target])
+    return remove_classes(dataset, [name])
+
+
+def remove_classes(dataset: Dataset, names: Collection[str]) -> Dataset:
+    """A data set without these classes."""
+    unknown = sorted(set(names) - set(dataset.class_names))
+    if unknown:
+        raise DatasetError(f"There is no class {unknown[0]!r} (any more).")
+    return drop_pictures(dataset, [i for i in range(len(dataset.pictures)) if _class_of(dataset, i) in names])
+
+
+def draw_val(dataset: Dataset) -> Dataset:
+    """A data set whose val part is drawn from the pictures that were brought in train and val."""
+    changed = with_val_drawn(dataset)
+    return _stored_as(changed, _all_of(changed))
+
+
+def with_val_drawn(dataset: Dataset) -> Dataset:
+    """The same, not stored."""
+    return _given_as(dataset, {"train": "train", "val": "train", "test": "test"})
+
+
+def draw_all(dataset: Dataset) -> Dataset:
+    """A data set whose parts are all drawn, whatever parts it was brought in."""
+    changed = with_all_drawn(dataset)
+    return _stored_as(changed, _all_of(changed))
+
+
+def with_all_drawn(dataset: Dataset) -> Dataset:
+    """The same, not stored."""
+    return _given_as(dataset, {})
+
+
+def _given_as(dataset: Dataset, parts: Mapping[str, str]) -> Dataset:
+    """The pictures in other parts; those of parts that are not named are left to the draw."""
+    pictures = (replace(picture, given=parts.get(picture.given or "")) for picture in dataset.pictures)
+    return replace(dataset, pictures=tuple(pictures))
+
+
+def _all_of(dataset: Dataset) -> list[tuple[Dataset, int]]:
+    return [(dataset, index) for index in range(len(dataset.pictures))]
 
 
 def rename(dataset: Dataset, title: str) -> Dataset:
@@ -82,7 +131,7 @@ def add_pictures(dataset: Dataset, added: Dataset) -> Dataset:
     Exact copies of what is there already, in the same class, are left out.
     """
     known = {(_class_of(dataset, i), p.group) for i, p in enumerate(dataset.pictures)}
-    rows = [(dataset, index) for index in range(len(dataset.pictures))]
+    rows = _all_of(dataset)
     rows += [(added, i) for i, p in enumerate(added.pictures) if (_class_of(added, i), p.group) not in known]
     if len(rows) == len(dataset.pictures):
         raise DatasetError("All of these pictures are in the data set already; nothing was added.")

@@ -4,7 +4,7 @@ A network learns whatever tells the classes apart. If that is the size of the fi
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -13,8 +13,14 @@ from scipy.stats import binomtest
 
 from core.data.copies import small_square
 from core.data.dataset import SPLITS, Dataset, Split
+from core.data.edit import with_all_drawn, with_val_drawn
+from core.data.limits import MIN_CLASSES
+from core.data.parts import SHOWN, Lack, alike_classes, class_counts, find_lacks
+from core.errors import DatasetError
 
 Kind = Literal[
+    "lacks-class",
+    "alike-classes",
     "two-classes",
     "exact-copies",
     "near-copies",
@@ -26,7 +32,7 @@ Kind = Literal[
     "shape",
     "told-by",
 ]
-Mend = Literal["drop", "drop-others", "move", "keep"]
+Mend = Literal["drop", "drop-others", "move", "keep", "merge", "leave-out", "draw-val", "draw-all"]
 
 FEW: Final = 10
 """Pictures of a class below which a result says next to nothing about it."""
@@ -52,13 +58,70 @@ class Finding:
     pictures: tuple[int, ...] = ()
     """Indices of the pictures it is about."""
     mends: tuple[Mend, ...] = ()
-    """What can be done: drop these pictures, drop all but the first of each group, move them to another class."""
+    """What can be done: drop these pictures, drop all but the first of each group, move them to another class; merge
+    classes of one name, leave the classes out, draw val, or all parts, instead of taking them as they came."""
+    classes: tuple[str, ...] = ()
+    """Whole classes that it is about."""
 
 
 def find_problems(dataset: Dataset, split: Split) -> tuple[Finding, ...]:
     """All findings, serious ones first."""
-    found = [*_copies(dataset, split), *_counts(dataset), *_looks(dataset), *_told_by(dataset)]
+    found = [*_lacks(dataset, split), *_copies(dataset, split), *_counts(dataset), *_looks(dataset), *_told_by(dataset)]
     return tuple(sorted(found, key=lambda finding: not finding.serious))
+
+
+def _lacks(dataset: Dataset, split: Split) -> Iterator[Finding]:
+    """Classes that a part lacks, after classes that may be one."""
+    lacks = find_lacks(dataset.class_names, class_counts(dataset, split))
+    alike = alike_classes(dataset.class_names)
+    twins = {name for names in alike for name in names}
+    lacking = {dataset.class_names[place] for lack in lacks for place in lack.classes}
+    if alike:
+        groups = [" and ".join(map(repr, names)) for names in alike[:SHOWN]]
+        groups += [f"and {len(alike) - SHOWN} more"] if len(alike) > SHOWN else []
+        yield Finding(
+            kind="alike-classes",
+            serious=bool(twins & lacking),
+            sentence=f"Classes differ only in letter case, width or spaces: {'; '.join(groups)}. If they are one, "
+            "merge them.",
+            pictures=_pictures_of(dataset, twins),
+            mends=("merge", "keep"),
+            classes=tuple(name for names in alike for name in names),
+        )
+    for lack in lacks:
+        names = tuple(dataset.class_names[place] for place in lack.classes)
+        mends: Iterable[Mend] = ("merge",) if twins.issuperset(names) else _mends_of(dataset, lack)
+        yield Finding(
+            kind="lacks-class",
+            serious=True,
+            sentence=lack.sentence,
+            pictures=_pictures_of(dataset, names),
+            mends=(*mends, "keep"),
+            classes=names,
+        )
+
+
+def _pictures_of(dataset: Dataset, names: Collection[str]) -> tuple[int, ...]:
+    return tuple(i for i, picture in enumerate(dataset.pictures) if dataset.class_names[picture.target] in names)
+
+
+def _mends_of(dataset: Dataset, lack: Lack) -> Iterator[Mend]:
+    """What makes every part whole that lacks a class now."""
+    given = {picture.given for picture in dataset.pictures}
+    if lack.part == "val" and {"val", "test"} <= given and _is_whole(with_val_drawn(dataset)):
+        yield "draw-val"
+    if given != {None} and _is_whole(with_all_drawn(dataset)):
+        yield "draw-all"
+    if len(dataset.class_names) - len(lack.classes) >= MIN_CLASSES:
+        yield "leave-out"
+
+
+def _is_whole(dataset: Dataset) -> bool:
+    """Whether every part has pictures of every class. That does not depend on the seed."""
+    try:
+        return not find_lacks(dataset.class_names, class_counts(dataset, dataset.split(0)))
+    except DatasetError:
+        return False
 
 
 def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:

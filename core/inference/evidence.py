@@ -62,7 +62,10 @@ def remember(
     record = predictor.record
     split = dataset.split(record.settings.seed, record.settings.data)
     if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
-        raise RunError("The pictures that this run was trained on are not here any more, so none can be shown.")
+        raise RunError(
+            "The pictures that this run was trained on are not here any more, or this version of Thaw divides them "
+            "otherwise: so none can be shown."
+        )
     whole = split.part(part)
     wanted = [whole[place * len(whole) // min(MOST, len(whole))] for place in range(min(MOST, len(whole)))]
 

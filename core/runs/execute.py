@@ -10,6 +10,7 @@ from safetensors.torch import save_model
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
+from core.data.parts import class_counts
 from core.errors import ThawError
 from core.inference.temperature import fit_temperature
 from core.machine import forget_peak_memory, peak_memory, this_machine
@@ -109,6 +110,7 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
             "hash": trained.split.hash,
             **{name: len(trained.split.part(name)) for name in ("train", "val", "test")},
         },
+        class_counts=class_counts(dataset, trained.split),
         test_pictures=trained.split.test,
         test_contents=tuple(picture.content for picture in pictures),
         test_names=tuple(picture.name for picture in pictures),

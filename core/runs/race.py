@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from core.augment.catalogue import steps_of
 from core.data.ingest import Ingested
+from core.data.parts import check_trainable
 from core.errors import SettingsError
 from core.models.catalogue import check_model
 from core.runs.store import RunStore
@@ -43,12 +44,12 @@ def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *,
 
     Raises:
         SettingsError: a backbone or an augmentation is unknown, or the backbone cannot be trained like that.
-        DatasetError: the data set cannot be divided with one of the seeds.
+        DatasetError: the data set cannot be divided, or has only one class in train.
     """
     for plan in plans:
         check_model(plan)
         steps_of(plan.augment)
-        ingested.dataset.split(plan.seed, plan.data)
+        check_trainable(ingested.dataset, ingested.dataset.split(plan.seed, plan.data))
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
     race = uuid.uuid4().hex[:10] if as_race else None
     return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s)

@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from core.data.parts import find_lacks
 from core.errors import RunError, SettingsError
 from core.home import folder_in_the_making, home_folder, write_atomically
 from core.models.download import file_sha256
@@ -78,6 +79,8 @@ class RunRecord:
     Kept predictions are raw."""
     files: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the files beside the record, checked whenever one is read; empty in older runs."""
+    class_counts: dict[str, list[int]] = field(default_factory=dict)
+    """Pictures of each class in `train`, `val` and `test`; empty in older runs."""
     imported: bool = False
     """Trained elsewhere and brought here as a zip: what it says about its training was not seen here."""
 
@@ -85,6 +88,12 @@ class RunRecord:
     def test_part(self) -> str:
         """Names the set of test pictures, whatever their order: runs that share it were tested on the same ones."""
         return hashlib.sha256("".join(sorted(self.test_contents)).encode()).hexdigest()
+
+    @property
+    def lacks(self) -> tuple[str, ...]:
+        """Which classes its parts lack, in sentences that belong beside its accuracy; of older runs, the test part."""
+        counts = self.class_counts or {"test": [sum(row) for row in self.confusion]}
+        return tuple(lack.sentence for lack in find_lacks(self.dataset["class_names"], counts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -241,6 +250,7 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "parameters": record.parameters,
         "dataset": {name: record.dataset[name] for name in ("id", "title", "fingerprint")},
         "split": record.split,
+        "lacks": list(record.lacks),
         "machine": record.machine,
         "threads": record.threads,
         "precision": record.precision,

@@ -31,5 +31,6 @@ def load_outcome(run_id: str) -> Outcome:
         machine=str(Machine(**record.machine)),
         threads=record.threads,
         engine=record.engine,
+        lacks=record.lacks,
         cached_features=record.work.get("features_from_cache", 0),
     )

@@ -154,9 +154,9 @@ def _training(record: RunRecord) -> dict[str, bytes]:
     """The script that trains it again, where its pictures are still here to say which they were."""
     try:
         dataset = load_stored(record.dataset["id"])
+        split = dataset.split(record.settings.seed, record.settings.data)
     except DatasetError:
         return {}
-    split = dataset.split(record.settings.seed, record.settings.data)
     if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
         return {}
     return {
@@ -221,6 +221,8 @@ def card(record: RunRecord, with_training: bool) -> str:
         "| class | right | share |",
         "|---|---|---|",
         *_scores(record),
+        *([""] if record.lacks else []),
+        *map(_cell, record.lacks),
         "",
         "## Limits",
         "",

@@ -134,6 +134,11 @@ def _check_scores(record: RunRecord, predictions: Predictions) -> None:
     confusion = confusion_matrix(predictions.targets, predictions.probabilities)
     if confusion.tolist() != [list(row) for row in record.confusion]:
         raise PackageError("The scores in the zip's record are not those of its predictions.")
+    for part, numbers in record.class_counts.items():
+        if len(numbers) != len(confusion) or sum(numbers) != record.split[part]:
+            raise PackageError("The zip's record contradicts itself (pictures by class).")
+    if record.class_counts.get("test", confusion.sum(1).tolist()) != confusion.sum(1).tolist():
+        raise PackageError("The zip's record contradicts itself (test pictures by class).")
     if abs(record.test_accuracy - np.trace(confusion) / max(1, confusion.sum())) > ROUNDING / 10:
         raise PackageError("The accuracy in the zip's record is not that of its predictions.")
 

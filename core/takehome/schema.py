@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 from jsonschema import Draft202012Validator
 
+from core.data.dataset import SPLITS
 from core.data.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
 from core.errors import PackageError
 from core.machine import Machine
@@ -65,7 +66,7 @@ _EPOCH = _object(
 )
 _LAYER = _object(name=_TENSOR_NAME, stage=_or_null(_COUNT), weights=_or_null(_AMOUNT), statistics=_or_null(_AMOUNT))
 _RECORD = _object(
-    optional=("precision", "engine", "head", "layers", "costs", "temperature", "files", "imported"),
+    optional=("precision", "engine", "head", "layers", "costs", "temperature", "files", "class_counts", "imported"),
     version={"const": RECORD_VERSION},
     run=_pattern("[0-9a-f]{10}"),
     settings={"type": "object"},  # these have checks of their own
@@ -124,6 +125,7 @@ _RECORD = _object(
         "additionalProperties": _HASH,
         "maxProperties": 10,
     },
+    class_counts=_object(optional=SPLITS, **dict.fromkeys(SPLITS, _list(_COUNT, MAX_CLASSES))),
     imported={"type": "boolean"},
 )
 _VALIDATOR: Final = Draft202012Validator(_RECORD)

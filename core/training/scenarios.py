@@ -17,6 +17,7 @@ from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, pictu
 from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
+from core.data.parts import check_trainable
 from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
@@ -93,6 +94,7 @@ def train_run(
 
     Raises:
         SettingsError: the backbone cannot be trained like that.
+        DatasetError: the pictures cannot be divided, or only one class is in train.
         WeightsError: the backbone's weights cannot be had.
         TrainingError: the loss is no longer a number.
         Cancelled: `should_stop` said so.
@@ -101,9 +103,10 @@ def train_run(
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
     check_model(settings)
+    loaders = build_run_loaders(settings, dataset)
+    check_trainable(dataset, loaders.split)
     compute = choose_compute(settings)
     torch.set_num_threads(compute.threads)
-    loaders = build_run_loaders(settings, dataset)
 
     def on_download(done: int, total: int) -> None:
         if should_stop():

@@ -14,7 +14,7 @@ from core.models.catalogue import get_backbone
 from core.settings import AugmentSettings, DataSettings, OptimSettings, RunSettings
 
 from .messages import show_error
-from .resources import builtin_dataset, stored_dataset
+from .resources import builtin_dataset, split_sizes, stored_dataset
 
 _KEY: Final = "chosen.settings"
 
@@ -97,3 +97,19 @@ def dataset() -> Dataset:
             show_error(error)
             choose(replace(settings(), data=replace(settings().data, dataset="builtin")))
     return builtin_dataset(home())
+
+
+def can_train(dataset: Dataset) -> bool:
+    """Whether a run can start on these pictures; where not, a sentence says why, and a link leads to the mend."""
+    try:
+        split_sizes(home(), dataset.id, settings().seed, settings().data)
+    except DatasetError as error:
+        show_error(error)
+        link_to_data()
+        return False
+    return True
+
+
+def link_to_data() -> None:
+    """The way out where the chosen pictures are of no use."""
+    st.page_link("data.py", label="Mend these pictures, or choose others", icon=":material/photo_library:")

@@ -27,7 +27,7 @@ from .comparison_charts import seed_dots
 from .messages import LONGEST_MESSAGE, md, plain
 from .race import race_verdict_of
 from .resources import run_outcome, run_store
-from .results import by_scenario, record, training_seconds
+from .results import by_scenario, record, show_lacks, training_seconds
 from .wording import counted, interval, per_cent, percentage, run_label, seconds
 
 _OUTCOMES: Final = {
@@ -60,6 +60,7 @@ def _way(scenario: str, group: Sequence[Run], fields: Sequence[str]) -> None:
     seeds = sorted({run.settings.seed for run in group})
     spread = f"{min(accuracies):.1%} to {max(accuracies):.1%} over seeds " if len(seeds) > 1 else "seed "
     st.caption(spread + ", ".join(map(str, seeds)))
+    show_lacks(results)
     for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
         times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
         if times:

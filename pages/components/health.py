@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.edit import drop_pictures, move_pictures
+from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes
 from core.data.health import Finding, find_problems, others_of
+from core.data.parts import listed
 from core.errors import ThawError
 from core.settings import DataSettings
 
@@ -17,6 +19,36 @@ from .messages import LONGEST_MESSAGE, md, show_error
 from .resources import stored_dataset, thumbnail
 
 SHOWN = 12
+_Edit = Callable[[Dataset, Finding], Dataset]
+_BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
+    "drop": ("Drop these", ":material/delete:", lambda d, f: drop_pictures(d, f.pictures), None),
+    "drop-others": (
+        "Keep one of each",
+        ":material/filter_1:",
+        lambda d, f: drop_pictures(d, others_of(d, f.pictures)),
+        None,
+    ),
+    "merge": ("Merge them", ":material/merge:", lambda d, f: merge_alike(d), "The larger class gives its name."),
+    "draw-val": (
+        "Draw val from train and val",
+        ":material/shuffle:",
+        lambda d, f: draw_val(d),
+        "The val part it came with is given up; the test part stays as it is.",
+    ),
+    "draw-all": (
+        "Draw all parts anew",
+        ":material/shuffle:",
+        lambda d, f: draw_all(d),
+        "The parts it came in are given up: train, val and test are drawn from all its pictures.",
+    ),
+    "leave-out": (
+        "Leave out {classes}",
+        ":material/delete:",
+        lambda d, f: remove_classes(d, f.classes),
+        "All pictures of these classes are dropped.",
+    ),
+}
+"""Mends that are one click: label, icon, what it does, help."""
 
 
 @st.cache_data(max_entries=32, show_spinner="Looking for problems")
@@ -54,11 +86,10 @@ def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> No
     if len(finding.pictures) > SHOWN:
         st.caption(f"The first {SHOWN} of {len(finding.pictures):,}.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if "drop" in finding.mends and st.button("Drop these", icon=":material/delete:", key=f"{key}.drop"):
-            change(lambda: drop_pictures(dataset, finding.pictures))
-        single = "drop-others" in finding.mends
-        if single and st.button("Keep one of each", icon=":material/filter_1:", key=f"{key}.one"):
-            change(lambda: drop_pictures(dataset, others_of(dataset, finding.pictures)))
+        for mend, (label, icon, edit, help) in _BUTTONS.items():
+            words = label.format(classes=md(listed(finding.classes))) if finding.classes else label
+            if mend in finding.mends and st.button(words, icon=icon, key=f"{key}.{mend}", help=help):
+                change(lambda edit=edit: edit(dataset, finding))
         if "move" in finding.mends:
             target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target", width=220)
             if st.button("Move", icon=":material/drive_file_move:", key=f"{key}.move"):

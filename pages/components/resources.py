@@ -12,6 +12,7 @@ from PIL import Image
 from core.comparison.fairness import Outcome
 from core.data.dataset import Dataset, load_stored, manifest_stamp, stored_ids
 from core.data.ingest import ingest
+from core.data.parts import check_trainable
 from core.errors import DatasetError
 from core.models.catalogue import BACKBONES
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
@@ -61,8 +62,14 @@ def readable_datasets(home: str) -> dict[str, Dataset]:
 
 @st.cache_data(max_entries=500, show_spinner=False)
 def split_sizes(home: str, dataset_id: str, seed: int, settings: DataSettings) -> tuple[int, int, int]:
-    """Pictures in train, val and test: dividing hashes every picture, and an estimate needs only the numbers."""
-    split = stored_dataset(home, dataset_id).split(seed, settings)
+    """Pictures in train, val and test: dividing hashes every picture, and an estimate needs only the numbers.
+
+    Raises:
+        DatasetError: there is nothing that a run could be trained on.
+    """
+    dataset = stored_dataset(home, dataset_id)
+    split = dataset.split(seed, settings)
+    check_trainable(dataset, split)
     return len(split.train), len(split.val), len(split.test)
 
 

@@ -14,7 +14,7 @@ from . import chosen
 from .charts import curves, phase_bars
 from .comparison_charts import accuracy_against_seconds
 from .gallery import GalleryItem, gallery
-from .messages import md
+from .messages import LONGEST_MESSAGE, md
 from .resources import run_predictions, run_record, thumbnail_or_grey
 from .wording import per_cent, run_label, seconds
 
@@ -41,12 +41,19 @@ def _card(run: Run, result: RunRecord) -> None:
         help=f"Accuracy on {total} test pictures, which nothing was chosen on. In brackets the 95 % Wilson interval.",
     )
     st.caption(f"({interval.low:.1%} to {interval.high:.1%}) of {total} test pictures")
+    show_lacks([result])
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")
     trained, share = result.parameters["trained"], result.parameters["trained_share"]
     st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
     _audit_badge(result)
+
+
+def show_lacks(results: Sequence[RunRecord]) -> None:
+    """What classes without pictures in a part mean for an accuracy: each sentence once."""
+    for sentence in dict.fromkeys(sentence for result in results for sentence in result.lacks):
+        st.caption(f":material/warning: {md(sentence, LONGEST_MESSAGE)}")
 
 
 def _audit_badge(result: RunRecord) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from core import commands
 from core.__main__ import build_parser, main
+from core.data.dataset import stored_datasets
 from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
@@ -478,3 +479,74 @@ def test_a_layout_can_be_asked_for(capsys: pytest.CaptureFixture[str], tmp_path:
     assert asked(capsys, "data", path, "--layout", "folders")["classes"] == ["ants", "bees"]
     assert asked(capsys, "data", path, "--layout", "subfolders")["read_as"].startswith("classes day and night")
     assert "There is no layout 'sideways'" in refused(capsys, "data", path, "--layout", "sideways")
+
+
+def lacking(tmp_path: Path) -> Path:
+    """Stripes are in val alone, which is the test part here."""
+    files = {f"train/{name}": data for name, data in drawn_classes(6).items() if not name.startswith("stripes")}
+    return write_files(tmp_path / "lacking", files | drawn_classes(4, prefix="val/", first=20))
+
+
+def test_a_class_that_is_not_in_train_is_said_beside_every_accuracy_and_verdict(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+):
+    train = (
+        "The class stripes has no picture in train: it can never be named, and all of its 4 test pictures count as "
+        "wrong."
+    )
+    val = (
+        "The class stripes has no picture in val: what is chosen there, like the best epoch and the temperature, "
+        "is chosen without it."
+    )
+    folder = str(lacking(tmp_path))
+
+    assert main(["data", folder]) == 0
+    told = capsys.readouterr().out
+    assert f"warning: {train}" in told and f"warning: {val}" in told
+    assert main(["race", "--data", folder, "--scenarios", "frozen", "--seeds", "0,1"]) == 0
+    raced = capsys.readouterr().out
+    assert raced.count(f"\n  warning: {train}\n  warning: {val}") == 2, "beside both accuracies"
+    assert f"nothing to be compared with. {train} {val}" in raced
+    runs = asked(capsys, "runs")["runs"]
+    assert [run["lacks"] for run in runs] == [[train, val]] * 2
+    assert asked(capsys, "compare", *(run["run"] for run in runs))["sentence"].endswith(f"{train} {val}")
+
+
+def test_one_class_in_train_is_refused_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    files = {name: data for name, data in drawn_classes(6, "train/").items() if "discs" in name}
+    files |= {name: data for name, data in drawn_classes(6, "test/", 20).items() if "squares" in name}
+    folder = str(write_files(tmp_path / "apart", files))
+
+    assert main(["data", folder]) == 0, "it can be looked at and mended"
+    capsys.readouterr()
+    for command in (["train"], ["race", "--seeds", "0,1"]):
+        assert "Only the class discs has pictures in train" in refused(capsys, *command, "--data", folder)
+    assert RunStore().runs() == []
+
+
+def bursts(sizes: list[int]) -> dict[str, bytes]:
+    """Of each class so many different pictures, each so many times: the same picture as different files."""
+    return {
+        f"{kind}/{number}-{copy}.png": drawn(kind, number) + b"\0" * copy
+        for kind in ("discs", "squares")
+        for number, size in enumerate(sizes)
+        for copy in range(size)
+    }
+
+
+@pytest.mark.parametrize("sizes", [[1, 1, 1, 8], [1, 1, 6]], ids=str)
+def test_no_seed_of_a_race_is_lost_to_a_burst(capsys: pytest.CaptureFixture[str], tmp_path: Path, sizes: list[int]):
+    folder = write_files(tmp_path / "bursts", bursts(sizes))
+
+    values = asked(capsys, "race", "--data", str(folder), "--scenarios", "frozen", "--seeds", "3,4,5,8,11")
+
+    assert [run["state"] for run in values["runs"]] == ["finished"] * 5
+    assert all(min(run["split"][part] for part in ("train", "val", "test")) >= 2 for run in values["runs"])
+    assert all(run["lacks"] == [] for run in values["runs"])
+
+
+def test_what_no_seed_can_divide_is_refused_on_taking_in(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    reason = refused(capsys, "data", str(write_files(tmp_path / "one", bursts([12]))))
+
+    assert "The 12 pictures of discs are all copies of one" in reason
+    assert asked(capsys, "runs") == {"runs": []} and not list(stored_datasets())

@@ -249,3 +249,15 @@ def test_times_from_elsewhere_are_not_compared(outcome, changed):
     (pair,) = race_verdict(runs).pairs
 
     assert (pair.cold, pair.warm, pair.speed) == (None, None, "")
+
+
+@pytest.mark.parametrize("scenarios", [["frozen"], ["frozen", "finetuned"], ["frozen", "finetuned", "scratch"]])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_classes_that_a_part_lacks_stand_in_what_a_race_says_once(outcome, scenarios: list[str], seeds: int):
+    lack = "The class bee has no picture in test: nothing is known about how well it is recognised."
+    runs = [run for name in scenarios for run in arm(outcome, name, [9] * seeds, changed={"lacks": (lack,)})]
+
+    race = race_verdict(runs)
+
+    assert race.sentence.endswith(f" {lack}") and race.sentence.count(lack) == 1
+    assert not any(lack in pair.sentence for pair in race.pairs)

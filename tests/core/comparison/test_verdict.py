@@ -3,6 +3,7 @@
 import json
 from dataclasses import fields
 
+import numpy as np
 import pytest
 
 from core.comparison.metrics import Interval
@@ -209,3 +210,24 @@ def test_runs_without_test_pictures_give_none_and_not_zero(outcome):
 def test_a_band_that_makes_no_sense_is_refused(table, band):
     with pytest.raises(SettingsError, match="must lie between 0 and"):
         compare(*table(5, 2, 3, 4), band=band)
+
+
+def test_classes_that_a_part_lacks_stand_in_every_verdict_once(outcome):
+    lack = (
+        "The class bee has no picture in train: it can never be named, and all of its 20 test pictures count as wrong."
+    )
+    a, b = (outcome("RW" * 20, scenario, changed={"lacks": (lack,)}) for scenario in ("frozen", "finetuned"))
+    other = outcome("RW" * 20, "scratch", changed={"lacks": ("Another.",), "fingerprint": "other"})
+
+    assert compare(a, b).sentence.endswith(f" {lack}") and compare(a, b).sentence.count(lack) == 1
+    assert compare(a, b).to_dict()["lacks"] == [lack]
+    assert compare(a, other).sentence.endswith(f" {lack} Another."), "also where two runs cannot be compared"
+
+
+def test_recall_of_a_class_without_test_pictures_is_unknown_and_left_out_of_the_mean(outcome):
+    result = compare(
+        *(outcome("RRRW", name, changed={"targets": np.zeros(4, dtype=np.int64)}) for name in ("frozen", "scratch"))
+    )
+
+    assert result.a.recalls[1] is None
+    assert result.a.balanced_accuracy == result.a.recalls[0].value == result.a.accuracy.value

@@ -13,6 +13,8 @@ from core.data.decode import read_picture
 from core.data.edit import (
     add_pictures,
     delete,
+    draw_all,
+    draw_val,
     drop_pictures,
     move_pictures,
     remove_class,
@@ -95,6 +97,25 @@ def test_added_pictures_leave_every_old_one_where_it_was(tiny_dataset: Dataset, 
     assert {picture.batch for picture in grown.pictures} == {0, 1}
     with pytest.raises(DatasetError, match="in the data set already"):
         add_pictures(grown, more)
+
+
+def test_parts_that_were_brought_can_be_drawn_instead(tmp_path: Path, nothing_is_decoded):
+    nothing_is_decoded()
+    files = {
+        f"{part}/{name}": data
+        for part, first in (("train", 0), ("val", 20), ("test", 40))
+        for name, data in drawn_classes(6, first=first).items()
+    }
+    dataset = ingest(write_files(tmp_path / "parts", files)).dataset
+
+    val, all_ = draw_val(dataset), draw_all(dataset)
+
+    def names(data: Dataset, part: str) -> set[str]:
+        return {data.pictures[index].name for index in data.split(3).part(part)}
+
+    assert names(val, "test") == names(dataset, "test") and names(val, "val") != names(dataset, "val")
+    assert names(all_, "test") & names(dataset, "train") and {picture.given for picture in all_.pictures} == {None}
+    assert len({dataset.id, val.id, all_.id}) == 3 and load_stored(dataset.id) == dataset
 
 
 @pytest.mark.parametrize(

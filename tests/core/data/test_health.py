@@ -10,6 +10,7 @@ from helpers import encoded, write_files
 from PIL import Image, ImageEnhance
 
 from core.data.dataset import Dataset
+from core.data.edit import draw_all, draw_val, merge_alike, remove_classes
 from core.data.health import Finding, find_problems, others_of, told_apart
 from core.data.ingest import ingest
 
@@ -142,3 +143,107 @@ def test_more_pictures_than_are_looked_at_are_sampled(tiny_dataset: Dataset, mon
     monkeypatch.setattr("core.data.health.MOST_LOOKED_AT", 10)
 
     assert isinstance(find_problems(replace(tiny_dataset), tiny_dataset.split(0)), tuple)
+
+
+def in_parts(**parts: str) -> dict[str, bytes]:
+    """Ten pictures of each class in each part: in_parts(train="ab", val="abc")."""
+    return {
+        f"{part}/{kind}/{n}.png": noise(10_000 * list(parts).index(part) + 100 * ord(kind) + n)
+        for part, kinds in parts.items()
+        for kind in kinds
+        for n in range(10)
+    }
+
+
+def lacks(dataset: Dataset) -> list[Finding]:
+    return [finding for finding in find_problems(dataset, dataset.split(0)) if finding.kind == "lacks-class"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "found"),
+    [
+        ({"train": "ab", "val": "ab", "test": "ab"}, []),
+        (
+            {"train": "ab", "val": "abc"},
+            [
+                ("The class c has no picture in train", ("draw-all", "leave-out", "keep")),
+                ("The class c has no picture in val", ("draw-all", "leave-out", "keep")),
+            ],
+        ),
+        (
+            {"train": "abc", "val": "bc"},
+            [("The class a has no picture in test", ("draw-all", "leave-out", "keep"))],
+        ),
+        (
+            {"train": "ab", "val": "a", "test": "ab"},
+            [("The class b has no picture in val", ("draw-val", "draw-all", "keep"))],
+        ),
+        (
+            {"train": "a", "test": "b"},
+            [
+                ("The class b has no picture in train", ("draw-all", "keep")),
+                ("The class b has no picture in val", ("draw-all", "keep")),
+                ("The class a has no picture in test", ("draw-all", "keep")),
+            ],
+        ),
+    ],
+    ids=["none", "train", "test", "val", "nothing in common"],
+)
+def test_each_part_that_lacks_a_class_is_serious_and_can_be_mended(tmp_path: Path, parts: dict, found: list):
+    dataset = bring(tmp_path, in_parts(**parts))
+
+    seen = lacks(dataset)
+
+    assert [(f.sentence.partition(":")[0], f.mends) for f in seen] == found
+    assert all(f.serious and {dataset.pictures[i].target for i in f.pictures} for f in seen)
+    mends = {"draw-all": draw_all, "draw-val": draw_val}
+    for finding in seen:
+        for mend in set(mends) & set(finding.mends):
+            assert lacks(mends[mend](dataset)) == []
+        if "leave-out" in finding.mends:
+            assert lacks(remove_classes(dataset, finding.classes)) == []
+
+
+def test_a_class_with_one_picture_is_told_to_be_untested_and_drawing_anew_is_no_way_out(tmp_path: Path):
+    found = lacks(bring(tmp_path, two_classes() | {"c/0.png": noise(9)}))
+
+    assert [f.sentence.partition(":")[0] for f in found] == [
+        "The class c has no picture in val",
+        "The class c has no picture in test",
+    ]
+    assert {f.mends for f in found} == {("leave-out", "keep")}
+
+
+def test_a_class_that_lacks_pictures_since_they_are_copies_of_test_pictures_is_named(tmp_path: Path):
+    files = in_parts(train="ab", test="ab")
+    files |= {name.replace("test/", "train/"): data for name, data in files.items() if name.startswith("test/b")}
+
+    assert [f.classes for f in lacks(bring(tmp_path, files))] == [("b",), ("b",)]
+
+
+def test_classes_that_differ_in_case_between_parts_can_be_merged(tmp_path: Path):
+    files = {f"train/{k.upper()}{k}/{n}.png": noise(100 * ord(k) + n) for k in "ab" for n in range(12)}
+    files |= {f"val/{k}{k}/{n}.png": noise(100 * ord(k) + 50 + n) for k in "ab" for n in range(10)}
+    dataset = bring(tmp_path, files)
+
+    alike, *others = find_problems(dataset, dataset.split(0))
+
+    assert alike.kind == "alike-classes" and alike.serious
+    assert alike.sentence == (
+        "Classes differ only in letter case, width or spaces: 'Aa' and 'aa'; 'Bb' and 'bb'. If they are one, "
+        "merge them."
+    )
+    assert {f.mends for f in (alike, *others) if f.kind in ("alike-classes", "lacks-class")} == {("merge", "keep")}
+    merged = merge_alike(dataset)
+    assert merged.class_names == ("Aa", "Bb") and find_problems(merged, merged.split(0)) == ()
+
+
+def test_alike_classes_that_stand_in_every_part_are_told_and_not_serious(tmp_path: Path):
+    files = {
+        f"{kind}/{n}.png": noise(1000 * place + n) for place, kind in enumerate(("a", "b", "B")) for n in range(12)
+    }
+    dataset = bring(tmp_path, files)
+
+    found = findings(dataset)
+
+    assert not found["alike-classes"].serious and "lacks-class" not in found

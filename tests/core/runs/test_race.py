@@ -135,6 +135,21 @@ def test_a_data_set_that_cannot_be_divided_as_asked_is_refused_before_queueing(t
     assert store.runs() == []
 
 
+def test_one_class_in_train_is_refused_before_queueing(tiny_dataset):
+    """Whatever the seed, and for every run of a race."""
+    from dataclasses import replace
+
+    parts = {0: "train", 1: "test", 2: "test"}
+    given = tuple(replace(picture, given=parts[picture.target]) for picture in tiny_dataset.pictures)
+    one = Ingested(dataset=replace(tiny_dataset, pictures=given), decode_s=0.0)
+    store = RunStore()
+
+    for plans in ([RunSettings()], plan_race(RunSettings(), ["frozen", "scratch"], [3, 4])):
+        with pytest.raises(DatasetError, match="Only the class discs has pictures in train"):
+            submit(store, plans, one, as_race=True)
+    assert store.runs() == []
+
+
 def test_outcomes_of_a_race_are_comparable_by_construction(finished_race):
     frozen, tuned = (load_outcome(finished_race.run(scenario)) for scenario in ("frozen", "finetuned"))
 

@@ -216,3 +216,27 @@ def test_a_record_says_how_the_head_was_solved_for_only_where_it_was(finished_ra
     assert {row["lr"] for row in frozen.history} == {None} and frozen.best_epoch == len(frozen.history)
     assert tuned.head is None
     assert [row["lr"] is None for row in tuned.history] == [False, False]
+
+
+def test_a_record_says_which_classes_its_parts_lack():
+    dataset = {"class_names": ["ants", "bees"]}
+    whole = {"train": [3, 0], "val": [1, 1], "test": [1, 1]}
+
+    assert make_record(dataset=dataset, class_counts=whole).lacks == (
+        "The class bees has no picture in train: it can never be named, and its one test picture counts as wrong.",
+    )
+    assert make_record(dataset=dataset).lacks == (), "of an earlier version, whose test part has both"
+    assert make_record(dataset=dataset, confusion=((2, 0), (0, 0))).lacks == (
+        "The class bees has no picture in test: nothing is known about how well it is recognised.",
+    )
+
+
+def test_a_trained_run_counts_its_pictures_by_class(finished_race: FinishedRace):
+    record = load_record(finished_race.run("frozen"))
+
+    assert {part: sum(numbers) for part, numbers in record.class_counts.items()} == {
+        part: record.split[part] for part in ("train", "val", "test")
+    }
+    assert [sum(of) for of in zip(*record.class_counts.values(), strict=True)] == [10, 10, 10]
+    assert record.class_counts["test"] == [sum(row) for row in record.confusion]
+    assert record.lacks == ()

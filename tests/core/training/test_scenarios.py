@@ -14,7 +14,7 @@ from core.augment.pipelines import normalise
 from core.data.dataset import Dataset
 from core.data.ingest import ingest
 from core.data.loaders import EpochBatches
-from core.errors import SettingsError
+from core.errors import DatasetError, SettingsError
 from core.models.build import build_model
 from core.models.freezing import state_hashes
 from core.settings import SCENARIOS, AugmentSettings, ModelSettings, OptimSettings, RunSettings
@@ -382,6 +382,33 @@ def test_a_network_of_one_size_is_refused_before_anything_is_started(dataset: Da
     with pytest.raises(SettingsError, match="train_size is 160; ViT-B/16 takes pictures of one size only"):
         train_run(settings("finetuned", backbone="vit_b_16", train_size=160), dataset, on_progress=progress.append)
     assert {step.phase for step in progress} <= {"build"}
+
+
+def test_one_class_in_train_is_refused_before_anything_is_built(tiny_dataset: Dataset):
+    parts = {0: "train", 1: "test", 2: "test"}
+    given = tuple(replace(picture, given=parts[picture.target]) for picture in tiny_dataset.pictures)
+    seen: list[str] = []
+
+    with pytest.raises(DatasetError, match="a network would learn to call everything discs"):
+        train_run(settings(), replace(tiny_dataset, pictures=given), on_progress=lambda now: seen.append(now.phase))
+    assert seen == ["build"]
+
+
+@pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune"])
+def test_a_class_that_a_part_lacks_is_put_up_with(tiny_dataset: Dataset, scenario: str):
+    """Stripes are in test alone, squares in train alone: nothing breaks, and stripes are never named."""
+    parts = {0: ["train", "val", "test"], 1: ["train"], 2: ["test"]}
+    given = tuple(
+        replace(picture, given=parts[picture.target][place % len(parts[picture.target])])
+        for place, picture in enumerate(tiny_dataset.pictures)
+    )
+
+    trained = train_run(
+        settings(scenario, **({} if scenario == "frozen" else SMALL)), replace(tiny_dataset, pictures=given)
+    )
+
+    assert np.isfinite(trained.test.probabilities.numpy()).all()
+    assert 2 not in trained.test.probabilities.argmax(1).tolist()
 
 
 def test_averaged_weights_are_other_weights_of_the_same_steps(done: Runs):
