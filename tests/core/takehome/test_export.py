@@ -136,7 +136,7 @@ def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpa
     needs = (unpacked / "requirements.txt").read_text().splitlines()
     script = (unpacked / "predict.py").read_text()
 
-    expected = {"pillow", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
+    expected = {"pillow", "pillow-heif", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
     assert {line.split(">=")[0] for line in needs} == expected
     assert "from core" not in script and "import core" not in script and len(script.splitlines()) < 200
 
