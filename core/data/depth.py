@@ -65,7 +65,7 @@ def _scaled(values: np.ndarray, declared: int | None) -> tuple[np.ndarray, str]:
     """Values of any shape and type as uint8 of the same shape, and what was done."""
     low, top = min(0.0, float(values.min())), float(values.max())
     full = top - low if low < 0 else _full_scale(top, declared, whole=values.dtype.kind != "f")
-    if values.dtype == np.uint16:  # by a table: a photo has far more pixels than there are values
+    if values.dtype in (np.uint8, np.uint16):  # by a table: a photo has far more pixels than there are values
         return _eight(np.arange(65536), 0.0, full)[values], _note(values, low, full)
     return _eight(values, low, full), _note(values, low, full)
 
@@ -94,8 +94,9 @@ def _note(values: np.ndarray, low: float, full: float) -> str:
         return "floating-point values scaled to 8 bits"
     bits = int(full).bit_length()
     if full == 255:
-        return "8-bit values of a deeper file kept"
-    return f"{bits}-bit values scaled to 8 bits" if full == 2**bits - 1 else "deep values scaled to 8 bits"
+        return "" if values.dtype == np.uint8 else "8-bit values of a deeper file kept"
+    known = full == 2**bits - 1 or full > SCALES[-1]
+    return f"{bits}-bit values scaled to 8 bits" if known else f"values up to {full:.0f} scaled to 8 bits"
 
 
 def _declared(image: ImageFile.ImageFile, data: bytes) -> int | None:
@@ -160,12 +161,13 @@ def _netpbm(image: ImageFile.ImageFile, data: bytes) -> np.ndarray:
         text = re.sub(rb"#[^\r\n]*", b"", data[tile.offset :])
         if text.translate(None, _SPACES_AND_DIGITS):
             raise ValueError("not a number")
-        values = np.fromstring(text, np.float64, sep=" ")[: math.prod(shape)]
+        values = np.fromstring(text, np.float64, sep=" ")[: math.prod(shape)] if text.strip() else np.empty(0)
     if values.size < math.prod(shape):
         raise ValueError("truncated")
     if values.max() > 65535:
         raise ValueError("too large a number")
-    return values.astype(np.uint16).reshape(shape[:2] if shape[2] == 1 else shape)
+    small = values.max() <= 255 and _maxval(tile) <= 255
+    return values.astype(np.uint8 if small else np.uint16).reshape(shape[:2] if shape[2] == 1 else shape)
 
 
 def _colours(image: ImageFile.ImageFile, data: bytes) -> np.ndarray:

@@ -136,9 +136,7 @@ def _format_of(data: bytes, policy: Policy) -> str:
         try:
             import pillow_heif
         except ImportError as error:
-            raise Unreadable(
-                "is HEIC, for which pillow-heif must be installed; or export as JPEG", "IMG_FORMAT"
-            ) from error
+            raise Unreadable("is HEIC, for which pillow-heif has to be installed", "IMG_FORMAT") from error
         pillow_heif.register_heif_opener(thumbnails=False)
     return kind.name
 

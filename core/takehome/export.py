@@ -208,6 +208,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "```",
         "",
         "The script checks first that this computer gives the answers that were given when the network was exported.",
+        "It reads pictures, HEIC among them, with Thaw's own modules, which are in `reading/`.",
         f"`model.onnx` takes normalised images (N, 3, {side}, {side}); `model.json` says how they are prepared.",
         *([again] if with_training else []),
         "",
