@@ -1,13 +1,14 @@
 """A finished run as one zip that needs nothing of Thaw: weights, preprocessing, ONNX, a card, and a readable script.
 
-The script that goes along, `predict.py`, reads pictures exactly as Thaw does, and refuses to answer unless the eight
-golden pictures get the logits they get here.
+The script that goes along, `predict.py`, reads pictures exactly as Thaw does, for which the modules that do so go along
+as well, and refuses to answer unless the eight golden pictures get the logits they get here.
 """
 
 import io
 import json
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
@@ -18,10 +19,10 @@ from safetensors.torch import save, save_file
 from torch import Tensor
 
 from core.comparison.statistics import rate
+from core.data import picture
 from core.data.dataset import load_stored
-from core.data.decode import FORMATS, MAX_ASPECT, SHORT_SIDE, decode_picture
+from core.data.decode import POLICY, decode_picture
 from core.data.drawings import pictures as drawings
-from core.data.limits import MAX_PIXELS
 from core.errors import DatasetError, RunError
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel
@@ -38,6 +39,7 @@ TOLERANCE: Final = 1e-3
 float32 sums in another order differ by about 1e-5, another decoder or filter by 1e-2 and more."""
 OPSET: Final = 18
 SCRIPT: Final = Path(__file__).with_name("predict.py")
+_READERS: Final = Path(picture.__file__).parent
 
 OnProgress = Callable[[str], None]
 
@@ -69,7 +71,7 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
             package.RECORD: run_folder(run_id) / RECORD,
             package.PREDICTIONS: checked_file(record, PREDICTIONS),
             package.GOLDENS: save({"logits": logits}),
-            package.PREDICT: SCRIPT.read_bytes(),
+            **reading_scripts(),
             package.REQUIREMENTS: _requirements(record).encode(),
             **dict(zip(package.GOLDEN_PICTURES, goldens, strict=True)),
             **_training(record),
@@ -133,12 +135,7 @@ def model_values(record: RunRecord) -> dict[str, Any]:
         "network": network,
         "class_names": record.dataset["class_names"],
         "preprocessing": record.preprocessing,
-        "decoding": {
-            "formats": list(FORMATS),
-            "max_pixels": MAX_PIXELS,
-            "max_aspect": MAX_ASPECT,
-            "short_side": SHORT_SIDE,
-        },
+        "decoding": asdict(POLICY),
         "temperature": record.temperature,
         "goldens": {"pictures": list(package.GOLDEN_PICTURES), "tolerance": TOLERANCE},
         "onnx": {"opset": OPSET, "input": "images", "output": "logits"},
@@ -148,6 +145,14 @@ def model_values(record: RunRecord) -> dict[str, Any]:
 
 def _json(values: dict[str, Any]) -> bytes:
     return json.dumps(values, ensure_ascii=False, indent=1).encode("utf-8", "surrogatepass")
+
+
+def reading_scripts() -> dict[str, bytes]:
+    """`predict.py`, and Thaw's own modules that read pictures: word for word, but for where they import from."""
+    sources = {package.PREDICT: SCRIPT, **{f"reading/{name}.py": _READERS / f"{name}.py" for name in package.READING}}
+    scripts = {name: path.read_text("utf-8") for name, path in sources.items()}
+    scripts["reading/__init__.py"] = '"""How Thaw reads pictures: its own modules, word for word."""\n'
+    return {name: text.replace("core.data.", "reading.").encode() for name, text in scripts.items()}
 
 
 def _training(record: RunRecord) -> dict[str, bytes]:
@@ -166,9 +171,9 @@ def _training(record: RunRecord) -> dict[str, bytes]:
 
 
 def _requirements(record: RunRecord) -> str:
-    """Floors, not pins; torch and torchvision must be of one time."""
+    """Floors, not pins; torch and torchvision must be of one time; pillow-heif is for photos as iPhones take them."""
     spec = get_backbone(record.settings.model.backbone)
-    lines = ["pillow>=12", "numpy>=2", "safetensors>=0.5", "torch>=2.15", "torchvision>=0.29"]
+    lines = ["pillow>=12", "pillow-heif>=1", "numpy>=2", "safetensors>=0.5", "torch>=2.15", "torchvision>=0.29"]
     if library_of(spec.name)[0] == "timm":
         lines.append("timm>=1.0.20")
     if spec.source == "package" and record.settings.model.start == "imagenet":
@@ -203,6 +208,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "```",
         "",
         "The script checks first that this computer gives the answers that were given when the network was exported.",
+        "It reads pictures, HEIC among them, with Thaw's own modules, which are in `reading/`.",
         f"`model.onnx` takes normalised images (N, 3, {side}, {side}); `model.json` says how they are prepared.",
         *([again] if with_training else []),
         "",

@@ -20,6 +20,8 @@ SUMS, MODEL, RECORD, WEIGHTS = "SHA256SUMS", "model.json", "record.json", "weigh
 GOLDENS, ONNX, CARD = "goldens.safetensors", "model.onnx", "README.md"
 REQUIREMENTS, PREDICT, TRAIN, PICTURES = "requirements.txt", "predict.py", "train.py", "pictures.csv"
 PREDICTIONS: Final = "predictions.safetensors"
+READING: Final = ("kinds", "picture", "depth")
+"""The modules of `core.data` that read pictures: they go along, word for word, in a folder `reading`."""
 GOLDEN_PICTURES: Final = tuple(f"goldens/{number}.png" for number in range(1, 9))
 
 MAX_LARGE_BYTES: Final = 1024**3
@@ -30,7 +32,9 @@ _LIMITS: Final = dict.fromkeys((WEIGHTS, ONNX), MAX_LARGE_BYTES) | dict.fromkeys
     (RECORD, PREDICTIONS, PICTURES), MAX_TABLE_BYTES
 )
 _NEEDED: Final = frozenset({SUMS, MODEL, RECORD, WEIGHTS, PREDICTIONS, GOLDENS, *GOLDEN_PICTURES})
-_OTHERS: Final = frozenset({ONNX, CARD, REQUIREMENTS, PREDICT, TRAIN, PICTURES})
+_OTHERS: Final = frozenset(
+    {ONNX, CARD, REQUIREMENTS, PREDICT, TRAIN, PICTURES, *(f"reading/{name}.py" for name in ("__init__", *READING))}
+)
 _PICKLE: Final = "pickle), which can run code when it is opened, so Thaw opens none"
 _KINDS: Final = (
     *((bytes((0x80, protocol)), f"a PyTorch or joblib file ({_PICKLE}") for protocol in range(2, 6)),

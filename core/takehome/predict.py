@@ -8,7 +8,6 @@ Legend: S the side of the square the network takes, K classes.
 
 import argparse
 import hashlib
-import io
 import json
 import sys
 from pathlib import Path
@@ -16,76 +15,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, ImageCms
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.transforms.v2 import InterpolationMode, functional
 
+sys.path.append(str(Path(__file__).resolve().parent))  # "python -I" does not look beside the script
+
+from core.data.picture import Policy, Unreadable, read_picture
+
 HERE = Path(__file__).resolve().parent
-TURN = Image.Transpose
-TURNS = {  # EXIF orientation -> how to set the picture upright
-    2: TURN.FLIP_LEFT_RIGHT,
-    3: TURN.ROTATE_180,
-    4: TURN.FLIP_TOP_BOTTOM,
-    5: TURN.TRANSPOSE,
-    6: TURN.ROTATE_270,
-    7: TURN.TRANSVERSE,
-    8: TURN.ROTATE_90,
-}
 
 
 def decode(data: bytes, policy: dict[str, Any]) -> np.ndarray:
     """The pixels (H, W, 3) uint8 of a picture file: upright, sRGB, on white, short side at most as the policy says.
 
-    Any error means that it cannot be read.
+    Raises Unreadable, with the reason.
     """
-    with Image.open(io.BytesIO(data), formats=policy["formats"]) as image:
-        short = min(image.size)
-        if not 0 < image.width * image.height <= policy["max_pixels"]:
-            raise ValueError(f"it has {image.width} x {image.height} pixels")
-        middle = [min(side, policy["max_aspect"] * short) for side in image.size]  # a long strip loses its ends
-        width, height = (max(1, round(side * min(1.0, policy["short_side"] / short))) for side in middle)
-        profile = image.info.get("icc_profile")
-        image.draft(None, (2 * width, 2 * height))  # a JPEG need not be decoded at a size that nobody sees
-        image.load()
-        turn = TURNS.get(image.getexif().get(0x0112, 1))
-        small = to_colour(image)
-    if small.size != (width, height):
-        short = min(small.size)
-        across, down = (min(side, policy["max_aspect"] * short) for side in small.size)
-        left, top = (small.width - across) // 2, (small.height - down) // 2
-        if (across, down) != small.size:
-            small = small.crop((left, top, left + across, top + down))
-        small = small.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2.0)
-    small = to_srgb(small, profile)
-    return np.asarray(small if turn is None else small.transpose(turn), dtype=np.uint8)
-
-
-def to_colour(image: Image.Image) -> Image.Image:
-    """RGB or CMYK: transparency becomes white, and 16 or 32 bits become 8."""
-    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        values = np.asarray(image, dtype=np.float64)
-        top = float(values.max())
-        full = 1.0 if image.mode == "F" and top <= 1 else 255.0 if top <= 255 else 65535.0 if top <= 65535 else top
-        full = 65535.0 if image.mode.startswith("I;16") else full
-        return Image.fromarray(np.clip(values / full * 255 + 0.5, 0, 255).astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        rgba = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-    return image if image.mode in ("RGB", "CMYK") else image.convert("RGB")
-
-
-def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """RGB as a screen shows it. A broken colour profile says nothing, so it is passed over."""
-    if profile:
-        try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            if "sRGB" not in ImageCms.getProfileDescription(source):
-                target = ImageCms.createProfile("sRGB")
-                return ImageCms.profileToProfile(image, source, target, outputMode="RGB") or image.convert("RGB")
-        except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-            pass
-    return image.convert("RGB")
+    return read_picture(data, Policy(**policy)).pixels
 
 
 def prepare(pixels: np.ndarray, preprocessing: dict[str, Any]) -> Tensor:
@@ -149,8 +95,10 @@ def answer(network: nn.Module, name: str, model: dict[str, Any], top: int) -> di
     """What the network says about a picture file, or why it says nothing."""
     try:
         logits = logits_of(network, Path(name).read_bytes(), model)
-    except Exception as error:  # a decoder's failure has no common type
-        return {"file": name, "error": f"cannot be read ({type(error).__name__})"}
+    except Unreadable as error:
+        return {"file": name, "error": f"cannot be read: it {error}"}
+    except OSError as error:
+        return {"file": name, "error": f"cannot be read: {error.strerror}"}
     probabilities = (logits / (model["temperature"] or 1.0)).softmax(0).tolist()
     named = dict(zip(model["class_names"], probabilities, strict=True))
     best = sorted(named.items(), key=lambda row: -row[1])[:top]

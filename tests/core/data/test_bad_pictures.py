@@ -69,7 +69,9 @@ DONE: dict[str, tuple[Callable[[], bytes], str, tuple[str, ...]]] = {
     "B34 animated WebP": (lambda: many_frames("WEBP", 5), "a.webp", ("first of several frames",)),
     "B35 pages of a TIFF": (lambda: many_frames("TIFF", 3), "a.tif", ("first of several frames",)),
     "B37 CMYK": (lambda: encoded(picture("CMYK"), "JPEG"), "a.jpg", ("CMYK became RGB",)),
-    "B38 16 bits": (lambda: encoded(picture("I;16")), "a.png", ("deep grey values scaled to 8 bits",)),
+    "B38 16 bits": (lambda: encoded(_deep(65535)), "a.png", ("16-bit values scaled to 8 bits",)),
+    "B38 12 bits": (lambda: encoded(_deep(4095)), "a.png", ("12-bit values scaled to 8 bits",)),
+    "B38 8 bits in 16": (lambda: encoded(_deep(255)), "a.png", ("8-bit values of a deeper file kept",)),
     "B40 palette, transparent": (lambda: _clear("P"), "a.png", ("transparency became white",)),
     "B40 LA": (lambda: _clear("LA"), "a.png", ("transparency became white",)),
     "B40 opaque RGBA": (lambda: encoded(picture("RGBA")), "a.png", ()),
@@ -80,6 +82,10 @@ DONE: dict[str, tuple[Callable[[], bytes], str, tuple[str, ...]]] = {
     "B49 stereo": (lambda: many_frames("MPO", 2), "a.jpg", ("first of several frames",)),
     "B50 long comment": (lambda: encoded(picture(), "JPEG", comment=b"x" * 60_000), "a.jpg", ()),
 }
+
+
+def _deep(top: int) -> Image.Image:
+    return Image.fromarray((np.asarray(picture("L"), float) / 255 * top).astype(np.uint16))
 
 
 def _clear(mode: str) -> bytes:

@@ -52,7 +52,7 @@ def test_formats_that_lose_a_little_look_the_same(format: str):
     assert mean_difference(decode_picture(encoded(image, format)), np.asarray(image)) < 12
 
 
-@pytest.mark.parametrize("format", ["ICO", "PPM", "TGA", "PCX", "SGI", "ICNS", "EPS", "PDF", "DDS", "JPEG2000", "MSP"])
+@pytest.mark.parametrize("format", ["ICO", "TGA", "PCX", "SGI", "ICNS", "EPS", "PDF", "DDS", "JPEG2000", "MSP"])
 def test_no_other_format_is_opened_even_if_pillow_could(format: str):
     image = photo(64, 64).convert("1" if format == "MSP" else "RGB")
 
@@ -267,7 +267,7 @@ def test_a_file_that_is_cut_off_is_said_to_be(format: str, share: float):
         (b"%PDF-1.7 ...", "is a PDF"),
         (b"8BPS\0\1" + bytes(20), "Photoshop"),
         (b"%!PS-Adobe-3.0 EPSF-3.0", "is EPS"),
-        (b"\0\0\0\x18ftypheic" + bytes(20), "is not a picture Thaw can read"),
+        (b"\0\0\0\x18ftypheic" + bytes(20), "is incomplete or damaged, or HEIF of an unusual kind"),
         (b"PK\x03\x04" + bytes(20), "is an archive"),
         (b"\x7fELF\x02\x01\x01" + bytes(200), "is not a picture (a program)"),
         (bytes(1000), "is not a picture Thaw can read"),

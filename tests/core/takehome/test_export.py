@@ -40,6 +40,14 @@ def predict(folder: Path, *pictures: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
 
 
+def heic(image: Image.Image) -> bytes:
+    import pillow_heif
+
+    file = io.BytesIO()
+    pillow_heif.from_pillow(image).save(file)
+    return file.getvalue()
+
+
 def odd_pictures(folder: Path) -> list[Path]:
     """Turned, transparent, deep grey, large: what the script must read as Thaw reads it."""
     folder.mkdir()
@@ -54,6 +62,9 @@ def odd_pictures(folder: Path) -> list[Path]:
         "clear.png": encoded(clear),
         "deep.png": encoded(image.convert("I;16")),
         "inks.jpg": encoded(image.convert("CMYK"), "JPEG"),
+        "photo.heic": heic(image),
+        "portable.ppm": encoded(image, "PPM"),
+        "12 bits.tif": encoded(Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 16), "TIFF"),
     }
     for name, data in files.items():
         (folder / name).write_bytes(data)
@@ -68,10 +79,11 @@ def test_the_script_the_onnx_file_and_thaw_agree(unpacked: Path, finished_race: 
 
     (tmp_path / "no.jpg").write_bytes(b"no picture")
 
-    done = predict(unpacked, tmp_path / "no.jpg", *pictures)
+    done = predict(unpacked, tmp_path / "no.jpg", tmp_path / "gone.jpg", *pictures)
     assert done.returncode == 0, done.stderr
     told = json.loads(done.stdout)
-    assert "cannot be read" in told["pictures"].pop(0)["error"]
+    assert told["pictures"].pop(0)["error"] == "cannot be read: it is not a picture (text file)"
+    assert told["pictures"].pop(0)["error"] == "cannot be read: No such file or directory"
 
     names = record.dataset["class_names"]
     theirs = np.array([[row["probabilities"][name] for name in names] for row in told["pictures"]])
@@ -136,7 +148,7 @@ def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpa
     needs = (unpacked / "requirements.txt").read_text().splitlines()
     script = (unpacked / "predict.py").read_text()
 
-    expected = {"pillow", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
+    expected = {"pillow", "pillow-heif", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
     assert {line.split(">=")[0] for line in needs} == expected
     assert "from core" not in script and "import core" not in script and len(script.splitlines()) < 200
 

@@ -1,6 +1,7 @@
 """The readable script: what it says for every way of training, and that it gets where the run got."""
 
 import ast
+import hashlib
 import itertools
 import re
 import subprocess
@@ -139,15 +140,37 @@ def trained_again(folder: Path, pictures: Path) -> tuple[int, str]:
     return int(found[1]), done.stdout
 
 
+def add_row(folder: Path, path: Path, data: bytes) -> None:
+    """One more training picture."""
+    path.write_bytes(data)
+    with (folder / "pictures.csv").open("a") as table:
+        table.write(f"train,discs,{hashlib.sha256(data).hexdigest()},{path.name}\n")
+
+
+def test_without_a_readable_picture_the_script_says_so_and_stops(packed: Path, tmp_path: Path):
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(tmp_path / "run")
+    (tmp_path / "run" / "pictures.csv").write_text("part,class,sha256,name\n")
+    add_row(tmp_path / "run", tmp_path / "a.jpg", b"a letter to my aunt")
+
+    command = [sys.executable, str(tmp_path / "run" / "train.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+
+    assert done.returncode == 1 and "'a.jpg' is not a picture (text file); it is left out." in done.stdout
+    assert done.stderr == "Too few pictures can be read: train, val and test need some each.\n"
+
+
 def test_the_script_finds_its_pictures_under_any_name_and_trains(packed: Path, tiny_folder: Path, tmp_path: Path):
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(tmp_path / "run")
     files = [path for path in tiny_folder.rglob("*") if path.is_file()]
     for number, path in enumerate(files):
         (tmp_path / f"{number}.bin").write_bytes(path.read_bytes())
+    add_row(tmp_path / "run", tmp_path / "odd.heic", b"\0\0\0\x18ftypheic and nothing else")
 
     right, printed = trained_again(tmp_path / "run", tmp_path)
 
+    assert "'odd.heic' is incomplete or damaged" in printed and "; it is left out.\n" in printed
     assert printed.count("epoch ") == 2 and 0 <= right <= 9 and "the run in this zip:" in printed
 
 
