@@ -21,7 +21,7 @@ st.caption("What do I want to try? A run is one scenario, trained once with one 
 dataset = chosen.dataset()
 try:
     badges = backbone_badges(chosen.home())
-    settings = run_form(chosen.settings(), badges, len(dataset.class_names))
+    settings = run_form(chosen.settings(), badges, dataset)
     chosen.choose(settings)
     expected = estimate_run(settings, dataset)
 except ThawError as error:

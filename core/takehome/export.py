@@ -38,6 +38,10 @@ TOLERANCE: Final = 1e-3
 float32 sums in another order differ by about 1e-5, another decoder or filter by 1e-2 and more."""
 OPSET: Final = 18
 SCRIPT: Final = Path(__file__).with_name("predict.py")
+BALANCED: Final = (
+    "Pictures of rare classes counted more in training (balanced): look at the shares by class, and take its "
+    "probabilities for those of a world where all classes are equally frequent."
+)
 
 OnProgress = Callable[[str], None]
 
@@ -210,6 +214,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "",
         f"{way}, run {record.run}. Backbone weights: {_cell(record.weights['origin'])}.",
         record.freeze_audit["sentence"],
+        *([BALANCED] if settings.optim.class_weights == "balanced" else []),
         "",
         "## Data",
         "",
