@@ -158,7 +158,7 @@ def captions(at) -> list[str]:
     return [caption.value.replace("\\", "") for caption in at.caption]
 
 
-def test_the_form_says_what_class_weights_do_on_these_pictures(start, tmp_path, tiny_dataset):
+def test_the_form_says_what_class_weights_do_on_these_pictures(start, tmp_path):
     files = {name: content for name, content in drawn_classes(10).items() if name not in NOT_THERE}
     uneven = ingest(write_files(tmp_path / "uneven", files)).dataset
 
@@ -169,8 +169,8 @@ def test_the_form_says_what_class_weights_do_on_these_pictures(start, tmp_path, 
     train = uneven.counts(uneven.split(0, DataSettings()))["train"]
     said = next(text for text in captions(at) if "counts, by class" in text)
     assert all(f"{name} " in said and f"({count})" in said for name, count in train.items())
-    even = start("train.py", data=tiny_dataset.id, class_weights="balanced")
-    assert any("No effect here" in text for text in captions(even))
+    even = ingest(write_files(tmp_path / "even", drawn_classes(10, first=20))).dataset
+    assert any("No effect here" in text for text in captions(start("train.py", data=even.id, class_weights="balanced")))
 
 
 def test_a_balanced_run_shows_balanced_accuracy_and_says_how_it_was_chosen(start, tiny_folder, capsys):
