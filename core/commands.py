@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from core.data.dataset import Dataset
 from core.data.decode import decode_picture
 from core.data.ingest import ingest
 from core.data.layout import AUTO
@@ -26,6 +27,7 @@ from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
 from core.speeds import WORKS
+from core.training.weighting import weighting_sentence
 
 if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
     from core.comparison.fairness import Outcome
@@ -94,10 +96,10 @@ def _draw(where: str, folder: Path) -> None:
 
 def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO) -> Result:
     """One run, from data to record."""
-    store = RunStore()
-    run = _work_off(store, submit(store, [settings], ingest(where, layout=layout), as_race=False), say)[0]
+    store, ingested = RunStore(), ingest(where, layout=layout)
+    run = _work_off(store, submit(store, [settings], ingested, as_race=False), say)[0]
     values = run_values(_finished(run))
-    return values, _run_line(values)
+    return values, "\n".join([_run_line(values), *_weighting(settings, ingested.dataset)])
 
 
 def race(
@@ -107,13 +109,22 @@ def race(
     from core.comparison.verdict import BAND
     from core.runs.results import load_outcome
 
-    store = RunStore()
+    store, ingested = RunStore(), ingest(where, layout=layout)
     plans = plan_race(settings, scenarios, seeds)
-    ingested = ingest(where, layout=layout)
     runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingested, as_race=True), say)]
     verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
     rows = [run_values(run) for run in runs]
-    return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join([*map(_run_line, rows), text])
+    return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join(
+        [*map(_run_line, rows), *_weighting(plans[0], ingested.dataset), text]
+    )
+
+
+def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
+    """What class weights did, where they were asked for."""
+    if settings.optim.class_weights == "none":
+        return []
+    counts = dataset.counts(dataset.split(settings.seed, settings.data))
+    return [f"Class weights: {weighting_sentence(settings.optim.class_weights, counts)}"]
 
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
@@ -327,8 +338,11 @@ def _run_line(values: dict[str, Any]) -> str:
     if values["state"] != "finished":
         return line + str(values["state"]) + (f" ({values['cause']})" if values["cause"] else "")
     parameters = values["parameters"]
+    balanced = ""
+    if values.get("class_weights") == "balanced" and values["balanced_accuracy"] is not None:
+        balanced = f" (balanced {values['balanced_accuracy']:.1%})"
     return (
-        f"{line}test accuracy {values['test_accuracy']:.1%} in {values['duration_s']:.1f} s, "
+        f"{line}test accuracy {values['test_accuracy']:.1%}{balanced} in {values['duration_s']:.1f} s, "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained"
         + "".join(f"\n  warning: {sentence}" for sentence in values.get("lacks", ()))
     )

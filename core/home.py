@@ -13,10 +13,15 @@ from platformdirs import user_data_path
 LEFT_S = 86_400.0
 
 
+def home_path() -> Path:
+    """Where `thaw_home()` is, whether it has been made or not."""
+    chosen = os.environ.get("THAW_HOME")
+    return Path(chosen).expanduser().absolute() if chosen else user_data_path("thaw", appauthor=False)
+
+
 def thaw_home() -> Path:
     """The folder of data sets, caches, runs and the database; `THAW_HOME` if set, else the user's data folder."""
-    chosen = os.environ.get("THAW_HOME")
-    home = Path(chosen).expanduser().absolute() if chosen else user_data_path("thaw", appauthor=False)
+    home = home_path()
     home.mkdir(parents=True, exist_ok=True)
     return home
 

@@ -18,14 +18,36 @@ from pathlib import Path
 # the cores away from whatever else runs, themselves included. Measured by benchmarks/process.py.
 PROCESS_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "GOMP_SPINCOUNT": "3000"}
 
+# Where libraries would keep something in the user's own folders: the variable that says where, and the folder below
+# Thaw's home. Most never do for what Thaw asks of them; a newer version may. Made only by the one that writes.
+KEPT_AT_HOME = {
+    "XDG_CACHE_HOME": "cache",  # whoever follows the standard and has no line of its own: fonts, drivers, pooch
+    "HF_HOME": "cache/huggingface",  # huggingface_hub, and timm through it: downloads, marks, and what uploads keep
+    "HF_XET_CACHE": "cache/huggingface/xet",  # its transport: chunks and logs
+    "TORCH_HOME": "cache/torch",  # torch.hub, and torchvision through it
+    "TORCH_EXTENSIONS_DIR": "cache/torch/extensions",  # C++ that torch compiles
+    "PYTORCH_KERNEL_CACHE_PATH": "cache/torch/kernels",  # and its kernels, on a GPU
+    "TRITON_HOME": "cache/triton",  # Triton's kernels
+    "CUDA_CACHE_PATH": "cache/cuda",  # what the driver compiles
+    "MPLCONFIGDIR": "cache/matplotlib",  # matplotlib's fonts, where something brings it
+    "NUMBA_CACHE_DIR": "cache/numba",  # what Numba compiles, else beside the code
+}
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 
 
 def prepare_process() -> None:
-    """Set the process up for torch on few cores, unless its environment says otherwise; before torch is imported."""
+    """Set up a process of Thaw's own, before torch is imported, and with it whatever it starts.
+
+    For torch on few cores, unless its environment says otherwise; and by force so that libraries keep to Thaw's home
+    what they would put into the user's folders.
+    """
+    from core.home import home_path
+
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+    home = home_path()
+    os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
 
 
 def keep_freed_memory() -> None:

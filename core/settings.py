@@ -14,6 +14,7 @@ Weights = Literal["imagenet", "none"]
 BatchNorm = Literal["kept", "adapted"]
 Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
+ClassWeights = Literal["none", "balanced"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
 
 SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
@@ -192,6 +193,11 @@ class OptimSettings(Checked):
     momentum: float = option(0.9, "Share of the last step kept in the next (SGD only).", low=0.0, high=0.999)
     weight_decay: float = option(0.01, "Pull of the weights towards zero.", low=0.0, high=1.0)
     label_smoothing: float = option(0.0, "Share of certainty given away to the other classes.", low=0.0, high=0.5)
+    class_weights: ClassWeights = option(
+        "none",
+        "Whether pictures of rare classes count more: balanced lets all classes weigh the same.",
+        choices=get_args(ClassWeights),
+    )
     views: int = option(2, "Seeded views per picture when features of frozen stages are cached.", low=1, high=32)
     l2: float | None = option(None, "Penalty on a head that is solved for on cached features.", low=1e-6, high=1e3)
     """None: chosen on held-out training pictures."""
@@ -237,8 +243,9 @@ class RunSettings:
         return self.optim.lr or head, self.optim.backbone_lr or backbone
 
 
-VERSION: Final = 3
-_PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
+VERSION: Final = 4
+PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
+"""The parts of a run's settings by name; what is in none of them belongs to the run itself."""
 
 
 def to_dict(settings: RunSettings) -> dict[str, Any]:
@@ -256,10 +263,12 @@ def from_dict(values: dict[str, Any]) -> RunSettings:
         values = _from_version_1(values)
     if values.get("version") == 2:
         values = {**values, "version": 3, "optim": {"seconds": None, **values.get("optim", {})}}
+    if values.get("version") == 3:
+        values = {**values, "version": 4, "optim": {"class_weights": "none", **values.get("optim", {})}}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
-    _check_names("settings", values, {"version", "seed", *_PARTS})
-    return RunSettings(**{name: _read(kind, values[name], name) for name, kind in _PARTS.items()}, seed=values["seed"])
+    _check_names("settings", values, {"version", "seed", *PARTS})
+    return RunSettings(**{name: _read(kind, values[name], name) for name, kind in PARTS.items()}, seed=values["seed"])
 
 
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
@@ -295,7 +304,7 @@ def differences(a: RunSettings, b: RunSettings) -> list[tuple[str, Any, Any]]:
     """
     rows = [
         (f"{name}.{spec.name}", getattr(getattr(a, name), spec.name), getattr(getattr(b, name), spec.name))
-        for name, kind in _PARTS.items()
+        for name, kind in PARTS.items()
         for spec in fields(kind)
         if spec.name not in {"lr", "backbone_lr", "weights", "batchnorm"}
     ]

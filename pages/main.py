@@ -20,6 +20,6 @@ page = st.navigation(
     ],
     position="top",
 )
+chosen.mirror_to_address()  # before the page, which may end anywhere
 running_work()
 page.run()
-chosen.mirror_to_address()

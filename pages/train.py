@@ -21,7 +21,7 @@ st.caption("What do I want to try? A run is one scenario, trained once with one 
 dataset = chosen.dataset()
 try:
     badges = backbone_badges(chosen.home())
-    settings = run_form(chosen.settings(), badges, len(dataset.class_names))
+    settings = run_form(chosen.settings(), badges, dataset)
     chosen.choose(settings)
     ready = chosen.can_train(dataset)
     expected = estimate_run(settings, dataset) if ready else None

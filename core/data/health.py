@@ -194,7 +194,7 @@ def _counts(dataset: Dataset) -> Iterator[Finding]:
             kind="imbalance",
             serious=False,
             sentence=f"The largest class has {largest / smallest:.0f} times as many pictures as the smallest: look at "
-            "balanced accuracy and at recall by class.",
+            "balanced accuracy and at recall by class; class weights let all classes weigh the same in training.",
         )
 
 

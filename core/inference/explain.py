@@ -9,7 +9,6 @@ asked for its gradient, so a frozen network stays exactly as it was.
 Legend: S side of the network's input in pixels, C channels, h and w places of the network's last grid.
 """
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.home import home_folder
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel
 from core.models.splitting import Step, steps_of
@@ -47,20 +45,12 @@ def _heat(model: TransferModel, inputs: Tensor, class_index: int) -> np.ndarray:
         places = _run(steps[0], inputs)
     with torch.enable_grad():
         places = places.detach().requires_grad_()
-        products = _input_x_gradient(lambda given: _log_odds(model.head(_run(steps[1], given))), places, class_index)
-    grid = shape(products.detach())[None]
+        log_odds = _log_odds(model.head(_run(steps[1], places)))[:, class_index]
+        (gradient,) = torch.autograd.grad(log_odds.sum(), places)
+    grid = shape(places.detach() * gradient)[None]
     heat = torch.nn.functional.interpolate(grid, inputs.shape[-2:], mode="bilinear", align_corners=False)
     values: np.ndarray = heat[0, 0].float().numpy()
     return values
-
-
-def _input_x_gradient(network: Callable[[Tensor], Tensor], given: Tensor, class_index: int) -> Tensor:
-    # captum is slow to import and brings matplotlib, which would keep its fonts outside of Thaw's home
-    os.environ.setdefault("MPLCONFIGDIR", str(home_folder("cache", "matplotlib")))
-    from captum.attr import InputXGradient
-
-    products: Tensor = InputXGradient(network).attribute(given, target=class_index)
-    return products
 
 
 def _log_odds(logits: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from core.comparison.metrics import balanced_accuracy
 from core.data.parts import find_lacks
 from core.errors import RunError, SettingsError
 from core.home import folder_in_the_making, home_folder, write_atomically
@@ -240,6 +241,8 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "weights": record.weights,
         "seed": settings.seed,
         "test_accuracy": record.test_accuracy,
+        "balanced_accuracy": balanced_accuracy(np.array(record.confusion)),
+        "class_weights": settings.optim.class_weights,
         "val_accuracy": record.val_accuracy,
         "best_epoch": record.best_epoch,
         "epochs": len(record.history),

@@ -41,6 +41,12 @@ OPSET: Final = 18
 SCRIPT: Final = Path(__file__).with_name("predict.py")
 _READERS: Final = Path(picture.__file__).parent
 
+
+BALANCED: Final = (
+    "Pictures of rare classes counted more in training (balanced): look at the shares by class, and take its "
+    "probabilities for those of a world where all classes are equally frequent."
+)
+
 OnProgress = Callable[[str], None]
 
 
@@ -216,6 +222,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "",
         f"{way}, run {record.run}. Backbone weights: {_cell(record.weights['origin'])}.",
         record.freeze_audit["sentence"],
+        *([BALANCED] if settings.optim.class_weights == "balanced" else []),
         "",
         "## Data",
         "",

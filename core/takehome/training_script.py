@@ -66,6 +66,7 @@ def training_script(record: RunRecord) -> str:
         head=classifier_of(spec.name),
         solves=scenario in ("frozen", "probe-then-finetune"),
         trains=scenario != "frozen",
+        balanced=optim.class_weights == "balanced",
         looks_frozen=scenario == "looks-frozen",
         kept=settings.model.statistics == "kept",
         some=0 < frozen < len(spec.stages),

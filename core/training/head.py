@@ -7,7 +7,7 @@ Legend: M rows (training pictures times views), F features, K classes, D coordin
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from scipy.optimize import minimize
 from torch import Tensor, nn
 
 from core.training.history import Cancelled, ShouldStop
+from core.training.losses import build_loss
 
 L2_PATH: Final = tuple(float(10**exponent) for exponent in np.arange(1.0, -4.1, -0.5))
 """Strengths tried, strong to weak; each solution is the next one's start."""
@@ -64,6 +65,7 @@ def solve_head(
     *,
     l2: float | None = None,
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
     on_iterations: OnIterations | None = None,
     should_stop: ShouldStop = lambda: False,
 ) -> SolvedHead:
@@ -74,19 +76,20 @@ def solve_head(
         targets: (M,) int64.
         groups: (M,) int64; rows of one group, the views of one picture, are held out together.
         l2: strength of the penalty; None chooses it by the loss on held-out rows.
+        class_weights: (K,), what a row of each class counts, in the fit, in the loss on held-out rows and in how
+            features are standardised: a class that counts twice is the same as one whose rows come twice.
 
     Raises:
         Cancelled: `should_stop` said so, between two solutions.
     """
     dtype = torch.float64 if features.numel() <= FEW else torch.float32
     rows = features.to(dtype, copy=True)
-    mean = rows.mean(0)
-    rows -= mean
-    deviation = torch.linalg.vector_norm(rows, dim=0) / len(rows) ** 0.5
-    deviation[deviation < LEAST_DEVIATION] = torch.inf
-    rows /= deviation
+    counted = _row_weights(targets, class_weights, dtype)
+    mean, deviation = _standardise(rows, counted)
     rows, back = _fewer_coordinates(rows)
     wanted = _one_hot(targets, num_classes, label_smoothing, dtype)
+    if counted is not None:
+        wanted *= counted[:, None]
 
     def unfold(flats: list[np.ndarray]) -> tuple[Tensor, Tensor]:
         """Weights (T, K, F) and biases (T, K) for the features as they came."""
@@ -117,6 +120,7 @@ def fit_head_in_batches(
     *,
     l2: float | None = None,
     label_smoothing: float = 0.0,
+    class_weights: Sequence[float] | None = None,
     on_iterations: OnIterations | None = None,
     should_stop: ShouldStop = lambda: False,
 ) -> SolvedHead:
@@ -137,23 +141,24 @@ def fit_head_in_batches(
         num_classes,
         l2=l2,
         label_smoothing=label_smoothing,
+        class_weights=class_weights,
         should_stop=should_stop,
     )
-    mean, deviation = _moments(features)
+    counted = _row_weights(targets, class_weights, torch.float64)
+    mean, deviation = _moments(features, counted)
     weight = torch.where(deviation.isinf(), 0.0, first.weight * deviation).requires_grad_()
     bias = (first.bias + first.weight @ mean).requires_grad_()
     optimizer = torch.optim.AdamW([weight, bias], lr=BATCH_LR, weight_decay=0.0, fused=True)
     steps = BATCH_PASSES * -(-len(features) // BATCH_ROWS)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(0)
+    loss_fn = build_loss(_mean_of_one(class_weights, counted), label_smoothing)
     for _ in range(BATCH_PASSES):
         for positions in torch.split(torch.randperm(len(features), generator=generator), BATCH_ROWS):
             if should_stop():
                 raise Cancelled
             rows = (features[positions].float() - mean) / deviation
-            loss = nn.functional.cross_entropy(
-                torch.addmm(bias, rows, weight.T), targets[positions], label_smoothing=label_smoothing
-            )
+            loss = loss_fn(torch.addmm(bias, rows, weight.T), targets[positions])
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss + first.l2 / 2 * weight.square().sum())
             optimizer.step()
@@ -165,16 +170,47 @@ def fit_head_in_batches(
     return SolvedHead(weight=plain, bias=folded, l2=first.l2, path=first.path, iterations=BATCH_PASSES)
 
 
-def _moments(features: Tensor) -> tuple[Tensor, Tensor]:
+def _row_weights(targets: Tensor, class_weights: Sequence[float] | None, dtype: torch.dtype) -> Tensor | None:
+    """What each row (M,) counts; None where all count the same."""
+    return None if class_weights is None else torch.tensor(class_weights, dtype=dtype)[targets]
+
+
+def _mean_of_one(class_weights: Sequence[float] | None, counted: Tensor | None) -> list[float] | None:
+    """Class weights whose mean over the rows is 1: the penalty stands beside a mean loss."""
+    if class_weights is None or counted is None:
+        return None
+    return [weight / float(counted.mean()) for weight in class_weights]
+
+
+def _standardise(rows: Tensor, counted: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Changes rows (M, F) to mean 0 and deviation 1 and returns what these were, (F,); infinite where nothing varies.
+
+    Args:
+        counted: what each row (M,) counts; None: all the same.
+    """
+    mean = rows.mean(0) if counted is None else counted @ rows / counted.sum()
+    rows -= mean
+    if counted is None:
+        deviation = torch.linalg.vector_norm(rows, dim=0) / len(rows) ** 0.5
+    else:
+        pieces = zip(torch.split(counted, BATCH_ROWS), torch.split(rows, BATCH_ROWS), strict=True)
+        deviation = (torch.stack([some @ piece.square() for some, piece in pieces]).sum(0) / counted.sum()).sqrt()
+    deviation[deviation < LEAST_DEVIATION] = torch.inf
+    rows /= deviation
+    return mean, deviation
+
+
+def _moments(features: Tensor, counted: Tensor | None) -> tuple[Tensor, Tensor]:
     """Mean and deviation (F,) float32 of each feature, piece by piece; infinite where nothing varies."""
     total = torch.zeros(features.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
-    for piece in torch.split(features, BATCH_ROWS):
+    counted = torch.ones(len(features), dtype=torch.float64) if counted is None else counted
+    for some, piece in zip(torch.split(counted, BATCH_ROWS), torch.split(features, BATCH_ROWS), strict=True):
         rows = piece.double()
-        total += rows.sum(0)
-        squares += rows.square().sum(0)
-    mean = total / len(features)
-    deviation = (squares / len(features) - mean.square()).clamp_(min=0).sqrt_()
+        total += some @ rows
+        squares += some @ rows.square()
+    mean = total / counted.sum()
+    deviation = (squares / counted.sum() - mean.square()).clamp_(min=0).sqrt_()
     deviation[deviation < LEAST_DEVIATION] = torch.inf
     return mean.float(), deviation.float()
 
@@ -250,17 +286,20 @@ def _solve(
 ) -> tuple[np.ndarray, int]:
     """Minimise the mean cross-entropy plus the penalty: (weights and biases, flat float64; iterations).
 
-    In NumPy: most problems are small, and torch would wake all its threads for each of thousands of tiny products.
+    A row counts as much as what is wanted of it sums to. In NumPy: most problems are small, and torch would wake all
+    its threads for each of thousands of tiny products.
     """
     if should_stop():
         raise Cancelled
-    num_classes, count = wanted.shape[1], len(rows)
+    num_classes = wanted.shape[1]
+    counted = wanted.sum(1, keepdims=True)  # (M, 1)
+    count = float(counted.sum())
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         weight, bias = _parts(flat.astype(rows.dtype, copy=False), num_classes)
         log_probabilities = _log_softmax(rows @ weight.T + bias)
         loss = -np.vdot(log_probabilities, wanted) / count + l2 / 2 * np.vdot(weight, weight)
-        error = (np.exp(log_probabilities) - wanted) / count  # (M, K)
+        error = (np.exp(log_probabilities) * counted - wanted) / count  # (M, K)
         gradient = np.concatenate([(error.T @ rows + l2 * weight).ravel(), error.sum(0)])
         return float(loss), gradient.astype(np.float64, copy=False)
 
@@ -300,7 +339,7 @@ class _Reports:
 
 def _loss(rows: np.ndarray, wanted: np.ndarray, flat: np.ndarray) -> float:
     weight, bias = _parts(flat.astype(rows.dtype), wanted.shape[1])
-    return -float(np.vdot(_log_softmax(rows @ weight.T + bias), wanted)) / len(rows)
+    return -float(np.vdot(_log_softmax(rows @ weight.T + bias), wanted)) / float(wanted.sum())
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

@@ -14,7 +14,10 @@ PHASES: Final = ("decode", "features", "train", "val", "test", "other")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
-    """One pass over the training pictures. Losses are means over pictures, accuracies fractions."""
+    """One pass over the training pictures. Losses are means over pictures, accuracies fractions.
+
+    Where class weights are balanced, losses are too: each part's with all of its classes weighing the same.
+    """
 
     epoch: int
     """Counted from 1 through the whole run. Where the head is solved for, an iteration of the solver."""

@@ -17,6 +17,7 @@ from core.errors import TrainingError
 from core.models.folding import weights_stand_still
 from core.speeds import Precision
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
+from core.training.losses import Loss
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """(inputs, targets (N,) int64)."""
@@ -107,7 +108,11 @@ def _diverged(loss: float, optimizer: Optimizer) -> str:
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Batches, on_batch: OnBatch | None = None, should_stop: ShouldStop | None = None
+    model: nn.Module,
+    batches: Batches,
+    on_batch: OnBatch | None = None,
+    should_stop: ShouldStop | None = None,
+    loss_fn: Loss = nn.functional.cross_entropy,
 ) -> Evaluation:
     """Loss, accuracy and probabilities over all batches; puts the model back into the mode it was in.
 
@@ -128,7 +133,7 @@ def evaluate(
     model.train(was_training)
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     return Evaluation(
-        loss=nn.functional.cross_entropy(all_logits, all_targets).item(),
+        loss=loss_fn(all_logits, all_targets).item(),
         accuracy=int((all_logits.argmax(1) == all_targets).sum()) / len(all_targets),
         probabilities=all_logits.softmax(1),
     )
@@ -181,8 +186,13 @@ def fit(
     piece: int | None = None,
     average: AveragedModel | None = None,
     time_left: Callable[[], bool] = lambda: True,
+    val_loss_fn: Loss = nn.functional.cross_entropy,
 ) -> Best:
     """Train for some epochs and leave the model in the state of the best one.
+
+    The best is the one with the smallest loss on val. Where classes are balanced it is measured with all classes of val
+    weighing the same: what is chosen is then good at what was trained for. Not balanced accuracy: on a val part of few
+    pictures of the rare classes many epochs would share it.
 
     Args:
         train_batches: batches of epoch n, n counted from `first_epoch`.
@@ -190,6 +200,7 @@ def fit(
         on_batch: (epoch, batches done, mean loss so far).
         average: where given, it is what is looked at on val and kept, in the model's place.
         time_left: asked before every epoch but the first, and before every batch but an epoch's first.
+        val_loss_fn: of the logits of the whole val part; `loss_fn` is of a batch, and may smooth labels.
     """
     judged = model if average is None else average.module
     for epoch in range(first_epoch, first_epoch + epochs):
@@ -209,7 +220,7 @@ def fit(
                 average=average,
             )
         with watch.phase("val"):
-            val = evaluate(judged, val_batches(), should_stop=should_stop)
+            val = evaluate(judged, val_batches(), should_stop=should_stop, loss_fn=val_loss_fn)
         record = EpochRecord(
             epoch=epoch,
             stage=stage,

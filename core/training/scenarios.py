@@ -29,6 +29,7 @@ from core.settings import RunSettings
 from core.training.head import FEW, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
+from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import plan_run, views_of
 from core.training.probe import Compute, choose_compute
@@ -179,11 +180,13 @@ def _solve_head(session: Session, stage: str) -> Best:
     """
     head, best = session.model.head, Best()
     features, targets, groups = _head_data(session)
+    train_weights, val_weights = session.class_weights("train"), session.class_weights("val")
     with session.watch.phase("features"):
         val = session.features("val").float(), session.targets("val")
 
     def record(weights: Tensor, biases: Tensor, moments: list[float]) -> None:
-        on_train, on_val = (_judge(weights, biases, *part) for part in ((features, targets), val))
+        on_train = _judge(weights, biases, features, targets, train_weights)
+        on_val = _judge(weights, biases, *val, val_weights)
         for place, moment in enumerate(moments):
             session.record(
                 EpochRecord(
@@ -206,13 +209,14 @@ def _solve_head(session: Session, stage: str) -> Best:
             groups,
             len(session.loaders.dataset.class_names),
             l2=session.settings.optim.l2,
+            class_weights=train_weights,
             label_smoothing=session.settings.optim.label_smoothing,
             on_iterations=record if stage == "train" else None,
             should_stop=session.should_stop,
         )
         record(solved.weight[None], solved.bias[None], [time.perf_counter()])
         _set_head(head, solved.weight, solved.bias)
-        best.take(session.history[-1], evaluate(head, [val]), head)
+        best.take(session.history[-1], evaluate(head, [val], loss_fn=build_loss(val_weights)), head)
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
     return best
@@ -235,17 +239,21 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
 
 
 @torch.no_grad()
-def _judge(weights: Tensor, biases: Tensor, features: Tensor, targets: Tensor) -> tuple[list[float], list[float]]:
+def _judge(
+    weights: Tensor, biases: Tensor, features: Tensor, targets: Tensor, class_weights: tuple[float, ...] | None
+) -> tuple[list[float], list[float]]:
     """Mean loss and accuracy over features (M, F) of each of the heads, weights (T, K, F) and biases (T, K).
 
     Piece by piece: features may be many and in half precision.
     """
+    counts = torch.tensor(class_weights or (1.0,) * weights.shape[1])  # what a picture of each class counts
     count = len(biases)
     loss, correct = torch.zeros(count, dtype=torch.float64), torch.zeros(count, dtype=torch.int64)
     for rows, wanted in zip(torch.split(features, MANY_ROWS), torch.split(targets, MANY_ROWS), strict=True):
         logits = torch.addmm(biases.flatten(), rows.float(), weights.flatten(0, 1).T).view(-1, *biases.shape)
         truth = wanted[:, None].expand(-1, count)  # (M, T)
-        loss += nn.functional.cross_entropy(logits.transpose(1, 2), truth, reduction="none").double().sum(0)
+        losses = nn.functional.cross_entropy(logits.transpose(1, 2), truth, reduction="none")  # (M, T)
+        loss += (losses * counts[truth]).double().sum(0)
         correct += (logits.argmax(2) == truth).sum(0)
     return (loss / len(targets)).tolist(), (correct / len(targets)).tolist()
 
@@ -319,7 +327,7 @@ def _fit_network(
         epochs=optim.epochs if session.clock is None else MOST_EPOCHS,
         first_epoch=before + 1,
         stage="train",
-        loss_fn=nn.CrossEntropyLoss(label_smoothing=optim.label_smoothing),
+        loss_fn=build_loss(session.class_weights("train"), optim.label_smoothing),
         optimizer=optimizer,
         schedule=build_schedule(optim.schedule, optimizer, optim.epochs * per_epoch, session.clock),
         best=best,
@@ -331,6 +339,7 @@ def _fit_network(
         piece=PIECE if session.settings.model.statistics == "kept" else None,
         average=average,
         time_left=session.time_left,
+        val_loss_fn=build_loss(session.class_weights("val")),
     )
     with session.watch.phase("test"):
         return best, session.evaluate_pictures("test")

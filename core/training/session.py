@@ -27,6 +27,7 @@ from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
 from core.training.probe import Compute
 from core.training.threads import one_thread
+from core.training.weighting import class_weights
 
 WAITING = 3  # pairs of pictures that wait for a core while all are taken
 
@@ -96,6 +97,11 @@ class Session:
         """Targets (M,) int64 of a part, in its order."""
         pictures = self.loaders.dataset.pictures
         return torch.tensor([pictures[index].target for index in self.loaders.split.part(part)])
+
+    def class_weights(self, part: str) -> tuple[float, ...] | None:
+        """What a picture of each class counts in a part, by the part's own counts; None where all count the same."""
+        counts = torch.bincount(self.targets(part), minlength=len(self.loaders.dataset.class_names))
+        return class_weights(self.settings.optim.class_weights, counts.tolist())
 
     def groups(self, part: str) -> Tensor:
         """A number (M,) int64 for each picture of a part, the same for copies."""

@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.augment.catalogue import CUSTOM, PRESETS
 from core.comparison.fairness import HEAD_SOLVED, VIEWS_SCENARIOS
+from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES, get_backbone
 from core.settings import (
     SCENARIO_HELP,
@@ -14,12 +15,16 @@ from core.settings import (
     SCENARIOS,
     AugmentSettings,
     BatchNorm,
+    ClassWeights,
     ModelSettings,
     OptimSettings,
     RunSettings,
 )
+from core.training.weighting import weighting_sentence
 
-from .resources import model_description
+from . import chosen
+from .messages import LONGEST_MESSAGE, md
+from .resources import model_description, part_counts
 from .runs import what_trains
 
 LABELS = {
@@ -34,6 +39,7 @@ LABELS = {
     "momentum": "Momentum",
     "weight_decay": "Weight decay",
     "label_smoothing": "Label smoothing",
+    "class_weights": "Class weights",
     "views": "Views per picture",
     "l2": "Penalty on the head (L2)",
     "stage_decay": "Rate of earlier stages",
@@ -43,11 +49,14 @@ LABELS = {
 }
 
 
-def run_form(settings: RunSettings, badges: dict[str, str], num_classes: int) -> RunSettings:
+def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) -> RunSettings:
     """All that a run can be told, beside the data; values are kept in the session's settings, not in the widgets.
 
     Args:
         badges: backbone name -> where its weights are.
+
+    Raises:
+        DatasetError: class weights are wanted, and the data cannot be divided.
     """
     left, right = st.columns(2, gap="large")
     with left:
@@ -56,7 +65,8 @@ def run_form(settings: RunSettings, badges: dict[str, str], num_classes: int) ->
         augment = _augment(settings.augment)
         optim = _main_optim(settings.optim, model)
         seed = _number(_specs(RunSettings)["seed"], settings.seed)
-        what_trains(*model_description(model, num_classes))
+        optim = replace(optim, class_weights=_class_weights(replace(settings, optim=optim, seed=seed), dataset))
+        what_trains(*model_description(model, len(dataset.class_names)))
     with st.expander("More settings", icon=":material/tune:", key="train.more"):
         optim = _more_optim(optim, replace(settings, model=model, optim=optim))
     return replace(settings, model=model, augment=augment, optim=optim, seed=seed)
@@ -116,6 +126,24 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
     return augment if preset == augment.preset else AugmentSettings(preset=preset)
 
 
+def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
+    """Whether rare classes count more, and what that does on these pictures."""
+    spec = _specs()["class_weights"]
+    options = list(spec.metadata["choices"])
+    picked: ClassWeights = st.selectbox(
+        LABELS[spec.name],
+        options,
+        index=options.index(settings.optim.class_weights),
+        format_func={"none": "None: every picture counts the same", "balanced": "Balanced"}.__getitem__,
+        key=f"train.{spec.name}",
+        help=spec.metadata["help"],
+    )
+    if picked != "none":
+        counts = part_counts(chosen.home(), dataset.id, settings.seed, settings.data)
+        st.caption(f":material/balance: {md(weighting_sentence(picked, counts), LONGEST_MESSAGE)}")
+    return picked
+
+
 def _main_optim(optim: OptimSettings, model: ModelSettings) -> OptimSettings:
     if model.scenario == "frozen":
         st.caption(":material/functions: The head is solved for, not trained: no epochs, no batches, no learning rate.")
@@ -145,6 +173,8 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
                 )
             else:
                 values[name] = _number(spec[name], value, placeholder=empty.get(name))
+    if not get_backbone(settings.model.backbone).any_size:
+        values["train_size"] = None  # chosen for another backbone, and not to be seen here
     return replace(optim, **values)
 
 

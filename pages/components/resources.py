@@ -73,6 +73,13 @@ def split_sizes(home: str, dataset_id: str, seed: int, settings: DataSettings) -
     return len(split.train), len(split.val), len(split.test)
 
 
+@st.cache_data(max_entries=500, show_spinner=False)
+def part_counts(home: str, dataset_id: str, seed: int, settings: DataSettings) -> dict[str, dict[str, int]]:
+    """Pictures by part and class name."""
+    dataset = stored_dataset(home, dataset_id)
+    return dataset.counts(dataset.split(seed, settings))
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CachedLoaders:
     """Loaders and what they cost when they were built."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core.comparison.metrics import balanced_accuracy
 from core.comparison.statistics import wilson
 from core.runs.record import RunRecord
 from core.runs.store import Run
@@ -42,6 +43,10 @@ def _card(run: Run, result: RunRecord) -> None:
     )
     st.caption(f"({interval.low:.1%} to {interval.high:.1%}) of {total} test pictures")
     show_lacks([result])
+    if result.settings.optim.class_weights == "balanced":
+        mean = balanced_accuracy(np.array(result.confusion))
+        said = "-" if mean is None else per_cent(mean)
+        st.caption(f":material/balance: balanced accuracy {said}: the mean over classes of what was recognised")
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")

@@ -55,14 +55,19 @@ def how_chosen(record: RunRecord) -> str:
     """What decided which state of the network is reported, in a sentence."""
     if record.head is None or record.settings.model.scenario != "frozen":
         return (
-            f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val, "
+            f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val{_weighing(record)}, "
             f"where its accuracy is {record.val_accuracy:.1%}."
         )
     chosen = "chosen on held-out training pictures" if record.head["path"] else "as given"
     return (
         f"The head was solved for in {record.head['iterations']} iterations, with a penalty (L2) of "
-        f"{record.head['l2']:.3g}, {chosen}. Val chose nothing; accuracy there is {record.val_accuracy:.1%}."
+        f"{record.head['l2']:.3g}, {chosen}{_weighing(record)}. "
+        f"Val chose nothing; accuracy there is {record.val_accuracy:.1%}."
     )
+
+
+def _weighing(record: RunRecord) -> str:
+    return " with all classes weighing the same" if record.settings.optim.class_weights == "balanced" else ""
 
 
 def place_of(wanted: str, ids: list[str]) -> int:

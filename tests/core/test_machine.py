@@ -3,16 +3,19 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 from helpers import REPOSITORY
 
-from core import machine
+from core import NOTHING_REPORTED, machine
 from core.machine import (
+    KEPT_AT_HOME,
     forget_peak_memory,
     keep_freed_memory,
     peak_memory,
+    prepare_process,
     this_machine,
     usable_cores,
     usable_memory,
@@ -110,3 +113,25 @@ print(gc.get_freeze_count(), len(gc.get_objects()), while_at_it, gc.isenabled())
     assert int(exempt) > 100_000 and int(left) < 10_000
     assert (while_at_it, afterwards) == ("False", "True")
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("name", ["core", "core.models.compiled", "core.__main__", "core.runs.worker"])
+def test_whatever_is_imported_first_nothing_is_reported_to_makers_of_libraries(name: str):
+    unset = {key: value for key, value in os.environ.items() if key not in NOTHING_REPORTED}
+    code = f"import os, {name}\nprint([os.environ[key] for key in {list(NOTHING_REPORTED)}])"
+    asked_for = {"ORT_DISABLE_TELEMETRY": ""}  # as left by a shell that has it set to nothing
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env={**unset, **asked_for}, capture_output=True, text=True
+    )
+
+    assert done.stdout.strip() == str(list(NOTHING_REPORTED.values())), done.stderr
+
+
+def test_what_libraries_keep_is_kept_below_thaws_home(thaw_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for name in KEPT_AT_HOME:
+        monkeypatch.setenv(name, str(tmp_path / "elsewhere"))
+
+    prepare_process()
+
+    assert all(Path(os.environ[name]).is_relative_to(thaw_home) for name in KEPT_AT_HOME)
+    assert not (tmp_path / "elsewhere").exists()

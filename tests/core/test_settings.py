@@ -185,7 +185,7 @@ def test_settings_from_another_version_are_refused():
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
-    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds"):
+    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds", "class_weights"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
     return {**values, "version": 1}
@@ -203,9 +203,18 @@ def test_settings_of_version_1_mean_what_they_meant_then():
 
 def test_settings_of_version_2_knew_no_seconds():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3))))
-    del values["optim"]["seconds"]
+    del values["optim"]["seconds"], values["optim"]["class_weights"]
 
     assert from_dict({**values, "version": 2}) == RunSettings(seed=3)
+
+
+def test_settings_of_version_3_knew_no_class_weights():
+    values = json.loads(json.dumps(to_dict(RunSettings(seed=3, optim=OptimSettings(seconds=9.0)))))
+    del values["optim"]["class_weights"]
+
+    found = from_dict({**values, "version": 3})
+
+    assert found == RunSettings(seed=3, optim=OptimSettings(seconds=9.0)) and found.optim.class_weights == "none"
 
 
 @pytest.mark.parametrize(

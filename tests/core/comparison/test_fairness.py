@@ -114,6 +114,7 @@ def test_statistics_that_follow_from_random_weights_do_not_count_again(outcome):
         ({"optim__ema": 0.9}, "optim.ema"),
         ({"optim__train_size": 160}, "optim.train_size"),
         ({"optim__precision": "fp32"}, "optim.precision"),
+        ({"optim__class_weights": "balanced"}, "optim.class_weights"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -185,6 +186,14 @@ def test_views_count_only_where_features_may_be_cached(outcome, scenario):
     found = check_fairness(outcome(RIGHT, scenario), outcome(RIGHT, scenario, optim__views=8)).differences
 
     assert [row.field for row in found] == ([] if scenario in ("finetuned", "scratch") else ["optim.views"])
+
+
+@pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune", "last-stages", "finetuned", "looks-frozen"])
+def test_class_weights_are_a_difference_wherever_something_is_trained_or_solved_for(outcome, scenario):
+    plain, balanced = outcome(RIGHT, scenario), outcome(RIGHT, scenario, optim__class_weights="balanced")
+
+    assert [row.field for row in check_fairness(plain, balanced).differences] == ["optim.class_weights"]
+    assert check_fairness(plain, balanced).fair, "it is the thing compared"
 
 
 def test_another_precision_is_a_difference_even_of_solved_heads(outcome):

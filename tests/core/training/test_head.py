@@ -371,3 +371,62 @@ def test_minibatches_report_each_pass_and_give_the_same_answer_again():
     assert len(seen) == once.iterations == module.BATCH_PASSES
     assert torch.equal(seen[-1][0], once.weight) and not torch.equal(seen[0][0], once.weight)
     assert torch.equal(once.weight, again.weight) and torch.equal(once.bias, again.bias)
+
+
+def twice_as_many(features: Tensor, targets: Tensor, groups: Tensor, of: int, times: int) -> Problem:
+    """The same, with the rows of one class several times."""
+    rows = torch.cat([torch.arange(len(targets)), *[(targets == of).nonzero().flatten()] * (times - 1)])
+    return features[rows], targets[rows], groups[rows]
+
+
+@pytest.mark.parametrize("l2", [0.1, 0.001])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize(("count", "width"), [(60, 6), (24, 40)], ids=["more rows", "more features"])
+def test_a_class_that_counts_three_times_is_as_if_its_rows_were_there_three_times(
+    count: int, width: int, smoothing: float, l2: float
+):
+    features, targets, groups = problem(count, width)
+    options = {"l2": l2, "label_smoothing": smoothing}
+
+    weighted = solve_head(features, targets, groups, CLASSES, class_weights=(1.0, 3.0, 1.0), **options)
+    repeated = solve_head(*twice_as_many(features, targets, groups, of=1, times=3), CLASSES, **options)
+    plain = solve_head(features, targets, groups, CLASSES, **options)
+
+    assert_same_predictions(predict(weighted, features), predict(repeated, features))
+    assert (weighted.bias - plain.bias).abs().max() > 0.01
+
+
+def test_the_penalty_is_chosen_by_a_held_out_loss_that_weighs_classes_alike():
+    features, targets, groups = problem()
+
+    weighted = solve_head(features, targets, groups, CLASSES, class_weights=(1.0, 3.0, 1.0))
+    repeated = solve_head(*twice_as_many(features, targets, groups, of=1, times=3), CLASSES)
+    plain = solve_head(features, targets, groups, CLASSES)
+
+    assert weighted.l2 == repeated.l2
+    losses = [[loss for _, loss in head.path] for head in (weighted, repeated, plain)]
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+    assert losses[0][0] != pytest.approx(losses[2][0], rel=0.02)
+
+
+@pytest.mark.usefixtures("few_are_too_many")
+def test_minibatches_weigh_classes_as_the_solver_does():
+    features, targets, groups = problem(count=6000)
+    options = {"l2": 0.01, "class_weights": (1.0, 3.0, 1.0)}
+
+    solved = solve_head(features, targets, groups, CLASSES, **options)
+    found = fit_head_in_batches(features.half(), targets, groups, CLASSES, **options)
+
+    plain = solve_head(features, targets, groups, CLASSES, l2=0.01)
+    there = predict(solved, features)
+    assert (
+        (predict(found, features) - there).abs().mean() < 0.01 < 0.05 < (predict(plain, features) - there).abs().mean()
+    )
+
+
+@pytest.mark.parametrize("weights", [(1.0, 1.0, 1.0), (5.0, 5.0, 5.0)])
+def test_equal_weights_change_nothing(weights: tuple[float, ...]):
+    one = solve_head(*problem(), CLASSES, l2=0.1)
+    other = solve_head(*problem(), CLASSES, l2=0.1, class_weights=weights)
+
+    assert_same_predictions(predict(one, problem()[0]), predict(other, problem()[0]))

@@ -1,5 +1,6 @@
 """The training loop, on models of a few numbers."""
 
+import copy
 import math
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +14,7 @@ from core.errors import TrainingError
 from core.models.folding import fold_batchnorm
 from core.training.history import Cancelled, EpochRecord, Stopwatch
 from core.training.loop import Best, Evaluation, cast, evaluate, fit, train_one_epoch
+from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
 
 Batch = tuple[Tensor, Tensor]
@@ -61,7 +63,8 @@ def train(model: nn.Module, batches: list[Batch], epochs: int = 1, lr: float = 0
         "on_epoch": lambda record: None,
         "should_stop": never,
     }
-    return fit(model, lambda epoch: batches, lambda: batches, **{**values, **changes})
+    val_batches = changes.pop("val_batches", lambda: batches)
+    return fit(model, lambda epoch: batches, val_batches, **{**values, **changes})
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 22, 23])
@@ -332,6 +335,36 @@ def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one(piece: int, smoothi
     for name, parameter in whole.named_parameters():
         torch.testing.assert_close(in_pieces.get_parameter(name).grad, parameter.grad, atol=1e-6, rtol=1e-5)
     assert whole.weight.grad.abs().max() > 0.01
+
+
+@pytest.mark.parametrize("piece", [1, 3, 10])
+def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one_where_classes_count_differently(piece: int):
+    whole, in_pieces, batch = linear(), linear(), data(23)
+    loss_fn = build_loss((0.5, 4.0, 1.0), 0.1)
+
+    one_epoch(whole, [batch], loss_fn=loss_fn)
+    one_epoch(in_pieces, [batch], loss_fn=loss_fn, piece=piece)
+
+    torch.testing.assert_close(in_pieces.weight.grad, whole.weight.grad, atol=1e-6, rtol=1e-5)
+
+
+def test_the_best_epoch_is_the_one_with_the_smallest_val_loss_as_it_is_weighted():
+    model, val = linear(), data(30, seed=1)
+    model.load_state_dict({"weight": torch.zeros(3, 4), "bias": torch.tensor([3.0, 0.0, 0.0])})
+    inputs, targets = data(30)
+    rare = targets == 1  # what training makes worse with every epoch, for the sake of the others
+    batches = [(inputs[~rare], targets[~rare])]
+    records: list[EpochRecord] = []
+
+    def best_by(weights: tuple[float, ...] | None) -> Best:
+        records.clear()
+        changes = {"val_batches": lambda: [val], "val_loss_fn": build_loss(weights), "on_epoch": records.append}
+        return train(copy.deepcopy(model), batches, epochs=8, **changes)
+
+    plain, weighted = best_by(None), best_by((0.0, 1.0, 0.0))
+
+    assert weighted.epoch < plain.epoch
+    assert weighted.val_loss == pytest.approx(min(record.val_loss for record in records))
 
 
 @pytest.mark.parametrize("piece", [1, 4, 7])
