@@ -22,6 +22,7 @@ from core.errors import StorageError, ThawError, shown
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_SENTENCE: Final = "The storage is full; nothing was stored. Delete data sets or runs and try again."
 DATABASE: Final = "thaw.db"
+LONGEST_PATH: Final = 300
 _CLOSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_STORAGE: Final = (ConnectionError, ProcessLookupError, ChildProcessError)
 """Errors of the system that are about other things than files."""
@@ -40,7 +41,9 @@ def home_path() -> Path:
     try:
         return Path(chosen).expanduser().absolute()
     except RuntimeError as error:
-        raise StorageError(f"THAW_HOME is {chosen}, which begins with the name of no user: name a folder.") from error
+        raise StorageError(
+            f"THAW_HOME is {shown(chosen)}, which begins with the name of no user: name a folder."
+        ) from error
 
 
 @contextmanager
@@ -80,8 +83,14 @@ def explain(error: BaseException, name: str | None = None) -> ThawError | None:
 def home_sentence(reason: str) -> str:
     """That the home folder cannot be used, and why."""
     if os.environ.get("THAW_HOME"):
-        return f"THAW_HOME is {home_path()}, which cannot be written ({reason}): name a folder that can."
-    return f"Thaw's folder is {home_path()}, which cannot be written ({reason}): set THAW_HOME to a folder that can."
+        return f"THAW_HOME is {_home()}, which cannot be written ({reason}): name a folder that can."
+    return f"Thaw's folder is {_home()}, which cannot be written ({reason}): set THAW_HOME to a folder that can."
+
+
+def _home() -> str:
+    """The home folder's path for a message, on one line and not endless."""
+    path = str(home_path())
+    return path if path.isprintable() and len(path) <= LONGEST_PATH else shown(path, LONGEST_PATH)
 
 
 def _code_of(error: BaseException) -> int | None:
@@ -122,7 +131,7 @@ def _about_the_database(error: Any) -> StorageError | None:
         return StorageError(damaged_database(said))
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):
         return _why_home_fails() or StorageError(
-            f"The database {DATABASE} in {home_path()} could not be read or written ({said}): its file is closed to "
+            f"The database {DATABASE} in {_home()} could not be read or written ({said}): its file is closed to "
             "us, or the disk is full or damaged. Make room there, or name another folder in THAW_HOME.",
             full=name.startswith("SQLITE_IOERR"),
         )
@@ -136,7 +145,7 @@ def _about_the_database(error: Any) -> StorageError | None:
 def damaged_database(reason: str) -> str:
     """That the database cannot be read any more, and what to do."""
     return (
-        f"The database {DATABASE} in {home_path()} is damaged ({reason}). Move that file away and a new one is begun; "
+        f"The database {DATABASE} in {_home()} is damaged ({reason}). Move that file away and a new one is begun; "
         "data sets and the files of runs stay."
     )
 

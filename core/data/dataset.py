@@ -11,7 +11,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -109,6 +109,8 @@ class Dataset:
     """When, as ISO 8601 in UTC."""
     notices: tuple[str, ...] = ()
     """What is odd about what was brought, and was put up with."""
+    stamp: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """Of the files it was read from, see `stamp_of`; empty before it is stored."""
 
     @property
     def folder(self) -> Path:
@@ -232,7 +234,7 @@ def load_stored(dataset_id: str) -> Dataset:
         version = record.pop("version")
         if isinstance(version, int) and version not in _READABLE:
             raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
-        dataset = _from_record(record)
+        dataset = _from_record({**record, "stamp": stamp_of(dataset_id)})
         if not whole and not _fits(dataset):
             raise ValueError("something in it is not what it should be")
         _check_pixels(dataset, dataset_folder(dataset_id))
@@ -259,7 +261,7 @@ def _picture_from(row: dict[str, Any]) -> Picture:
 
 def _fits(dataset: Dataset) -> bool:
     """Whether a manifest without a hash of its own says what it can say."""
-    rows = (*dataset.pictures, *dataset.skipped, *dataset.ignored)
+    rows: tuple[Picture | Skipped, ...] = (*dataset.pictures, *dataset.skipped, *dataset.ignored)
     return (
         all(fits_fields({spec.name: getattr(row, spec.name) for spec in fields(row)}, type(row)) for row in rows)
         and fits_fields({**vars(dataset), "pictures": (), "skipped": (), "ignored": ()}, Dataset)
@@ -277,6 +279,16 @@ def _check_pixels(dataset: Dataset, folder: Path) -> None:
         dataset.pixels.check()
         with suppress(OSError):  # then it is looked through again next time
             os.utime(folder / MANIFEST)
+
+
+def stamp_of(dataset_id: str) -> tuple[int, ...]:
+    """Tells the files of a data set from others that took their place; empty where they are not here."""
+    try:
+        pixels, manifest = ((dataset_folder(dataset_id) / name).stat() for name in (FILE_NAME, MANIFEST))
+    except OSError:
+        return ()
+    # not the manifest's time, which says since when all is known to be well
+    return pixels.st_ino, pixels.st_size, pixels.st_mtime_ns, manifest.st_ino, manifest.st_size
 
 
 def stored_ids() -> list[str]:

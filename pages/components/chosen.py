@@ -8,13 +8,13 @@ import streamlit as st
 
 from core.augment.catalogue import steps_of
 from core.data.dataset import Dataset
-from core.errors import DatasetError, SettingsError
+from core.errors import DatasetError, SettingsError, ThawError
 from core.home import thaw_home
 from core.models.catalogue import get_backbone
 from core.settings import AugmentSettings, DataSettings, OptimSettings, RunSettings
 
 from .messages import show_error
-from .resources import builtin_dataset, stored_dataset
+from .resources import builtin_dataset, readable_datasets, stored_dataset
 
 _KEY: Final = "chosen.settings"
 
@@ -88,7 +88,11 @@ def home() -> str:
 
 
 def dataset() -> Dataset:
-    """The chosen data set; the built-in one, with a word, where the chosen one is gone."""
+    """The chosen data set; the built-in one, with a word, where the chosen one is gone or damaged.
+
+    Raises:
+        ThawError: the built-in one cannot be drawn, on a full disk, say, and no other is here.
+    """
     wanted = settings().data.dataset
     if wanted != "builtin":
         try:
@@ -96,4 +100,12 @@ def dataset() -> Dataset:
         except DatasetError as error:
             show_error(error)
             choose(replace(settings(), data=replace(settings().data, dataset="builtin")))
-    return builtin_dataset(home())
+    try:
+        return builtin_dataset(home())
+    except ThawError as error:
+        others = list(readable_datasets(home()).values())
+        if not others:
+            raise
+        show_error(error)
+        choose(replace(settings(), data=replace(settings().data, dataset=others[-1].id)))
+        return others[-1]
