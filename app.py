@@ -68,4 +68,16 @@ def _import_torch() -> None:
     torch.set_num_threads(1)
 
 
-app = st.App("pages/main.py", lifespan=lifespan, middleware=[Middleware(SecurityHeaders)])
+def say_what_failed(error: Exception) -> bool:
+    """The last resort for what no frame of a page was around, such as what a widget calls before the page is drawn."""
+    from components.frame import show_failure  # to be found once a page has been started
+
+    return show_failure(error)
+
+
+app = st.App(
+    "pages/main.py",
+    lifespan=lifespan,
+    middleware=[Middleware(SecurityHeaders)],
+    on_script_error=say_what_failed,
+)

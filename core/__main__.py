@@ -26,6 +26,7 @@ from core.settings import (
     OptimSettings,
     RunSettings,
 )
+from core.storage import explained
 
 Result = tuple[dict[str, Any], str]
 """A command's result as JSON values, and as text for a person."""
@@ -190,9 +191,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.command in _TRAINING:  # beside reading the pictures, which is another process's work
         Thread(target=preload).start()
     try:
-        values, text = arguments.run(arguments)
+        with explained():
+            values, text = arguments.run(arguments)
     except ThawError as error:
         print(f"python -m core {arguments.command}: {error}", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print(f"python -m core {arguments.command}: the machine ran out of memory.", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"python -m core {arguments.command}: stopped.", file=sys.stderr)
@@ -213,6 +218,9 @@ def run_and_leave(argv: Sequence[str] | None = None) -> NoReturn:
         sys.stderr.flush()
     except BrokenPipeError:  # whoever was reading has gone
         code = 1
+    except OSError as error:  # what is printed goes to a file on a full disk, say
+        print(f"python -m core: the result could not be printed ({error.strerror}).", file=sys.stderr)
+        code = 2
     os._exit(code)
 
 

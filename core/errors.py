@@ -9,7 +9,11 @@ ThawError
 ├── ImageError      one picture cannot be read; the others are kept
 ├── WeightsError    pretrained weights are missing, damaged or cannot be downloaded
 ├── TrainingError   a run started and could not go on
-└── RunError        a run is unknown, unfinished or its files are damaged
+├── PackageError    a zip with a run cannot be trusted or used
+├── RunError        a run is unknown, unfinished or its files are damaged
+└── StorageError    the home folder, its disk or the database cannot be read or written
+
+What the system, the database and tensor files raise becomes one of these in `core.storage`.
 """
 
 from collections.abc import Sequence
@@ -61,3 +65,17 @@ class PackageError(ThawError):
 
 class RunError(ThawError):
     """Look at `python -m core runs` for the runs there are."""
+
+
+class StorageError(ThawError):
+    """Nothing was stored; make room, or name another home folder, as the message says."""
+
+    def __init__(self, reason: str, *, full: bool = False) -> None:
+        """`full`: deleting something would help."""
+        super().__init__(reason)
+        self.full = full
+
+
+def shown(name: str, longest: int = 60) -> str:
+    """A name that somebody gave, in quotes, on one line, and cut where it is long: fit for a message."""
+    return repr(name if len(name) <= longest else name[: longest - 1] + "…")

@@ -42,7 +42,7 @@ def prepare_process() -> None:
     For torch on few cores, unless its environment says otherwise; and by force so that libraries keep to Thaw's home
     what they would put into the user's folders.
     """
-    from core.home import home_path
+    from core.storage import home_path
 
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

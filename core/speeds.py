@@ -4,11 +4,14 @@ Kept in `THAW_HOME/speeds.json`, for each machine on its own. `core.training.pro
 """
 
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
+from core.errors import StorageError
 from core.home import home_folder, write_atomically
+from core.kinds import fits_fields
 from core.machine import this_machine
 
 Precision = Literal["fp32", "bf16"]
@@ -22,6 +25,7 @@ WORTH_IT: Final = 1.02  # bf16 has to be so much faster: below that the exacter 
 WORTH_A_COPY: Final = 1.1  # another engine has to be so much faster: it holds a copy of the weights
 SLOWEST: Final = 0.4  # what a run saw is believed down to this share of what the probe saw: others may have slowed it
 _FILE: Final = "speeds.json"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,24 +122,47 @@ def save_peaks(peaks: Peaks) -> None:
 
 
 def _save(name: str, values: dict[str, Any]) -> None:
+    """As well as it can be done: what is not kept is measured anew, and nobody's work ends for it."""
     table = _load()
     table.setdefault(_machine_key(), {})[name] = values
-    write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
+    try:
+        write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
+    except StorageError as error:
+        _log.warning("speeds were not kept: %s", error)
 
 
 def _load() -> dict[str, dict[str, Any]]:
+    path = home_folder() / _FILE
     try:
-        table = json.loads((home_folder() / _FILE).read_text())
-    except (OSError, ValueError):
+        table = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
     return {key: rows for key, rows in table.items() if _readable(rows)} if isinstance(table, dict) else {}
 
 
 def _readable(rows: Any) -> bool:
-    """Whether every entry has the fields of today: a file by another version is measured anew."""
-    known = {True: {spec.name for spec in fields(Peaks)}, False: {spec.name for spec in fields(Speeds)}}
+    """Whether every entry has the fields of today, as they should be: another file is measured anew."""
     return isinstance(rows, dict) and all(
-        isinstance(values, dict) and set(values) == known[name == "peaks"] for name, values in rows.items()
+        _are_peaks(values) if name == "peaks" else _are_speeds(values) for name, values in rows.items()
+    )
+
+
+def _are_peaks(values: Any) -> bool:
+    return fits_fields(values, Peaks) and all(rate > 0 for rate in values.values())
+
+
+def _are_speeds(values: Any) -> bool:
+    """Complete as today's files are: with nothing left to a default."""
+    if not fits_fields(values, Speeds) or set(values) != {spec.name for spec in fields(Speeds)}:
+        return False
+    names, engines = {f"{work}/{precision}" for work in WORKS for precision in get_args(Precision)}, values["engines"]
+    rates = [rate for group in ("probed", "engines", "seen") for rate in values[group].values()]
+    return (
+        values["threads"] > 0
+        and set(values["probed"]) == names
+        and set(values["seen"]) <= names
+        and (not engines or "torch" in engines)
+        and all(rate > 0 for rate in rates)
     )
 
 

@@ -6,7 +6,8 @@ import pandas as pd
 import streamlit as st
 from components import chosen
 from components.bringing import bring_pictures
-from components.editing import editing
+from components.editing import damaged_datasets, editing
+from components.frame import draw_each
 from components.gallery import GalleryItem, gallery
 from components.health import health
 from components.messages import md, show_error
@@ -14,16 +15,21 @@ from components.resources import readable_datasets, thumbnail
 from components.upload_report import upload_report
 
 from core.data.dataset import SPLITS
-from core.errors import DatasetError
+from core.errors import DatasetError, ThawError
 
 SHOWN_SAMPLES = 12
 
 st.title("Data")
 st.caption("What am I working with? Choose pictures; everything else in Thaw uses them.")
-chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
+damaged_datasets()
+try:
+    current = chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
+except ThawError as error:
+    show_error(error)
+    bring_pictures()
+    st.stop()
 
 stored = readable_datasets(chosen.home())
-current = chosen.dataset()
 # the widget follows what is chosen, by an upload, say; and it forgets its value while another page is shown
 if "data.chosen" not in st.session_state or st.session_state.get("data.shown") != current.id:
     st.session_state["data.chosen"] = st.session_state["data.shown"] = current.id
@@ -84,17 +90,25 @@ st.markdown("#### Samples")
 part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
 names, indices = current.class_names, split.part(part)
 step = max(1, len(indices) // SHOWN_SAMPLES)
-items = [
-    GalleryItem(
-        image=thumbnail(chosen.home(), current.id, index),
-        title=names[current.pictures[index].target],
-        captions=(current.pictures[index].name.rsplit("/", 1)[-1],),
-    )
-    for index in indices[::step][:SHOWN_SAMPLES]
-]
-gallery(items, 6, "data.samples")
-health(current)
-if current.kind != "builtin":
-    upload_report(current)
-editing(current)
+
+
+def samples() -> None:
+    items = [
+        GalleryItem(
+            image=thumbnail(chosen.home(), current.id, index),
+            title=names[current.pictures[index].target],
+            captions=(current.pictures[index].name.rsplit("/", 1)[-1],),
+        )
+        for index in indices[::step][:SHOWN_SAMPLES]
+    ]
+    gallery(items, 6, "data.samples")
+
+
+def report() -> None:
+    if current.kind != "builtin":
+        upload_report(current)
+
+
+# each of them whatever becomes of the others: a damaged data set must still be deletable
+draw_each(samples, lambda: health(current), report, lambda: editing(current))
 st.page_link("augment.py", label="See what the network will see", icon=":material/tune:")

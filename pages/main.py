@@ -1,9 +1,10 @@
-"""Router and frame around every page: navigation, the chosen data, running work."""
+"""Router and frame around every page: navigation, the chosen data, running work. No page ends in an exception."""
 
 from pathlib import Path
 
 import streamlit as st
 from components import chosen
+from components.frame import draw_each
 from components.progress import running_work
 
 ICON = Path(__file__).parent / "components" / "icon.png"
@@ -20,6 +21,4 @@ page = st.navigation(
     ],
     position="top",
 )
-chosen.mirror_to_address()  # before the page, which may end anywhere
-running_work()
-page.run()
+draw_each(chosen.mirror_to_address, running_work, page.run)  # the address first: a page may end anywhere

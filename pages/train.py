@@ -13,7 +13,7 @@ from components.runs import run_table, small_print
 from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
-from core.runs.record import delete_files
+from core.runs.deletion import delete_run
 from core.settings import SCENARIO_LABELS
 
 st.title("Train")
@@ -109,7 +109,6 @@ if run.state == "finished":
     sample_pictures([run], 12, "train.pictures")
     small_print(run)
 if st.button("Delete this run", icon=":material/delete:", key="train.delete", help="The run, its weights, its numbers"):
-    store.delete(run.id)
-    delete_files(run.id)
+    delete_run(store, run.id)
     st.query_params.pop("run", None)
     st.rerun()

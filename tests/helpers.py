@@ -4,6 +4,7 @@ import io
 import json
 import math
 import random
+import resource
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -122,6 +123,17 @@ def home_at(path: Path) -> Iterator[Path]:
         patch.setenv("THAW_HOME", str(path))
         know_speeds(path)
         yield path
+
+
+@contextmanager
+def files_no_longer_than(size_bytes: int) -> Iterator[None]:
+    """What a quota does, and `ulimit -f`: whatever this process writes beyond that size is refused by the system."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def filled_model(name: str) -> "TransferModel":

@@ -19,6 +19,8 @@ FLOORS = {
     "errors": 0,
     "settings": 1,
     "home": 1,
+    "kinds": 0,
+    "storage": 1,
     "machine": 1,
     "speeds": 1,
     "streams": 1,

@@ -5,23 +5,29 @@ Lives in `THAW_HOME/datasets/<id>/`: `manifest.json` beside the decoded pixels. 
 
 import hashlib
 import json
+import os
+import re
+import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from core.data.draw import ALL_PARTS, draw_sides
 from core.data.parts import check_enough, check_some_left
-from core.data.pixels import PixelStore
-from core.errors import DatasetError
-from core.home import home_folder
+from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
+from core.errors import DatasetError, shown
+from core.home import home_folder, sealed, unsealed
+from core.kinds import fits, fits_fields
 from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 2
 _READABLE = (1, 2)  # version 1 did not know what has a default below
+_ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +129,8 @@ class Dataset:
     """What its folders were understood to be; empty in sets of earlier versions."""
     class_folders: tuple[ClassFolder, ...] = ()
     """Every class folder that was brought, those of which nothing is used included."""
+    stamp: tuple[int, ...] = field(default=(), compare=False, repr=False)
+    """Of the files it was read from, see `stamp_of`; empty before it is stored."""
 
     @property
     def folder(self) -> Path:
@@ -130,7 +138,8 @@ class Dataset:
 
     @cached_property
     def pixels(self) -> PixelStore:
-        return PixelStore(self.folder, [picture.place for picture in self.pictures])
+        places, hashes = [picture.place for picture in self.pictures], [picture.group for picture in self.pictures]
+        return PixelStore(self.folder, places, hashes)
 
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
         """Divide into train, val and test; the same content and seed always give the same parts."""
@@ -218,48 +227,50 @@ def dataset_folder(dataset_id: str) -> Path:
 
 def manifest_of(dataset: Dataset) -> bytes:
     """The data set's description as JSON."""
-    fields = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
+    plain = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
     lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
-    record = {"version": MANIFEST_VERSION, **fields, "class_names": list(dataset.class_names), **lists}
+    record = {"version": MANIFEST_VERSION, **plain, "class_names": list(dataset.class_names), **lists}
     record |= {"notices": list(dataset.notices), "read_as": dataset.read_as}
     record["class_folders"] = [asdict(row) for row in dataset.class_folders]
-    return json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return sealed(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def load_stored(dataset_id: str) -> Dataset:
     """A data set that was added before.
 
+    Sizes are compared each time; every pixel only where the file was touched since the manifest was written, and else
+    when a picture is first read.
+
     Raises:
         DatasetError: it is unknown or its files are damaged.
     """
-    path = dataset_folder(dataset_id) / MANIFEST
-    if not dataset_id.isalnum() or not path.is_file():
-        raise DatasetError(f"The data set {dataset_id!r} is not here any more; add it again on the Data page.")
+    if not _ID.fullmatch(dataset_id) or not dataset_folder(dataset_id).is_dir():
+        raise DatasetError(f"The data set {shown(dataset_id)} is not here any more; add it again on the Data page.")
     try:
-        record = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-        if record.pop("version") not in _READABLE:
+        text, whole = unsealed((dataset_folder(dataset_id) / MANIFEST).read_bytes())
+        record = json.loads(text.decode("utf-8", "surrogatepass"))
+        version = record.pop("version")
+        if isinstance(version, int) and version not in _READABLE:
             raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
-        return _from_record(record)
-    except (ValueError, KeyError, TypeError) as error:
-        raise DatasetError(f"The files of data set {dataset_id!r} are damaged; delete it and add it again.") from error
-
-
-def manifest_stamp(dataset_id: str) -> int:
-    """Changes whenever a data set's description does: its pictures never change, but what it is called may."""
-    try:
-        return (dataset_folder(dataset_id) / MANIFEST).stat().st_mtime_ns
-    except (OSError, ValueError):
-        return 0
+        dataset = _from_record({**record, "stamp": stamp_of(dataset_id)})
+        if not whole and not _fits(dataset):
+            raise ValueError("something in it is not what it should be")
+        _check_pixels(dataset, dataset_folder(dataset_id))
+        return dataset
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise DatasetError(damaged(dataset_id)) from error
 
 
 def _from_record(record: dict[str, Any]) -> Dataset:
     pictures = tuple(_picture_from(row) for row in record.pop("pictures"))
     skipped = tuple(Skipped(**row) for row in record.pop("skipped"))
     ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
-    class_names = tuple(record.pop("class_names"))
+    class_names = record.pop("class_names")
+    if not fits(class_names, tuple[str, ...]):
+        raise ValueError("the classes have no names")
     record["notices"] = tuple(record.get("notices", ()))
     record["class_folders"] = tuple(ClassFolder(**row) for row in record.get("class_folders", ()))
-    return Dataset(class_names=class_names, pictures=pictures, skipped=skipped, ignored=ignored, **record)
+    return Dataset(class_names=tuple(class_names), pictures=pictures, skipped=skipped, ignored=ignored, **record)
 
 
 def _picture_from(row: dict[str, Any]) -> Picture:
@@ -267,9 +278,41 @@ def _picture_from(row: dict[str, Any]) -> Picture:
     return Picture(**{**row, **lists})
 
 
+def _fits(dataset: Dataset) -> bool:
+    """Whether a manifest without a hash of its own says what it can say."""
+    rows: tuple[Picture | Skipped, ...] = (*dataset.pictures, *dataset.skipped, *dataset.ignored)
+    return (
+        all(fits_fields({spec.name: getattr(row, spec.name) for spec in fields(row)}, type(row)) for row in rows)
+        and fits_fields({**vars(dataset), "pictures": (), "skipped": (), "ignored": ()}, Dataset)
+        and all(0 <= picture.target < len(dataset.class_names) for picture in dataset.pictures)
+        and all(min(picture.place[1:]) > 0 <= picture.place[0] for picture in dataset.pictures)
+    )
+
+
+def _check_pixels(dataset: Dataset, folder: Path) -> None:
+    """Compare what lies there with the manifest, and remember by its time that all was well."""
+    pixels, manifest = (folder / FILE_NAME).stat(), (folder / MANIFEST).stat()
+    if dataset.id != folder.name or pixels.st_size < length_of([picture.place for picture in dataset.pictures]):
+        raise ValueError("the manifest or the pixels are another data set's, or cut off")
+    if pixels.st_mtime_ns > manifest.st_mtime_ns:
+        dataset.pixels.check()
+        with suppress(OSError):  # then it is looked through again next time
+            os.utime(folder / MANIFEST)
+
+
+def stamp_of(dataset_id: str) -> tuple[int, ...]:
+    """Tells the files of a data set from others that took their place; empty where they are not here."""
+    try:
+        pixels, manifest = ((dataset_folder(dataset_id) / name).stat() for name in (FILE_NAME, MANIFEST))
+    except OSError:
+        return ()
+    # not the manifest's time, which says since when all is known to be well
+    return pixels.st_ino, pixels.st_size, pixels.st_mtime_ns, manifest.st_ino, manifest.st_size
+
+
 def stored_ids() -> list[str]:
     """The ids of all data sets in the store, whether or not they can be read."""
-    return sorted(path.parent.name for path in home_folder("datasets").glob(f"[0-9a-f]*/{MANIFEST}"))
+    return sorted(path.name for path in home_folder("datasets").glob("[0-9a-f]*") if path.is_dir())
 
 
 def stored_datasets() -> Iterator[Dataset]:
@@ -281,3 +324,23 @@ def stored_datasets() -> Iterator[Dataset]:
         except DatasetError:
             continue
     yield from sorted(found, key=lambda dataset: dataset.added)
+
+
+def is_readable(dataset_id: str) -> bool:
+    """Whether a data set is here and whole, as far as can be told without reading every pixel."""
+    try:
+        load_stored(dataset_id)
+    except DatasetError:
+        return False
+    return True
+
+
+def delete_stored(dataset_id: str) -> None:
+    """Remove a data set's folder, whatever is in it. Runs keep their numbers and lose the sight of their pictures.
+
+    Raises:
+        DatasetError: this is no data set's id.
+    """
+    if not _ID.fullmatch(dataset_id):
+        raise DatasetError(f"There is no data set {shown(dataset_id)}.")
+    shutil.rmtree(dataset_folder(dataset_id), ignore_errors=True)

@@ -5,7 +5,6 @@ elsewhere in the meantime. Adding pictures keeps every old one on its side of th
 """
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,8 @@ from core.data.dataset import (
     Dataset,
     Picture,
     dataset_folder,
+    delete_stored,
+    is_readable,
     load_stored,
     manifest_of,
 )
@@ -144,7 +145,7 @@ def add_pictures(dataset: Dataset, added: Dataset) -> Dataset:
 def delete(dataset: Dataset) -> None:
     """Remove a data set with its files. Runs keep their numbers and lose the sight of their pictures."""
     _still_here(dataset)
-    shutil.rmtree(dataset_folder(dataset.id), ignore_errors=True)
+    delete_stored(dataset.id)
 
 
 def _class_of(dataset: Dataset, index: int) -> str:
@@ -175,8 +176,9 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
     ]
     fingerprint = _edited_fingerprint(pictures, classes)
     final = dataset_folder(fingerprint[:ID_LENGTH])
-    if (final / MANIFEST).is_file():
+    if is_readable(final.name):
         return load_stored(final.name)
+    delete_stored(final.name)  # damaged, if there is one
     with folder_in_the_making(final) as folder:
         with closing(PixelWriter(folder)) as writer:
             for place, (source, index) in enumerate(rows):

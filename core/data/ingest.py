@@ -18,6 +18,8 @@ from core.data.dataset import (
     Picture,
     Skipped,
     dataset_folder,
+    delete_stored,
+    is_readable,
     load_stored,
     manifest_of,
     stored_datasets,
@@ -89,7 +91,7 @@ def ingest(
         listed.update(message.get("listed", {}))
 
     with temporary_folder("intake") as folder:
-        stored = tuple(stored_ids())
+        stored = tuple(filter(is_readable, stored_ids()))
         request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
         work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
         work(request, emit)
@@ -97,6 +99,8 @@ def ingest(
         if dataset_id in stored:
             return Ingested(dataset=_retold(load_stored(dataset_id), folder, listed), decode_s=0.0)
         final = dataset_folder(dataset_id)
+        if not is_readable(dataset_id):
+            delete_stored(dataset_id)  # damaged: this takes its place
         with folder_in_the_making(final, folder) as staging:
             dataset = _assemble(staging, listed, start, report)
             for scaffold in (ROWS, SQUARES):
@@ -136,7 +140,7 @@ def _find_stored(where: str) -> Dataset | None:
     if where == BUILTIN:
         drawn = (d for d in stored_datasets() if d.kind == BUILTIN)
         return next(drawn, None)
-    if len(where) == ID_LENGTH and (dataset_folder(where) / MANIFEST).is_file():
+    if len(where) == ID_LENGTH and dataset_folder(where).is_dir():
         return load_stored(where)
     return None
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from core.errors import DatasetError
 from core.home import home_folder
+from core.storage import explained
 
 CHUNK_BYTES: Final = 1 << 18
 TIMEOUT_S: Final = 30  # of silence, not of the whole download
@@ -51,6 +52,7 @@ ANTS_AND_BEES: Final = PhotoSet(
 )
 
 
+@explained()
 def fetch_photos(photos: PhotoSet = ANTS_AND_BEES, on_progress: OnProgress = lambda done, total: None) -> Path:
     """Download the zip, or what is missing of it; where it lies. The caller takes it in and may then delete it.
 

@@ -10,13 +10,15 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from core.errors import WeightsError
-from core.home import home_folder, write_atomically
+from core.errors import StorageError, WeightsError
+from core.home import home_folder, thaw_home, write_atomically
+from core.storage import explained
 
 OnProgress = Callable[[int, int], None]
 """Gets bytes so far and bytes in all. It may raise to stop the download; nothing is left behind."""
@@ -57,7 +59,7 @@ class RemoteFile:
     @property
     def path(self) -> Path:
         """Where it lies once it is here."""
-        return home_folder("weights") / self.file_name
+        return thaw_home() / "weights" / self.file_name
 
     @property
     def record_path(self) -> Path:
@@ -92,6 +94,7 @@ def recorded_sha256(file: RemoteFile) -> str | None:
     return sha256 if isinstance(sha256, str) else None
 
 
+@explained()
 def verify(file: RemoteFile) -> str:
     """Check the file that is here in full and give its SHA-256. A damaged file is removed.
 
@@ -122,7 +125,7 @@ def fetch(file: RemoteFile, on_progress: OnProgress | None = None) -> str:
     import pooch
     import requests
 
-    folder, digits = file.path.parent, file.digits
+    folder, digits = home_folder("weights"), file.digits
     free = shutil.disk_usage(folder).free
     if free < file.size_bytes:
         raise WeightsError(f"{folder} has {format_size(free)} free; {file.title} needs {format_size(file.size_bytes)}.")
@@ -168,7 +171,8 @@ def _reason(error: Exception) -> str:
 
 def _write_record(file: RemoteFile, sha256: str) -> None:
     record = {"file": file.file_name, "sha256": sha256, "size_bytes": file.path.stat().st_size, "url": file.url}
-    write_atomically(file.record_path, json.dumps(record, indent=2).encode())
+    with suppress(StorageError):  # then only the digits of its name are compared next time
+        write_atomically(file.record_path, json.dumps(record, indent=2).encode())
 
 
 class _Progress:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from typing import Any, Final
 
 import numpy as np
 from safetensors.torch import save_model
@@ -11,7 +12,7 @@ from safetensors.torch import save_model
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
 from core.data.parts import class_counts
-from core.errors import ThawError
+from core.errors import StorageError
 from core.inference.temperature import fit_temperature
 from core.machine import forget_peak_memory, peak_memory, this_machine
 from core.models.shelf import Shelf
@@ -19,24 +20,44 @@ from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.speeds import load_speeds, remember_seen
+from core.storage import explain
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
 from core.training.scenarios import Trained, train_run
 
 REPORT_EVERY_S = 0.3
+PATIENCE_S: Final = 20.0
+RETRY_S: Final = 1.0
 ENOUGH = 64  # pictures from which a pace is worth remembering
 _shelf = Shelf()
 _log = logging.getLogger(__name__)
 
 
-def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> None:
+def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:
     """Train a claimed run and write down how it ended, whatever happens.
 
     Args:
         asked_to_stop: the worker is to go away; the run goes back into the queue.
+        patience_s: so long it is tried to write down the end while the database cannot be written.
+
+    Raises:
+        StorageError: it could not be written down until then.
     """
-    start = time.perf_counter()
     forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop)
+    state, values = _train(store, run, reporter)
+
+    def write_down() -> None:
+        if state == "queued":
+            store.give_back(run)
+        else:
+            store.end(run, state, **values)
+
+    _insist(write_down, asked_to_stop, patience_s)
+
+
+def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[str, Any]]:
+    """Train a run and write its folder; the state it ends in, and what is to be said about that."""
+    start = time.perf_counter()
     try:
         dataset = load_stored(run.settings.data.dataset)
         trained = train_run(
@@ -49,19 +70,30 @@ def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> Non
         )
         reporter.flush()
         record = _finish(store, run, dataset, trained, start)
-        store.end(run, "finished", test_part=record.test_part, summary=summary_of(record))
     except Cancelled:
-        if reporter.cancelled:
-            store.end(run, "cancelled")
-        else:
-            store.give_back(run)
-    except ThawError as error:
-        store.end(run, "failed", cause=str(error))
+        return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
-        store.end(run, "failed", cause="The machine ran out of memory. Try a smaller batch size or backbone.")
+        return "failed", {"cause": "The machine ran out of memory. Try a smaller batch size or backbone."}
     except Exception as error:  # the job boundary: whatever a run dies of is its cause, and the worker lives on
-        _log.exception("run %s failed", run.id)
-        store.end(run, "failed", cause=f"An error that Thaw did not expect ({type(error).__name__}). The log has it.")
+        expected = explain(error)
+        if expected is None:
+            _log.exception("run %s failed", run.id)
+            return "failed", {"cause": f"An error that Thaw did not expect ({type(error).__name__}). The log has it."}
+        return "failed", {"cause": str(expected)}
+    return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
+
+
+def _insist(write_down: Callable[[], None], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
+    """Try until it works: a run that has ended and is not known to have ended would be trained again."""
+    last = time.monotonic() + patience_s
+    while True:
+        try:
+            return write_down()
+        except StorageError as error:
+            if asked_to_stop() or time.monotonic() > last:
+                raise
+            _log.warning("how a run ended cannot be written down yet: %s", error)
+        time.sleep(RETRY_S)
 
 
 class _Reporter:
@@ -90,8 +122,12 @@ class _Reporter:
         return self.cancelled or self._asked_to_stop()
 
     def _write(self, **values: object) -> None:
+        """As well as it can be done: training goes on while nothing can be written, and the next time may do."""
+        try:
+            self.cancelled = not self._store.report(self._run, **values)
+        except StorageError as error:
+            _log.warning("progress was not written: %s", error)
         self._last = time.monotonic()
-        self.cancelled = not self._store.report(self._run, **values)
 
 
 def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start: float) -> RunRecord:

@@ -1,13 +1,15 @@
 """What a finished run keeps in its folder: `record.json`, `predictions.safetensors`, `weights.safetensors`.
 
+The record holds its own hash and those of the other two: damage is noticed whenever one of them is read.
 Everything a page, a comparison or a predictor needs is here; torch is not needed to read the first two.
 """
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +19,9 @@ from safetensors.numpy import load_file, save_file
 
 from core.comparison.metrics import balanced_accuracy
 from core.data.parts import find_lacks
-from core.errors import RunError, SettingsError
-from core.home import folder_in_the_making, home_folder, write_atomically
+from core.errors import RunError, SettingsError, shown
+from core.home import folder_in_the_making, home_folder, sealed, unsealed, write_atomically
+from core.kinds import fits_fields
 from core.models.download import file_sha256
 from core.settings import RunSettings, from_dict, to_dict
 
@@ -26,6 +29,7 @@ RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weight
 RECORD_VERSION = 1
 RECORDED: Final = Path(__file__).parent / "recorded"
 RECORDED_PREFIX: Final = "recorded-"
+_ID: Final = re.compile("[0-9A-Za-z-]{1,64}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,13 +116,19 @@ class Predictions:
 
 
 def run_folder(run_id: str) -> Path:
-    """Where a run's files are: in the home folder, or with Thaw's own code for a recorded one."""
+    """Where a run's files are: in the home folder, or with Thaw's own code for a recorded one.
+
+    Raises:
+        RunError: this is no run's id.
+    """
+    if not _ID.fullmatch(run_id):
+        raise RunError(f"There is no run {shown(run_id)}.")
     return RECORDED / run_id if is_recorded(run_id) else home_folder("runs") / run_id
 
 
 def is_recorded(run_id: str) -> bool:
     """Whether a run is one of the example that ships with Thaw."""
-    return run_id.startswith(RECORDED_PREFIX) and run_id.replace("-", "").isalnum()
+    return run_id.startswith(RECORDED_PREFIX) and _ID.fullmatch(run_id) is not None
 
 
 def save_run(
@@ -149,7 +159,7 @@ def save_run(
         record = finish(replace(record, files=files))
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
         text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
-        write_atomically(folder / RECORD, text.encode("utf-8", "surrogatepass"))
+        write_atomically(folder / RECORD, sealed(text.encode("utf-8", "surrogatepass")))
     return record
 
 
@@ -159,16 +169,38 @@ def load_record(run_id: str) -> RunRecord:
     Raises:
         RunError: it is not there or damaged.
     """
-    path = run_folder(run_id) / RECORD
     try:
-        values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
-        if values["version"] != RECORD_VERSION:
+        text, whole = unsealed((run_folder(run_id) / RECORD).read_bytes())
+        values = json.loads(text.decode("utf-8", "surrogatepass"))
+        if isinstance(values["version"], int) and values["version"] != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
-        return record_from(values)
+        record = record_from(values)
+        if record.run != run_id or not (whole or _fits(record)):
+            raise ValueError("something in it is not what it should be")
+        return record
     except OSError as error:
         raise RunError(f"The run {run_id!r} has no record; it has not finished, or its files were deleted.") from error
-    except (ValueError, KeyError, TypeError, SettingsError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, SettingsError) as error:
         raise RunError(f"The record of run {run_id!r} is damaged; delete the run and train again.") from error
+
+
+def _fits(record: RunRecord) -> bool:
+    """Whether a record without a hash of its own says what it can say."""
+    values = {spec.name: getattr(record, spec.name) for spec in fields(record) if spec.name != "settings"}
+    return fits_fields({**values, "settings": record.settings}, RunRecord)
+
+
+def record_text(record: RunRecord) -> bytes:
+    """A record's file as other programs and earlier versions read it: without its own hash.
+
+    Raises:
+        RunError: it is not there, or has changed since it was written.
+    """
+    path = run_folder(record.run) / RECORD
+    try:
+        return unsealed(path.read_bytes())[0]
+    except (OSError, ValueError) as error:
+        raise RunError(f"The record of run {record.run!r} is damaged; delete the run and train again.") from error
 
 
 def record_from(values: dict[str, Any]) -> RunRecord:
@@ -207,7 +239,7 @@ def load_predictions(run_id: str) -> Predictions:
     """
     try:
         return predictions_from(load_file(checked_file(load_record(run_id), PREDICTIONS)))
-    except (OSError, SafetensorError, KeyError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise RunError(f"The predictions of run {run_id!r} are missing or damaged; train again.") from error
 
 

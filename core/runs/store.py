@@ -18,13 +18,16 @@ import psutil
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from core.errors import RunError
+from core.errors import RunError, StorageError, shown
 from core.home import thaw_home
 from core.settings import RunSettings, from_dict, to_dict
+from core.storage import DATABASE, damaged_database, explained
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
 MAX_CRASHES: Final = 2
+PATIENCE_MS: Final = 30_000  # that a call waits for another one's
+LONGEST_ID: Final = 32
 SILENCE_S: Final = 120.0  # a worker on another machine is believed dead after this long without a sign of life
 
 _metadata = sa.MetaData()
@@ -32,7 +35,7 @@ _runs = sa.Table(
     "runs",
     _metadata,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
-    sa.Column("id", sa.String(32), unique=True, nullable=False),
+    sa.Column("id", sa.String(LONGEST_ID), unique=True, nullable=False),
     sa.Column("race", sa.String(32), index=True),
     sa.Column("state", sa.String(16), index=True, nullable=False),
     sa.Column("attempt", sa.Integer, nullable=False, default=0),
@@ -94,9 +97,11 @@ class RunStore:
     """Opens a connection for each call and closes it: nothing crosses a process start or a thread."""
 
     def __init__(self, url: str | None = None) -> None:
-        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
-        url = url or os.environ.get("THAW_DATABASE") or f"sqlite:///{thaw_home() / 'thaw.db'}"
-        self._engine = sa.create_engine(url, poolclass=NullPool)
+        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder.
+
+        Every call may raise a StorageError: the database is locked, damaged, read-only, or its disk is full.
+        """
+        self._engine = _engine_of(url or os.environ.get("THAW_DATABASE"))
         if self._engine.dialect.name == "sqlite":
             _lock_on_begin(self._engine)
         with self._write() as connection:
@@ -104,7 +109,12 @@ class RunStore:
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
-        with self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with explained(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with explained(), self._engine.connect() as connection:
             yield connection
 
     # -- what a page or the command line does
@@ -153,9 +163,9 @@ class RunStore:
             RunError: there is none, or several.
         """
         query = sa.select(_runs).where(_runs.c.id.startswith(run_id, autoescape=True)).limit(2)
-        found = self._read(query) if run_id else []
+        found = self._read(query) if run_id.isalnum() and len(run_id) <= LONGEST_ID else []
         if len(found) != 1:
-            raise RunError(f"There {'are several runs' if found else 'is no run'} {run_id!r}.")
+            raise RunError(f"There {'are several runs' if found else 'is no run'} {shown(run_id)}.")
         return found[0]
 
     def runs(self, states: Collection[str] | None = None, race: str | None = None, limit: int = 500) -> list[Run]:
@@ -192,7 +202,7 @@ class RunStore:
     def looks(self, test_part: str) -> int:
         """How many runs have been tested on these test pictures, deleted ones included."""
         query = sa.select(sa.func.count()).select_from(_looks).where(_looks.c.test_part == test_part)
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             return int(connection.execute(query).scalar_one())
 
     # -- what a worker does
@@ -270,9 +280,25 @@ class RunStore:
         return healed
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
-        with self._engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-        return [Run(**{**row, "settings": from_dict(row["settings"])}) for row in rows]
+        try:
+            with self._reading() as connection:
+                rows = connection.execute(query).mappings().all()
+            settings = [from_dict(row["settings"]) for row in rows]
+        except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
+            raise StorageError(damaged_database("a run in it cannot be read")) from error
+        return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
+
+
+def _engine_of(url: str | None) -> sa.Engine:
+    """The home folder's own file by its path, which may hold what means something else in an address."""
+    address = url or sa.URL.create("sqlite", database=str(thaw_home() / DATABASE))
+    try:
+        return sa.create_engine(address, poolclass=NullPool)
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:  # it may hold a password, so it is not shown
+        raise StorageError(
+            "THAW_DATABASE is no address of a database that can be used here. Give one that SQLAlchemy knows and "
+            "whose driver is installed, or unset it to use a file in the home folder."
+        ) from error
 
 
 def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
@@ -306,7 +332,7 @@ def _lock_on_begin(engine: sa.Engine) -> None:
     @sa.event.listens_for(engine, "connect")
     def on_connect(connection: Any, record: Any) -> None:
         connection.isolation_level = None  # sqlite3 must not begin transactions of its own
-        connection.execute("PRAGMA busy_timeout = 30000")
+        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
 
     @sa.event.listens_for(engine, "begin")
     def on_begin(connection: sa.Connection) -> None:

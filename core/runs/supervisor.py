@@ -6,11 +6,16 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import IO
 
+from core.errors import StorageError
 from core.home import home_folder
+from core.storage import explained
 
 RESTART_AFTER_S = 2.0
+RETRY_S = 5.0
 STOP_WITHIN_S = 5.0
 NICENESS = 10  # pages answer first; on an idle machine this costs training nothing
 _PROJECT = Path(__file__).resolve().parents[2]
@@ -50,7 +55,10 @@ class Supervisor:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                self._process = self._spawn()
+                self._process = self._try_to_spawn()
+            if self._process is None:
+                self._stopping.wait(RETRY_S)
+                continue
             self._process.wait()
             if self._process.stdin:
                 self._process.stdin.close()
@@ -58,9 +66,16 @@ class Supervisor:
                 _log.warning("the worker ended with code %s and is started again", self._process.returncode)
                 self._stopping.wait(max(0.0, RESTART_AFTER_S - (time.monotonic() - started)))
 
+    def _try_to_spawn(self) -> subprocess.Popen[bytes] | None:
+        """A worker, or none yet where the system has no process left: the server goes on without."""
+        try:
+            return self._spawn()
+        except OSError as error:
+            _log.error("the worker could not be started, and is tried again: %s", error.strerror)
+            return None
+
     def _spawn(self) -> subprocess.Popen[bytes]:
-        log = home_folder("logs") / "worker.log"
-        with log.open("ab") as file:
+        with _log_file() as file:
             # the pipe is how the worker notices our death; a session of its own keeps the terminal's Ctrl-C away
             return subprocess.Popen(
                 [sys.executable, "-m", "core.runs.worker", str(NICENESS)],
@@ -70,3 +85,13 @@ class Supervisor:
                 cwd=_PROJECT,
                 start_new_session=True,
             )
+
+
+def _log_file() -> AbstractContextManager[IO[bytes] | int]:
+    """Where the worker's log goes: nowhere, if it cannot be written."""
+    try:
+        with explained():
+            return (home_folder("logs") / "worker.log").open("ab")
+    except StorageError as error:
+        _log.error("the worker goes without a log: %s", error)
+        return nullcontext(subprocess.DEVNULL)

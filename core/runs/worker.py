@@ -9,23 +9,35 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Collection
-from functools import cache
+from functools import cache, partial
+from math import inf
+from typing import TypeVar
 
+from core.errors import StorageError
 from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
-from core.runs.store import Run, RunStore
+from core.runs.store import RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
 
 POLL_S = 0.3
+STORAGE_S = 2.0
 GRACE_S = 20.0  # from the parent's end to ours: the batch at work is finished and the run given back
 
+T = TypeVar("T")
 
-def work_off(store: RunStore, should_stop: Callable[[], bool], only: Collection[str] | None = None) -> bool:
-    """Train the next queued run, if there is one and nothing else is at work; whether there was."""
+
+def work_off(
+    store: RunStore, should_stop: Callable[[], bool], only: Collection[str] | None = None, **options: float
+) -> bool:
+    """Train the next queued run, if there is one and nothing else is at work; whether there was.
+
+    Args:
+        options: of `core.runs.execute.execute`.
+    """
     run = store.claim(only)
     if run is None:
         return False
-    _training()(store, run, should_stop)
+    _training()(store, run, should_stop, **options)
     return True
 
 
@@ -36,7 +48,7 @@ def preload() -> None:
 
 
 @cache
-def _training() -> Callable[[RunStore, Run, Callable[[], bool]], None]:
+def _training() -> Callable[..., None]:
     """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
     import timm  # noqa: F401  # the default backbone asks for it
 
@@ -56,12 +68,26 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
-    store = RunStore()
+    store = _patiently(RunStore, stop)
     preload()  # while nobody waits
-    _measure_once()
-    while not stop.is_set():
-        if not work_off(store, stop.is_set):
+    _patiently(_measure_once, stop)
+    while store is not None and not stop.is_set():
+        if not _patiently(partial(work_off, store, stop.is_set, patience_s=inf), stop):
             stop.wait(POLL_S)
+
+
+def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:
+    """What `work` gives, once the storage lets it: whoever makes room on a full disk need not start Thaw again."""
+    said = ""
+    while not stop.is_set():
+        try:
+            return work()
+        except StorageError as error:
+            if str(error) != said:
+                said = str(error)
+                logging.error("waiting for the storage: %s", said)
+            stop.wait(STORAGE_S)
+    return None
 
 
 def _measure_once() -> None:

@@ -28,8 +28,9 @@ from core.inference.predictor import Predictor
 from core.models.build import TransferModel
 from core.models.catalogue import get_backbone
 from core.models.weights import PACKAGE
-from core.runs.record import PREDICTIONS, RECORD, RunRecord, checked_file, is_recorded, run_folder
+from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
 from core.settings import SCENARIO_LABELS
+from core.storage import explained
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain
 from core.takehome.training_script import pictures_csv, training_script
@@ -50,6 +51,7 @@ BALANCED: Final = (
 OnProgress = Callable[[str], None]
 
 
+@explained()
 def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = lambda step: None) -> None:
     """Write a run's zip, to a path all or nothing.
 
@@ -74,7 +76,7 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
             package.WEIGHTS: weights,
             package.ONNX: onnx,
             package.MODEL: _json(model_values(record)),
-            package.RECORD: run_folder(run_id) / RECORD,
+            package.RECORD: record_text(record),
             package.PREDICTIONS: checked_file(record, PREDICTIONS),
             package.GOLDENS: save({"logits": logits}),
             **reading_scripts(),

@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from core.data.archive import Archive
 from core.errors import DatasetError, ImageError, PackageError
+from core.storage import explained
 
 SUMS, MODEL, RECORD, WEIGHTS = "SHA256SUMS", "model.json", "record.json", "weights.safetensors"
 GOLDENS, ONNX, CARD = "goldens.safetensors", "model.onnx", "README.md"
@@ -57,16 +58,17 @@ def write_package(target: Path | BinaryIO, members: Mapping[str, bytes | Path]) 
     if not isinstance(target, Path):
         _write(target, members)
         return
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            _write(file, members)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with explained(target.name):
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                _write(file, members)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
 
 
 def _write(file: BinaryIO, members: Mapping[str, bytes | Path]) -> None:

@@ -9,6 +9,7 @@ Legend: M pictures, features (...) of any shape, the same for all pictures of a 
 
 import hashlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,14 +21,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from core.home import home_folder
+from core.errors import StorageError
+from core.home import thaw_home
 from core.settings import RunSettings
+from core.storage import explained
 
 BUDGET_BYTES: Final = 2 * 1024**3
 """On disk, all recipes together; what was not used for longest goes first."""
 SHARD_BYTES: Final = 32 * 1024**2  # what is computed goes to disk in pieces: a run that is stopped has not lost it
-STORE_VERSION: Final = 2
+STORE_VERSION: Final = 3
 WHOLE: Final = "features"  # in the place of a number of stages: what the whole backbone gives
+_log = logging.getLogger(__name__)
 
 
 def feature_recipe(
@@ -70,7 +74,7 @@ class FeatureStore:
     def __init__(self, recipe: dict[str, Any]) -> None:
         """`recipe`: everything features depend on beside the picture, as plain JSON values."""
         text = json.dumps({"version": STORE_VERSION, **recipe}, sort_keys=True)
-        self._folder = home_folder("cache", "features") / hashlib.sha256(text.encode()).hexdigest()[:32]
+        self._folder = thaw_home() / "cache" / "features" / hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def get(
         self, keys: Sequence[str], compute: Callable[[list[int]], Iterable[Tensor]], dtype: torch.dtype
@@ -111,46 +115,72 @@ class FeatureStore:
                 return
             try:
                 with safe_open(path, framework="pt") as shard:
-                    keys = (shard.metadata() or {})["keys"].split()
+                    metadata = shard.metadata() or {}
+                    keys = metadata["keys"].split()
                     if wanted.isdisjoint(keys):
                         continue
                     features = shard.get_tensor("features")
+                if _hash(metadata["keys"], features) != metadata["sha256"]:
+                    raise ValueError("it has changed since it was written")
                 os.utime(path)  # least recently used goes first
-            except (OSError, SafetensorError, KeyError):
-                continue  # evicted just now, or damaged: computed anew
+            except (OSError, SafetensorError, KeyError, ValueError) as error:
+                _log.info("features are computed anew: %s", error)  # evicted just now, or damaged
+                continue
             yield keys, features
             wanted.difference_update(keys)
 
     def _written(self, keys: list[str], batches: Iterable[Tensor]) -> Iterator[tuple[list[str], Tensor]]:
-        """What is computed, in shards that are on disk already."""
+        """What is computed, in shards that are on disk already, where there is room for them."""
         parts: list[Tensor] = []
         done = size = 0
         for batch in batches:
             parts.append(batch)
             size += batch.nbytes
             if size >= SHARD_BYTES:
-                yield self._write(keys, done, parts)
+                yield self._keep(keys, done, parts)
                 done += sum(map(len, parts))
                 parts, size = [], 0
         if parts:
-            yield self._write(keys, done, parts)
+            yield self._keep(keys, done, parts)
 
-    def _write(self, keys: list[str], start: int, parts: list[Tensor]) -> tuple[list[str], Tensor]:
+    def _keep(self, keys: list[str], start: int, parts: list[Tensor]) -> tuple[list[str], Tensor]:
+        """As well as it can be done: a run goes on with features that are not kept, and later ones compute them."""
         features = torch.cat(parts).contiguous()
         names = keys[start : start + len(features)]
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{uuid.uuid4().hex}.safetensors"
-        temporary = path.with_suffix(".part")
-        save_file({"features": features}, temporary, metadata={"keys": " ".join(names)})
-        os.replace(temporary, path)
-        _keep_within_budget(self._folder.parent)
+        try:
+            _write(path, names, features)
+            _keep_within_budget(self._folder.parent)
+        except StorageError as error:
+            _log.warning("features were not kept: %s", error)
         return names, features
+
+
+@explained()
+def _write(path: Path, keys: list[str], features: Tensor) -> None:
+    """Write a shard, all or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    names = " ".join(keys)
+    try:
+        save_file({"features": features}, temporary, metadata={"keys": names, "sha256": _hash(names, features)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _hash(keys: str, features: Tensor) -> str:
+    """SHA-256 of a shard: whose features they are, their shape, and the numbers themselves."""
+    digest = hashlib.sha256(f"{keys} {features.dtype} {tuple(features.shape)}".encode())
+    digest.update(features.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _room(found: Tensor | None, count: int, like: Tensor) -> Tensor:
     return torch.empty((count, *like.shape[1:]), dtype=like.dtype) if found is None else found
 
 
+@explained()
 def _keep_within_budget(folder: Path) -> None:
     """Drop the files that were not used for longest until the rest fits, and what a crash left behind."""
     files = []

@@ -6,13 +6,13 @@ from typing import Final
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.errors import DatasetError
+from core.errors import DatasetError, ThawError
 from core.home import thaw_home
 from core.settings import RunSettings
 
 from .address import from_address, to_address
 from .messages import show_error
-from .resources import builtin_dataset, split_sizes, stored_dataset
+from .resources import builtin_dataset, readable_datasets, split_sizes, stored_dataset
 
 _KEY: Final = "chosen.settings"
 
@@ -49,7 +49,11 @@ def home() -> str:
 
 
 def dataset() -> Dataset:
-    """The chosen data set; the built-in one, with a word, where the chosen one is gone."""
+    """The chosen data set; the built-in one, with a word, where the chosen one is gone or damaged.
+
+    Raises:
+        ThawError: the built-in one cannot be drawn, on a full disk, say, and no other is here.
+    """
     wanted = settings().data.dataset
     if wanted != "builtin":
         try:
@@ -57,7 +61,15 @@ def dataset() -> Dataset:
         except DatasetError as error:
             show_error(error)
             choose(replace(settings(), data=replace(settings().data, dataset="builtin")))
-    return builtin_dataset(home())
+    try:
+        return builtin_dataset(home())
+    except ThawError as error:
+        others = list(readable_datasets(home()).values())
+        if not others:
+            raise
+        show_error(error)
+        choose(replace(settings(), data=replace(settings().data, dataset=others[-1].id)))
+        return others[-1]
 
 
 def can_train(dataset: Dataset) -> bool:

@@ -5,15 +5,17 @@ from dataclasses import replace
 import streamlit as st
 
 from core.data import limits
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, delete_stored, stored_ids
 from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
-from core.errors import ThawError
+from core.errors import DatasetError, StorageError, ThawError
+from core.runs.store import Run
 from core.settings import DataSettings
 
 from . import chosen
+from .frame import framed
 from .health import change
-from .messages import md, show_error
-from .resources import readable_datasets, run_store
+from .messages import LONGEST_MESSAGE, md, show_error
+from .resources import readable_datasets, run_store, stored_dataset
 
 
 def editing(dataset: Dataset) -> None:
@@ -58,8 +60,9 @@ def _more(dataset: Dataset) -> None:
 
 
 @st.dialog("Delete this data set?")
+@framed
 def _confirm(dataset: Dataset) -> None:
-    users = [run for run in run_store().runs() if run.settings.data.dataset == dataset.id]
+    users = _users(dataset.id)
     if any(run.is_active for run in users):
         st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
         return
@@ -75,4 +78,38 @@ def _confirm(dataset: Dataset) -> None:
             show_error(error)
             return
         chosen.choose(replace(chosen.settings(), data=DataSettings()))
+        st.rerun()
+
+
+def _users(dataset_id: str) -> list[Run]:
+    """Runs that were made with it; none where the database cannot be had: then none can be at work either."""
+    try:
+        return [run for run in run_store().runs() if run.settings.data.dataset == dataset_id]
+    except StorageError:
+        return []
+
+
+def damaged_datasets() -> None:
+    """Data sets whose files are not what was stored, each with a way out of the store."""
+    for dataset_id in stored_ids():
+        try:
+            stored_dataset(chosen.home(), dataset_id)
+        except DatasetError as error:
+            with st.container(border=True, horizontal=True, vertical_alignment="center"):
+                st.badge("damaged", icon=":material/broken_image:", color="red")
+                st.markdown(md(str(error), LONGEST_MESSAGE))
+                if st.button("Delete it", icon=":material/delete:", key=f"data.damaged.{dataset_id}"):
+                    _confirm_damaged(dataset_id)
+
+
+@st.dialog("Delete this damaged data set?")
+@framed
+def _confirm_damaged(dataset_id: str) -> None:
+    if any(run.is_active for run in _users(dataset_id)):
+        st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
+        return
+    st.markdown(f"The data set {md(dataset_id)} goes with its files. Adding the same pictures again brings it back.")
+    if st.button("Delete", type="primary", key="data.damaged.really"):
+        delete_stored(dataset_id)
+        stored_dataset.clear()
         st.rerun()

@@ -12,6 +12,7 @@ from core.errors import (
     PackageError,
     RunError,
     SettingsError,
+    StorageError,
     ThawError,
     TrainingError,
     WeightsError,
@@ -35,6 +36,7 @@ _TITLES: Final[dict[type[ThawError], str]] = {
     TrainingError: "Training has ended early",
     PackageError: "This did not go through",
     RunError: "This run cannot be shown",
+    StorageError: "The storage does not take part",
 }
 
 

@@ -9,6 +9,7 @@ from core.runs.store import ACTIVE, Run
 from core.settings import SCENARIO_LABELS
 
 from .charts import STYLES
+from .frame import framed
 from .messages import LONGEST_MESSAGE, md
 from .resources import run_store
 from .wording import PHASES, STATES, per_cent, run_label, time_left
@@ -23,6 +24,7 @@ def running_work() -> None:
     watching = bool(store.runs(states=ACTIVE, limit=1))
 
     @st.fragment(run_every=2 * TICK_S if watching else None)
+    @framed
     def line() -> None:
         runs = store.runs(states=ACTIVE)
         if runs:
@@ -51,6 +53,7 @@ def live(ids: Sequence[str], key: str) -> None:
     before = _states(ids)
 
     @st.fragment(run_every=TICK_S)
+    @framed
     def view() -> None:
         runs = [store.get(run_id) for run_id in ids]
         store.heal()

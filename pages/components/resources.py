@@ -10,7 +10,7 @@ import streamlit as st
 from PIL import Image
 
 from core.comparison.fairness import Outcome
-from core.data.dataset import Dataset, load_stored, manifest_stamp, stored_ids
+from core.data.dataset import Dataset, load_stored, stamp_of, stored_ids
 from core.data.ingest import ingest
 from core.data.parts import check_trainable
 from core.errors import DatasetError
@@ -33,19 +33,22 @@ def run_store() -> RunStore:
     return RunStore()
 
 
-@st.cache_resource(max_entries=2, show_spinner="Drawing the built-in pictures: once, a few seconds.")
+def _is_untouched(dataset: Dataset) -> bool:
+    """Whether the files of a data set are still those that were read: another session may have replaced them."""
+    return dataset.stamp == stamp_of(dataset.id)
+
+
+@st.cache_resource(
+    max_entries=2, show_spinner="Drawing the built-in pictures: once, a few seconds.", validate=_is_untouched
+)
 def builtin_dataset(home: str) -> Dataset:
     """The drawn set of this home folder; drawn now if it never was."""
     return ingest("builtin").dataset
 
 
+@st.cache_resource(max_entries=32, show_spinner=False, validate=_is_untouched)
 def stored_dataset(home: str, dataset_id: str) -> Dataset:
-    """A data set of this home folder, by id; read anew when its description was written anew."""
-    return _stored_dataset(home, dataset_id, manifest_stamp(dataset_id))
-
-
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _stored_dataset(home: str, dataset_id: str, stamp: int) -> Dataset:
+    """A data set of this home folder, by id; read anew when its files were written anew."""
     return load_stored(dataset_id)
 
 

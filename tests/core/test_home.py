@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import StorageError
 from core.home import folder_in_the_making, home_folder, thaw_home, write_atomically
 
 
@@ -73,7 +74,7 @@ def test_the_folder_of_a_faster_process_stays(tmp_path: Path):
 def test_a_file_in_the_way_is_an_error_and_stays(tmp_path: Path):
     (tmp_path / "made").write_text("a file")
 
-    with pytest.raises(OSError), folder_in_the_making(tmp_path / "made"):
+    with pytest.raises(StorageError, match="Not a directory"), folder_in_the_making(tmp_path / "made"):
         pass
 
     assert [path.name for path in tmp_path.iterdir()] == ["made"]

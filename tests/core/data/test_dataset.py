@@ -1,7 +1,7 @@
 """Dividing a data set, and its description on disk."""
 
 import hashlib
-import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -189,26 +189,10 @@ def test_a_part_that_would_be_empty_is_refused_by_name(count: int):
 
 
 def test_a_data_set_that_is_not_there_is_named():
-    for unknown in ("0" * 16, "../../etc", "", "a/b"):
-        with pytest.raises(DatasetError, match="is not here any more"):
+    for unknown in ("0" * 16, "../../etc", "", "a/b", "0" * 3000, "a\0b", "ü", ".."):
+        with pytest.raises(DatasetError, match="is not here any more") as refused:
             load_stored(unknown)
-
-
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 1}', b"\xff\xfe"], ids=repr)
-def test_a_damaged_description_is_refused_and_not_listed(tiny_dataset: Dataset, content: bytes):
-    (tiny_dataset.folder / MANIFEST).write_bytes(content)
-
-    with pytest.raises(DatasetError, match="damaged"):
-        load_stored(tiny_dataset.id)
-    assert list(stored_datasets()) == []
-
-
-def test_a_description_of_another_version_is_refused(tiny_dataset: Dataset):
-    path = tiny_dataset.folder / MANIFEST
-    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "version": 99}), "utf-8")
-
-    with pytest.raises(DatasetError, match="another version"):
-        load_stored(tiny_dataset.id)
+        assert len(str(refused.value)) < 200
 
 
 def test_stored_data_sets_are_listed_oldest_first(tiny_dataset: Dataset, thaw_home: Path):
@@ -216,7 +200,7 @@ def test_stored_data_sets_are_listed_oldest_first(tiny_dataset: Dataset, thaw_ho
 
     for age, name in enumerate(("f" * 16, "a" * 16)):
         other = replace(tiny_dataset, id=name, added=f"20{20 - age}-01-01T00:00:00+00:00")
-        other.folder.mkdir()
+        shutil.copytree(tiny_dataset.folder, other.folder)
         (other.folder / MANIFEST).write_bytes(manifest_of(other))
 
     assert [dataset.id for dataset in stored_datasets()] == ["a" * 16, "f" * 16, tiny_dataset.id]

@@ -68,9 +68,10 @@ def test_pictures_are_compared_by_what_is_kept_of_each_when_it_is_decoded(tmp_pa
 
     module.take_in(module.Request(where=str(path), folder=str(folder), threads=2, stored=()), lambda message: None)
 
-    good = [row["place"] for row in module.read_rows(folder) if "place" in row]
+    good = [row for row in module.read_rows(folder) if "place" in row]
     assert len(good) == 10
-    assert np.array_equal(read_squares(folder / module.SQUARES), small_squares(PixelStore(folder, good)))
+    pixels = PixelStore(folder, [row["place"] for row in good], [row["group"] for row in good])
+    assert np.array_equal(read_squares(folder / module.SQUARES), small_squares(pixels))
 
 
 def test_nothing_but_pixels_and_a_description_is_stored(tmp_path: Path):

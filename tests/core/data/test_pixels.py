@@ -6,7 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.pixels import PixelStore, PixelWriter
+from core.data.pixels import FILE_NAME, PixelStore, PixelWriter, hash_pixels
+from core.errors import DatasetError
+
+
+def hashed(pixels: np.ndarray) -> str:
+    return hash_pixels(*pixels.shape[:2], pixels.tobytes())
 
 
 @pytest.fixture
@@ -15,7 +20,7 @@ def written(tmp_path: Path) -> tuple[list[np.ndarray], PixelStore]:
     pictures = [dice.integers(0, 256, (height, width, 3), dtype=np.uint8) for height, width in ((5, 7), (1, 1), (9, 2))]
     with closing(PixelWriter(tmp_path)) as writer:
         places = [(writer.append(pixels), *pixels.shape[:2]) for pixels in pictures]
-    return pictures, PixelStore(tmp_path, places)
+    return pictures, PixelStore(tmp_path, places, [hashed(pixels) for pixels in pictures])
 
 
 def test_pictures_come_back_as_they_were(written: tuple[list[np.ndarray], PixelStore]):
@@ -40,8 +45,40 @@ def test_what_was_read_is_handed_back_and_can_be_read_again(tmp_path: Path, monk
     store = [(writer.append(pixels), 8, 8) for pixels in pictures]
     writer.close()
 
-    pixels = PixelStore(tmp_path, store)
+    pixels = PixelStore(tmp_path, store, [hashed(picture) for picture in pictures])
     first = pixels[0]
 
     assert all((pixels[index] == index).all() for _ in range(2) for index in range(20))
     assert (first == 0).all(), "a view handed out earlier still shows its picture"
+
+
+@pytest.mark.parametrize("place", range(9))
+def test_one_bit_that_has_turned_is_noticed_in_its_picture_and_only_there(
+    written: tuple[list[np.ndarray], PixelStore], tmp_path: Path, place: int
+):
+    pictures, store = written
+    content = bytearray((tmp_path / FILE_NAME).read_bytes())
+    content[105 + 3 + 6 * place] ^= 1 << place % 8  # in the third picture
+    (tmp_path / FILE_NAME).write_bytes(content)
+
+    assert np.array_equal(store[0], pictures[0]) and np.array_equal(store[1], pictures[1])
+    for read in (lambda: store[2], store.check):
+        with pytest.raises(DatasetError, match="damaged"):
+            read()
+
+
+@pytest.mark.parametrize("length", [0, 1, 107, 161])
+def test_a_file_that_is_cut_off_is_not_opened(
+    written: tuple[list[np.ndarray], PixelStore], tmp_path: Path, length: int
+):
+    pictures, _ = written
+    (tmp_path / "cut").mkdir()
+    (tmp_path / "cut" / FILE_NAME).write_bytes((tmp_path / FILE_NAME).read_bytes()[:length])
+
+    with pytest.raises(DatasetError, match="'cut' are damaged"):
+        PixelStore(tmp_path / "cut", [(0, 5, 7), (105, 1, 1), (108, 9, 2)], [hashed(pixels) for pixels in pictures])
+
+
+def test_a_file_that_is_missing_is_damage_too(tmp_path: Path):
+    with pytest.raises(DatasetError, match="damaged"):
+        PixelStore(tmp_path, [(0, 1, 1)], [""])

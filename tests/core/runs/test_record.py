@@ -1,6 +1,7 @@
 """What a finished run keeps in its folder."""
 
 import json
+import random
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
@@ -38,6 +39,8 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
         "duration_s": 1.0,
         "threads": 1,
         "head_hash": "",
+        "temperature": None,
+        "engine": "torch",
     }
     rows: dict[str, object] = {
         "history": (),
@@ -115,7 +118,11 @@ def test_a_run_without_files_is_named():
             load("nosuch")
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"{}", b'{"version": 1}', b"\xff"], ids=repr)
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"{", b"[]", b"{}", b"null", b"3", b'"a"', b'{"version": []}', b'{"version": 1}', b"\xff"],
+    ids=repr,
+)
 def test_a_damaged_record_is_refused_by_name(content: bytes):
     save(make_record())
     (run_folder("abc") / RECORD).write_bytes(content)
@@ -124,10 +131,11 @@ def test_a_damaged_record_is_refused_by_name(content: bytes):
         load_record("abc")
 
 
-def rewrite(change: Callable[[dict[str, Any]], None]) -> None:
-    """Change the saved record in place."""
+def rewrite(change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the saved record as an earlier version would have written it: without a hash of its own."""
     path = run_folder("abc") / RECORD
     values = json.loads(path.read_bytes().decode("utf-8", "surrogatepass"))
+    del values["sha256"]
     change(values)
     path.write_text(json.dumps(values), "utf-8")
 
@@ -138,6 +146,53 @@ def test_a_record_with_settings_that_are_not_allowed_is_refused():
 
     with pytest.raises(RunError, match="damaged"):
         load_record("abc")
+
+
+CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
+    "another run's": lambda values: values.update(run="abd"),
+    "accuracy in words": lambda values: values.update(test_accuracy="high"),
+    "no accuracy": lambda values: values.pop("test_accuracy"),
+    "no seconds": lambda values: values.update(timings=None),
+    "seconds in words": lambda values: values.update(timings={"train": "long"}),
+    "names that are numbers": lambda values: values.update(test_names=[1]),
+    "pictures that are names": lambda values: values.update(test_pictures=["a"]),
+    "a history of numbers": lambda values: values.update(history=[1, 2]),
+    "a matrix that is a number": lambda values: values.update(confusion=5),
+    "a matrix of texts": lambda values: values.update(confusion=["ab", "cd"]),
+    "a data set that is a list": lambda values: values.update(dataset=[]),
+    "settings that are a list": lambda values: values.update(settings=[]),
+    "a field more": lambda values: values.update(colour="red"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_record_that_says_what_it_cannot_say_is_refused(change: Callable[[dict[str, Any]], object]):
+    save(make_record())
+    rewrite(change)
+
+    with pytest.raises(RunError, match="record of run 'abc' is damaged"):
+        load_record("abc")
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_bit_of_a_record_turns_unnoticed(seed: int):
+    dice = random.Random(seed)
+    save(make_record())
+    path = run_folder("abc") / RECORD
+    content = bytearray(path.read_bytes())
+    content[dice.randrange(len(content)) if seed else 15] ^= 1 << dice.randrange(8)
+    path.write_bytes(content)
+
+    with pytest.raises(RunError, match="record of run 'abc' is damaged"):
+        load_record("abc")
+
+
+@pytest.mark.parametrize("name", ["", "..", "../abc", "a/b", "a\0b", "x" * 3000, "ü", "recorded-" + "x" * 3000])
+def test_what_is_no_id_is_no_run_and_no_path(name: str):
+    for use in (load_record, load_predictions, run_folder, delete_files):
+        with pytest.raises(RunError) as refused:
+            use(name)
+        assert "no run" in str(refused.value) and len(str(refused.value)) < 200
 
 
 def test_a_record_from_before_precision_and_solved_heads_still_loads():
