@@ -3,9 +3,11 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
+from core.runs.life import identity
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
@@ -34,6 +37,7 @@ Result = tuple[dict[str, Any], str]
 Say = Callable[[str], None]
 """Shows one line of progress."""
 POLL_S = 0.3
+OWNER_BEAT_S = 10.0
 
 
 def data(where: str, settings: DataSettings, report: str = "text", draw: str | None = None) -> Result:
@@ -88,7 +92,7 @@ def _draw(where: str, folder: Path) -> None:
 def train(where: str, settings: RunSettings, say: Say) -> Result:
     """One run, from data to record."""
     store = RunStore()
-    run = _work_off(store, submit(store, [settings], ingest(where), as_race=False), say)[0]
+    run = _work_off(store, _submit(store, [settings], where, as_race=False), say)[0]
     values = run_values(_finished(run))
     return values, _run_line(values)
 
@@ -100,10 +104,15 @@ def race(where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Seq
 
     store = RunStore()
     plans = plan_race(settings, scenarios, seeds)
-    runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingest(where), as_race=True), say)]
+    runs = [_finished(run) for run in _work_off(store, _submit(store, plans, where, as_race=True), say)]
     verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
     rows = [run_values(run) for run in runs]
     return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join([*map(_run_line, rows), text])
+
+
+def _submit(store: RunStore, plans: Sequence[RunSettings], where: str, *, as_race: bool) -> list[str]:
+    """Queue runs that are this command's: whoever ends it ends them."""
+    return submit(store, plans, ingest(where), as_race=as_race, owner=identity())
 
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
@@ -271,7 +280,9 @@ def machine(again: bool) -> Result:
 
 def list_runs() -> Result:
     """All runs, newest first."""
-    rows = [run_values(run) for run in RunStore().runs()]
+    store = RunStore()
+    store.heal()
+    rows = [run_values(run) for run in store.runs()]
     return {"runs": rows}, "\n".join(map(_run_line, rows)) or "No runs yet. Try: python -m core train --data builtin"
 
 
@@ -307,17 +318,37 @@ def _run_line(values: dict[str, Any]) -> str:
 
 
 def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
-    """Train these runs here, or watch while a running app's worker does; Ctrl-C cancels what is left of them."""
+    """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
     try:
-        while any(store.get(run).is_active for run in ids):
-            if not work_off(store, lambda: False, ids):
-                say("waiting for another run on this machine to end")
-                time.sleep(POLL_S)
-    except KeyboardInterrupt:
+        with _owning(store, ids):
+            while any(store.get(run).is_active for run in ids):
+                if not work_off(store, lambda: False, ids):
+                    say("waiting for another run on this machine to end")
+                    time.sleep(POLL_S)
+    except BaseException:
         for run in ids:
             store.cancel(run)
         raise
     return [store.get(run) for run in ids]
+
+
+@contextmanager
+def _owning(store: RunStore, ids: list[str]) -> Iterator[None]:
+    """Signs of life of this process, which these runs belong to, for those who cannot look it up: other machines."""
+    done = Event()
+
+    def beat() -> None:
+        while not done.wait(OWNER_BEAT_S):
+            with suppress(Exception):  # the next one may go through
+                store.beat_owner(ids)
+
+    thread = Thread(target=beat, daemon=True, name="owner-beats")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _finished(run: Run) -> Run:
