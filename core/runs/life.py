@@ -50,6 +50,8 @@ def is_from_before(known: Identity) -> bool:
 
 def is_gone(known: Identity) -> bool:
     """Whether a process of this machine has ended for certain; False also where that cannot be known."""
+    if known.get("host") == socket.gethostname() and "boot" not in known:  # noted by an older Thaw
+        return _born(known["pid"]) is None
     return is_here(known) and _born(known["pid"]) != known["born"]
 
 
