@@ -326,8 +326,9 @@ def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
                     say("waiting for another run on this machine to end")
                     time.sleep(POLL_S)
     except BaseException:
-        for run in ids:
-            store.cancel(run)
+        with suppress(Exception):  # what cannot be written now is healed: they belong to us
+            for run in ids:
+                store.cancel(run)
         raise
     return [store.get(run) for run in ids]
 

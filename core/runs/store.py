@@ -32,7 +32,7 @@ STILL_S: Final = 600.0  # alive but without progress: said, never acted upon, fo
 ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedly (out of memory, or killed)"
 STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
 RESTARTED: Final = "The machine was restarted"
-OWNER_GONE: Final = "The command that trained it was ended, so this run was ended, too."
+OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
 
 _metadata = sa.MetaData()
 _runs = sa.Table(
