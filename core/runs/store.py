@@ -21,17 +21,15 @@ from core.errors import RunError
 from core.home import thaw_home
 from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_here
 from core.runs.life import identity as _identity
+from core.runs.loss import ENDED_UNEXPECTEDLY, RESTARTED, STOPPED_ANSWERING, after_loss
+from core.runs.loss import MAX_CRASHES as MAX_CRASHES
 from core.settings import RunSettings, from_dict, to_dict
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
-MAX_CRASHES: Final = 2
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
 CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cancelled is no longer waited for
 STILL_S: Final = 600.0  # alive but without progress: said, never acted upon, for a batch may really take so long
-ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedly (out of memory, or killed)"
-STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
-RESTARTED: Final = "The machine was restarted"
 OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
 
 _metadata = sa.MetaData()
@@ -314,7 +312,7 @@ class RunStore:
     def give_up(self, pid: int) -> None:
         """Take the run of a process of this machine that does not answer, before it is killed."""
         for run in self._held_by(pid):
-            self._put(run, _after(run, STOPPED_ANSWERING))
+            self._put(run, after_loss(run, STOPPED_ANSWERING))
 
     def _held_by(self, pid: int) -> list[Run]:
         return [run for run in self.runs(states=("running",)) if run.worker == _identity(pid)]
@@ -334,7 +332,7 @@ class RunStore:
         running = self.runs(states=("running",))
         for run in running:
             loss = self._loss(run, self._look(run))
-            if loss and self._put(run, _after(run, loss)):
+            if loss and self._put(run, after_loss(run, loss)):
                 healed.append(run.id)
         _watch.keep_only(url, [*((run.id, run.attempt) for run in running), *((run.id, "owner") for run in waiting)])
         return list(dict.fromkeys(healed))
@@ -381,9 +379,10 @@ class RunStore:
             return bool(connection.execute(change).rowcount)
 
     def _put(self, run: Run, values: dict[str, Any]) -> bool:
-        """Take a running run from its worker; False if it has changed since it was read."""
+        """Take a running run from its worker; False if it has ended, or its end has got a reason, since it was read."""
+        same = (*_is_mine(run), _runs.c.stopping == run.stopping, _runs.c.cancel == run.cancel)
         with self._write() as connection:
-            return bool(connection.execute(sa.update(_runs).where(*_is_mine(run)).values(**values)).rowcount)
+            return bool(connection.execute(sa.update(_runs).where(*same).values(**values)).rowcount)
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
         with self._engine.connect() as connection:
@@ -393,38 +392,6 @@ class RunStore:
 
 def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
     return (_runs.c.id == run.id, _runs.c.attempt == run.attempt, _runs.c.state == "running")
-
-
-def _after(run: Run, loss: str) -> dict[str, Any]:
-    """What becomes of a run whose worker is lost."""
-    gone: dict[str, Any] = {"worker": None, "progress": None}
-    again: dict[str, Any] = {"state": "queued", "started": None, "epochs": [], **gone}
-    if run.cancel:
-        return {"state": "cancelled", "ended": time.time(), **gone}
-    if run.stopping:
-        return again
-    if loss == RESTARTED:
-        return {**again, "cause": f"{loss}; it begins anew."}
-    further, reached = _further(run.progress, run.reached)
-    crashes = 1 if further else run.crashes + 1
-    counted = {"crashes": crashes, "reached": reached}
-    if crashes <= MAX_CRASHES:
-        return {**again, **counted, "cause": f"{loss}; it begins anew."}
-    cause = f"{loss}, {crashes} times without getting further. Try a smaller batch size or backbone."
-    return {"state": "failed", "ended": time.time(), "cause": cause, **gone, **counted}
-
-
-def _further(now: dict[str, Any] | None, before: dict[str, Any] | None) -> tuple[bool, dict[str, Any] | None]:
-    """Whether a run was lost further on than ever before, and the furthest place.
-
-    Progress is written now and then, so a little more of the same pass is the same place: a run that meets its end
-    there each time would else be tried for ever.
-    """
-    if now is None or before is None:
-        return now is not None, now or before
-    if now["fraction"] <= before["fraction"]:
-        return False, before
-    return (now["phase"], now["epoch"]) != (before["phase"], before["epoch"]), now
 
 
 def _add_missing_columns(connection: sa.Connection) -> None:

@@ -365,6 +365,25 @@ def test_only_the_worker_that_was_asked_is_excused(store: RunStore, die: Callabl
     assert store.get(id_).crashes == 1
 
 
+def test_a_stop_that_is_noted_while_somebody_finds_the_worker_dead_still_counts(
+    store: RunStore, die: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
+):
+    (id_,) = queue(store)
+    run = die()
+    found = store._loss
+
+    def noted_meanwhile(*args: Any) -> str | None:
+        store.beat(run, stopping=True)
+        return found(*args)
+
+    monkeypatch.setattr(store, "_loss", noted_meanwhile)
+    store.heal()
+    monkeypatch.setattr(store, "_loss", found)
+    store.heal()
+
+    assert (store.get(id_).state, store.get(id_).crashes) == ("queued", 0)
+
+
 def test_a_crash_further_on_than_ever_is_the_first_of_its_kind(store: RunStore, die: Callable[[], Run]):
     queue(store)
     places = [progress(0.1 * epoch, epoch=epoch) for epoch in range(1, 10)]
