@@ -78,11 +78,11 @@ def add_photos() -> Dataset:
 
     with temporary_folder("photos") as folder:
         try:
-            path = lend_photos(folder, on_progress=show)
+            path = lend_photos(folder, ANTS_AND_BEES, show)
         finally:
             bar.empty()
         dataset = _watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title))
-    forget_photos()  # decoded, they are not needed again
+    forget_photos(ANTS_AND_BEES)  # decoded, they are not needed again
     return dataset
 
 
