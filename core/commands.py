@@ -3,9 +3,11 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image
 
 from core.data.dataset import Dataset
 from core.data.decode import decode_picture
-from core.data.ingest import ingest
+from core.data.ingest import Ingested, ingest
 from core.data.layout import AUTO
 from core.data.report import as_csv
 from core.data.sources import pictures_in
@@ -22,6 +24,7 @@ from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
+from core.runs.life import identity
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
@@ -38,6 +41,7 @@ Result = tuple[dict[str, Any], str]
 Say = Callable[[str], None]
 """Shows one line of progress."""
 POLL_S = 0.3
+OWNER_BEAT_S = 10.0
 
 
 def data(
@@ -97,7 +101,7 @@ def _draw(where: str, folder: Path) -> None:
 def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO) -> Result:
     """One run, from data to record."""
     store, ingested = RunStore(), ingest(where, layout=layout)
-    run = _work_off(store, submit(store, [settings], ingested, as_race=False), say)[0]
+    run = _work_off(store, _submit(store, [settings], ingested, as_race=False), say)[0]
     values = run_values(_finished(run))
     return values, "\n".join([_run_line(values), *_weighting(settings, ingested.dataset)])
 
@@ -111,7 +115,7 @@ def race(
 
     store, ingested = RunStore(), ingest(where, layout=layout)
     plans = plan_race(settings, scenarios, seeds)
-    runs = [_finished(run) for run in _work_off(store, submit(store, plans, ingested, as_race=True), say)]
+    runs = [_finished(run) for run in _work_off(store, _submit(store, plans, ingested, as_race=True), say)]
     verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
     rows = [run_values(run) for run in runs]
     return {"race": runs[0].race, "runs": rows, "verdict": verdict}, "\n".join(
@@ -125,6 +129,11 @@ def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
         return []
     counts = dataset.counts(dataset.split(settings.seed, settings.data))
     return [f"Class weights: {weighting_sentence(settings.optim.class_weights, counts)}"]
+
+
+def _submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *, as_race: bool) -> list[str]:
+    """Queue runs that are this command's: whoever ends it ends them."""
+    return submit(store, plans, ingested, as_race=as_race, owner=identity())
 
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
@@ -309,7 +318,9 @@ def machine(again: bool) -> Result:
 
 def list_runs() -> Result:
     """All runs, newest first."""
-    rows = [run_values(run) for run in RunStore().runs()]
+    store = RunStore()
+    store.heal()
+    rows = [run_values(run) for run in store.runs()]
     return {"runs": rows}, "\n".join(map(_run_line, rows)) or "No runs yet. Try: python -m core train --data builtin"
 
 
@@ -349,17 +360,38 @@ def _run_line(values: dict[str, Any]) -> str:
 
 
 def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
-    """Train these runs here, or watch while a running app's worker does; Ctrl-C cancels what is left of them."""
+    """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
     try:
-        while any(store.get(run).is_active for run in ids):
-            if not work_off(store, lambda: False, ids):
-                say("waiting for another run on this machine to end")
-                time.sleep(POLL_S)
-    except KeyboardInterrupt:
-        for run in ids:
-            store.cancel(run)
+        with _owning(store, ids):
+            while any(store.get(run).is_active for run in ids):
+                if not work_off(store, lambda: False, ids):
+                    say("waiting for another run on this machine to end")
+                    time.sleep(POLL_S)
+    except BaseException:
+        with suppress(Exception):  # what cannot be written now is healed: they belong to us
+            for run in ids:
+                store.cancel(run)
         raise
     return [store.get(run) for run in ids]
+
+
+@contextmanager
+def _owning(store: RunStore, ids: list[str]) -> Iterator[None]:
+    """Signs of life of this process, which these runs belong to, for those who cannot look it up: other machines."""
+    done = Event()
+
+    def beat() -> None:
+        while not done.wait(OWNER_BEAT_S):
+            with suppress(Exception):  # the next one may go through
+                store.beat_owner(ids)
+
+    thread = Thread(target=beat, daemon=True, name="owner-beats")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def _finished(run: Run) -> Run:

@@ -9,8 +9,9 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from core.errors import StorageError
 from core.storage import explained, home_path, home_sentence
 
 LEFT_S = 86_400.0
+LOOK_AGAIN_S = 0.2
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 
 
@@ -45,44 +47,83 @@ def home_folder(*parts: str) -> Path:
 
 
 @contextmanager
+def one_at_a_time(name: str, waiting: Callable[[], object]) -> Iterator[None]:
+    """Hold the lock of this name, which one thread of one process has at a time; it goes with its process.
+
+    Args:
+        waiting: called again and again while somebody else holds it; it may raise, to wait no longer.
+    """
+    from filelock import FileLock, Timeout  # few need it
+
+    lock = FileLock(home_folder("locks") / f"{name}.lock", thread_local=False)
+    while not lock.is_locked:
+        with suppress(Timeout):
+            lock.acquire(timeout=LOOK_AGAIN_S)
+            break
+        waiting()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def temporary_folder(purpose: str) -> Iterator[Path]:
-    """A folder below `thaw_home()` that is gone after the block, whatever happens in it."""
-    with explained():
-        _sweep(home_folder("staging"))
-        folder = Path(tempfile.mkdtemp(prefix=f"{purpose}-", dir=home_folder("staging")))
+    """A folder below `thaw_home()` that is gone after the block, whatever happens in it.
+
+    A locked file beside it says that somebody works in it. The lock ends with its process, and the next one sweeps.
+    """
+    from filelock import FileLock
+
+    staging = home_folder("staging")
+    _sweep(staging)
+    folder = staging / f"{purpose}-{uuid.uuid4().hex[:12]}"
+    mark = folder.with_name(f"{folder.name}.lock")
+    with explained(), FileLock(mark, thread_local=False):
+        folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):  # Windows keeps what is open; the next one sweeps
+                mark.unlink()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a process that died in the middle has left there, a day later."""
-    for left in folder.iterdir():
+def _sweep(staging: Path) -> None:
+    """Remove what processes have left there that died in the middle; never what somebody works in, however long."""
+    from filelock import FileLock, Timeout
+
+    marks = set(staging.glob("*.lock"))
+    for mark in marks:
+        with suppress(OSError, Timeout), FileLock(mark, blocking=False):
+            shutil.rmtree(mark.with_suffix(""), ignore_errors=True)
+            mark.unlink(missing_ok=True)
+    for left in set(staging.iterdir()) - marks:  # an older Thaw made no marks
         with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_S:
+            if not left.with_name(f"{left.name}.lock").exists() and time.time() - left.stat().st_mtime > LEFT_S:
                 shutil.rmtree(left, ignore_errors=True)
 
 
 @contextmanager
 def folder_in_the_making(final: Path, staging: Path | None = None) -> Iterator[Path]:
-    """A temporary folder beside `final`, or a given one, that takes its name only if the block ends well.
+    """A temporary folder, or a given one, that takes the name `final` only if the block ends well.
 
-    A crash leaves a folder that nobody reads, never half a result under the real name. If another process was
-    faster, its folder stays and ours is dropped: both hold the same content, since names are content hashes or ids.
+    A crash leaves a folder that nobody reads and the next one sweeps, never half a result under the real name. If
+    another process was faster, its folder stays and ours is dropped: both hold the same content, since names are
+    content hashes or ids.
     """
-    with explained():
+    with explained(), ExitStack() as until_the_end:
         final.parent.mkdir(parents=True, exist_ok=True)
-        staging = staging or Path(tempfile.mkdtemp(prefix=f".{final.name}-", dir=final.parent))
+        folder = staging or until_the_end.enter_context(temporary_folder("making"))
         try:
-            yield staging
+            yield folder
             try:
-                staging.rename(final)
+                folder.rename(final)
             except OSError:
                 if not final.is_dir():
                     raise
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @explained()

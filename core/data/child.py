@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any, Final
@@ -76,8 +77,8 @@ def _run(request: Request, emit: Emit) -> None:
     threading.Thread(target=_pass_on, args=(process.stdout, lines), daemon=True).start()
     current: str | None = None
     try:
-        with process.stdin as stdin:
-            stdin.write(json.dumps(asdict(request)).encode() + b"\n")
+        process.stdin.write(json.dumps(asdict(request)).encode() + b"\n")
+        process.stdin.flush()  # and open for as long as we live: the process ends with us
         while True:
             try:
                 line = lines.get(timeout=limits.PICTURE_S if request.one_by_one else limits.SILENCE_S)
@@ -101,6 +102,8 @@ def _run(request: Request, emit: Emit) -> None:
         process.kill()
         process.wait()
         process.stdout.close()
+        with suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def _pass_on(stream: IO[bytes], lines: "queue.Queue[bytes | None]") -> None:

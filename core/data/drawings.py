@@ -21,6 +21,7 @@ from core.data.drawn.insects import Insect, ant, bee
 from core.data.drawn.noise import SHEET_SIDE, noise
 from core.data.drawn.parts import unit
 from core.errors import DatasetError
+from core.machine import die_with_parent
 
 CLASS_NAMES: Final = ("ants", "bees")
 COUNTS: Final = {"train": 120, "val": 40, "test": 75}  # pictures per class, about as many as the ants-and-bees photos
@@ -139,8 +140,7 @@ def pictures(at_once: int = 1) -> Iterator[tuple[str, bytes]]:
     if at_once == 1:
         yield from ((path, _drawn(name, seed)) for path, name, seed in _planned())
         return
-    command = [sys.executable, "-m", __name__, str(at_once)]
-    crew = [Popen([*command, str(place)], stdout=PIPE, stderr=DEVNULL, cwd=PROJECT) for place in range(at_once)]
+    crew = [_start(at_once, place) for place in range(at_once)]
     try:
         for number, (path, _, _) in enumerate(_planned()):
             pipe = crew[number % at_once].stdout
@@ -154,6 +154,12 @@ def pictures(at_once: int = 1) -> Iterator[tuple[str, bytes]]:
         for process in crew:
             process.kill()
             process.communicate()
+
+
+def _start(at_once: int, place: int) -> Popen[bytes]:
+    """One of several processes that draw; it ends with us, who hold its standard input."""
+    command = [sys.executable, "-m", __name__, str(at_once), str(place)]
+    return Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, cwd=PROJECT)
 
 
 def _planned() -> Iterator[tuple[str, str, int]]:
@@ -175,6 +181,7 @@ def _drawn(name: str, seed: int) -> bytes:
 def main() -> None:
     """One of several processes that draw: each so many-th picture to standard output, its size in front of it."""
     at_once, place = map(int, sys.argv[1:])
+    die_with_parent()
     for _, name, seed in islice(_planned(), place, None, at_once):
         content = _drawn(name, seed)
         sys.stdout.buffer.write(len(content).to_bytes(SIZE_BYTES) + content)

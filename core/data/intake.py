@@ -27,6 +27,7 @@ from core.data.pixels import PixelWriter
 from core.data.sources import Source, open_source
 from core.data.squares import SQUARE_BYTES, square_of
 from core.errors import DatasetError, ImageError, LayoutQuestion
+from core.machine import die_with_parent
 from core.streams import in_streams
 
 NICE: Final = 5
@@ -316,6 +317,7 @@ def _request(values: dict[str, Any]) -> Request:
 def main() -> None:
     """Read a request from standard input, tell on standard output, one JSON object a line."""
     request = json.loads(sys.stdin.readline())
+    die_with_parent()
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what libraries print is not part of what is told
 

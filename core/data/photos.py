@@ -1,23 +1,24 @@
 """The ants-and-bees photos of PyTorch's transfer-learning tutorial: fetched for whoever asks, never passed on.
 
 Their licence is not known for sure. A download that breaks off goes on where it stopped; what arrives is checked by
-size and by its full SHA-256 before it gets its name.
+size and by its full SHA-256 before it gets its name. Two who ask at once: one downloads, the other waits and sees how
+far it is.
 """
 
 import hashlib
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.errors import DatasetError
-from core.home import home_folder
+from core.home import home_folder, one_at_a_time
+from core.models.download import TIMEOUT_S, fetch_rest, is_offline, kept, size_of
 from core.storage import explained
 
-CHUNK_BYTES: Final = 1 << 18
-TIMEOUT_S: Final = 30  # of silence, not of the whole download
 LICENCE: Final = (
     "The photos' licence is unconfirmed: download them for yourself, and do not pass them on. They are a small subset "
     "of ImageNet."
@@ -54,58 +55,93 @@ ANTS_AND_BEES: Final = PhotoSet(
 
 @explained()
 def fetch_photos(photos: PhotoSet = ANTS_AND_BEES, on_progress: OnProgress = lambda done, total: None) -> Path:
-    """Download the zip, or what is missing of it; where it lies. The caller takes it in and may then delete it.
+    """Download the zip, or what is missing of it; where it lies, for all who want it.
 
     Raises:
         DatasetError: downloads are forbidden, the disk is too full, the server does not answer, or sends something
             else. In the last case nothing is kept.
     """
-    if os.environ.get("THAW_OFFLINE", "") not in ("", "0"):
+    with _alone(photos, on_progress):
+        return _fetched(photos, on_progress)
+
+
+def lend_photos(
+    folder: Path, photos: PhotoSet = ANTS_AND_BEES, on_progress: OnProgress = lambda done, total: None
+) -> Path:
+    """The zip under a name of the caller's own in `folder`, downloaded if need be: nobody else takes that away.
+
+    Raises:
+        DatasetError: as `fetch_photos`.
+    """
+    with _alone(photos, on_progress):
+        final = _fetched(photos, on_progress)
+        own = folder / final.name
+        try:
+            os.link(final, own)
+        except OSError:  # not every disk knows two names for a file
+            shutil.copyfile(final, own)
+        return own
+
+
+def forget_photos(photos: PhotoSet = ANTS_AND_BEES) -> None:
+    """Remove the zip that was downloaded; whoever was lent it keeps it."""
+    with _alone(photos, lambda done, total: None):
+        _final(photos).unlink(missing_ok=True)
+
+
+def _alone(photos: PhotoSet, on_progress: OnProgress) -> AbstractContextManager[None]:
+    """Keep others away from the zip; while they have it, tell how far their download is."""
+    return one_at_a_time(_final(photos).name, lambda: on_progress(size_of(_part(photos)), photos.size_bytes))
+
+
+def _fetched(photos: PhotoSet, on_progress: OnProgress) -> Path:
+    if is_offline():
         raise DatasetError("Downloads are switched off (THAW_OFFLINE). The built-in set works without; or bring a zip.")
-    final = home_folder("downloads") / photos.address.rsplit("/", 1)[-1]
-    part = final.with_suffix(".part")
-    if not final.exists():
+    final, part = _final(photos), _part(photos)
+    if size_of(final) != photos.size_bytes:
         _check_room(photos, part)
-        _fetch_rest(photos, part, on_progress)
+        _fetch_part(photos, part, on_progress)
         _check(photos, part)
         os.replace(part, final)
     return final
 
 
+def _final(photos: PhotoSet) -> Path:
+    return home_folder("downloads") / photos.address.rsplit("/", 1)[-1]
+
+
+def _part(photos: PhotoSet) -> Path:
+    return _final(photos).with_suffix(".part")
+
+
 def _check_room(photos: PhotoSet, part: Path) -> None:
-    missing = photos.size_bytes - _size(part)
+    missing = photos.size_bytes - size_of(part)
     free = shutil.disk_usage(part.parent).free
     if free < missing:
         raise DatasetError(f"The disk has {free / 1e6:.0f} MB free; the download needs {missing / 1e6:.0f} MB more.")
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+class _TooLong(Exception):
+    """The server sends more than the photos: what is here is enough to see that it is something else."""
 
 
-def _fetch_rest(photos: PhotoSet, part: Path, on_progress: OnProgress) -> None:
+def _fetch_part(photos: PhotoSet, part: Path, on_progress: OnProgress) -> None:
     import requests
 
-    have = _size(part)
-    if have == photos.size_bytes:
+    def check(done: int, total: int | None) -> None:
+        if done > photos.size_bytes:
+            raise _TooLong
+        on_progress(done, photos.size_bytes)
+
+    if size_of(part) == photos.size_bytes:
         return
-    headers = {"Range": f"bytes={have}-"} if have else {}
     try:
-        with requests.get(photos.address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
-            answer.raise_for_status()
-            goes_on = answer.status_code == requests.codes.partial_content
-            with part.open("ab" if goes_on else "wb") as file:
-                for chunk in answer.iter_content(CHUNK_BYTES):
-                    file.write(chunk)
-                    if file.tell() > photos.size_bytes:
-                        break
-                    on_progress(file.tell(), photos.size_bytes)
-                os.fsync(file.fileno())
+        with suppress(_TooLong):
+            fetch_rest(photos.address, part, check)
     except requests.RequestException as error:
-        kept = f" {_size(part) / 1e6:.0f} MB are here; the next try goes on from there." if _size(part) else ""
         raise DatasetError(
-            f"{photos.title} could not be downloaded from {photos.address}: {_reason(error)}.{kept} The built-in set "
-            "works without a network."
+            f"{photos.title} could not be downloaded from {photos.address}: {_reason(error)}.{kept(part)} The built-in "
+            "set works without a network."
         ) from error
 
 
@@ -120,7 +156,7 @@ def _reason(error: Exception) -> str:
 
 
 def _check(photos: PhotoSet, part: Path) -> None:
-    size = _size(part)
+    size = size_of(part)
     if size < photos.size_bytes:
         raise DatasetError(
             f"Only {size / 1e6:.1f} of {photos.size_bytes / 1e6:.1f} MB arrived. Try again: it goes on from there."

@@ -1,5 +1,8 @@
 """One file from the network into a folder: checked by hash, all or nothing, with progress. No torch.
 
+Whatever breaks a download off, what has arrived is kept aside and the next try goes on from there. Two who want the
+same file at once: one downloads, the other sees its progress and takes what it got.
+
 Only the first 8 hex digits of the SHA-256 are known before the first download (they are in the file's name). The full
 hash is then written beside the file and checked in full whenever the file is read.
 """
@@ -8,7 +11,6 @@ import json
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,11 +19,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core.errors import StorageError, WeightsError
-from core.home import home_folder, thaw_home, write_atomically
+from core.home import home_folder, one_at_a_time, thaw_home, write_atomically
 from core.storage import explained
 
 OnProgress = Callable[[int, int], None]
-"""Gets bytes so far and bytes in all. It may raise to stop the download; nothing is left behind."""
+"""Gets bytes so far and bytes in all; it may raise to stop, and what has arrived is kept for the next try."""
 
 TIMEOUT_S: Final = 30  # of silence, not of the whole download
 CHUNK_BYTES: Final = 1 << 18
@@ -60,6 +62,11 @@ class RemoteFile:
     def path(self) -> Path:
         """Where it lies once it is here."""
         return thaw_home() / "weights" / self.file_name
+
+    @property
+    def part_path(self) -> Path:
+        """What has arrived of it so far."""
+        return home_folder("downloads") / f"{self.file_name}.part"
 
     @property
     def record_path(self) -> Path:
@@ -116,42 +123,96 @@ def verify(file: RemoteFile) -> str:
 
 
 def fetch(file: RemoteFile, on_progress: OnProgress | None = None) -> str:
-    """Download the file to its place and give its SHA-256. On any failure nothing is left behind.
+    """Download the file to its place, or what is missing of it, and give its SHA-256.
 
     Raises:
         WeightsError: the disk is too full, the server did not answer or refused, or the content is not what the
-            file's name promises.
+            file's name promises. In the last case nothing is kept.
     """
-    import pooch
+    report = on_progress or (lambda done, total: None)
+    digits = file.digits
+    with one_at_a_time(file.file_name, lambda: report(size_of(file.part_path), file.size_bytes)):
+        if file.path.exists():  # whoever had the lock has brought it
+            return verify(file)
+        try:
+            _check_room(file)
+            _fetch_part(file, report)
+            sha256 = file_sha256(file.part_path)
+            if not sha256.startswith(digits):
+                file.part_path.unlink()
+                raise WeightsError(
+                    f"What {file.address} sent is not {file.title}: "
+                    f"its SHA-256 begins with {sha256[:8]}, not {digits}. Nothing was kept."
+                )
+            os.replace(file.part_path, file.path)
+        except OSError as error:
+            raise WeightsError(f"{file.title} could not be written to disk: {error.strerror or error}.") from error
+        _write_record(file, sha256)
+        return sha256
+
+
+def _check_room(file: RemoteFile) -> None:
+    folder = file.path.parent
+    free, missing = shutil.disk_usage(folder).free, file.size_bytes - size_of(file.part_path)
+    if free < missing:
+        raise WeightsError(f"The disk has {format_size(free)} free; {file.title} needs {format_size(missing)}.")
+
+
+def _fetch_part(file: RemoteFile, report: OnProgress) -> None:
     import requests
 
-    folder, digits = home_folder("weights"), file.digits
-    free = shutil.disk_usage(folder).free
-    if free < file.size_bytes:
-        raise WeightsError(f"{folder} has {format_size(free)} free; {file.title} needs {format_size(file.size_bytes)}.")
-    handle, name = tempfile.mkstemp(prefix=f".{file.file_name}-", dir=folder)
+    most = int(1.1 * file.size_bytes) + CHUNK_BYTES
+
+    def check(done: int, total: int | None) -> None:
+        if max(done, total or 0) > most:
+            file.part_path.unlink()
+            expected = format_size(file.size_bytes)
+            raise WeightsError(f"{file.address} sends more than {expected}, so it is not {file.title}.")
+        report(min(done, total or file.size_bytes), total or file.size_bytes)
+
     try:
-        with os.fdopen(handle, "wb") as target:
-            progress = _Progress(file, on_progress)
-            pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK_BYTES, timeout=TIMEOUT_S)(
-                file.address, target, None
-            )
-            os.fsync(target.fileno())
-        sha256 = file_sha256(Path(name))
-        if not sha256.startswith(digits):
-            raise WeightsError(
-                f"What {file.address} sent is not {file.title}: "
-                f"its SHA-256 begins with {sha256[:8]}, not {digits}. Nothing was kept."
-            )
-        os.replace(name, file.path)
+        fetch_rest(file.address, file.part_path, check)
     except requests.RequestException as error:
-        raise WeightsError(f"{file.address} could not be read: {_reason(error)}") from error
-    except OSError as error:
-        raise WeightsError(f"{file.title} could not be written to {folder}: {error.strerror or error}.") from error
-    finally:
-        Path(name).unlink(missing_ok=True)
-    _write_record(file, sha256)
-    return sha256
+        raise WeightsError(f"{file.address} could not be read: {_reason(error)}{kept(file.part_path)}") from error
+
+
+def size_of(path: Path) -> int:
+    """Bytes; 0 where there is no file."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def kept(part: Path) -> str:
+    """What has arrived before a download broke off, in words; empty if it is nothing."""
+    have = size_of(part)
+    return f" {have / 1e6:.0f} MB are here; the next try goes on from there." if have else ""
+
+
+def fetch_rest(address: str, part: Path, on_chunk: Callable[[int, int | None], None]) -> None:
+    """Add to `part` what is missing of the file at an address; where the server cannot go on, from the beginning.
+
+    Args:
+        on_chunk: gets the bytes that are here and, where the server says it, bytes in all. It may raise to stop.
+
+    Raises:
+        requests.RequestException: the server refuses, is not there, or breaks off. What has arrived stays.
+    """
+    import requests
+
+    have = size_of(part)
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(address, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
+        if have and answer.status_code == requests.codes.requested_range_not_satisfiable:
+            return  # there is nothing beyond what is here; its hash tells whether it is the file
+        answer.raise_for_status()
+        goes_on = answer.status_code == requests.codes.partial_content
+        length = answer.headers.get("Content-Length", "")
+        total = int(length) + have * goes_on if length.isdigit() else None
+        with part.open("ab" if goes_on else "wb") as file:
+            for chunk in answer.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                on_chunk(file.tell(), total)
+            file.flush()
+            os.fsync(file.fileno())
 
 
 def _reason(error: Exception) -> str:
@@ -173,29 +234,3 @@ def _write_record(file: RemoteFile, sha256: str) -> None:
     record = {"file": file.file_name, "sha256": sha256, "size_bytes": file.path.stat().st_size, "url": file.url}
     with suppress(StorageError):  # then only the digits of its name are compared next time
         write_atomically(file.record_path, json.dumps(record, indent=2).encode())
-
-
-class _Progress:
-    """The progress bar that pooch expects: passes bytes on, and stops a server that sends far too much."""
-
-    def __init__(self, file: RemoteFile, on_progress: OnProgress | None) -> None:
-        self.file, self.on_progress = file, on_progress
-        self.total = 0  # pooch sets it from the answer's header, 0 if there is none
-        self.done = 0
-
-    def update(self, size: int) -> None:
-        """Count a chunk."""
-        self.done += size
-        total = self.total or self.file.size_bytes
-        if max(self.done, self.total) > 1.1 * self.file.size_bytes + CHUNK_BYTES:
-            expected = format_size(self.file.size_bytes)
-            raise WeightsError(f"{self.file.address} sends more than {expected}, so it is not {self.file.title}.")
-        if self.on_progress is not None:
-            self.on_progress(min(self.done, total), total)
-
-    def reset(self) -> None:
-        """Pooch counts the last, shorter chunk as a whole one; it resets and reports the total at the end."""
-        self.done = 0
-
-    def close(self) -> None:
-        """Nothing to close."""

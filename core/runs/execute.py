@@ -69,6 +69,8 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
             shelf=_shelf,
         )
         reporter.flush()
+        if reporter.cancelled:  # or given to another worker, while this one did not answer
+            raise Cancelled
         record = _finish(store, run, dataset, trained, start)
     except Cancelled:
         return ("cancelled" if reporter.cancelled else "queued"), {}
@@ -183,10 +185,18 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
     )
 
     def with_timings(record: RunRecord) -> RunRecord:
+        _check_still_ours(store, run)
         timings = _timings(run, trained.watch, time.perf_counter() - start)
         return replace(record, timings=timings, duration_s=sum(timings.values()))
 
+    _check_still_ours(store, run)
     return save_run(record, predictions, lambda path: save_model(trained.model, str(path)), with_timings)
+
+
+def _check_still_ours(store: RunStore, run: Run) -> None:
+    """A worker that slept may find that another one has finished its run: that one's files stay."""
+    if not store.beat(run):
+        raise Cancelled
 
 
 def _predictions(dataset: Dataset, trained: Trained) -> Predictions:

@@ -9,6 +9,7 @@ from core.data.ingest import Ingested
 from core.data.parts import check_trainable
 from core.errors import SettingsError
 from core.models.catalogue import check_model
+from core.runs.life import Identity
 from core.runs.store import RunStore
 from core.settings import SCENARIOS, ModelSettings, RunSettings, Scenario
 
@@ -39,8 +40,18 @@ def _with_scenario(base: RunSettings, scenario: Scenario) -> ModelSettings:
     return replace(base.model, scenario=scenario, weights=weights, batchnorm=batchnorm)
 
 
-def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *, as_race: bool) -> list[str]:
+def submit(
+    store: RunStore,
+    plans: Sequence[RunSettings],
+    ingested: Ingested,
+    *,
+    as_race: bool,
+    owner: Identity | None = None,
+) -> list[str]:
     """Check that every run can start, then queue them. Returns the runs' ids.
+
+    Args:
+        owner: the process that waits for them, if they are to end with it.
 
     Raises:
         SettingsError: a backbone or an augmentation is unknown, or the backbone cannot be trained like that.
@@ -52,4 +63,4 @@ def submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *,
         check_trainable(ingested.dataset, ingested.dataset.split(plan.seed, plan.data))
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
     race = uuid.uuid4().hex[:10] if as_race else None
-    return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s)
+    return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s, owner=owner)

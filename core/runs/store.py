@@ -1,12 +1,12 @@
 """The runs there are: one row each, in SQLite or any database SQLAlchemy knows. Pages and worker meet only here.
 
-States: queued -> running -> finished | failed | cancelled. A run whose worker is gone goes back to the queue, up to
-`MAX_CRASHES` times. Every write of a worker names the attempt it belongs to, so a worker that was given up for dead
-and wakes again cannot disturb its successor.
+States: queued -> running -> finished | failed | cancelled. A run whose worker is gone goes back to the queue: always
+if the worker had been asked to stop, else up to `MAX_CRASHES` times without getting further than before. Every write
+of a worker names the attempt it belongs to, so a worker that was given up for dead and wakes again cannot disturb its
+successor. A run may belong to a process, as a command line's runs do; without it, it is ended.
 """
 
 import os
-import socket
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -14,21 +14,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psutil
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from core.errors import RunError, StorageError, shown
 from core.home import thaw_home
+from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_here
+from core.runs.life import identity as _identity
+from core.runs.loss import ENDED_UNEXPECTEDLY, RESTARTED, STOPPED_ANSWERING, after_loss
+from core.runs.loss import MAX_CRASHES as MAX_CRASHES
 from core.settings import RunSettings, from_dict, to_dict
 from core.storage import DATABASE, damaged_database, explained
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
-MAX_CRASHES: Final = 2
 PATIENCE_MS: Final = 30_000  # that a call waits for another one's
 LONGEST_ID: Final = 32
-SILENCE_S: Final = 120.0  # a worker on another machine is believed dead after this long without a sign of life
+SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
+CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cancelled is no longer waited for
+STILL_S: Final = 600.0  # alive but without progress: said, never acted upon, for a batch may really take so long
+OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
 
 _metadata = sa.MetaData()
 _runs = sa.Table(
@@ -53,6 +58,11 @@ _runs = sa.Table(
     sa.Column("epochs", sa.JSON),
     sa.Column("cause", sa.UnicodeText),
     sa.Column("summary", sa.JSON),
+    sa.Column("beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
+    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Column("reached", sa.JSON),
+    sa.Column("owner", sa.JSON(none_as_null=True)),
+    sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
 )
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
 _looks = sa.Table(
@@ -61,6 +71,7 @@ _looks = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+_watch = Watch()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +98,15 @@ class Run:
     epochs: list[dict[str, Any]] | None
     cause: str | None
     summary: dict[str, Any] | None
+    beats: int = 0
+    """Signs of life of its worker, counted through all attempts."""
+    stopping: bool = False
+    """Its worker was asked to stop: however it ends, the run has not crashed."""
+    reached: dict[str, Any] | None = None
+    """The furthest progress at which a worker was lost."""
+    owner: dict[str, Any] | None = None
+    """The process that it belongs to and ends with, if any."""
+    owner_beats: int = 0
 
     @property
     def is_active(self) -> bool:
@@ -105,7 +125,9 @@ class RunStore:
         if self._engine.dialect.name == "sqlite":
             _lock_on_begin(self._engine)
         with self._write() as connection:
+            _one_at_a_time(connection)
             _metadata.create_all(connection)
+            _add_missing_columns(connection)
 
     @contextmanager
     def _write(self) -> Iterator[sa.Connection]:
@@ -120,9 +142,19 @@ class RunStore:
     # -- what a page or the command line does
 
     def submit(
-        self, plans: Sequence[RunSettings], dataset_title: str, *, race: str | None = None, decode_s: float = 0.0
+        self,
+        plans: Sequence[RunSettings],
+        dataset_title: str,
+        *,
+        race: str | None = None,
+        decode_s: float = 0.0,
+        owner: Identity | None = None,
     ) -> list[str]:
-        """Queue runs in this order; the first one carries the decoding time. Returns their ids."""
+        """Queue runs in this order; the first one carries the decoding time. Returns their ids.
+
+        Args:
+            owner: the process that waits for them; when it is gone they are ended. None: they belong to the store.
+        """
         ids = [uuid.uuid4().hex[:10] for _ in plans]
         rows = [
             {
@@ -136,6 +168,7 @@ class RunStore:
                 "dataset_title": dataset_title,
                 "decode_s": decode_s if position == 0 else 0.0,
                 "created": time.time(),
+                "owner": owner,
             }
             for position, (id_, plan) in enumerate(zip(ids, plans, strict=True))
         ]
@@ -211,6 +244,7 @@ class RunStore:
         """Take the oldest queued run, unless another run is at work anywhere."""
         self.heal()
         with self._write() as connection:
+            _one_at_a_time(connection)
             busy = sa.select(sa.func.count()).where(_runs.c.state == "running")
             if connection.execute(busy).scalar_one():
                 return None
@@ -232,17 +266,34 @@ class RunStore:
                     progress=None,
                     epochs=[],
                     cause=None,
+                    stopping=False,
                 )
             )
         return self.get(run_id)
 
     def report(self, run: Run, **values: Any) -> bool:
         """Write progress of a running run; False if the run has been cancelled or is no longer this worker's."""
-        with self._write() as connection:
-            written = connection.execute(
-                sa.update(_runs).where(*_is_mine(run)).values(beat=time.time(), **values).returning(_runs.c.cancel)
-            ).one_or_none()
+        written = self._sign(run, **values)
         return written is not None and not written.cancel
+
+    def beat(self, run: Run, stopping: bool = False) -> bool:
+        """Give a sign of life; False if the run is no longer this worker's.
+
+        Args:
+            stopping: the worker has been asked to stop, so its end will be no crash.
+        """
+        return self._sign(run, **({"stopping": True} if stopping else {})) is not None
+
+    def _sign(self, run: Run, **values: Any) -> sa.Row[Any] | None:
+        update = sa.update(_runs).where(*_is_mine(run)).values(beat=time.time(), beats=_runs.c.beats + 1, **values)
+        with self._write() as connection:
+            return connection.execute(update.returning(_runs.c.cancel)).one_or_none()
+
+    def beat_owner(self, ids: Collection[str]) -> None:
+        """A sign of life of the process that these runs belong to: other machines know it only by that."""
+        mine = (_runs.c.id.in_(ids), _runs.c.state.in_(ACTIVE))
+        with self._write() as connection:
+            connection.execute(sa.update(_runs).where(*mine).values(owner_beats=_runs.c.owner_beats + 1))
 
     def end(self, run: Run, state: str, *, test_part: str | None = None, **values: Any) -> bool:
         """End a running run; False if it is no longer this worker's.
@@ -261,23 +312,87 @@ class RunStore:
         """Put a running run back into the queue, at its old place: its worker was asked to stop, nothing failed."""
         self.end(run, "queued", ended=None, started=None, epochs=[])
 
+    # -- what whoever starts and stops a worker does
+
+    def ask_to_stop(self, pid: int) -> None:
+        """Note that a process of this machine is asked to stop, before it is: its end is no crash of its run."""
+        for run in self._held_by(pid):
+            self.beat(run, stopping=True)
+
+    def give_up(self, pid: int) -> None:
+        """Take the run of a process of this machine that does not answer, before it is killed."""
+        for run in self._held_by(pid):
+            self._put(run, after_loss(run, STOPPED_ANSWERING))
+
+    def _held_by(self, pid: int) -> list[Run]:
+        return [run for run in self.runs(states=("running",)) if run.worker == _identity(pid)]
+
+    # -- what whoever looks does
+
     def heal(self) -> list[str]:
-        """Whoever looks, heals: runs whose worker is gone go back into the queue, or fail with their cause."""
-        healed = []
-        for run in self.runs(states=("running",)):
-            if _is_alive(run):
-                continue
-            cause = "The process that trained this run ended unexpectedly (out of memory, or killed)."
-            values: dict[str, Any] = {"state": "failed", "ended": time.time(), "cause": cause}
-            if run.cancel:
-                values = {"state": "cancelled", "ended": time.time()}
-            elif run.crashes < MAX_CRASHES:
-                values = {"state": "queued", "started": None, "epochs": []}
-            values |= {"crashes": run.crashes + 1, "worker": None, "progress": None}
-            with self._write() as connection:
-                if connection.execute(sa.update(_runs).where(*_is_mine(run)).values(**values)).rowcount:
-                    healed.append(run.id)
-        return healed
+        """Whoever looks, heals: runs whose worker is lost go back into the queue or end with their cause.
+
+        A lost process of this machine is known at once; one that is silent, or elsewhere, by looking again and again.
+        Runs whose owner is gone end, too.
+        """
+        url = self._engine.url
+        owned = sa.select(_runs).where(_runs.c.state.in_(ACTIVE), _runs.c.owner.is_not(None), ~_runs.c.cancel)
+        waiting = self._read(owned)
+        healed = [run.id for run in waiting if self._is_orphan(run) and self._end_orphan(run)]
+        running = self.runs(states=("running",))
+        for run in running:
+            loss = self._loss(run, self._look(run))
+            if loss and self._put(run, after_loss(run, loss)):
+                healed.append(run.id)
+        _watch.keep_only(url, [*((run.id, run.attempt) for run in running), *((run.id, "owner") for run in waiting)])
+        return list(dict.fromkeys(healed))
+
+    def standstill(self, run: Run) -> str | None:
+        """What is odd about a running run that may well go on, for whoever watches it; None if nothing is."""
+        if run.state != "running":
+            return None
+        signs = self._look(run)
+        if signs.silent_s > CANCEL_WITHIN_S:
+            return f"no sign of life for {signs.silent_s:.0f} seconds; given up after {SILENCE_S:.0f}"
+        if signs.still_s > STILL_S:
+            return f"no progress for {signs.still_s / 60:.0f} minutes: very slow, or stuck. Stop ends it"
+        return None
+
+    def _look(self, run: Run) -> Signs:
+        return _watch.look(self._engine.url, (run.id, run.attempt), run.beats, run.progress, run.cancel)
+
+    def _loss(self, run: Run, signs: Signs) -> str | None:
+        """Why the worker of a running run is given up; None if it is not."""
+        worker = run.worker or {}
+        if is_gone(worker):
+            return ENDED_UNEXPECTEDLY
+        # a database in a file belongs to one machine; else another machine could have the same name
+        if self._engine.dialect.name == "sqlite" and is_from_before(worker):
+            return RESTARTED
+        cancelled_in_vain = signs.asked_s > CANCEL_WITHIN_S
+        return STOPPED_ANSWERING if signs.silent_s > SILENCE_S or cancelled_in_vain else None
+
+    def _is_orphan(self, run: Run) -> bool:
+        owner = run.owner or {}
+        if is_here(owner):
+            return is_gone(owner)  # one that was only halted may go on
+        if self._engine.dialect.name == "sqlite" and is_from_before(owner):
+            return True
+        return _watch.look(self._engine.url, (run.id, "owner"), run.owner_beats).silent_s > SILENCE_S
+
+    def _end_orphan(self, run: Run) -> bool:
+        """A queued run ends here and now, one that another process trains as if it had been cancelled."""
+        ended = {"state": "cancelled", "ended": time.time()} if run.state == "queued" else {}
+        same = (_runs.c.id == run.id, _runs.c.state == run.state, _runs.c.attempt == run.attempt)
+        with self._write() as connection:
+            change = sa.update(_runs).where(*same).values(cancel=True, cause=OWNER_GONE, **ended)
+            return bool(connection.execute(change).rowcount)
+
+    def _put(self, run: Run, values: dict[str, Any]) -> bool:
+        """Take a running run from its worker; False if it has ended, or its end has got a reason, since it was read."""
+        same = (*_is_mine(run), _runs.c.stopping == run.stopping, _runs.c.cancel == run.cancel)
+        with self._write() as connection:
+            return bool(connection.execute(sa.update(_runs).where(*same).values(**values)).rowcount)
 
     def _read(self, query: sa.Select[Any]) -> list[Run]:
         try:
@@ -305,21 +420,19 @@ def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
     return (_runs.c.id == run.id, _runs.c.attempt == run.attempt, _runs.c.state == "running")
 
 
-def _identity() -> dict[str, Any]:
-    return {"host": socket.gethostname(), "pid": os.getpid(), "born": psutil.Process().create_time()}
+def _add_missing_columns(connection: sa.Connection) -> None:
+    """Bring a table that an older Thaw made up to date; what is new has a default."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(_runs.name)}
+    for column in _runs.columns:
+        if column.name not in there:
+            described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.exec_driver_sql(f"ALTER TABLE {_runs.name} ADD COLUMN {described}")
 
 
-def _is_alive(run: Run) -> bool:
-    """Whether the worker of a running run lives: by process and birth time here, by signs of life elsewhere."""
-    worker = run.worker or {}
-    if worker.get("host") != socket.gethostname():
-        return time.time() - (run.beat or 0.0) < SILENCE_S
-    try:
-        process = psutil.Process(worker["pid"])
-        same = bool(abs(process.create_time() - worker["born"]) < 1.0)  # pids are used again
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _one_at_a_time(connection: sa.Connection) -> None:
+    """Wait for other transactions that say the same, until this one ends. In SQLite every writer does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x54686177)))  # any number that nobody else uses
 
 
 def _lock_on_begin(engine: sa.Engine) -> None:

@@ -1,6 +1,7 @@
 """The process that trains: one run at a time from the queue, until it is asked to stop or its parent is gone.
 
 Started as `python -m core.runs.worker [NICENESS]` with a pipe as standard input; its end means that the server is gone.
+On standard output it gives signs of life, whatever it is doing: a byte each second, another one when it is ready.
 """
 
 import logging
@@ -8,37 +9,79 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Collection
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from math import inf
 from typing import TypeVar
 
 from core.errors import StorageError
 from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
-from core.runs.store import RunStore
+from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
+from core.runs.store import Run, RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
 
 POLL_S = 0.3
 STORAGE_S = 2.0
-GRACE_S = 20.0  # from the parent's end to ours: the batch at work is finished and the run given back
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 def work_off(
-    store: RunStore, should_stop: Callable[[], bool], only: Collection[str] | None = None, **options: float
+    store: RunStore,
+    should_stop: Callable[[], bool],
+    only: Collection[str] | None = None,
+    when_lost: Callable[[], None] = lambda: None,
+    **options: float,
 ) -> bool:
     """Train the next queued run, if there is one and nothing else is at work; whether there was.
 
     Args:
+        when_lost: called if the run was taken from us, as one that did not answer is, and we are still busy with it.
         options: of `core.runs.execute.execute`.
     """
+    train = _training()  # seconds, the first time: before a run waits for it
     run = store.claim(only)
     if run is None:
         return False
-    _training()(store, run, should_stop, **options)
+    try:
+        with _beating(store, run, should_stop, when_lost):
+            train(store, run, should_stop, **options)
+    except KeyboardInterrupt:
+        store.end(run, "cancelled")
+        raise
     return True
+
+
+@contextmanager
+def _beating(
+    store: RunStore, run: Run, should_stop: Callable[[], bool], when_lost: Callable[[], None]
+) -> Iterator[None]:
+    """Signs of life in the database for as long as the block takes, however slowly the work in it goes on."""
+    done = threading.Event()
+
+    def beat() -> None:
+        lost_s = 0.0
+        while not done.wait(BEAT_S):
+            try:
+                mine = store.beat(run, stopping=should_stop())
+            except Exception:  # a full disk or a lost connection: the next beat may go through
+                _log.warning("no sign of life could be written for run %s", run.id, exc_info=True)
+                continue
+            lost_s = 0.0 if mine else lost_s + BEAT_S
+            if lost_s > GRACE_S:
+                when_lost()
+
+    thread = threading.Thread(target=beat, daemon=True, name="beats")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def preload() -> None:
@@ -59,6 +102,9 @@ def _training() -> Callable[..., None]:
 
 def main() -> None:
     """Work until SIGTERM or the end of standard input. Ctrl-C in the server's terminal is the server's business."""
+    out = os.dup(1)
+    os.dup2(2, 1)  # what libraries print belongs into the log
+    threading.Thread(target=_tell_parent, args=(out,), daemon=True).start()
     prepare_process()
     keep_freed_memory()
     if len(sys.argv) > 1 and hasattr(os, "nice"):
@@ -70,9 +116,11 @@ def main() -> None:
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = _patiently(RunStore, stop)
     preload()  # while nobody waits
+    with suppress(OSError):
+        os.write(out, READY)
     _patiently(_measure_once, stop)
     while store is not None and not stop.is_set():
-        if not _patiently(partial(work_off, store, stop.is_set, patience_s=inf), stop):
+        if not _patiently(partial(work_off, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
             stop.wait(POLL_S)
 
 
@@ -88,6 +136,22 @@ def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:
                 logging.error("waiting for the storage: %s", said)
             stop.wait(STORAGE_S)
     return None
+
+
+def _tell_parent(out: int) -> None:
+    """Signs of life for the supervisor, from the first moment on."""
+    while True:
+        try:
+            os.write(out, BEAT)
+        except OSError:  # it is gone; standard input tells the same
+            return
+        time.sleep(BEAT_S)
+
+
+def _leave() -> None:
+    """End here and now: the run was given up or stopped, nothing of it is kept, and others wait."""
+    _log.warning("the run at work was taken away and does not end; the worker does")
+    os._exit(1)
 
 
 def _measure_once() -> None:

@@ -85,12 +85,16 @@ def _progress(run: Run) -> None:
             what = f"epoch {progress['epoch']}{last}, {what}"
         text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
         st.progress(progress.get("fraction", 0.0), text=text)
+        if odd := run_store().standstill(run):
+            st.caption(f":material/help: {odd}.")
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{run_label(run)}**", width="content")
         state_badge(run)
         if run.summary:
             st.markdown(f"test accuracy {per_cent(run.summary['test_accuracy'])}", width="content")
+        if run.state == "queued" and run.cause:  # it was at work before
+            st.caption(md(run.cause, LONGEST_MESSAGE))
 
 
 def state_badge(run: Run) -> None:
@@ -104,7 +108,8 @@ def explain_end(run: Run) -> None:
     if run.state == "failed":
         st.error(md(run.cause or "", LONGEST_MESSAGE), title=f"{run_label(run)} failed", icon=":material/error:")
     elif run.state == "cancelled":
-        st.caption(f":material/stop_circle: {run_label(run)} was stopped. Nothing of it was kept.")
+        why = md(run.cause, LONGEST_MESSAGE) if run.cause else "Nothing of it was kept."
+        st.caption(f":material/stop_circle: {run_label(run)} was stopped. {why}")
 
 
 def _live_curves(runs: Sequence[Run]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested, IngestProgress, ingest, ingest_files
 from core.data.layout import AUTO
-from core.data.photos import ANTS_AND_BEES, fetch_photos
+from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
 from core.errors import DatasetError, LayoutQuestion
 from core.home import temporary_folder
 
@@ -82,12 +82,13 @@ def add_photos() -> Dataset:
     def show(done: int, total: int) -> None:
         bar.progress(min(1.0, done / total), text=f"Downloading: {done / 1e6:.0f} of {total / 1e6:.0f} MB")
 
-    try:
-        path = fetch_photos(on_progress=show)
-    finally:
-        bar.empty()
-    dataset = _watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title))
-    path.unlink(missing_ok=True)  # decoded, it is not needed again
+    with temporary_folder("photos") as folder:
+        try:
+            path = lend_photos(folder, ANTS_AND_BEES, show)
+        finally:
+            bar.empty()
+        dataset = _watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title))
+    forget_photos(ANTS_AND_BEES)  # decoded, they are not needed again
     return dataset
 
 

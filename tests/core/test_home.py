@@ -1,12 +1,24 @@
 """The home folder, and writing that is all or nothing."""
 
 import os
+import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
+from helpers import REPOSITORY
 
 from core.errors import StorageError
-from core.home import folder_in_the_making, home_folder, thaw_home, write_atomically
+from core.home import (
+    folder_in_the_making,
+    home_folder,
+    one_at_a_time,
+    temporary_folder,
+    thaw_home,
+    write_atomically,
+)
 
 
 def test_everything_is_kept_where_thaw_home_says(thaw_home: Path):
@@ -101,3 +113,102 @@ def test_a_write_replaces_the_whole_content(tmp_path: Path):
 
     assert (tmp_path / "file").read_bytes() == b"short"
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def in_another_process(code: str) -> subprocess.Popen[bytes]:
+    """A process that has come to the end of `code`, and waits."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"{code}\n    print('here', flush=True)\n    input()"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None and process.stdout.readline() == b"here\n"
+    return process
+
+
+WORKS = "from core.home import temporary_folder\nwith temporary_folder('work') as folder:\n    (folder / 'a').touch()"
+HOLDS = "from core.home import one_at_a_time\nwith one_at_a_time('x', print):\n    pass"
+
+
+def staged() -> set[str]:
+    return {path.name for path in home_folder("staging").iterdir()}
+
+
+def test_a_folder_that_somebody_works_in_stays_however_old_it_is():
+    with in_another_process(WORKS) as other:
+        (folder,) = (path for path in home_folder("staging").iterdir() if path.is_dir())
+        os.utime(folder, (0, 0))
+
+        with temporary_folder("ours") as ours, temporary_folder("inner") as inner:
+            assert (folder / "a").exists() and ours.is_dir() and inner.is_dir()
+
+        other.communicate(b"\n")
+    assert staged() == set()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing kills like that")
+def test_what_a_dead_process_left_is_swept_at_once():
+    with in_another_process(WORKS) as other:
+        other.send_signal(signal.SIGKILL)
+    assert len(staged()) == 2
+
+    with temporary_folder("ours") as ours:
+        assert staged() == {ours.name, f"{ours.name}.lock"}
+
+
+def test_a_result_that_was_never_complete_is_swept_too(tmp_path: Path):
+    code = (
+        "from pathlib import Path; from core.home import folder_in_the_making\n"
+        f"with folder_in_the_making(Path({str(tmp_path / 'made')!r})) as folder:\n    (folder / 'a').touch()"
+    )
+    with in_another_process(code) as other:
+        other.kill()
+
+    with temporary_folder("ours") as ours:
+        assert staged() == {ours.name, f"{ours.name}.lock"} and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_an_older_thaw_is_swept_after_a_day():
+    for name, age in (("old", 0), ("new", None)):
+        (home_folder("staging") / name).mkdir()
+        os.utime(home_folder("staging") / name, None if age is None else (age, age))
+
+    with temporary_folder("ours"):
+        assert "new" in staged() and "old" not in staged()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing kills like that")
+def test_a_lock_is_waited_for_and_goes_with_its_process():
+    waited = []
+    with in_another_process(HOLDS) as other:
+
+        def waiting() -> None:
+            waited.append("still")
+            if len(waited) == 3:
+                other.send_signal(signal.SIGKILL)
+
+        with one_at_a_time("x", waiting):
+            assert len(waited) >= 3
+    with one_at_a_time("x", lambda: pytest.fail("nobody has it")):
+        pass
+
+
+def test_threads_wait_for_each_other_and_may_give_up():
+    got, inside = [], threading.Event()
+
+    def give_up() -> None:
+        raise KeyboardInterrupt
+
+    def other() -> None:
+        try:
+            with one_at_a_time("x", give_up):
+                got.append("entered")
+        except KeyboardInterrupt:
+            got.append("gave up")
+        inside.set()
+
+    with one_at_a_time("x", give_up), one_at_a_time("y", give_up):
+        threading.Thread(target=other).start()
+        assert inside.wait(60)
+    assert got == ["gave up"]

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
@@ -127,6 +128,29 @@ def test_a_stop_in_the_middle_ends_the_child_and_leaves_nothing(tmp_path: Path, 
 
     assert list((thaw_home / "staging").iterdir()) == []
     assert not any("core.data.intake" in child.cmdline() for child in psutil.Process().children())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing kills like that")
+@pytest.mark.parametrize(
+    ("module", "work"),
+    [
+        ("core.data.intake", "from core.data.ingest import ingest; ingest(FOLDER)"),
+        ("core.data.drawings", "from core.data.drawings import pictures\nfor _ in pictures(2): pass"),
+    ],
+)
+def test_a_process_that_works_for_another_dies_with_it(module: str, work: str, tmp_path: Path):
+    folder = write_files(tmp_path / "odd", drawn_classes(3) | {"discs/m.png": b"HANG"})
+    code = work.replace("FOLDER", repr(str(folder)))
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY) as parent:
+        children: list[psutil.Process] = []
+        deadline = time.monotonic() + 120
+        while not (children := [c for c in psutil.Process(parent.pid).children() if module in c.cmdline()]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        time.sleep(1)  # at work
+        parent.kill()
+
+    assert psutil.wait_procs(children, timeout=20)[1] == []
 
 
 def test_it_needs_nothing_that_takes_long_to_load(tmp_path: Path):

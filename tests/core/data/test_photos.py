@@ -1,14 +1,17 @@
 """The photos' download, from a real server on this machine: resumed, checked, complete or not at all."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from helpers import REPOSITORY
 
-from core.data.photos import ANTS_AND_BEES, PhotoSet, fetch_photos
+from core.data.photos import ANTS_AND_BEES, PhotoSet, fetch_photos, forget_photos, lend_photos
 from core.errors import DatasetError
 
 CONTENT = bytes(range(256)) * 6000
@@ -21,6 +24,8 @@ class Server(ThreadingHTTPServer):
     knows_ranges = True
     stop_after: int | None = None
     status = 200
+    hold: threading.Event | None = None
+    """The second half comes when this is set."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -41,7 +46,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(rest)))
         self.end_headers()
-        self.wfile.write(rest[: self.server.stop_after])
+        half = len(rest) // 2 if self.server.hold else 0
+        self.wfile.write(rest[:half])
+        if self.server.hold:
+            self.server.hold.wait(60)
+        self.wfile.write(rest[half : self.server.stop_after])
 
     def log_message(self, *args: object) -> None:
         """Silent."""
@@ -149,3 +158,64 @@ def test_a_full_disk_is_said_before_anything_is_fetched(
 
 def test_the_real_set_is_what_the_tutorial_links_to():
     assert ANTS_AND_BEES.url.startswith("https://download.pytorch.org/tutorial/") and len(ANTS_AND_BEES.sha256) == 64
+
+
+def test_two_who_ask_at_once_download_once_and_both_see_how_far_it_is(photos: PhotoSet, server: Server):
+    server.hold = threading.Event()
+    seen: dict[str, list[int]] = {"one": [], "other": []}
+    got: list[Path] = []
+
+    def ask(who: str) -> None:
+        def tell(done: int, total: int) -> None:
+            seen[who].append(done)
+            if all(map(any, seen.values())):
+                server.hold.set()
+
+        got.append(fetch_photos(photos, tell))
+
+    threads = [threading.Thread(target=ask, args=(who,)) for who in seen]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(got) == 2 and got[0].read_bytes() == CONTENT and server.ranges == [None]
+    assert all(any(0 < done < len(CONTENT) for done in told) for told in seen.values())
+
+
+def test_processes_that_ask_at_once_download_once(photos: PhotoSet, server: Server, thaw_home: Path):
+    code = f"from core.data.photos import PhotoSet, fetch_photos; fetch_photos({photos!r})"
+    asking = [subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY) for _ in range(3)]
+
+    assert [process.wait(120) for process in asking] == [0, 0, 0]
+    assert server.ranges == [None] and left(thaw_home) == ["photos.zip"]
+
+
+def test_whoever_was_lent_the_zip_keeps_it_when_another_has_done_with_it(
+    photos: PhotoSet, server: Server, tmp_path: Path, thaw_home: Path
+):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    first, second = lend_photos(tmp_path / "a", photos), lend_photos(tmp_path / "b", photos)
+    assert server.ranges == [None]
+
+    first.unlink()
+    forget_photos(photos)
+
+    assert second.read_bytes() == CONTENT and left(thaw_home) == []
+
+
+def test_a_disk_without_second_names_gets_a_copy(photos: PhotoSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def unknown(*names: object) -> None:
+        raise OSError("not supported")
+
+    monkeypatch.setattr("core.data.photos.os.link", unknown)
+
+    assert lend_photos(tmp_path, photos).read_bytes() == CONTENT
+
+
+def test_a_cut_zip_is_fetched_anew(photos: PhotoSet):
+    path = fetch_photos(photos)
+    path.write_bytes(CONTENT[:1000])
+
+    assert fetch_photos(photos).read_bytes() == CONTENT

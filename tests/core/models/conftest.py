@@ -11,12 +11,17 @@ import pytest
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Serves a folder; below /truncated/ the connection ends half-way, below /endless/ it goes on for very long."""
+    """Serves a folder; below /truncated/ the connection ends half-way, below /endless/ it goes on for very long.
+
+    Knows ranges that go to the end.
+    """
 
     asked: list[str]
 
     def do_GET(self) -> None:
         self.asked.append(self.path)
+        if self.headers.get("Range"):
+            return self.send_rest(int(self.headers["Range"].removeprefix("bytes=").rstrip("-")))
         _, kind, name = ("/" + self.path).rsplit("/", 2)
         if kind not in ("truncated", "endless"):
             return super().do_GET()
@@ -32,6 +37,14 @@ class Handler(SimpleHTTPRequestHandler):
         except OSError:
             pass  # the client has hung up
         self.close_connection = True
+
+    def send_rest(self, start: int) -> None:
+        rest = Path(self.translate_path(self.path)).read_bytes()[start:]
+        self.asked[-1] += f" from {start}"
+        self.send_response(206 if rest else 416)
+        self.send_header("Content-Length", str(len(rest)))
+        self.end_headers()
+        self.wfile.write(rest)
 
     def log_message(self, *_: object) -> None:
         """Quiet."""

@@ -3,9 +3,12 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import pytest
+from helpers import REPOSITORY
 
 from core.errors import WeightsError
 from core.models.download import RemoteFile, fetch, is_offline, recorded_sha256, verify
@@ -53,6 +56,45 @@ def test_a_progress_callback_that_raises_stops_the_download(file: RemoteFile) ->
     with pytest.raises(StopIteration, match="by the user"):
         fetch(file, stop)
     assert cache(file) == set()
+
+
+def test_a_download_that_was_stopped_goes_on(file: RemoteFile, server: Any) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(file, stop)
+    have = file.part_path.stat().st_size
+    seen: list[tuple[int, int]] = []
+
+    assert fetch(file, lambda done, total: seen.append((done, total))) == SHA256
+    assert 0 < have < len(CONTENT) and server.asked[-1].endswith(f" from {have}")
+    assert seen[0][0] > have and {total for _, total in seen} == {len(CONTENT)} and not file.part_path.exists()
+
+
+def test_a_download_that_was_killed_at_its_end_is_taken_as_it_is(file: RemoteFile) -> None:
+    file.part_path.write_bytes(CONTENT)
+
+    assert fetch(file) == SHA256
+
+
+def test_a_part_of_something_else_is_not_kept(file: RemoteFile) -> None:
+    file.part_path.write_bytes(b"x" * 1000)
+
+    with pytest.raises(WeightsError, match="Nothing was kept"):
+        fetch(file)
+    assert fetch(file) == SHA256
+
+
+def test_two_who_want_it_at_once_download_it_once(file: RemoteFile, server: Any) -> None:
+    code = f"from core.models.download import RemoteFile, fetch; print(fetch({file!r}))"
+    asking = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+
+    assert [process.communicate(timeout=120)[0].strip() for process in asking] == [SHA256] * 3
+    assert server.asked == [f"/{file.file_name}"] and file.path.read_bytes() == CONTENT
 
 
 def test_content_with_another_hash_is_refused(file: RemoteFile, server: Any) -> None:

@@ -1,19 +1,25 @@
 """The queue: one run at a time, whoever looks heals, and a worker that was given up for dead disturbs nobody."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 from helpers import REPOSITORY
 
 from core.errors import RunError
+from core.home import thaw_home
+from core.runs import life
 from core.runs import store as module
-from core.runs.store import MAX_CRASHES, Run, RunStore
-from core.settings import ModelSettings, OptimSettings, RunSettings
+from core.runs.store import CANCEL_WITHIN_S, MAX_CRASHES, SILENCE_S, STILL_S, Run, RunStore
+from core.settings import ModelSettings, OptimSettings, RunSettings, to_dict
 
 
 @pytest.fixture
@@ -316,6 +322,270 @@ def test_a_worker_elsewhere_is_believed_as_long_as_it_gives_signs_of_life(
     assert store.heal() == []
     monkeypatch.setattr(module, "SILENCE_S", -1.0)
     assert store.heal() == [id_]
+
+
+def progress(fraction: float, phase: str = "train", epoch: int = 1) -> dict[str, Any]:
+    return {"phase": phase, "epoch": epoch, "fraction": fraction}
+
+
+def crash_at(store: RunStore, die: Callable[[], Run], *places: dict[str, Any]) -> Run:
+    """The run after its worker was killed at these places, one after the other."""
+    for place in places:
+        run = die()
+        store.report(run, progress=place)
+        store.heal()
+    return store.get(run.id)
+
+
+def test_a_run_whose_worker_was_asked_to_stop_never_fails_however_the_worker_ends(store: RunStore):
+    (id_,) = queue(store)
+    for _ in range(MAX_CRASHES + 2):
+        code = "import os; from core.runs.store import RunStore; assert RunStore().claim(); print(os.getpid()); input()"
+        with subprocess.Popen(
+            [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as worker:
+            assert worker.stdout is not None
+            pid = int(worker.stdout.readline())
+            store.ask_to_stop(pid)
+            worker.kill()
+        assert store.heal() == [id_]
+
+    run = store.get(id_)
+    assert (run.state, run.attempt, run.crashes, run.cause) == ("queued", MAX_CRASHES + 2, 0, None)
+    claim(store)
+    assert not store.get(id_).stopping
+
+
+def test_only_the_worker_that_was_asked_is_excused(store: RunStore, die: Callable[[], Run]):
+    (id_,) = queue(store)
+    die()
+    store.ask_to_stop(os.getppid())
+    store.heal()
+
+    assert store.get(id_).crashes == 1
+
+
+def test_a_stop_that_is_noted_while_somebody_finds_the_worker_dead_still_counts(
+    store: RunStore, die: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
+):
+    (id_,) = queue(store)
+    run = die()
+    found = store._loss
+
+    def noted_meanwhile(*args: Any) -> str | None:
+        store.beat(run, stopping=True)
+        return found(*args)
+
+    monkeypatch.setattr(store, "_loss", noted_meanwhile)
+    store.heal()
+    monkeypatch.setattr(store, "_loss", found)
+    store.heal()
+
+    assert (store.get(id_).state, store.get(id_).crashes) == ("queued", 0)
+
+
+def test_a_crash_further_on_than_ever_is_the_first_of_its_kind(store: RunStore, die: Callable[[], Run]):
+    queue(store)
+    places = [progress(0.1 * epoch, epoch=epoch) for epoch in range(1, 10)]
+
+    run = crash_at(store, die, *places)
+
+    assert (run.state, run.crashes, run.reached) == ("queued", 1, places[-1])
+
+
+def test_a_crash_at_the_same_place_each_time_fails_whatever_was_written_last(store: RunStore, die: Callable[[], Run]):
+    queue(store)
+    nearly_the_same = [progress(0.50, epoch=5), progress(0.51, epoch=5), progress(0.52, epoch=5)]
+
+    run = crash_at(store, die, *nearly_the_same)
+
+    assert (run.state, run.crashes) == ("failed", MAX_CRASHES + 1)
+    assert run.cause is not None and "3 times without getting further" in run.cause
+
+
+def test_crashes_before_the_furthest_place_count(store: RunStore, die: Callable[[], Run]):
+    queue(store)
+
+    run = crash_at(store, die, progress(0.6, epoch=6), progress(0.2, epoch=2), progress(0.4, epoch=4))
+
+    assert run.state == "failed" and run.reached == progress(0.6, epoch=6)
+
+
+@pytest.fixture
+def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Let seconds pass by the clock that is never set, while somebody looks every few of them."""
+    now = time.monotonic()
+    monkeypatch.setattr(life.time, "monotonic", lambda: now)
+
+    def wait(store: RunStore, seconds: float, every: float = 1.0, meanwhile: Callable[[], object] = list) -> list[str]:
+        nonlocal now
+        end, healed = now + seconds, []
+        while now < end:
+            now += every
+            meanwhile()
+            healed += store.heal()
+        return healed
+
+    return wait
+
+
+Wait = Callable[..., list[str]]
+
+
+def test_a_living_worker_without_a_sign_of_life_is_given_up_and_cannot_disturb(store: RunStore, pass_time: Wait):
+    (id_,) = queue(store)
+    stopped = claim(store)
+
+    assert pass_time(store, SILENCE_S) == []
+    assert pass_time(store, 5) == [id_]
+
+    run = store.get(id_)
+    assert (run.state, run.crashes) == ("queued", 1) and "stopped answering" in (run.cause or "")
+    fresh = claim(store)
+    assert not store.beat(stopped) and not store.report(stopped) and not store.end(stopped, "failed", cause="stale")
+    assert store.get(id_) == fresh
+
+
+def test_slow_work_goes_on_as_long_as_its_worker_beats_and_is_only_spoken_of(store: RunStore, pass_time: Wait):
+    queue(store)
+    run = claim(store)
+    store.report(run, progress=progress(0.1))
+    assert store.standstill(run) is None
+
+    assert pass_time(store, 2 * STILL_S, every=5, meanwhile=lambda: store.beat(run)) == []
+
+    said = store.standstill(store.get(run.id))
+    assert said is not None and said.startswith("no progress for 20 minutes")
+    store.report(run, progress=progress(0.2))
+    assert store.standstill(store.get(run.id)) is None
+
+
+def test_a_watcher_that_was_stopped_itself_has_seen_nothing_meanwhile(store: RunStore, pass_time: Wait):
+    queue(store)
+    claim(store)
+
+    assert pass_time(store, 36_000, every=12_000) == []
+
+
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_clock_that_is_set_changes_nothing(store: RunStore, monkeypatch: pytest.MonkeyPatch, step: float):
+    (id_,) = queue(store)
+    run, real, boot = claim(store), time.time, psutil.boot_time()
+    monkeypatch.setattr(time, "time", lambda: real() + step)
+    monkeypatch.setattr(psutil, "boot_time", lambda: boot + step)  # as the kernel tells it then
+    monkeypatch.setattr("psutil._pslinux.boot_time", lambda: boot + step, raising=False)
+
+    assert store.heal() == [] and store.report(run)
+    assert "[]" in python("from core.runs.store import RunStore; print(RunStore().heal())")
+    assert store.get(id_).attempt == 1 and store.end(run, "finished")
+
+
+def test_a_machine_that_was_restarted_is_no_crash(store: RunStore, monkeypatch: pytest.MonkeyPatch):
+    (id_,) = queue(store)
+    with monkeypatch.context() as patch:
+        mine = module._identity()
+        patch.setattr(module, "_identity", lambda: {**mine, "boot": "before"})
+        claim(store)
+
+    assert store.heal() == [id_]
+    run = store.get(id_)
+    assert (run.state, run.crashes) == ("queued", 0) and "machine was restarted" in (run.cause or "")
+
+
+def test_another_container_with_our_name_is_judged_by_its_beats(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, pass_time: Wait
+):
+    (id_,) = queue(store)
+    with monkeypatch.context() as patch:
+        mine = module._identity()
+        patch.setattr(module, "_identity", lambda: {**mine, "space": "pid:[1]", "born": 0})
+        claim(store)
+
+    assert store.heal() == [] and pass_time(store, SILENCE_S + 1) == [id_]
+
+
+def test_a_cancelled_run_whose_worker_goes_on_beating_ends_all_the_same(store: RunStore, pass_time: Wait):
+    (id_,) = queue(store)
+    run = claim(store)
+    store.cancel(id_)
+
+    assert pass_time(store, CANCEL_WITHIN_S, meanwhile=lambda: store.beat(run)) == []
+    assert pass_time(store, 2, meanwhile=lambda: store.beat(run)) == [id_]
+    assert store.get(id_).state == "cancelled" and not store.beat(run)
+
+
+@pytest.fixture
+def gone() -> life.Identity:
+    """A process that has ended."""
+    return json.loads(python("import json; from core.runs.life import identity; print(json.dumps(identity()))"))
+
+
+def test_a_run_ends_with_the_process_it_belongs_to(store: RunStore, gone: life.Identity):
+    (id_,) = store.submit([RunSettings()], "pictures", owner=gone)
+    (ours,) = store.submit([RunSettings()], "pictures", owner=life.identity())
+
+    assert store.heal() == [id_] and claim(store).id == ours
+    run = store.get(id_)
+    assert run.state == "cancelled" and "command that trained it was ended" in (run.cause or "") and run.ended
+
+
+def test_a_worker_learns_that_the_command_it_trains_for_was_ended(store: RunStore, gone: life.Identity):
+    (id_,) = store.submit([RunSettings()], "pictures", owner=life.identity())
+    run = claim(store)
+    with store._write() as connection:
+        connection.execute(module.sa.update(module._runs).values(owner=gone))
+    store.heal()
+
+    assert store.get(id_).state == "running" and not store.report(run)
+    store.end(run, "cancelled")
+    assert "command that trained it was ended" in (store.get(id_).cause or "")
+
+
+def test_a_run_whose_owner_trained_it_and_was_killed_is_not_trained_by_the_next(store: RunStore):
+    python(
+        "from core.runs.life import identity; from core.runs.store import RunStore; from core.settings import "
+        "RunSettings\nRunStore().submit([RunSettings()], 'x', owner=identity()); assert RunStore().claim()"
+    )
+
+    assert store.claim() is None
+    (run,) = store.runs()
+    assert run.state == "cancelled" and "command that trained it was ended" in (run.cause or "")
+
+
+def test_an_owner_elsewhere_is_known_by_its_beats(store: RunStore, pass_time: Wait):
+    elsewhere = {**life.identity(), "host": "elsewhere", "pid": 1}
+    (id_,) = store.submit([RunSettings()], "pictures", owner=elsewhere)
+
+    assert pass_time(store, 3 * SILENCE_S, meanwhile=lambda: store.beat_owner([id_])) == []
+    assert pass_time(store, SILENCE_S + 2) == [id_]
+
+
+OLD_SCHEMA = """
+CREATE TABLE runs (number INTEGER NOT NULL, id VARCHAR(32) NOT NULL, race VARCHAR(32), state VARCHAR(16) NOT NULL,
+attempt INTEGER NOT NULL, crashes INTEGER NOT NULL, settings JSON NOT NULL, dataset_title VARCHAR(255) NOT NULL,
+decode_s FLOAT NOT NULL, created FLOAT NOT NULL, started FLOAT, ended FLOAT, worker JSON, beat FLOAT,
+cancel BOOLEAN NOT NULL, progress JSON, epochs JSON, cause TEXT, summary JSON, PRIMARY KEY (number), UNIQUE (id))
+"""
+"""As Thaw made it before workers beat."""
+
+
+@pytest.mark.parametrize("pid", [os.getpid(), 2**22 + 1], ids=["alive", "gone"])
+def test_a_database_of_an_older_thaw_is_brought_up_to_date(pid: int, pass_time: Wait):
+    row = {"state": "running", "attempt": 1, "crashes": 0, "settings": json.dumps(to_dict(RunSettings(seed=3)))}
+    row |= {"dataset_title": "old", "decode_s": 0.0, "created": 1.0, "cancel": 0, "id": "a"}
+    row |= {"worker": json.dumps({"host": life.identity()["host"], "pid": pid, "born": 1.0})}
+    path = thaw_home() / "thaw.db"
+    old = sqlite3.connect(path)
+    with old:
+        old.execute(OLD_SCHEMA)
+        old.execute(f"INSERT INTO runs ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})", [*row.values()])
+    old.close()
+
+    store = RunStore()
+    (run,) = store.runs()
+    assert (run.settings.seed, run.dataset_title, run.beats, run.stopping, run.owner) == (3, "old", 0, False, None)
+    assert pass_time(store, SILENCE_S + 2) == ["a"], "its worker does not beat"
+    assert claim(RunStore()).attempt == 2
 
 
 def test_two_healers_count_one_crash(store: RunStore, die: Callable[[], Run]):

@@ -1,17 +1,38 @@
-"""One worker for as long as the server lives: started again when it dies, gone when the server goes."""
+"""One worker for as long as the server lives: started again when it dies or hangs, gone when the server goes."""
 
 import os
+import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
+from helpers import REPOSITORY
 
+from core.data.ingest import Ingested, ingest
+from core.runs import store as store_module
+from core.runs import supervisor as module
+from core.runs.race import submit
+from core.runs.record import load_record
+from core.runs.store import Run, RunStore
 from core.runs.supervisor import Supervisor
+from core.settings import ModelSettings, OptimSettings, RunSettings
 from core.speeds import Peaks, save_peaks
 
-PATIENCE_S = 60
+PATIENCE_S = 180
+SERVER = """
+import signal, sys, threading
+from core.runs.supervisor import Supervisor
+
+signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
+Supervisor().start()
+print("up", flush=True)
+threading.Event().wait()
+"""
+"""What `streamlit run` is to the worker."""
 
 
 @pytest.fixture
@@ -32,7 +53,15 @@ def workers() -> list[psutil.Process]:
     ]
 
 
-def wait_for(condition: Callable[[], bool]) -> None:
+def queue(dataset, epochs: int, train_size: int = 96) -> Callable[[], Run]:
+    """A run that fine-tunes; gives how it stands."""
+    optim = OptimSettings(epochs=epochs, batch_size=8, train_size=train_size)
+    plan, store = RunSettings(model=ModelSettings(scenario="finetuned"), optim=optim), RunStore()
+    (run,) = submit(store, [plan], Ingested(dataset=dataset, decode_s=0.0), as_race=False)
+    return lambda: store.get(run)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
     end = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < end, "this took too long"
@@ -80,3 +109,103 @@ def test_the_worker_knows_nothing_of_the_terminals_interrupt(supervisor: Supervi
     wait_for(lambda: len(workers()) == 1)
 
     assert os.getsid(workers()[0].pid) != os.getsid(0)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up after seconds, so that nobody waits for a minute."""
+    monkeypatch.setattr(module, "SILENCE_S", 6.0)
+    monkeypatch.setattr(store_module, "SILENCE_S", 8.0)
+    monkeypatch.setattr(store_module, "CANCEL_WITHIN_S", 2.0)
+
+
+def halted_worker() -> psutil.Process:
+    (worker,) = workers()
+    worker.suspend()
+    return worker
+
+
+def test_a_worker_that_cannot_stop_in_time_is_killed_and_its_run_has_not_crashed(supervisor, tiny_dataset):
+    run = queue(tiny_dataset, epochs=200)
+    wait_for(lambda: run().progress)
+    halted_worker()  # as one in the middle of a batch that takes a minute
+
+    supervisor.stop()
+
+    assert workers() == []
+    assert (run().state, run().crashes, run().cause) == ("queued", 0, None)
+
+
+def test_a_worker_that_stops_answering_is_replaced_and_its_run_is_done(supervisor, tiny_dataset, impatient):
+    run = queue(tiny_dataset, epochs=6)
+    wait_for(lambda: run().progress)
+    halted_worker()
+
+    wait_for(lambda: not run().is_active)
+
+    assert (run().state, run().attempt, run().crashes) == ("finished", 2, 1)
+
+
+def test_a_worker_that_stops_answering_with_nothing_to_do_is_replaced_too(supervisor, tiny_dataset, impatient):
+    first = queue(tiny_dataset, epochs=1)
+    wait_for(lambda: not first().is_active)
+    halted = halted_worker()
+    run = queue(tiny_dataset, epochs=1)
+
+    wait_for(lambda: not run().is_active)
+
+    assert run().state == "finished" and [worker.pid for worker in workers()] != [halted.pid]
+
+
+def test_stop_ends_a_run_whose_worker_does_not_answer(supervisor, tiny_dataset, impatient):
+    run = queue(tiny_dataset, epochs=200)
+    wait_for(lambda: run().progress)
+    halted_worker()
+
+    RunStore().cancel(run().id)
+    wait_for(lambda: not run().is_active)
+
+    assert run().state == "cancelled"
+
+
+def restart(times: int, run: Callable[[], Run]) -> list[int]:
+    """Start and end servers while the run trains, each in another way; the exit codes."""
+    codes = []
+    for number in range(times):
+        with subprocess.Popen([sys.executable, "-c", SERVER], cwd=REPOSITORY, stdout=subprocess.PIPE) as server:
+            wait_for(lambda: run().state == "running" and run().progress)
+            (worker,) = psutil.Process(server.pid).children()
+            if number % 3 == 1:
+                worker.suspend()  # it cannot answer in time
+            server.send_signal(signal.SIGKILL if number % 3 == 2 else signal.SIGTERM)
+            codes.append(server.wait(PATIENCE_S))
+            wait_for(lambda worker=worker: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
+        assert run().state in ("queued", "running") and run().crashes == 0, run().cause
+    return codes
+
+
+def finish(run: Callable[[], Run]) -> None:
+    with subprocess.Popen([sys.executable, "-c", SERVER], cwd=REPOSITORY, stdout=subprocess.PIPE) as server:
+        wait_for(lambda: not run().is_active)
+        server.terminate()
+
+
+def test_restarts_of_the_server_are_no_crashes_of_the_run(tiny_dataset):
+    run = queue(tiny_dataset, epochs=60)
+
+    assert restart(4, run) == [0, 0, -signal.SIGKILL, 0]
+    finish(run)
+
+    assert (run().state, run().attempt, run().crashes) == ("finished", 5, 0)
+    assert len(load_record(run().id).history) == 60
+
+
+@pytest.mark.slow
+def test_thirty_restarts_of_a_ten_minute_training(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys.modules[__name__], "PATIENCE_S", 3600)
+    run = queue(ingest("builtin").dataset, epochs=25, train_size=224)
+
+    restart(30, run)
+    finish(run)
+
+    assert (run().state, run().attempt, run().crashes) == ("finished", 31, 0)

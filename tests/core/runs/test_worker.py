@@ -125,6 +125,45 @@ def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: St
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
+def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as_it_is(tiny_dataset, start: Start):
+    store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
+    halted = start()
+    wait_for(has_trained(store, run))
+    halted.send_signal(signal.SIGSTOP)
+    store.give_up(halted.pid)
+    start()
+    wait_for(lambda: not store.get(run).is_active)
+    ended, record = store.get(run), (run_folder(run) / "record.json").read_bytes()
+
+    halted.send_signal(signal.SIGCONT)
+    time.sleep(3)  # several beats and batches of its own
+    assert halted.stdin is not None
+    halted.stdin.close()
+
+    assert halted.wait(PATIENCE_S) == 0
+    assert ended.state == "finished" and (ended.attempt, ended.crashes) == (2, 1)
+    assert store.get(run) == ended and (run_folder(run) / "record.json").read_bytes() == record
+
+
+def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_dataset, tmp_path: Path):
+    store, (run,) = queue(tiny_dataset)
+    code = (
+        "import threading\nfrom core.runs import worker\n"
+        "worker.preload = lambda: None\nworker._measure_once = lambda: None\n"
+        "worker._training = lambda: lambda *args: threading.Event().wait()\nworker.main()"
+    )
+    log = (tmp_path / "log").open("wb")
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=log
+    ) as endless:
+        wait_for(lambda: store.get(run).beats >= 2)
+        store.give_up(endless.pid)
+
+        assert endless.wait(PATIENCE_S) == 1
+    log.close()
+    assert store.get(run).state == "queued" and "stopped answering" in (store.get(run).cause or "")
+
+
 @pytest.mark.slow
 def test_a_machine_that_has_never_trained_is_measured_before_anything_is_trained(thaw_home: Path, start: Start):
     (thaw_home / "speeds.json").unlink()
