@@ -389,16 +389,13 @@ def test_without_the_training_pictures_answers_are_given_all_the_same(page, monk
     assert len(table(page)) == 1 and "is not here any more" in words(page).replace("\\", "")
 
 
-def test_test_pictures_are_those_of_the_run_where_the_data_set_came_back_in_another_order(
-    start, finished_race, monkeypatch
-):
+def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_order(page, finished_race, monkeypatch):
     run = finished_race.run("frozen")
     dataset = load_stored(load_record(run).dataset["id"])
     turned = replace(dataset, pictures=dataset.pictures[::-1])  # places in the pixel file go along
     monkeypatch.setattr("components.resources.load_stored", lambda dataset_id: turned)
 
-    at = start("classify.py", run=run)
-    at.segmented_control(key="classify.source").set_value("tests").run()
+    page.segmented_control(key="classify.source").set_value("tests").run()
 
-    assert not at.exception
-    assert set(table(at)["picture"]) <= set(load_record(run).test_names)
+    assert not page.exception
+    assert set(table(page)["picture"]) <= set(load_record(run).test_names)
