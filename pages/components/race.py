@@ -10,6 +10,7 @@ from core.comparison.statistics import gaps_before, smallest_sign_flip
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
+from core.runs.store import Run
 from core.settings import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
@@ -47,6 +48,22 @@ def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int = 1) -> str:
     if seeds > 1:
         text += f" Over {seeds} seeds the smallest possible p is {smallest_sign_flip(seeds):.2g}."
     return text
+
+
+def race_to_show(dataset: Dataset) -> list[Run]:
+    """The runs of the race in the address; else of one that is going on, the newest on these pictures, the newest."""
+    store = run_store()
+    recent = [run for run in store.runs() if run.race]
+    ranked = sorted(recent, key=lambda run: (run.is_active, on_these([run], dataset), run.number), reverse=True)
+    for race in (st.query_params.get("race"), *(run.race for run in ranked[:1])):
+        if race and (runs := store.runs(race=race)):
+            return sorted(runs, key=lambda run: run.number)
+    return []
+
+
+def on_these(runs: Sequence[Run], dataset: Dataset) -> bool:
+    """Whether runs are about this data set."""
+    return all(run.settings.data.dataset == dataset.id for run in runs)
 
 
 def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from helpers import REPOSITORY
 from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, load_stored
 from core.machine import this_machine
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
@@ -40,11 +41,27 @@ def start(thaw_home) -> Callable[..., AppTest]:
 
 
 @pytest.fixture
-def finish(thaw_home) -> Callable[..., Run]:
-    """Enter a finished run with made-up answers: training is not what these tests are about.
+def complete() -> Callable[..., Run]:
+    """End a queued run well, with made-up answers: training is not what these tests are about.
 
     The run is `40 + index` per cent sure about the test picture at `index` of its data set.
     """
+
+    def end(run_id: str, wrong: Sequence[int] = (), val_accuracy: float = 0.8) -> Run:
+        store = RunStore()
+        run = store.claim([run_id])
+        dataset = load_stored(run.settings.data.dataset)
+        record, predictions = _finished(run_id, run.settings, dataset, wrong, val_accuracy)
+        save_run(record, predictions, lambda path: Path(path).write_bytes(b"no weights"))
+        store.end(run, "finished", test_part=record.test_part, summary=summary_of(record))
+        return store.get(run_id)
+
+    return end
+
+
+@pytest.fixture
+def finish(complete) -> Callable[..., Run]:
+    """Enter a run of a data set that has ended like that."""
 
     def enter(
         dataset: Dataset,
@@ -52,20 +69,14 @@ def finish(thaw_home) -> Callable[..., Run]:
         seed: int = 0,
         *,
         race: str | None = None,
-        wrong: Sequence[int] = (),
-        val_accuracy: float = 0.8,
         settings: RunSettings | None = None,
+        **ended: Any,
     ) -> Run:
         base = settings or RunSettings()
         model = replace(base.model, scenario=scenario, weights="none" if scenario == "scratch" else base.model.weights)
         settings = replace(base, model=model, seed=seed, data=replace(base.data, dataset=dataset.id))
-        store = RunStore()
-        (run_id,) = store.submit([settings], dataset.title, race=race)
-        run = store.claim([run_id])
-        record, predictions = _finished(run_id, settings, dataset, wrong, val_accuracy)
-        save_run(record, predictions, lambda path: Path(path).write_bytes(b"no weights"))
-        store.end(run, "finished", test_part=record.test_part, summary=summary_of(record))
-        return store.get(run_id)
+        (run_id,) = RunStore().submit([settings], dataset.title, race=race)
+        return complete(run_id, **ended)
 
     return enter
 
