@@ -6,6 +6,7 @@ import pandas as pd
 import streamlit as st
 from components import chosen
 from components.bringing import bring_pictures
+from components.destroying import offer_undo
 from components.editing import editing
 from components.gallery import GalleryItem, gallery
 from components.health import health
@@ -45,6 +46,7 @@ with bring:
 
 split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
+offer_undo(current)
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
 counts = pd.DataFrame(current.counts(split)).rename_axis("class")

@@ -7,7 +7,7 @@ from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import can_be_seen, estimate_race, on_these, race_to_show, race_verdict_of, start_race
+from components.race import can_be_seen, estimate_race, on_these, race_to_show, race_verdict_of, start_again, start_race
 from components.resources import thumbnail
 from components.results import cards, charts, sample_pictures
 from components.wording import age, expected_time, how_long
@@ -88,6 +88,7 @@ elsewhere = "" if on_these(runs, dataset) else ", on other pictures than those c
 st.caption(f"Raced {age(runs[0].created)}{elsewhere}.")
 for run in runs:
     explain_end(run)
+start_again([run for run in runs if run.state == "cancelled"])
 if finished:
     several = len({run.settings.seed for run in finished}) > 1
     (way_cards if several else cards)(finished)

@@ -6,7 +6,7 @@ from typing import Final
 
 import streamlit as st
 
-from core.augment.catalogue import steps_of
+from core.augment.catalogue import CUSTOM, steps_of
 from core.data.dataset import Dataset
 from core.errors import DatasetError, SettingsError
 from core.home import thaw_home
@@ -17,6 +17,7 @@ from .messages import show_error
 from .resources import builtin_dataset, stored_dataset
 
 _KEY: Final = "chosen.settings"
+_OWN: Final = "chosen.own_augment"
 
 
 def settings() -> RunSettings:
@@ -28,8 +29,18 @@ def settings() -> RunSettings:
 
 
 def choose(new: RunSettings) -> None:
-    """Choose something else."""
+    """Choose something else. A pipeline of one's own is remembered where a preset takes its place."""
+    now = settings().augment
+    if now.preset == CUSTOM and new.augment.preset != CUSTOM:
+        st.session_state[_OWN] = now
     st.session_state[_KEY] = new
+
+
+def own_augment() -> AugmentSettings | None:
+    """The pipeline of one's own: the chosen one, or the last that a preset took the place of."""
+    now = settings().augment
+    own: AugmentSettings | None = now if now.preset == CUSTOM else st.session_state.get(_OWN)
+    return own
 
 
 def mirror_to_address() -> None:

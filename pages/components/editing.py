@@ -7,17 +7,19 @@ import streamlit as st
 from core.data import limits
 from core.data.dataset import Dataset
 from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
-from core.errors import ThawError
 from core.settings import DataSettings
 
 from . import chosen
-from .health import change
-from .messages import md, show_error
-from .resources import readable_datasets, run_store, stored_dataset
+from .destroying import change, delete_button
+from .messages import md
+from .resources import forget_datasets, readable_datasets, run_store
 
 
 def editing(dataset: Dataset) -> None:
-    """Everything that can be changed; an edit of pictures or classes makes a new data set beside the old one."""
+    """Everything that can be changed; an edit of pictures or classes makes a new data set beside the old one.
+
+    What it did can be undone (`destroying.offer_undo`); the whole data set goes after a question.
+    """
     with st.expander("Change this data set", icon=":material/edit:", key="data.edit"):
         st.caption("Pictures and classes are changed in a copy; runs that used the old one keep what they recorded.")
         title, give = st.columns([3, 1], vertical_alignment="bottom")
@@ -26,8 +28,8 @@ def editing(dataset: Dataset) -> None:
             change(lambda: rename(dataset, new))
         _classes(dataset)
         _more(dataset)
-        if dataset.kind != "builtin" and st.button("Delete this data set", icon=":material/delete:", key="data.delete"):
-            _confirm(dataset)
+        if dataset.kind != "builtin":
+            _delete(dataset)
 
 
 def _classes(dataset: Dataset) -> None:
@@ -57,23 +59,23 @@ def _more(dataset: Dataset) -> None:
         change(lambda: add_pictures(dataset, others[other]))
 
 
-@st.dialog("Delete this data set?")
-def _confirm(dataset: Dataset) -> None:
+def _delete(dataset: Dataset) -> None:
+    def destroy() -> None:
+        delete(dataset)
+        forget_datasets()
+        chosen.choose(replace(chosen.settings(), data=DataSettings()))
+
+    delete_button("Delete this data set", "data.delete", dataset.id, lambda: _what_goes(dataset), destroy)
+
+
+def _what_goes(dataset: Dataset) -> bool:
     users = [run for run in run_store().runs() if run.settings.data.dataset == dataset.id]
     if any(run.is_active for run in users):
         st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
-        return
-    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files.")
+        return False
+    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files, for good.")
     if users:
         st.caption(
             f"{len(users)} runs used it. They keep their numbers and networks, and lose the sight of their pictures."
         )
-    if st.button("Delete", type="primary", key="data.delete.really"):
-        try:
-            delete(dataset)
-        except ThawError as error:
-            show_error(error)
-            return
-        stored_dataset.clear()
-        chosen.choose(replace(chosen.settings(), data=DataSettings()))
-        st.rerun()
+    return True

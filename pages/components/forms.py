@@ -19,6 +19,7 @@ from core.settings import (
     RunSettings,
 )
 
+from .chosen import own_augment
 from .resources import model_description
 from .runs import what_trains
 
@@ -104,7 +105,8 @@ def _batchnorm(model: ModelSettings) -> BatchNorm | None:
 
 
 def _augment(augment: AugmentSettings) -> AugmentSettings:
-    names = [*PRESETS, *([CUSTOM] if augment.preset == CUSTOM else [])]
+    own = own_augment()
+    names = [*PRESETS, *([CUSTOM] if own else [])]
     preset = st.selectbox(
         "Augmentation",
         names,
@@ -113,7 +115,9 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
         key="train.augment",
         help="How training pictures are varied; the Augment page shows it. Evaluation never is.",
     )
-    return augment if preset == augment.preset else AugmentSettings(preset=preset)
+    if preset == augment.preset:
+        return augment
+    return own if own and preset == CUSTOM else AugmentSettings(preset=preset)
 
 
 def _main_optim(optim: OptimSettings, model: ModelSettings) -> OptimSettings:

@@ -1,19 +1,16 @@
 """What may be wrong with the chosen pictures: findings that open their pictures and offer the mend."""
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.edit import drop_pictures, move_pictures
 from core.data.health import Finding, find_problems, others_of
-from core.errors import ThawError
 from core.settings import DataSettings
 
 from . import chosen
+from .destroying import change
 from .gallery import GalleryItem, gallery
-from .messages import LONGEST_MESSAGE, md, show_error
+from .messages import LONGEST_MESSAGE, md
 from .resources import stored_dataset, thumbnail
 
 SHOWN = 12
@@ -66,15 +63,3 @@ def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> No
         if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
             kept.add(finding.sentence)
             st.rerun()
-
-
-def change(edit: Callable[[], Dataset]) -> None:
-    """Make an edited data set and work with it; or say why not."""
-    try:
-        edited = edit()
-    except ThawError as error:
-        show_error(error)
-        return
-    stored_dataset.clear()
-    chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=edited.id)))
-    st.rerun()

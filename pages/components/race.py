@@ -80,6 +80,18 @@ def start_runs(settings: RunSettings, dataset: Dataset, repeats: int) -> str:
     return submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=repeats > 1)[0]
 
 
+def start_again(stopped: Sequence[Run]) -> None:
+    """A button for runs that were stopped, which is the way back: the same ones wait anew, at the queue's end."""
+    if not stopped or not st.button("Start again", icon=":material/replay:", key="stopped.again"):
+        return
+    store = run_store()
+    again = store.submit([run.settings for run in stopped], stopped[0].dataset_title, race=stopped[0].race)
+    for run in stopped:  # nothing of them was kept
+        store.delete(run.id)
+    st.query_params.update({"race": stopped[0].race} if stopped[0].race else {"run": again[0]})
+    st.rerun()
+
+
 @st.cache_data(max_entries=50, show_spinner=False)
 def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
     return race_verdict([run_outcome(home, run_id) for run_id in ids], band)
