@@ -214,7 +214,7 @@ def test_a_pipeline_of_ones_own_comes_back_after_a_preset(start, tiny_dataset):
     assert at.session_state["chosen.settings"].augment == own
 
     at.switch_page("train.py").run()
-    at.selectbox(key="train.augment").set_value("light").run()
+    at.selectbox(key="train.augment").set_value("tutorial").run()
     at.selectbox(key="train.augment").set_value("custom").run()
     assert not at.exception and at.session_state["chosen.settings"].augment == own
 
