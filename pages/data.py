@@ -8,6 +8,7 @@ from components import chosen
 from components.bringing import bring_pictures
 from components.destroying import offer_undo
 from components.editing import editing
+from components.framed import say_if_uploads_are_refused
 from components.gallery import GalleryItem, gallery
 from components.health import health
 from components.messages import md
@@ -42,6 +43,7 @@ with choose:
         )
         st.rerun()
 with bring:
+    say_if_uploads_are_refused()
     bring_pictures()
 
 split = current.split(chosen.settings().seed, chosen.settings().data)
