@@ -3,7 +3,8 @@
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
+from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.middleware import Middleware
@@ -43,6 +44,54 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+UPLOAD_COOKIE: Final = b"_streamlit_xsrf="
+THIS_COMPUTER: Final = {"localhost", "127.0.0.1", "::1"}
+
+
+class UploadsInFrames:
+    """Files can be brought where a page of another site shows Thaw in a frame, as Hugging Face shows its Spaces.
+
+    Streamlit takes an upload only with a token that its cookie holds, too. The cookie is `SameSite=Lax`, which no
+    browser keeps in such a frame, so it is given a second time: for frames, and for those of each outer site apart
+    (`Partitioned`). The check stays what it was: a page elsewhere can read neither cookie, so it cannot give the token.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        async def send_with_cookie(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                headers = message.setdefault("headers", [])
+                given = [
+                    value
+                    for name, value in headers
+                    if name.lower() == b"set-cookie" and value.startswith(UPLOAD_COOKIE)
+                ]
+                for value in given:
+                    token = value.partition(b";")[0]
+                    headers.append((b"set-cookie", token + b"; Path=/; SameSite=None; Secure; Partitioned"))
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie if is_trusted_by_browsers(scope) else send)
+
+
+def is_trusted_by_browsers(scope: Any) -> bool:
+    """Whether a request came over https, be it to a proxy before this server, or from this computer.
+
+    Elsewhere a browser refuses cookies that are `Secure`, and others are not kept in frames.
+    """
+    if scope["type"] != "http":
+        return False
+    headers = dict(scope.get("headers", []))
+    outside = headers.get(b"x-forwarded-proto", b"").decode("latin-1").partition(",")[0].strip()
+    try:
+        host = urlsplit(f"//{headers.get(b'host', b'').decode('latin-1')}").hostname
+    except ValueError:  # nothing that a browser sends
+        return False
+    return (outside or scope.get("scheme")) == "https" or host in THIS_COMPUTER
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
@@ -78,6 +127,6 @@ def say_what_failed(error: Exception) -> bool:
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
-    middleware=[Middleware(SecurityHeaders)],
+    middleware=[Middleware(SecurityHeaders), Middleware(UploadsInFrames)],
     on_script_error=say_what_failed,
 )

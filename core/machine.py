@@ -24,7 +24,7 @@ PROCESS_ENVIRONMENT = {"THP_MEM_ALLOC_ENABLE": "1", "GOMP_SPINCOUNT": "3000"}
 # Where libraries would keep something in the user's own folders: the variable that says where, and the folder below
 # Thaw's home. Most never do for what Thaw asks of them; a newer version may. Made only by the one that writes.
 KEPT_AT_HOME = {
-    "XDG_CACHE_HOME": "cache",  # whoever follows the standard and has no line of its own: fonts, drivers, pooch
+    "XDG_CACHE_HOME": "cache",  # whoever follows the standard and has no line of its own: fonts, drivers
     "HF_HOME": "cache/huggingface",  # huggingface_hub, and timm through it: downloads, marks, and what uploads keep
     "HF_XET_CACHE": "cache/huggingface/xet",  # its transport: chunks and logs
     "TORCH_HOME": "cache/torch",  # torch.hub, and torchvision through it

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, get_args
 
 from core.errors import StorageError
 from core.home import home_folder, write_atomically
-from core.kinds import fits_fields
+from core.json_types import fits_fields
 from core.machine import this_machine
 
 Precision = Literal["fp32", "bf16"]

@@ -8,6 +8,7 @@ from components.answer_cards import answer_cards
 from components.answers import answers, as_csv, as_table
 from components.asking import ask
 from components.doubt import as_json, asked_doubt, doubt_cells, doubts
+from components.firsts import best_on_val, networks_of_one_data_set
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
 from components.results import show_lacks
@@ -49,16 +50,18 @@ def about(record: RunRecord) -> None:
     show_lacks([record])
 
 
-newest = next(iter(runs.values()))
-together = [run for run in runs.values() if run.race == newest.race] if newest.race else [newest]
-winner = max(together, key=lambda run: (run.summary or {})["val_accuracy"]).id  # on val: test is for reporting
-wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), winner]
+rivals = networks_of_one_data_set(list(runs.values()))
+best = best_on_val(rivals).id
+wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), best]
 st.session_state["classify.run"] = next(run_id for run_id in wanted if run_id in runs)
 if wanted[0] and wanted[0] not in runs:
     st.caption(f":material/link_off: The run {md(wanted[0], 20)} of the address is not among the finished ones.")
 left, right = st.columns(2, gap="large")
 with left:
     first = st.selectbox("Network", list(runs), format_func=label, key="classify.run", on_change=take_run)
+    if first == best and len(rivals) > 1:
+        title = md(runs[best].dataset_title, 40)
+        st.caption(f":material/trophy: The best on val of {len(rivals)} networks trained on {title}.")
 with right:
     others = [None, *(run_id for run_id in runs if run_id != first)]
     second = st.selectbox("Beside it", others, format_func=label, key="classify.second", persist_state="session")

@@ -12,6 +12,7 @@ from components.comparison import (
     take_home,
     way_cards,
 )
+from components.firsts import fair_pair, may_be_compared, runs_to_compare
 from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
@@ -24,29 +25,35 @@ from core.comparison.wording import p_value
 from core.errors import ThawError
 from core.runs.example import example_runs
 
+MOST = 24  # runs: more curves than that cannot be told apart
+
 st.title("Compare")
 st.caption("Which is better, and can I believe it?")
 own = run_store().runs(states=("finished",), limit=100)
 finished = {run.id: run for run in (*own, *example_runs())}
-if len(own) < 2:
-    st.markdown("A comparison needs two finished runs on the same pictures. Until you have yours, here is one of ours.")
+usual = runs_to_compare(own)
+if not usual:
+    st.markdown(
+        "A comparison needs two finished runs on the same pictures. Until you have yours, here is one of ours."
+        if len(own) < 2
+        else "No two of your runs can be compared: they were tested on different pictures, or differ in too much. Race "
+        "ways of training on the same data. Until then, here is a race of ours; yours can be chosen all the same."
+    )
     with st.container(horizontal=True):
         st.page_link("home.py", label="Run the race", icon=":material/flag:")
         st.page_link("train.py", label="Train runs of your own", icon=":material/model_training:")
+    usual = list(example_runs())
 if len(finished) < 2:
     st.stop()
 
-newest = own[0] if len(own) > 1 else example_runs()[0]
-usual = [run.id for run in finished.values() if newest.race and run.race == newest.race]
-usual = usual[::-1] if len(own) > 1 else usual
 asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
 ids = st.multiselect(
     "Runs",
     list(finished),
-    default=asked or (usual if len(usual) > 1 else list(finished)[1::-1]),
+    default=(asked if len(asked) > 1 else [run.id for run in usual])[:MOST],
     format_func=lambda run_id: f"{run_label(finished[run_id])} · {finished[run_id].dataset_title}",
     key="compare.runs",
-    max_selections=24,
+    max_selections=MOST,
 )
 if len(ids) < 2:
     st.caption("Choose at least two runs.")
@@ -70,9 +77,13 @@ except ThawError as error:
 
 st.markdown("#### Is this model better on these pictures?")
 left, right, width = st.columns([2, 2, 1], vertical_alignment="bottom")
-a = left.selectbox("A", ids, index=place_of(linked["a"], ids), format_func=labels.__getitem__, key="compare.a")
+first, _ = fair_pair(runs) or runs[:2]
+place = place_of(linked["a"] if linked["a"] in ids else first.id, ids)
+a = left.selectbox("A", ids, index=place, format_func=labels.__getitem__, key="compare.a")
 others = [run_id for run_id in ids if run_id != a]
-b = right.selectbox("B", others, index=place_of(linked["b"], others), format_func=labels.__getitem__, key="compare.b")
+fair = next((run_id for run_id in others if may_be_compared(finished[a], finished[run_id])), others[0])
+place = place_of(linked["b"] if linked["b"] in others else fair, others)
+b = right.selectbox("B", others, index=place, format_func=labels.__getitem__, key="compare.b")
 points = width.number_input(
     "Practically the same within",
     0.5,

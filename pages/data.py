@@ -6,8 +6,10 @@ import pandas as pd
 import streamlit as st
 from components import chosen
 from components.bringing import bring_pictures
+from components.destroying import offer_undo
 from components.editing import damaged_datasets, editing
 from components.frame import draw_each
+from components.framed import say_if_uploads_are_refused
 from components.gallery import GalleryItem, gallery
 from components.health import health
 from components.messages import md, show_error
@@ -48,9 +50,11 @@ with choose:
         )
         st.rerun()
 with bring:
+    say_if_uploads_are_refused()
     bring_pictures()
 
 st.subheader(md(current.title))
+offer_undo(current)
 try:
     split = current.split(chosen.settings().seed, chosen.settings().data)
 except DatasetError as error:  # taken in by an earlier version

@@ -7,8 +7,8 @@ from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import can_be_seen, estimate_race, race_verdict_of, start_race
-from components.resources import run_store, thumbnail
+from components.race import can_be_seen, estimate_race, on_these, race_to_show, race_verdict_of, start_again, start_race
+from components.resources import thumbnail
 from components.results import cards, charts, sample_pictures
 from components.wording import age, expected_time, how_long
 
@@ -20,9 +20,7 @@ st.markdown("A pretrained network is frozen knowledge. **How much of it should y
 dataset = chosen.dataset()
 settings = chosen.settings()
 
-store = run_store()
-race = st.query_params.get("race") or next((run.race for run in store.runs(limit=50) if run.race), None)
-runs = sorted(store.runs(race=race), key=lambda run: run.number) if race else []
+runs = race_to_show(dataset)
 racing = any(run.is_active for run in runs)
 
 with st.container(border=True):
@@ -88,9 +86,11 @@ if racing:
 
 finished = [run for run in runs if run.state == "finished"]
 st.subheader(f"Result on {md(runs[0].dataset_title)}")
-st.caption(f"Raced {age(runs[0].created)}.")
+elsewhere = "" if on_these(runs, dataset) else ", on other pictures than those chosen above"
+st.caption(f"Raced {age(runs[0].created)}{elsewhere}.")
 for run in runs:
     explain_end(run)
+start_again([run for run in runs if run.state == "cancelled"])
 if finished:
     several = len({run.settings.seed for run in finished}) > 1
     (way_cards if several else cards)(finished)

@@ -6,14 +6,13 @@ from components.comparison_charts import confusion
 from components.forms import run_form
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import can_be_seen, estimate_run, start_runs
+from components.race import can_be_seen, estimate_run, start_again, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
 from components.results import cards, charts, record, sample_pictures
-from components.runs import run_table, small_print
+from components.runs import delete_run, run_table, small_print
 from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
-from core.runs.deletion import delete_run
 from core.settings import SCENARIO_LABELS
 
 st.title("Train")
@@ -80,13 +79,12 @@ if not runs:
     st.stop()
 
 st.subheader("Runs")
-clicked = run_table(runs, "train.runs")
-if clicked:
-    st.query_params["run"] = clicked
+run_table(runs, "train.runs")
 try:
     run = store.get(st.query_params.get("run") or runs[0].id)
-except RunError:
+except RunError:  # deleted, here or in another window
     run = runs[0]
+    st.query_params.pop("run", None)
 
 st.markdown(f"#### {run_label(run)}")
 st.caption(f"{SCENARIO_LABELS[run.settings.model.scenario]} on {md(run.dataset_title)}, started {age(run.created)}.")
@@ -95,6 +93,7 @@ if run.is_active:
     live([run.id], "train.live")
     st.stop()
 explain_end(run)
+start_again([run] if run.state == "cancelled" else [])
 if run.state == "finished":
     result = record(run)
     numbers, matrix = st.columns([2, 3], gap="large")
@@ -108,7 +107,4 @@ if run.state == "finished":
     st.markdown("#### Test pictures, predicted and true")
     sample_pictures([run], 12, "train.pictures")
     small_print(run)
-if st.button("Delete this run", icon=":material/delete:", key="train.delete", help="The run, its weights, its numbers"):
-    delete_run(store, run.id)
-    st.query_params.pop("run", None)
-    st.rerun()
+delete_run(run)

@@ -3,9 +3,10 @@
 import asyncio
 import re
 
+import pytest
 from helpers import REPOSITORY
 
-from app import CONTENT_SECURITY_POLICY, SecurityHeaders
+from app import CONTENT_SECURITY_POLICY, SecurityHeaders, UploadsInFrames
 
 
 def test_the_navigation_lists_exactly_the_files_in_pages():
@@ -31,3 +32,53 @@ def test_every_answer_carries_the_content_security_policy():
     assert headers[b"content-security-policy"] == CONTENT_SECURITY_POLICY.encode()
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert "unsafe-eval" not in CONTENT_SECURITY_POLICY
+
+
+def cookies_given(scheme: str, headers: dict[str, str]) -> list[str]:
+    """The cookies of an answer to a request, of which the server itself gives two."""
+
+    async def answers(scope, receive, send):
+        given = [b"_streamlit_xsrf=2|ab|cd|1; Path=/; SameSite=Lax", b"other=1; SameSite=Lax"]
+        await send({"type": "http.response.start", "headers": [(b"set-cookie", cookie) for cookie in given]})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    named = [(name.encode(), value.encode()) for name, value in headers.items()]
+    scope = {"type": "http", "scheme": scheme, "headers": named}
+    asyncio.run(UploadsInFrames(answers)(scope, None, send))
+    return [value.decode() for name, value in sent[0]["headers"]]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers"),
+    [
+        ("https", {"host": "thaw.example"}),
+        ("http", {"host": "someone-thaw.hf.space", "x-forwarded-proto": "https"}),
+        ("http", {"host": "10.0.0.3:7860", "x-forwarded-proto": "https, http"}),
+        ("http", {"host": "localhost:8501"}),
+        ("http", {"host": "127.0.0.1:8501"}),
+        ("http", {"host": "[::1]:8501"}),
+    ],
+)
+def test_the_cookie_of_uploads_is_given_once_more_for_frames_with_the_same_token(scheme, headers):
+    own, other, framed = cookies_given(scheme, headers)
+
+    assert (own, other) == ("_streamlit_xsrf=2|ab|cd|1; Path=/; SameSite=Lax", "other=1; SameSite=Lax")
+    assert framed == "_streamlit_xsrf=2|ab|cd|1; Path=/; SameSite=None; Secure; Partitioned"
+
+
+@pytest.mark.parametrize(
+    ("scheme", "headers"),
+    [
+        ("http", {"host": "192.168.1.5:8501"}),
+        ("http", {"host": "localhost.example"}),
+        ("https", {"host": "thaw.example", "x-forwarded-proto": "http"}),
+        ("http", {"host": "[odd"}),
+        ("http", {}),
+    ],
+)
+def test_where_browsers_refuse_secure_cookies_none_is_added(scheme, headers):
+    assert len(cookies_given(scheme, headers)) == 2

@@ -19,7 +19,7 @@ FLOORS = {
     "errors": 0,
     "settings": 1,
     "home": 1,
-    "kinds": 0,
+    "json_types": 0,
     "storage": 1,
     "machine": 1,
     "speeds": 1,

@@ -4,11 +4,13 @@ Hard conditions decide whether a comparison is possible at all. Every setting th
 the scenario is uncontrolled and becomes a chip: one is a warning, two leave nothing that the result could be due to.
 """
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 from core.comparison.metrics import Array, check_predictions
+from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
 from core.settings import RunSettings, differences
 
@@ -52,6 +54,8 @@ class Outcome:
     """Pictures whose features came from the cache: where there are any, times are warm ones."""
     lacks: tuple[str, ...] = ()
     """Which classes its parts lack, in sentences."""
+    tested: PictureAnswers = field(init=False, repr=False)
+    """The same answers by picture: what they are joined to another run's answers by."""
 
     def __post_init__(self) -> None:
         check_predictions(self.targets, self.probabilities)
@@ -61,6 +65,8 @@ class Outcome:
                 f"run {self.run} predicts {self.probabilities.shape} (pictures, classes) but names {expected}; "
                 "its predictions are damaged. Train it again."
             )
+        answers = PictureAnswers(self.pictures, self.class_names, self.targets, self.probabilities)
+        object.__setattr__(self, "tested", answers)  # the dataclass is frozen
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,15 +139,15 @@ def _hard_reasons(a: Outcome, b: Outcome) -> list[str]:
         reasons.append("Their pictures were divided differently into train, val and test.")
     if a.class_names != b.class_names:
         reasons.append(f"Their classes differ: {', '.join(a.class_names)} against {', '.join(b.class_names)}.")
-    if a.pictures != b.pictures:
-        common = len(set(a.pictures) & set(b.pictures))
+    pictures = Counter(a.pictures), Counter(b.pictures)
+    if pictures[0] != pictures[1]:
         reasons.append(
-            f"They were not tested on the same pictures in the same order: {len(a.pictures)} against "
-            f"{len(b.pictures)}, {common} in common."
+            f"They were not tested on the same pictures: {len(a.pictures)} against {len(b.pictures)}, "
+            f"{(pictures[0] & pictures[1]).total()} in common."
         )
     elif not a.pictures:
         reasons.append("There are no test pictures.")
-    elif (a.targets != b.targets).any():
+    elif set(a.tested) != set(b.tested):
         reasons.append("The same test pictures carry different labels.")
     return reasons
 
@@ -150,13 +156,13 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
     """The settings that differ and do something, each marked as expected or not."""
     same_scenario = a.settings.model.scenario == b.settings.model.scenario
     rows = []
-    for field, in_a, in_b in differences(a.settings, b.settings):
-        effects = has_effect(field, a, b), has_effect(field, b, a)
+    for name, in_a, in_b in differences(a.settings, b.settings):
+        effects = has_effect(name, a, b), has_effect(name, b, a)
         if not any(effects):
             continue
         # what only one of the two has at all (a number of cached views, of last stages) belongs to that scenario
-        follows = not all(effects) or (_at_default(field, a.settings) and _at_default(field, b.settings))
-        rows.append(Difference(field=field, a=in_a, b=in_b, expected=field == "model.scenario" or follows))
+        follows = not all(effects) or (_at_default(name, a.settings) and _at_default(name, b.settings))
+        rows.append(Difference(field=name, a=in_a, b=in_b, expected=name == "model.scenario" or follows))
     uncontrolled = [row for row in rows if not row.expected]
     if same_scenario and len(uncontrolled) == 1:
         return [replace(row, expected=True) for row in rows]

@@ -10,11 +10,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
-import numpy as np
-
 from core.comparison import race_wording
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Interval
+from core.comparison.pictures import common, right_table
 from core.comparison.statistics import cochran_q, holm, median_ratio, sign_flip, smallest_sign_flip
 from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, plain
 from core.errors import RunError
@@ -140,8 +139,8 @@ def _cochran(arms: Mapping[str, Arm], pairs: Sequence[PairVerdict]) -> float | N
     """One test for all models together, where there are more than two and every pair can be compared."""
     if len(arms) < 3 or not all(pair.comparison and pair.outcome != "not-comparable" for pair in pairs):
         return None
-    outcomes = [next(iter(arm.values())) for arm in arms.values()]
-    return cochran_q(np.stack([one.probabilities.argmax(axis=1) == one.targets for one in outcomes], axis=1))
+    runs = [next(iter(arm.values())).tested for arm in arms.values()]
+    return cochran_q(right_table(runs, common(runs)))
 
 
 def _arms(outcomes: Sequence[Outcome]) -> dict[str, Arm]:

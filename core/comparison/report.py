@@ -41,7 +41,7 @@ def as_csv(result: Comparison, outcomes: tuple[Outcome, Outcome], names: Sequenc
     """A row per test picture: its name and class, what A and B say and how surely, and its cell in the agreement.
 
     Args:
-        names: of the test pictures, in order. What a spreadsheet would take for a formula gets an apostrophe in front.
+        names: of A's test pictures, in order. What a spreadsheet would take for a formula gets an apostrophe in front.
     """
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
@@ -50,14 +50,12 @@ def as_csv(result: Comparison, outcomes: tuple[Outcome, Outcome], names: Sequenc
     assert agreement is not None, "there are no common pictures to list"
     indices = (agreement.both_index, agreement.only_a_index, agreement.only_b_index, agreement.neither_index)
     cell_of = {place: cell for cell, places in zip(CELLS, indices, strict=True) for place in places}
-    classes = outcomes[0].class_names
-    for place, name in enumerate(names):
+    for place, (key, name) in enumerate(zip(outcomes[0].tested, names, strict=True)):
         says = []
         for outcome in outcomes:
-            guess = int(outcome.probabilities[place].argmax())
-            says += [harmless(classes[guess]), f"{outcome.probabilities[place, guess]:.6f}"]
-        true = harmless(classes[int(outcomes[0].targets[place])])
-        writer.writerow([harmless(name), true, *says, cell_of[place]])
+            said = outcome.tested[key]
+            says += [harmless(said.guess), f"{said.probability:.6f}"]
+        writer.writerow([harmless(name), harmless(key.truth), *says, cell_of[place]])
     return file.getvalue()
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Array
+from core.comparison.pictures import common, right_table
 
 RESAMPLES = 1000
 FEW = 3
@@ -42,7 +43,11 @@ def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float] | None:
 
     None for fewer than three runs, or where they were not all tested on the same pictures.
     """
-    if len(outcomes) < FEW or not outcomes[0].pictures or len({one.pictures for one in outcomes}) > 1:
+    if len(outcomes) < FEW:
         return None
-    right = np.stack([one.probabilities.argmax(axis=1) == one.targets for one in outcomes], axis=1)
+    runs = [one.tested for one in outcomes]
+    shared = common(runs)
+    if not shared or any(len(run) != len(shared) for run in runs):
+        return None
+    right = right_table(runs, shared)
     return int(right.mean(axis=0).argmax()), selection_optimism(right)

@@ -13,6 +13,7 @@ import numpy as np
 from core.comparison import metrics, wording
 from core.comparison.fairness import Fairness, Outcome, check_fairness
 from core.comparison.metrics import Interval, Rate
+from core.comparison.pictures import common, right_table
 from core.comparison.statistics import (
     SMALLEST_DISCORDANT,
     detectable_gap,
@@ -53,7 +54,7 @@ class RunSummary:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Agreement:
-    """How often two runs were right together, alone and not at all, and on which pictures (index into the test part).
+    """How often two runs were right together, alone and not at all, and on which pictures (index into a's test part).
 
     This is McNemar's table.
     """
@@ -167,9 +168,9 @@ def _summary(outcome: Outcome, same_label: bool) -> RunSummary:
 
 
 def _agreement(a: Outcome, b: Outcome) -> Agreement:
-    """McNemar's table of two runs on the same pictures."""
-    right_a = a.probabilities.argmax(axis=1) == a.targets
-    right_b = b.probabilities.argmax(axis=1) == b.targets
+    """McNemar's table of two runs on the same pictures, which may stand in different orders."""
+    runs = (a.tested, b.tested)
+    right_a, right_b = right_table(runs, common(runs)).T
     both, only_a, only_b, neither = (
         tuple(np.flatnonzero(cell).tolist())
         for cell in (right_a & right_b, right_a & ~right_b, ~right_a & right_b, ~right_a & ~right_b)

@@ -20,7 +20,7 @@ from core.data.parts import check_enough, check_some_left
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.errors import DatasetError, shown
 from core.home import home_folder, sealed, unsealed
-from core.kinds import fits, fits_fields
+from core.json_types import fits, fits_fields
 from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")

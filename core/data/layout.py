@@ -134,7 +134,7 @@ def find_layout(
     check_layout(layout)
     if given is not None:
         _check_classes(given)
-        return Layout(placed=tuple(given), ignored=(), notices=_odd_classes(given))
+        return Layout(placed=tuple(given), ignored=())
     listing = listing if isinstance(listing, Listing) else Listing(names=tuple(listing))
     files = _sorted(listing.names, head)
     if not files.pictures:
@@ -145,7 +145,6 @@ def find_layout(
         found,
         ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
         unread={p.name: files.unread[p.name] for p in found.placed if p.name in files.unread},
-        notices=(*found.notices, *_odd_classes(found.placed)),
     )
     return replace(found, class_folders=_with_links(found.class_folders, listing.links))
 
@@ -429,19 +428,6 @@ def check_class_name(name: str) -> None:
     if len(name) > MAX_CLASS_NAME:
         length = f"{len(name):,} characters; the limit is {MAX_CLASS_NAME}"
         raise DatasetError(f"The class {name[:20]}... has a name of {length}.")
-
-
-def _odd_classes(placed: Sequence[Placed]) -> tuple[str, ...]:
-    """Classes whose names are one to a person: told, since they may be meant as one."""
-    alike: dict[str, set[str]] = {}
-    for name in {picture.class_name for picture in placed}:
-        alike.setdefault(" ".join(unicodedata.normalize("NFKC", name).casefold().split()), set()).add(name)
-    return tuple(
-        f"The classes {' and '.join(map(repr, sorted(names)))} differ only in letter case, width or spaces; they were "
-        "kept apart. If they are one, merge them."
-        for names in alike.values()
-        if len(names) > 1
-    )
 
 
 def _counted(pictures: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core.data.draw import ALL_PARTS, sides_by_class
+from core.data.folder_names import listed
 from core.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def find_lacks(class_names: Sequence[str], counts: Counts) -> tuple[Lack, ...]:
 
 def _lack_sentence(part: str, names: Sequence[str], tested: int) -> str:
     one = len(names) == 1
-    subject = f"The class {names[0]} has" if one else f"The classes {listed(names)} have"
+    subject = f"The class {names[0]} has" if one else f"The classes {listed(names, SHOWN)} have"
     it, its, are = ("it", "its", "is") if one else ("they", "their", "are")
     match part:
         case "train":
@@ -57,13 +58,6 @@ def _lack_sentence(part: str, names: Sequence[str], tested: int) -> str:
         case _:
             follows = f"nothing is known about how well {it} {are} recognised"
     return f"{subject} no picture in {part}: {follows}."
-
-
-def listed(names: Sequence[str]) -> str:
-    """Some names of a list: `a, b and c`, or `a, b, c and 7 more`."""
-    if len(names) > SHOWN:
-        return f"{', '.join(names[:SHOWN])} and {len(names) - SHOWN} more"
-    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def class_counts(dataset: "Dataset", split: "Split") -> dict[str, list[int]]:
@@ -120,7 +114,9 @@ def check_enough(class_names: Sequence[str], pool: Sequence["Picture"], needed: 
     copied = any(counts.total() > len(counts) for counts in sides.values())
     if not copied and not left_out:
         raise DatasetError(f"The val part is empty: bring at least {needed} pictures per class (better 20).")
-    held = listed([_held(class_names[c], [p for p in pool if p.target == c], len(sides[c])) for c in sorted(sides)])
+    held = listed(
+        [_held(class_names[c], [p for p in pool if p.target == c], len(sides[c])) for c in sorted(sides)], SHOWN
+    )
     before = f"{left_out:,} training pictures are copies of test pictures and were left out. Of the others, "
     why = "Copies stay in one part, so these" if copied else "These"
     parts = "train, val and test" if needed == ALL_PARTS else "train and val"

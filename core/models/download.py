@@ -7,6 +7,7 @@ Only the first 8 hex digits of the SHA-256 are known before the first download (
 hash is then written beside the file and checked in full whenever the file is read.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -81,10 +82,8 @@ def is_offline() -> bool:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file as 64 hex digits."""
-    import pooch
-
-    digest: str = pooch.file_hash(str(path), alg="sha256")
-    return digest
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def format_size(size_bytes: int) -> str:

@@ -21,7 +21,7 @@ from core.comparison.metrics import balanced_accuracy
 from core.data.parts import find_lacks
 from core.errors import RunError, SettingsError, shown
 from core.home import folder_in_the_making, home_folder, sealed, unsealed, write_atomically
-from core.kinds import fits_fields
+from core.json_types import fits_fields
 from core.models.download import file_sha256
 from core.settings import RunSettings, from_dict, to_dict
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.comparison.pictures import PictureKey
 from core.comparison.verdict import Comparison, RunSummary
 from core.runs.store import Run
 
@@ -46,21 +47,23 @@ def agreement_square(result: Comparison, a: Run, b: Run) -> None:
                 args=(name,),
             )
     words, places = cells[st.session_state["compare.cell"]]
+    tested = list(run_outcome(chosen.home(), a.id).tested)
     st.caption(f"Of {result.pictures} test pictures. A is {md(result.a.name)}, B is {md(result.b.name)}.")
-    _pictures([a, b], places, f"Pictures on which {words.replace(' right', ' is right')}", "compare.pictures")
+    keys = [tested[place] for place in places]
+    _pictures([a, b], keys, f"Pictures on which {words.replace(' right', ' is right')}", "compare.pictures")
 
 
 def _choose_cell(name: str) -> None:
     st.session_state["compare.cell"] = st.query_params["cell"] = name
 
 
-def _pictures(runs: Sequence[Run], places: Sequence[int], title: str, key: str) -> None:
-    if not places:
+def _pictures(runs: Sequence[Run], keys: Sequence[PictureKey], title: str, key: str) -> None:
+    if not keys:
         st.caption("There is no such picture.")
         return
-    sample_pictures(runs, SHOWN, key, only=places, sides="AB" if len(runs) > 1 else "")
-    if len(places) > SHOWN:
-        st.caption(f"{title}: the first {SHOWN} of {len(places)}.")
+    sample_pictures(runs, SHOWN, key, only=keys, sides="AB" if len(runs) > 1 else "")
+    if len(keys) > SHOWN:
+        st.caption(f"{title}: the first {SHOWN} of {len(keys)}.")
 
 
 def confusions(result: Comparison, a: Run, b: Run) -> None:
@@ -95,15 +98,13 @@ def confusions(result: Comparison, a: Run, b: Run) -> None:
 
 def _cell_pictures(result: Comparison, name: str, true: int, predicted: int, runs: Sequence[Run]) -> None:
     """The pictures of one cell; of the difference, those that are in it for one of the two runs only."""
-    inside = []
-    for run in runs:
-        outcome = run_outcome(chosen.home(), run.id)
-        inside.append((outcome.targets == true) & (outcome.probabilities.argmax(axis=1) == predicted))
+    classes = [result.a.class_names[place] for place in (true, predicted)]
+    tested = [run_outcome(chosen.home(), run.id).tested for run in runs]
+    inside = [{key for key, said in of.items() if [key.truth, said.guess] == classes} for of in tested]
     found = inside[0] if len(inside) == 1 else inside[0] ^ inside[1]
-    classes = [md(result.a.class_names[place], 40) for place in (true, predicted)]
-    st.markdown(f"**{name}**: true {classes[0]}, predicted {classes[1]}")
-    places = np.flatnonzero(found).tolist()
-    _pictures(runs, places, "Pictures in this cell", "compare.cell_pictures")
+    st.markdown(f"**{name}**: true {md(classes[0], 40)}, predicted {md(classes[1], 40)}")
+    keys = [key for key in tested[0] if key in found]
+    _pictures(runs, keys, "Pictures in this cell", "compare.cell_pictures")
 
 
 def _recalls(result: Comparison) -> None:

@@ -23,7 +23,7 @@ from core.runs.store import Run
 
 from . import chosen
 from .messages import plain
-from .resources import predictor, run_record, square_jpeg, stored_dataset
+from .resources import place_of, predictor, run_record, square_jpeg, stored_dataset
 
 MAX_MEGABYTES: Final = 20
 _QUIET_S: Final = 0.7  # work shorter than this needs no progress bar
@@ -78,7 +78,9 @@ def asked_tests(record: RunRecord, positions: Sequence[int]) -> list[Asked]:
         DatasetError: the data set is gone.
     """
     dataset = stored_dataset(chosen.home(), record.dataset["id"])
-    indices = [record.test_pictures[position] for position in positions]
+    indices = [
+        place_of(dataset, record.test_pictures[position], record.test_contents[position]) for position in positions
+    ]
     return [
         Asked(
             name=plain(dataset.pictures[index].name),

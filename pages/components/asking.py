@@ -9,6 +9,7 @@ from core.errors import DatasetError
 from core.runs.record import RunRecord
 
 from .answers import MAX_MEGABYTES, Asked, asked_file, asked_tests, drawn_strangers
+from .framed import say_if_uploads_are_refused
 from .messages import show_error
 
 MAX_PICTURES: Final = 200
@@ -27,6 +28,8 @@ def ask(record: RunRecord) -> list[Asked]:
         key="classify.source",
         persist_state="session",
     )
+    if source in ("camera", "files"):
+        say_if_uploads_are_refused()
     if source == "camera":  # drawn only when chosen: the browser asks for permission at once
         photo = st.camera_input("A photo", key="classify.camera", width=480)
         return [asked_file(photo, "photo.jpg")] if photo else []

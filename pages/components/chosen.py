@@ -5,16 +5,18 @@ from typing import Final
 
 import streamlit as st
 
+from core.augment.catalogue import CUSTOM
 from core.data.dataset import Dataset
 from core.errors import DatasetError, ThawError
 from core.home import thaw_home
-from core.settings import RunSettings
+from core.settings import AugmentSettings, RunSettings
 
 from .address import from_address, to_address
 from .messages import show_error
 from .resources import builtin_dataset, readable_datasets, split_sizes, stored_dataset
 
 _KEY: Final = "chosen.settings"
+_OWN: Final = "chosen.own_augment"
 
 
 def settings() -> RunSettings:
@@ -29,9 +31,22 @@ def settings() -> RunSettings:
 
 
 def choose(new: RunSettings) -> None:
-    """Choose something else; the address says so at once, since a page may end anywhere."""
+    """Choose something else; the address says so at once, since a page may end anywhere.
+
+    A pipeline of one's own is remembered where a preset takes its place.
+    """
+    now = settings().augment
+    if now.preset == CUSTOM and new.augment.preset != CUSTOM:
+        st.session_state[_OWN] = now
     st.session_state[_KEY] = new
     mirror_to_address()
+
+
+def own_augment() -> AugmentSettings | None:
+    """The pipeline of one's own: the chosen one, or the last that a preset took the place of."""
+    now = settings().augment
+    own: AugmentSettings | None = now if now.preset == CUSTOM else st.session_state.get(_OWN)
+    return own
 
 
 def mirror_to_address() -> None:

@@ -7,19 +7,21 @@ import streamlit as st
 from core.data import limits
 from core.data.dataset import Dataset, delete_stored, stored_ids
 from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
-from core.errors import DatasetError, StorageError, ThawError
+from core.errors import DatasetError, StorageError
 from core.runs.store import Run
 from core.settings import DataSettings
 
 from . import chosen
-from .frame import framed
-from .health import change
-from .messages import LONGEST_MESSAGE, md, show_error
-from .resources import readable_datasets, run_store, stored_dataset
+from .destroying import change, delete_button
+from .messages import LONGEST_MESSAGE, md
+from .resources import forget_datasets, readable_datasets, run_store, stored_dataset
 
 
 def editing(dataset: Dataset) -> None:
-    """Everything that can be changed; an edit of pictures or classes makes a new data set beside the old one."""
+    """Everything that can be changed; an edit of pictures or classes makes a new data set beside the old one.
+
+    What it did can be undone (`destroying.offer_undo`); the whole data set goes after a question.
+    """
     with st.expander("Change this data set", icon=":material/edit:", key="data.edit"):
         st.caption("Pictures and classes are changed in a copy; runs that used the old one keep what they recorded.")
         title, give = st.columns([3, 1], vertical_alignment="bottom")
@@ -28,8 +30,8 @@ def editing(dataset: Dataset) -> None:
             change(lambda: rename(dataset, new))
         _classes(dataset)
         _more(dataset)
-        if dataset.kind != "builtin" and st.button("Delete this data set", icon=":material/delete:", key="data.delete"):
-            _confirm(dataset)
+        if dataset.kind != "builtin":
+            _delete(dataset)
 
 
 def _classes(dataset: Dataset) -> None:
@@ -59,26 +61,26 @@ def _more(dataset: Dataset) -> None:
         change(lambda: add_pictures(dataset, others[other]))
 
 
-@st.dialog("Delete this data set?")
-@framed
-def _confirm(dataset: Dataset) -> None:
+def _delete(dataset: Dataset) -> None:
+    def destroy() -> None:
+        delete(dataset)
+        forget_datasets()
+        chosen.choose(replace(chosen.settings(), data=DataSettings()))
+
+    delete_button("Delete this data set", "data.delete", dataset.id, lambda: _what_goes(dataset), destroy)
+
+
+def _what_goes(dataset: Dataset) -> bool:
     users = _users(dataset.id)
     if any(run.is_active for run in users):
         st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
-        return
-    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files.")
+        return False
+    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files, for good.")
     if users:
         st.caption(
             f"{len(users)} runs used it. They keep their numbers and networks, and lose the sight of their pictures."
         )
-    if st.button("Delete", type="primary", key="data.delete.really"):
-        try:
-            delete(dataset)
-        except ThawError as error:
-            show_error(error)
-            return
-        chosen.choose(replace(chosen.settings(), data=DataSettings()))
-        st.rerun()
+    return True
 
 
 def _users(dataset_id: str) -> list[Run]:
@@ -98,18 +100,19 @@ def damaged_datasets() -> None:
             with st.container(border=True, horizontal=True, vertical_alignment="center"):
                 st.badge("damaged", icon=":material/broken_image:", color="red")
                 st.markdown(md(str(error), LONGEST_MESSAGE))
-                if st.button("Delete it", icon=":material/delete:", key=f"data.damaged.{dataset_id}"):
-                    _confirm_damaged(dataset_id)
+                _delete_damaged(dataset_id)
 
 
-@st.dialog("Delete this damaged data set?")
-@framed
-def _confirm_damaged(dataset_id: str) -> None:
-    if any(run.is_active for run in _users(dataset_id)):
-        st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
-        return
-    st.markdown(f"The data set {md(dataset_id)} goes with its files. Adding the same pictures again brings it back.")
-    if st.button("Delete", type="primary", key="data.damaged.really"):
+def _delete_damaged(dataset_id: str) -> None:
+    def destroy() -> None:
         delete_stored(dataset_id)
-        stored_dataset.clear()
-        st.rerun()
+        forget_datasets()
+
+    def goes() -> bool:
+        if any(run.is_active for run in _users(dataset_id)):
+            st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
+            return False
+        st.markdown(f"The data set {md(dataset_id)} goes with its files; to have it back, add its pictures again.")
+        return True
+
+    delete_button("Delete this damaged data set", f"data.damaged.{dataset_id}", dataset_id, goes, destroy)

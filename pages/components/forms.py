@@ -23,6 +23,7 @@ from core.settings import (
 from core.training.weighting import weighting_sentence
 
 from . import chosen
+from .chosen import own_augment
 from .messages import LONGEST_MESSAGE, md
 from .resources import model_description, part_counts
 from .runs import what_trains
@@ -114,7 +115,8 @@ def _batchnorm(model: ModelSettings) -> BatchNorm | None:
 
 
 def _augment(augment: AugmentSettings) -> AugmentSettings:
-    names = [*PRESETS, *([CUSTOM] if augment.preset == CUSTOM else [])]
+    own = own_augment()
+    names = [*PRESETS, *([CUSTOM] if own else [])]
     preset = st.selectbox(
         "Augmentation",
         names,
@@ -123,7 +125,9 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
         key="train.augment",
         help="How training pictures are varied; the Augment page shows it. Evaluation never is.",
     )
-    return augment if preset == augment.preset else AugmentSettings(preset=preset)
+    if preset == augment.preset:
+        return augment
+    return own if own and preset == CUSTOM else AugmentSettings(preset=preset)
 
 
 def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:

@@ -1,21 +1,20 @@
 """What may be wrong with the chosen pictures: findings that open their pictures and offer the mend."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes
+from core.data.folder_names import listed
 from core.data.health import Finding, find_problems, others_of
-from core.data.parts import listed
-from core.errors import ThawError
 from core.settings import DataSettings
 
 from . import chosen
+from .destroying import change
 from .gallery import GalleryItem, gallery
-from .messages import LONGEST_MESSAGE, md, show_error
+from .messages import LONGEST_MESSAGE, md
 from .resources import stored_dataset, thumbnail
 
 SHOWN = 12
@@ -87,7 +86,7 @@ def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> No
         st.caption(f"The first {SHOWN} of {len(finding.pictures):,}.")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for mend, (label, icon, edit, help) in _BUTTONS.items():
-            words = label.format(classes=md(listed(finding.classes))) if finding.classes else label
+            words = label.format(classes=md(listed(finding.classes, 3))) if finding.classes else label
             if mend in finding.mends and st.button(words, icon=icon, key=f"{key}.{mend}", help=help):
                 change(lambda edit=edit: edit(dataset, finding))
         if "move" in finding.mends:
@@ -97,14 +96,3 @@ def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> No
         if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
             kept.add(finding.sentence)
             st.rerun()
-
-
-def change(edit: Callable[[], Dataset]) -> None:
-    """Make an edited data set and work with it; or say why not."""
-    try:
-        edited = edit()
-    except ThawError as error:
-        show_error(error)
-        return
-    chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=edited.id)))
-    st.rerun()

@@ -118,7 +118,8 @@ def _shown(key: str, value: Any) -> str:
 
 def _take_preset() -> None:
     preset = st.session_state[_PRESET]
-    _choose(AugmentSettings(preset=preset, steps=chosen_steps() if preset == CUSTOM else ()))
+    own = chosen.own_augment() or AugmentSettings(preset=CUSTOM, steps=chosen_steps())
+    _choose(own if preset == CUSTOM else AugmentSettings(preset=preset))
 
 
 def _take_transforms() -> None:

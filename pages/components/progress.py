@@ -1,10 +1,12 @@
 """Work that is going on: one line in the frame, and a live view of chosen runs. Both only read the store."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pandas as pd
 import streamlit as st
 
+from core.errors import RunError
 from core.runs.store import ACTIVE, Run
 from core.settings import SCENARIO_LABELS
 
@@ -20,12 +22,12 @@ TICK_S = 1.0
 def running_work() -> None:
     """A line under the navigation while anything trains or waits, on every page; nothing otherwise."""
     store = run_store()
-    store.heal()
     watching = bool(store.runs(states=ACTIVE, limit=1))
 
     @st.fragment(run_every=2 * TICK_S if watching else None)
     @framed
     def line() -> None:
+        store.heal()
         runs = store.runs(states=ACTIVE)
         if runs:
             _line(runs)
@@ -48,20 +50,22 @@ def _line(runs: Sequence[Run]) -> None:
 
 
 def live(ids: Sequence[str], key: str) -> None:
-    """Progress, time left, curves and Stop for runs of which at least one is still at work."""
+    """Progress, time left, curves and Stop, as long as one of these runs is at work; then the page is drawn anew.
+
+    For pages that found one of them at work. What they found may be over by now: only what is read here counts.
+    """
     store = run_store()
-    before = _states(ids)
 
     @st.fragment(run_every=TICK_S)
     @framed
     def view() -> None:
-        runs = [store.get(run_id) for run_id in ids]
         store.heal()
+        runs = _still_there(ids)
+        if not any(run.is_active for run in runs):
+            st.rerun()
         for run in runs:
             _progress(run)
         _live_curves(runs)
-        if not any(run.is_active for run in runs) and before != [run.state for run in runs]:
-            st.rerun()
 
     view()
     if st.button("Stop", key=f"{key}.stop", icon=":material/stop_circle:", help="Ends within seconds; nothing is kept"):
@@ -70,8 +74,13 @@ def live(ids: Sequence[str], key: str) -> None:
         st.rerun()
 
 
-def _states(ids: Sequence[str]) -> list[str]:
-    return [run_store().get(run_id).state for run_id in ids]
+def _still_there(ids: Sequence[str]) -> list[Run]:
+    """These runs as they are now, without those that were deleted meanwhile."""
+    found = []
+    for run_id in ids:
+        with suppress(RunError):
+            found.append(run_store().get(run_id))
+    return found
 
 
 def _progress(run: Run) -> None:

@@ -10,6 +10,7 @@ from core.comparison.statistics import gaps_before, smallest_sign_flip
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
+from core.runs.store import Run
 from core.settings import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
@@ -49,6 +50,22 @@ def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int = 1) -> str:
     return text
 
 
+def race_to_show(dataset: Dataset) -> list[Run]:
+    """The runs of the race in the address; else of one that is going on, the newest on these pictures, the newest."""
+    store = run_store()
+    recent = [run for run in store.runs() if run.race]
+    ranked = sorted(recent, key=lambda run: (run.is_active, on_these([run], dataset), run.number), reverse=True)
+    for race in (st.query_params.get("race"), *(run.race for run in ranked[:1])):
+        if race and (runs := store.runs(race=race)):
+            return sorted(runs, key=lambda run: run.number)
+    return []
+
+
+def on_these(runs: Sequence[Run], dataset: Dataset) -> bool:
+    """Whether runs are about this data set."""
+    return all(run.settings.data.dataset == dataset.id for run in runs)
+
+
 def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:
     """Queue a race and return its id."""
     plans = plan_race(settings, scenarios, seeds or [settings.seed])
@@ -61,6 +78,18 @@ def start_runs(settings: RunSettings, dataset: Dataset, repeats: int) -> str:
     seeds = range(settings.seed, settings.seed + repeats)
     plans = [replace(settings, seed=seed) for seed in seeds]
     return submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=repeats > 1)[0]
+
+
+def start_again(stopped: Sequence[Run]) -> None:
+    """A button for runs that were stopped, which is the way back: the same ones wait anew, at the queue's end."""
+    if not stopped or not st.button("Start again", icon=":material/replay:", key="stopped.again"):
+        return
+    store = run_store()
+    again = store.submit([run.settings for run in stopped], stopped[0].dataset_title, race=stopped[0].race)
+    for run in stopped:  # nothing of them was kept
+        store.delete(run.id)
+    st.query_params.update({"race": stopped[0].race} if stopped[0].race else {"run": again[0]})
+    st.rerun()
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -52,6 +52,13 @@ def stored_dataset(home: str, dataset_id: str) -> Dataset:
     return load_stored(dataset_id)
 
 
+def forget_datasets() -> None:
+    """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
+    for cached in (builtin_dataset, stored_dataset, run_memory, _loaders):
+        cached.clear()
+    st.cache_data.clear()
+
+
 def readable_datasets(home: str) -> dict[str, Dataset]:
     """All data sets by id, oldest first. Listed anew each time, read once."""
     found = []
@@ -158,19 +165,41 @@ def run_outcome(home: str, run_id: str) -> Outcome:
     return load_outcome(run_id)
 
 
-@st.cache_data(max_entries=3000, show_spinner=False)
 def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
     """A square JPEG of one picture's middle."""
-    pixels = stored_dataset(home, dataset_id).pixels[index]
-    return square_jpeg(Image.fromarray(np.asarray(pixels)), side)
+    dataset = stored_dataset(home, dataset_id)
+    return _thumbnail(dataset.pictures[index].group, side, dataset, index)
 
 
-def thumbnail_or_grey(home: str, dataset_id: str, index: int) -> bytes:
+@st.cache_data(max_entries=3000, show_spinner=False)
+def _thumbnail(pixels_hash: str, side: int, _dataset: Dataset, _index: int) -> bytes:
+    """By what it shows: the place of a picture may be another one after its data set was deleted and added again."""
+    return square_jpeg(Image.fromarray(np.asarray(_dataset.pixels[_index])), side)
+
+
+def thumbnail_or_grey(home: str, dataset_id: str, index: int, content: str) -> bytes:
     """A run's test picture; a grey square where its data set is not here, as with recorded and imported runs."""
     try:
-        return thumbnail(home, dataset_id, index)
+        return thumbnail(home, dataset_id, place_of(stored_dataset(home, dataset_id), index, content))
     except DatasetError:
         return square_jpeg(Image.new("RGB", (8, 8), (150, 158, 170)), 64)
+
+
+def place_of(dataset: Dataset, index: int, content: str) -> int:
+    """Where a data set has the picture that a run knew at `index`.
+
+    A data set is named by its content: brought again under other file names, it has the same id and another order.
+
+    Raises:
+        DatasetError: it is not in this data set.
+    """
+    pictures = dataset.pictures
+    if index < len(pictures) and pictures[index].content == content:
+        return index
+    found = next((place for place, picture in enumerate(pictures) if picture.content == content), None)
+    if found is None:
+        raise DatasetError(f"A test picture of this run is not in {dataset.title!r} any more.")
+    return found
 
 
 def square_jpeg(image: Image.Image, side: int) -> bytes:

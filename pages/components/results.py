@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core.comparison.fairness import Outcome
 from core.comparison.metrics import balanced_accuracy
+from core.comparison.pictures import PictureKey, common, right_table
 from core.comparison.statistics import wilson
 from core.runs.record import RunRecord
 from core.runs.store import Run
@@ -16,7 +18,7 @@ from .charts import curves, phase_bars
 from .comparison_charts import accuracy_against_seconds
 from .gallery import GalleryItem, gallery
 from .messages import LONGEST_MESSAGE, md
-from .resources import run_predictions, run_record, thumbnail_or_grey
+from .resources import run_outcome, run_record, thumbnail_or_grey
 from .wording import per_cent, run_label, seconds
 
 
@@ -111,47 +113,84 @@ def charts(runs: Sequence[Run], key: str) -> None:
 
 
 def sample_pictures(
-    runs: Sequence[Run], count: int, key: str, only: Sequence[int] | None = None, sides: str = ""
+    runs: Sequence[Run], count: int, key: str, only: Sequence[PictureKey] | None = None, sides: str = ""
 ) -> None:
     """Test pictures with their true class and what each run says, and how surely.
 
     Args:
-        only: positions in the test part; else the ones on which the runs are most at odds, then a mix.
+        only: pictures that all runs were tested on; else the ones on which runs are most at odds, then a mix, each
+            with the answers of runs that were tested on it.
         sides: a letter for each run, in the place of its scenario's name; then the file's name is shown, too.
     """
-    results = [record(run) for run in runs]
-    predictions = [run_predictions(chosen.home(), run.id) for run in runs]
-    predicted = np.stack([of.probabilities.argmax(1) for of in predictions])  # (runs, M)
-    targets = predictions[0].targets
-    first = results[0]
-    names = first.dataset["class_names"]
-    positions = list(only) if only is not None else _telling(predicted, targets, count)
-    called_by = list(sides) or [SCENARIO_LABELS[r.settings.model.scenario] for r in results]
+    groups = [list(runs)] if only is not None else tested_together(runs)[:count]
+    if only is None:
+        _say_who_answers(runs, groups)
+    share = count // len(groups)
     items = []
-    for position in positions[:count]:
-        right = predicted[:, position] == targets[position]
-        says = [
-            f"{'✓' if correct else '✗'} {called}: {names[p[position]]} {of.probabilities[position, p[position]]:.0%}"
-            for called, p, of, correct in zip(called_by, predicted, predictions, right, strict=True)
-        ]
-        if sides:
-            says.append(first.test_names[position].rsplit("/", 1)[-1])
-        items.append(
-            GalleryItem(
-                image=thumbnail_or_grey(chosen.home(), first.dataset["id"], first.test_pictures[position]),
-                title=f"true: {names[targets[position]]}",
-                captions=tuple(says),
-                mark=("good" if right[0] else "bad") if len(runs) == 1 else None,
-            )
-        )
+    for group in groups:
+        shown = only if only is not None else _telling([run_outcome(chosen.home(), run.id) for run in group], share)
+        below = [f"seed {group[0].settings.seed}"] if len(groups) > 1 else []
+        items += _judged(group, shown[:share], sides, below)
     gallery(items, 6, key)
 
 
-def _telling(predicted: np.ndarray, targets: np.ndarray, count: int) -> list[int]:
-    """Positions worth a look: up to half of them pictures that some run gets wrong, each kind spread over its kind."""
-    wrong = (predicted != targets).any(0)
+def tested_together(runs: Sequence[Run]) -> list[list[Run]]:
+    """Runs in groups that were tested on the same pictures; of each way of training the one with the lowest seed."""
+    groups: dict[str, dict[str, Run]] = {}
+    for run in sorted(runs, key=lambda run: run.settings.seed):
+        groups.setdefault(record(run).test_part, {}).setdefault(run.settings.model.scenario, run)
+    return [[group[name] for name in SCENARIOS if name in group] for group in groups.values()]
+
+
+def _say_who_answers(runs: Sequence[Run], groups: Sequence[Sequence[Run]]) -> None:
+    """Which runs the answers are of, where that is not plain."""
+    if len(groups) > 1:
+        st.caption("Each seed was tested on other pictures: every picture has the answers of the seed named below it.")
+    elif len(groups[0]) < len(runs):
+        seeds = ", ".join(sorted({f"seed {run.settings.seed}" for run in groups[0]}))
+        st.caption(f"All seeds were tested on the same pictures; these are the answers of {seeds}.")
+
+
+def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: Sequence[str]) -> list[GalleryItem]:
+    """Pictures that all of these runs were tested on, with what each run says about each."""
+    first = record(runs[0])
+    tested = [run_outcome(chosen.home(), run.id).tested for run in runs]
+    known = dict(zip(tested[0], zip(first.test_pictures, first.test_names, strict=True), strict=True))
+    called_by = list(sides) or _called(runs)
+    items = []
+    for key in keys:
+        index, name = known[key]
+        answers = [of[key] for of in tested]
+        says = [
+            f"{'✓' if said.right else '✗'} {called}: {said.guess} {said.probability:.0%}"
+            for called, said in zip(called_by, answers, strict=True)
+        ]
+        items.append(
+            GalleryItem(
+                image=thumbnail_or_grey(chosen.home(), first.dataset["id"], index, key.content),
+                title=f"true: {key.truth}",
+                captions=(*says, *([name.rsplit("/", 1)[-1]] if sides else []), *below),
+                mark=("good" if answers[0].right else "bad") if len(runs) == 1 else None,
+            )
+        )
+    return items
+
+
+def _called(runs: Sequence[Run]) -> list[str]:
+    """Runs by their way of training, and by their seed where they differ in it."""
+    seeds = len({run.settings.seed for run in runs}) > 1
+    return [
+        SCENARIO_LABELS[run.settings.model.scenario] + (f", seed {run.settings.seed}" if seeds else "") for run in runs
+    ]
+
+
+def _telling(outcomes: Sequence[Outcome], count: int) -> list[PictureKey]:
+    """Pictures worth a look: up to half of them such that some run gets wrong, each kind spread over its kind."""
+    tested = [outcome.tested for outcome in outcomes]
+    keys = common(tested)
+    wrong = ~right_table(tested, keys).all(axis=1)
     odd = _spread(np.flatnonzero(wrong), count // 2)
-    return [*odd, *_spread(np.flatnonzero(~wrong), count - len(odd))]
+    return [keys[place] for place in [*odd, *_spread(np.flatnonzero(~wrong), count - len(odd))]]
 
 
 def _spread(positions: np.ndarray, count: int) -> list[int]:

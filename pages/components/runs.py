@@ -7,19 +7,22 @@ import pandas as pd
 import streamlit as st
 
 from core.models.catalogue import BACKBONES
+from core.runs import deletion
 from core.runs.store import Run
 from core.settings import SCENARIO_LABELS, to_dict
 
 from . import chosen
-from .resources import run_record
-from .wording import STATES, seconds
+from .destroying import delete_button
+from .messages import md
+from .resources import run_record, run_store
+from .wording import STATES, run_label, seconds
 
 if TYPE_CHECKING:
     from core.models.build import LayerRow, ParameterCount
 
 
-def run_table(runs: Sequence[Run], key: str) -> str | None:
-    """All runs as a table; the id of the one that was clicked."""
+def run_table(runs: Sequence[Run], key: str) -> None:
+    """All runs as a table; a click on one puts it into the address."""
     rows = [
         {
             "run": f"#{run.number}",
@@ -33,12 +36,14 @@ def run_table(runs: Sequence[Run], key: str) -> str | None:
         }
         for run in runs
     ]
-    event = st.dataframe(
+    # a selection is a place in the table: in another table, longer by a new run, the same place is another run
+    place = f"{key}.{runs[0].number}.{len(runs)}"
+    st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        on_select="rerun",
+        on_select=lambda: _take_clicked(place, [run.id for run in runs]),
         selection_mode="single-row",
-        key=key,
+        key=place,
         column_config={
             "test accuracy": st.column_config.NumberColumn(format="%.1f %%"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
@@ -46,8 +51,30 @@ def run_table(runs: Sequence[Run], key: str) -> str | None:
         placeholder="",
         alt="All runs, newest first",
     )
-    selected = event.selection.rows
-    return runs[selected[0]].id if selected and selected[0] < len(runs) else None
+
+
+def _take_clicked(key: str, ids: Sequence[str]) -> None:
+    """The address keeps the run that was clicked; nothing changes where the click took a selection back."""
+    for row in st.session_state[key].selection.rows:
+        st.query_params["run"] = ids[row]
+
+
+def delete_run(run: Run) -> None:
+    """A button that deletes an ended run, after a question."""
+
+    def goes() -> bool:
+        kept = "its network, its predictions and its numbers" if run.state == "finished" else "what is known of it"
+        st.markdown(f"**{md(run_label(run))}** on {md(run.dataset_title)} goes with {kept}, for good.")
+        mates = [mate for mate in run_store().runs(race=run.race) if mate.id != run.id] if run.race else []
+        if mates and run.state == "finished":
+            st.caption(f"It is one of the {len(mates) + 1} runs of a race, whose verdict will be without it.")
+        return True
+
+    def destroy() -> None:
+        deletion.delete_run(run_store(), run.id)
+        st.query_params.pop("run", None)
+
+    delete_button("Delete this run", "train.delete", run.id, goes, destroy)
 
 
 def small_print(run: Run) -> None:

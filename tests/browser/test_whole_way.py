@@ -197,4 +197,15 @@ def test_a_run_can_be_started_stopped_and_is_still_shown_after_a_reload(person: 
     person.sees("Test pictures, predicted and true")
     person.page.get_by_text("The data loaders").click()
     person.sees(re.compile("Built just now|From the cache"))
+
+    person.clicks("Delete this run")
+    dialog = person.page.get_by_role("dialog")
+    dialog.get_by_text(re.compile("Frozen, seed 0 on .* goes with its network")).wait_for()
+    dialog.get_by_role("button", name="Keep it").click()
+    dialog.wait_for(state="detached")
+    person.sees("Test pictures, predicted and true")
+    person.clicks("Delete this run")
+    dialog.get_by_role("button", name="Delete", exact=True).click()
+    dialog.wait_for(state="detached")
+    person.sees(re.compile("was stopped. Nothing of it was kept"))  # the run before it, and no question about that one
     assert person.errors == []

@@ -1,11 +1,22 @@
 """Pages are started as the app starts them: from the router, with empty caches."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import streamlit as st
 from helpers import REPOSITORY
 from streamlit.testing.v1 import AppTest
+
+from core.comparison.metrics import confusion_matrix
+from core.data.dataset import Dataset, load_stored
+from core.machine import this_machine
+from core.runs.record import Predictions, RunRecord, save_run, summary_of
+from core.runs.store import Run, RunStore
+from core.settings import RunSettings, Scenario
 
 
 @pytest.fixture(autouse=True)
@@ -27,3 +38,93 @@ def start(thaw_home) -> Callable[..., AppTest]:
         return at.run()
 
     return open_page
+
+
+@pytest.fixture
+def complete() -> Callable[..., Run]:
+    """End a queued run well, with made-up answers: training is not what these tests are about.
+
+    The run is `40 + index` per cent sure about the test picture at `index` of its data set.
+    """
+
+    def end(run_id: str, wrong: Sequence[int] = (), val_accuracy: float = 0.8) -> Run:
+        store = RunStore()
+        run = store.claim([run_id])
+        dataset = load_stored(run.settings.data.dataset)
+        record, predictions = _finished(run_id, run.settings, dataset, wrong, val_accuracy)
+        save_run(record, predictions, lambda path: Path(path).write_bytes(b"no weights"))
+        store.end(run, "finished", test_part=record.test_part, summary=summary_of(record))
+        return store.get(run_id)
+
+    return end
+
+
+@pytest.fixture
+def finish(complete) -> Callable[..., Run]:
+    """Enter a run of a data set that has ended like that."""
+
+    def enter(
+        dataset: Dataset,
+        scenario: Scenario = "frozen",
+        seed: int = 0,
+        *,
+        race: str | None = None,
+        settings: RunSettings | None = None,
+        **ended: Any,
+    ) -> Run:
+        base = settings or RunSettings()
+        model = replace(base.model, scenario=scenario, weights="none" if scenario == "scratch" else base.model.weights)
+        settings = replace(base, model=model, seed=seed, data=replace(base.data, dataset=dataset.id))
+        (run_id,) = RunStore().submit([settings], dataset.title, race=race)
+        return complete(run_id, **ended)
+
+    return enter
+
+
+def _finished(
+    run_id: str, settings: RunSettings, dataset: Dataset, wrong: Sequence[int], val_accuracy: float
+) -> tuple[RunRecord, Predictions]:
+    split, classes = dataset.split(settings.seed, settings.data), len(dataset.class_names)
+    targets = np.array([dataset.pictures[index].target for index in split.test])
+    guesses = np.array([(t + (index in wrong)) % classes for t, index in zip(targets, split.test, strict=True)])
+    sure = 0.40 + 0.01 * np.array(split.test)
+    said = np.repeat(((1 - sure) / (classes - 1))[:, None], classes, axis=1).astype(np.float32)
+    said[np.arange(len(said)), guesses] = sure
+    val_targets = np.array([dataset.pictures[index].target for index in split.val])
+    named = {field.name: {} for field in fields(RunRecord)}
+    values = {
+        **named,
+        "run": run_id,
+        "settings": settings,
+        "dataset": {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
+        "split": {"hash": split.hash, **{name: len(split.part(name)) for name in ("train", "val", "test")}},
+        "test_pictures": split.test,
+        "test_contents": tuple(dataset.pictures[index].content for index in split.test),
+        "test_names": tuple(dataset.pictures[index].name for index in split.test),
+        "history": ({"epoch": 1, "elapsed_s": 1.0, "val_accuracy": val_accuracy, "val_loss": 0.5, "lr": 0.1},),
+        "best_epoch": 1,
+        "test_accuracy": float((guesses == targets).mean()),
+        "val_accuracy": val_accuracy,
+        "confusion": confusion_matrix(targets, said).tolist(),
+        "duration_s": 3.0,
+        "timings": {"decode": 0.0, "features": 1.0, "train": 1.0, "val": 0.5, "test": 0.5, "other": 0.0},
+        "freeze_audit": {"checked": True, "bit_identical": True, "sentence": "It stood still."},
+        "parameters": {"trained": 10, "total": 100, "trained_share": 0.1},
+        "weights": {"origin": "ImageNet", "sha256": "a" * 64},
+        "head_hash": "b" * 64,
+        "machine": asdict(this_machine()),
+        "threads": 1,
+        "precision": {"features": "fp32", "train": "fp32"},
+        "engine": "torch",
+        "head": None,
+        "layers": (),
+        "temperature": None,
+        "imported": False,
+    }
+    predictions = Predictions(
+        probabilities=said,
+        targets=targets,
+        val_probabilities=np.full((len(val_targets), classes), 1 / classes, np.float32),
+        val_targets=val_targets,
+    )
+    return RunRecord(**values), predictions

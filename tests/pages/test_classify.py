@@ -12,6 +12,7 @@ from helpers import draw_picture, drawn, encoded
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.data.dataset import load_stored
 from core.runs.record import load_predictions, load_record
 
 PNG = "image/png"
@@ -386,3 +387,15 @@ def test_without_the_training_pictures_answers_are_given_all_the_same(page, monk
 
     assert not page.exception and not page.error
     assert len(table(page)) == 1 and "is not here any more" in words(page).replace("\\", "")
+
+
+def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_order(page, finished_race, monkeypatch):
+    run = finished_race.run("frozen")
+    dataset = load_stored(load_record(run).dataset["id"])
+    turned = replace(dataset, pictures=dataset.pictures[::-1])  # places in the pixel file go along
+    monkeypatch.setattr("components.resources.load_stored", lambda dataset_id: turned)
+
+    page.segmented_control(key="classify.source").set_value("tests").run()
+
+    assert not page.exception
+    assert set(table(page)["picture"]) <= set(load_record(run).test_names)

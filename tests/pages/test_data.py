@@ -157,9 +157,66 @@ def test_a_data_set_goes_only_after_a_question_and_not_while_a_run_needs_it(star
     RunStore().cancel(run)
     at.button(key="data.delete").click().run()
 
-    # the click that follows is the browser test's: here, a dialog is gone with the next run of the script
     assert not at.exception and "30 pictures, goes with its files" in said(at)
-    assert at.button(key="data.delete.really") and tiny_dataset.folder.exists()
+    assert tiny_dataset.folder.exists()
+    at.button(key="data.delete.really").click().run()
+    assert not at.exception and not tiny_dataset.folder.exists()
+    assert at.session_state["chosen.settings"].data.dataset == "builtin"
+
+
+def test_every_edit_can_be_undone_and_leaves_nothing_behind(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+    title = tiny_dataset.title
+
+    at.text_input(key=f"data.title.{tiny_dataset.id}").set_value("another").run()
+    at.button(key="data.rename").click().run()
+    assert f"Renamed from “{title}”" in said(at)
+    at.selectbox(key="data.edit.class").set_value("discs").run()
+    at.button(key="data.edit.remove").click().run()
+    assert "10 pictures fewer, class discs gone" in said(at)
+    at.text_input(key="data.edit.name").set_value("stripes").run()
+    at.selectbox(key="data.edit.class").set_value("squares").run()
+    assert "At least 2 classes" not in said(at)
+
+    at.button(key="data.undo").click().run()
+    assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
+    assert load_stored(tiny_dataset.id).title == "another"
+    at.button(key="data.undo").click().run()
+
+    assert not at.exception and not at.error
+    assert load_stored(tiny_dataset.id) == tiny_dataset
+    kept = [dataset.id for dataset in stored_datasets() if dataset.kind != "builtin"]
+    assert kept == [tiny_dataset.id], "the copies that were undone are gone"
+    assert "data.undo" not in [button.key for button in at.button]
+
+
+def test_undo_keeps_an_edited_set_that_was_there_before_or_that_a_run_has_used(start, tiny_dataset, finish):
+    at = start("data.py", data=tiny_dataset.id)
+    at.button(key="data.edit.remove").click().run()
+    edited = at.session_state["chosen.settings"].data.dataset
+    finish(load_stored(edited))
+
+    at.button(key="data.undo").click().run()
+    assert load_stored(edited).id == edited, "a run has used it"
+    at.button(key="data.edit.remove").click().run()
+    at.button(key="data.undo").click().run()
+
+    assert not at.exception and load_stored(edited).id == edited, "the second edit only found it"
+
+
+def test_a_pipeline_of_ones_own_comes_back_after_a_preset(start, tiny_dataset):
+    at = start("augment.py", data=tiny_dataset.id)
+    at.pills(key="augment.changes").set_value(["RandomVerticalFlip"]).run()
+    own = at.session_state["chosen.settings"].augment
+    at.pills(key="augment.preset").set_value("strong").run()
+
+    at.pills(key="augment.preset").set_value("custom").run()
+    assert at.session_state["chosen.settings"].augment == own
+
+    at.switch_page("train.py").run()
+    at.selectbox(key="train.augment").set_value("tutorial").run()
+    at.selectbox(key="train.augment").set_value("custom").run()
+    assert not at.exception and at.session_state["chosen.settings"].augment == own
 
 
 def test_the_photos_are_refused_with_a_sentence_when_offline(start, tiny_dataset, monkeypatch):

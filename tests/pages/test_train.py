@@ -4,6 +4,7 @@ from helpers import drawn_classes, write_files
 
 from core.__main__ import main
 from core.data.ingest import ingest
+from core.runs.record import run_folder
 from core.runs.store import RunStore
 from core.settings import DataSettings, RunSettings
 
@@ -90,16 +91,71 @@ def test_the_loaders_come_from_the_cache_the_second_time(start, tiny_dataset):
     )
 
 
-def test_a_cancelled_run_can_be_deleted(start, tiny_dataset):
+def test_a_run_is_deleted_only_after_a_question_that_names_it(start, tiny_dataset, finish):
+    first, second = (finish(tiny_dataset, scenario, race="r") for scenario in ("frozen", "scratch"))
     at = start("train.py", data=tiny_dataset.id)
+
+    at.button(key="train.delete").click().run()
+    assert len(RunStore().runs()) == 2, "the first click only asks"
+    assert any(f"\\#{second.number} From scratch" in markdown.value for markdown in at.markdown)
+    assert any("one of the 2 runs of a race" in caption.value for caption in at.caption)
+    at.run()  # what is redrawn meanwhile does not close the question
+    at.button(key="train.delete.really").click().run()
+
+    assert not at.exception
+    assert [run.id for run in RunStore().runs()] == [first.id] and not run_folder(second.id).exists()
+    assert "train.delete.really" not in [button.key for button in at.button], "nothing is asked about the next run"
+
+
+def test_a_run_that_is_kept_is_kept(start, tiny_dataset, finish):
+    run = finish(tiny_dataset)
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.button(key="train.delete").click().run()
+    at.button(key="train.delete.keep").click().run()
+
+    assert RunStore().runs() == [run] and run_folder(run.id).exists()
+    assert "train.delete.really" not in [button.key for button in at.button]
+
+
+def test_a_run_that_was_deleted_in_another_window_meanwhile_does_no_harm(start, tiny_dataset, finish):
+    finish(tiny_dataset)
+    run = finish(tiny_dataset, "scratch")
+    at = start("train.py", data=tiny_dataset.id, run=run.id)
+    at.button(key="train.delete").click().run()
+    RunStore().delete(run.id)
+
+    at.button(key="train.delete.really").click().run()
+
+    assert not at.exception and len(RunStore().runs()) == 1, "the question was not about the one that is shown now"
+
+
+def test_a_stopped_run_can_be_started_again(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    at.number_input(key="train.l2").set_value(0.5).run()
     at.button(key="train.start").click().run()
     at.button(key="train.live.stop").click().run()
     assert any("was stopped" in caption.value for caption in at.caption)
 
-    at.button(key="train.delete").click().run()
+    at.button(key="stopped.again").click().run()
 
-    assert not at.exception
-    assert RunStore().runs() == []
+    (run,) = RunStore().runs()
+    assert not at.exception and run.state == "queued" and run.settings.optim.l2 == 0.5
+    assert "train.live.stop" in [button.key for button in at.button]
+
+
+def test_a_click_in_the_table_shows_that_run_and_no_other_once_the_table_has_grown(start, tiny_dataset, finish):
+    runs = [finish(tiny_dataset, seed=seed) for seed in range(3)]
+    at = start("train.py", data=tiny_dataset.id)
+    key = f"train.runs.{runs[-1].number}.3"
+
+    at.session_state[key] = {"selection": {"rows": [2], "columns": [], "cells": []}}
+    at.run()
+    at.button(key="train.start").click().run()
+
+    newest = RunStore().runs()[0]
+    assert not at.exception and at.query_params["run"] in (newest.id, [newest.id])
+    assert "train.live.stop" in [button.key for button in at.button], "the run that was started is shown"
 
 
 def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_dataset):

@@ -1,0 +1,142 @@
+"""Nothing is destroyed without a question or an Undo: the one dialog that asks, and the one line that takes back.
+
+An edit of a data set makes another one beside it, so it is done at once and can be undone. What cannot come back, a
+run's files or a data set's, goes only after a question that names it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import streamlit as st
+
+from core.data.dataset import Dataset, stored_ids
+from core.data.edit import delete, rename
+from core.errors import ThawError
+
+from . import chosen
+from .frame import framed
+from .messages import LONGEST_MESSAGE, md, plain, show_error
+from .resources import forget_datasets, run_store, stored_dataset
+
+_ASKED: Final = "destroying.asked"
+_UNDOS: Final = "destroying.undos"
+
+
+def delete_button(label: str, key: str, of: str, goes: Callable[[], bool], destroy: Callable[[], None]) -> None:
+    """A button that opens a question; only its answer destroys.
+
+    Args:
+        of: id of what goes: the question is about this one, and never about what stands in its place later.
+        goes: writes into the dialog what would go, by name; whether it may go.
+        destroy: called after a yes; its ThawError is shown in the dialog.
+    """
+    st.button(label, icon=":material/delete:", key=key, on_click=_ask, args=(key, of))
+    if st.session_state.get(_ASKED) == (key, of):  # in the session: a page that redraws itself leaves it open
+        ask = st.dialog(f"{label}?", icon=":material/delete:", on_dismiss=_answered)
+        ask(framed(lambda: _question(key, goes, destroy)))()
+
+
+def _ask(key: str, of: str) -> None:
+    st.session_state[_ASKED] = (key, of)
+
+
+def _answered() -> None:
+    st.session_state.pop(_ASKED, None)
+
+
+def _question(key: str, goes: Callable[[], bool], destroy: Callable[[], None]) -> None:
+    may_go = goes()
+    with st.container(horizontal=True):
+        really = may_go and st.button("Delete", type="primary", icon=":material/delete:", key=f"{key}.really")
+        if st.button("Keep it" if may_go else "Close", key=f"{key}.keep"):
+            _answered()
+            st.rerun()
+    if really:
+        try:
+            destroy()
+        except ThawError as error:
+            show_error(error)
+            return
+        _answered()
+        st.rerun()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Undo:
+    """What takes an edit back."""
+
+    said: str
+    """What the edit did."""
+    before: str
+    """Id of the data set as it was."""
+    title: str
+    """Its title then."""
+    is_new: bool
+    """The edit made its data set, rather than finding it here."""
+
+
+def change(edit: Callable[[], Dataset]) -> None:
+    """Make an edited data set of the chosen one and work with it, with a way back; or say why not."""
+    before, known = chosen.dataset(), stored_ids()
+    try:
+        edited = edit()
+    except ThawError as error:
+        show_error(error)
+        return
+    undo = Undo(said=what_changed(before, edited), before=before.id, title=before.title, is_new=edited.id not in known)
+    _undos(edited).append(undo)
+    stored_dataset.clear()
+    _work_with(edited.id)
+
+
+def offer_undo(dataset: Dataset) -> None:
+    """What the last edit did, and the button that takes it back; nothing where there was none."""
+    if not _undos(dataset):
+        return
+    undo = _undos(dataset)[-1]
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f":material/edit: {md(undo.said, LONGEST_MESSAGE)}", width="content")
+        pressed = st.button("Undo", icon=":material/undo:", key="data.undo")
+    if pressed:
+        try:
+            _take_back(dataset, undo)
+        except ThawError as error:
+            show_error(error)
+            return
+        st.toast("As it was before.", icon=":material/undo:")
+        _work_with(undo.before)
+
+
+def _take_back(dataset: Dataset, undo: Undo) -> None:
+    before = stored_dataset(chosen.home(), undo.before)  # raises where it was deleted since
+    if before.title != undo.title and before.id == dataset.id:
+        rename(before, undo.title)
+    used = any(run.settings.data.dataset == dataset.id for run in run_store().runs())
+    if undo.is_new and not used:
+        delete(dataset)
+    _undos(dataset).pop()
+    forget_datasets()
+
+
+def _undos(dataset: Dataset) -> list[Undo]:
+    """What this session did to get to a data set, the latest last."""
+    undos: dict[str, list[Undo]] = st.session_state.setdefault(_UNDOS, {})
+    return undos.setdefault(dataset.id, [])
+
+
+def _work_with(dataset_id: str) -> None:
+    chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=dataset_id)))
+    st.rerun()
+
+
+def what_changed(before: Dataset, after: Dataset) -> str:
+    """An edit in a sentence, with the classes it took away or brought."""
+    if before.id == after.id:
+        return f"Renamed from “{plain(before.title)}”."
+    difference = len(after.pictures) - len(before.pictures)
+    count = f"{abs(difference):,} picture{'s' * (abs(difference) != 1)}"
+    parts = [f"{count} {'more' if difference > 0 else 'fewer'}"] if difference else []
+    parts += [f"class {plain(name, 40)} gone" for name in before.class_names if name not in after.class_names]
+    parts += [f"class {plain(name, 40)} new" for name in after.class_names if name not in before.class_names]
+    return f"Changed in a copy: {', '.join(parts) or 'pictures moved to other classes'}."

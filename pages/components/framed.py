@@ -1,0 +1,20 @@
+"""Where a browser keeps away the cookie that uploads are checked by, this is said before anybody tries."""
+
+from typing import Final
+
+import streamlit as st
+
+_COOKIE: Final = "_streamlit_xsrf"
+
+
+def say_if_uploads_are_refused() -> None:
+    """A sentence, and a link that opens the app by itself; nothing where files can be brought."""
+    if not st.get_option("server.enableXsrfProtection") or not st.context.headers or _COOKIE in st.context.cookies:
+        return
+    with st.container(border=True, key="framed"):
+        st.markdown(
+            ":material/cookie_off: **Files cannot be brought here.** The browser keeps no cookies for Thaw in this "
+            "place, most likely since another page shows it in a frame, and uploads are checked by one. Open Thaw by "
+            "itself, or allow its cookies and load the page anew."
+        )
+        st.link_button("Open Thaw by itself", st.context.url or "/", icon=":material/open_in_new:")
