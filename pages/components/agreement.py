@@ -124,5 +124,6 @@ def _recalls(result: Comparison) -> None:
         pd.DataFrame(rows),
         hide_index=True,
         column_config={"A recall": shown, "B recall": shown},
+        placeholder="-",  # of a class without test pictures nothing is known
         alt="Recall per class",
     )

@@ -121,6 +121,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
             "from cache": st.column_config.CheckboxColumn(help="Features came from the cache: a warm time."),
             **{name: number(format="%.1f") for name in rows[0] if name.endswith(", s")},
         },
+        placeholder="-",
         alt="Accuracy and run times of the chosen runs",
     )
     machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
