@@ -37,7 +37,7 @@ _SPACES_AND_DIGITS: Final = b"0123456789 \t\n\v\f\r"
 
 
 def to_eight_bits(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image, str]:
-    """A picture of 8 bits a sample, in RGB, RGBA or CMYK, and what was done to get it.
+    """A picture of 8 bits a sample, grey or in colour, with or without transparency, and what was done to get it.
 
     Args:
         image: opened from `data`, not yet loaded.
@@ -48,9 +48,20 @@ def to_eight_bits(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image,
     declared, values = _declared(image, data), _samples(image, data)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise Unreadable("contains invalid pixel values (NaN or infinity)", "IMG_VALUES")
-    if values.ndim == 2:
-        grey, note = _scaled(values, declared)
-        return Image.fromarray(grey).convert("RGB"), note
+    picture, note = _grey(values, declared) if values.ndim == 2 else _coloured(values, declared, image)
+    key = image.info.get("transparency") if image.format == "PNG" else None
+    if key is not None:  # the one value that stands for nothing
+        clear = (np.atleast_3d(values) == np.array(key)).all(axis=2)
+        picture.putalpha(Image.fromarray(np.where(clear, 0, 255).astype(np.uint8)))
+    return picture, note
+
+
+def _grey(values: np.ndarray, declared: int | None) -> tuple[Image.Image, str]:
+    grey, note = _scaled(values, declared)
+    return Image.fromarray(grey).convert("RGB"), note
+
+
+def _coloured(values: np.ndarray, declared: int | None, image: ImageFile.ImageFile) -> tuple[Image.Image, str]:
     mode = {2: "LA", 3: "RGB", 4: "CMYK" if image.mode == "CMYK" else "RGBA"}[values.shape[2]]
     colours = values.shape[2] - mode.endswith("A")
     scaled, note = _scaled(values[:, :, :colours], declared)

@@ -49,8 +49,9 @@ def contained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def ingest_with(folder: Path, **odd: bytes) -> Ingested:
-    """Five pictures per class, and odd files beside them in the class of discs."""
-    return ingest(write_files(folder, drawn_classes(5) | {f"discs/{name}.png": data for name, data in odd.items()}))
+    """Five pictures per class, and odd files beside them in the class of discs, which begin as a PNG does."""
+    files = {f"discs/{name}.png": b"\x89PNG\r\n\x1a\n" + data for name, data in odd.items()}
+    return ingest(write_files(folder, drawn_classes(5) | files))
 
 
 def reasons(done: Ingested) -> dict[str, tuple[str, str]]:

@@ -53,10 +53,11 @@ def test_formats_that_lose_a_little_look_the_same(format: str):
 
 
 @pytest.mark.parametrize("format", ["ICO", "TGA", "PCX", "SGI", "ICNS", "EPS", "PDF", "DDS", "JPEG2000", "MSP"])
-def test_no_other_format_is_opened_even_if_pillow_could(format: str):
-    image = photo(64, 64).convert("1" if format == "MSP" else "RGB")
+def test_no_other_format_is_opened_even_if_pillow_could(format: str, monkeypatch: pytest.MonkeyPatch):
+    data = encoded(photo(64, 64).convert("1" if format == "MSP" else "RGB"), format)
+    monkeypatch.setattr(Image, "open", lambda *args, **kwargs: pytest.fail("a decoder was started"))
 
-    assert "is damaged" not in reason(encoded(image, format))
+    assert "is damaged" not in reason(data)
 
 
 def test_mpo_of_stereo_cameras_gives_its_main_picture():

@@ -29,7 +29,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
-def png(values: np.ndarray, significant: int = 0) -> bytes:
+def png(values: np.ndarray, significant: int = 0, clear: tuple[int, ...] = ()) -> bytes:
     """A 16-bit PNG of (H, W) or (H, W, C)."""
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[1 if values.ndim == 2 else values.shape[2]]
     header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 16, kind, 0, 0, 0)
@@ -37,6 +37,7 @@ def png(values: np.ndarray, significant: int = 0) -> bytes:
     bands = 1 if values.ndim == 2 else values.shape[2]
     sbit = chunk(b"sBIT", bytes([significant] * bands)) if significant else b""
     start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + sbit
+    start += chunk(b"tRNS", struct.pack(f">{len(clear)}H", *clear)) if clear else b""
     return start + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
@@ -155,6 +156,21 @@ def test_transparency_of_any_depth_has_a_scale_of_its_own(bits: int, grey: bool,
     pixels = decode_picture(write(values))
 
     assert np.abs(pixels - expected * 255).max() <= 2
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("shares", [RAMP, COLOURS], ids=["grey", "colour"])
+def test_the_one_value_that_stands_for_nothing_becomes_white_and_no_other(bits: int, shares: np.ndarray):
+    values = of_bits(shares, bits)
+    key = np.atleast_1d(values[0, 0])
+    near = values.copy()
+    near[0, 1] = values[0, 0]
+    near[0, 1, ...].flat[0] += 1  # the least difference there can be
+
+    read = read_picture(png(near, clear=tuple(key.tolist())))
+
+    assert (read.pixels[:, 0] == 255).all() and read.notes[-1] == "transparency became white"
+    assert np.abs(read.pixels[0, 1].astype(int) - np.round(near[0, 1] / (2**bits - 1) * 255)).max() <= 1
 
 
 def test_colours_multiplied_by_their_opacity_are_divided_again():

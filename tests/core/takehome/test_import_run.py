@@ -398,6 +398,16 @@ def test_a_run_of_an_earlier_version_comes_back_without_val(members: Members, tm
     assert load_predictions(run.id).val_probabilities is None
 
 
+def test_a_zip_of_an_earlier_version_whose_script_read_pictures_itself_comes_back(members: Members, tmp_path: Path):
+    model = json.loads(members[package.MODEL])
+    model["decoding"] = {"formats": ["JPEG", "PNG"], "max_pixels": 50_000_000, "max_aspect": 4, "short_side": 256}
+    older = {name: data for name, data in members.items() if not name.startswith("reading/")}
+    assert len(members) - len(older) == 1 + len(package.READING)
+    write_package(tmp_path / "older.zip", {**older, package.MODEL: json.dumps(model).encode()})
+
+    assert import_run(RunStore(), tmp_path / "older.zip").state == "finished"
+
+
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
     """Paths to everything in a JSON value, lists by their first and last item."""
     found = [path] if path else []
