@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from core.data.class_names import check_class_name
 from core.data.copies import burst_pairs, name_families, near_pairs, small_squares
 from core.data.dataset import (
     MANIFEST,
@@ -23,7 +24,6 @@ from core.data.dataset import (
     manifest_of,
 )
 from core.data.fingerprint import fingerprint_of
-from core.data.layout import check_class_name
 from core.data.limits import MIN_CLASSES
 from core.data.parts import alike_classes
 from core.data.pixels import PixelWriter

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.data.child import take_in_contained
+from core.data.class_names import check_class_name
 from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
@@ -26,7 +27,7 @@ from core.data.dataset import (
     stored_ids,
 )
 from core.data.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
-from core.data.layout import AUTO, check_class_name, check_layout
+from core.data.layout import AUTO, check_layout
 from core.data.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, LISTING
 from core.errors import DatasetError

@@ -4,17 +4,16 @@ What was understood is always said, what was left out is named, and where two re
 `core.data.structure` reads folders, `core.data.labels` tables and file names.
 """
 
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import PurePosixPath
 from typing import Final
 
+from core.data.candidates import SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
+from core.data.class_names import EXAMPLE, check_classes
 from core.data.folder_names import listed
-from core.data.kinds import Kind, kind_of
-from core.data.labels import LABEL_NAMES, Labelling, is_table, labellings, labels_in_names
-from core.data.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
+from core.data.labels import LABEL_NAMES, Labelling, labellings, labels_in_names
+from core.data.limits import MIN_CLASSES
 from core.data.structure import (
     A_MASK,
     FOLDERS,
@@ -27,7 +26,7 @@ from core.data.structure import (
     readings_of,
 )
 from core.data.tree import Folder, tree_of
-from core.errors import DatasetError, ImageError, LayoutQuestion
+from core.errors import DatasetError, LayoutQuestion
 
 AUTO: Final = "auto"
 FILE_NAMES: Final = "file-names"
@@ -39,25 +38,8 @@ LAYOUT_HELP: Final = (
     "without classes are left out), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
 )
 
-PICTURE_ENDINGS: Final = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff"}
-    | {".webp", ".avif", ".mpo", ".heic", ".heif", ".hif", ".ppm", ".pgm", ".pbm", ".pnm"}
-)
-"""What files are taken for pictures by their name; all others are looked at."""
-_ARCHIVE_ENDINGS: Final = frozenset({".zip", ".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"})
-_SYSTEM_NAMES: Final = frozenset(
-    {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__pycache__", "@eadir", "#recycle"}
-    | {"$recycle.bin", "system volume information", "lost+found"}
-)
 _ORDER: Final = ("train", "val", "test")
-SYSTEM_FILE: Final = "system file"
 NO_FOLDER: Final = "not in a class folder"
-_EXAMPLE: Final = (
-    "Expected one folder per class, like cats/1.jpg and dogs/1.jpg, or train/cats/1.jpg and val/cats/1.jpg."
-)
-
-Head = Callable[[str], bytes]
-"""The first bytes of a file; raises ImageError for one that cannot be read."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,16 +83,6 @@ class Layout:
         return tuple(sorted({picture.class_name for picture in self.placed}))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Sorted:
-    """Files by what they are."""
-
-    pictures: tuple[str, ...]
-    unread: Mapping[str, str]
-    ignored: tuple[tuple[str, str], ...]
-    tables: tuple[str, ...]
-
-
 def find_layout(
     listing: Listing | Iterable[str],
     given: Sequence[Placed] | None = None,
@@ -133,14 +105,14 @@ def find_layout(
     """
     check_layout(layout)
     if given is not None:
-        _check_classes(given)
+        check_classes({picture.class_name for picture in given})
         return Layout(placed=tuple(given), ignored=())
     listing = listing if isinstance(listing, Listing) else Listing(names=tuple(listing))
-    files = _sorted(listing.names, head)
+    files = sort_files(listing.names, head)
     if not files.pictures:
         raise DatasetError(_no_pictures(files.ignored))
     found = _found(files, tree_of(files.pictures, _visible(listing)), read, layout)
-    _check_classes(found.placed)
+    check_classes(found.class_names)
     found = replace(
         found,
         ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
@@ -155,72 +127,22 @@ def check_layout(layout: str) -> None:
         raise DatasetError(f"There is no layout {layout[:40]!r}; choose from: {', '.join(LAYOUTS)}, table:COLUMN.")
 
 
-# -- files
-
-
-def _sorted(names: Iterable[str], head: Head | None) -> _Sorted:
-    pictures: list[str] = []
-    ignored: list[tuple[str, str]] = []
-    unread: dict[str, str] = {}
-    tables: list[str] = []
-    for name in sorted(names):
-        if _is_system(name):
-            ignored.append((name, SYSTEM_FILE))
-            continue
-        kind, reason = _judged(name, head)
-        if not reason:
-            pictures.append(name)
-            if kind is not None and not kind.is_read:
-                unread[name] = kind.reason
-        elif is_table(name):
-            tables.append(name)
-        else:
-            ignored.append((name, reason))
-    ignored += [(name, "not a picture") for name in tables]
-    return _Sorted(pictures=tuple(pictures), unread=unread, ignored=tuple(ignored), tables=tuple(tables))
-
-
-def looks_like_picture(name: str, head: Head) -> bool:
-    """Whether a file is to be taken for a picture, by its name or its first bytes."""
-    return not _is_system(name) and not _judged(name, head)[1]
-
-
-def _is_system(name: str) -> bool:
-    return any(part.startswith(".") or part.lower() in _SYSTEM_NAMES for part in PurePosixPath(name).parts)
-
-
-def _judged(name: str, head: Head | None) -> tuple[Kind | None, str]:
-    """What a file is, where that had to be looked at, and why it is no picture; names of pictures are believed."""
-    ending = PurePosixPath(name.rstrip(". ")).suffix.lower()
-    if ending in PICTURE_ENDINGS:
-        return None, ""
-    if ending in _ARCHIVE_ENDINGS:
-        return None, "archive inside an archive is not opened"
-    if head is None or is_table(name):
-        return None, "not a picture"
-    try:
-        kind = kind_of(head(name), name)
-    except ImageError as error:
-        return None, str(error)
-    return kind, "" if kind is not None and kind.is_picture else "not a picture"
-
-
 def _visible(listing: Listing) -> list[str]:
     """All folders but the system's: those that were listed, and those that files lie in."""
     folders = {*listing.folders, *(name.rpartition("/")[0] for name in listing.names)}
-    return sorted(folder for folder in folders if folder and not _is_system(folder))
+    return sorted(folder for folder in folders if folder and not is_system(folder))
 
 
 def _no_pictures(ignored: Sequence[tuple[str, str]]) -> str:
     if ignored and all(reason == SYSTEM_FILE for _, reason in ignored):
-        return f"It contains only system files. {_EXAMPLE}"
-    return f"No pictures found among {len(ignored)} files. {_EXAMPLE}"
+        return f"It contains only system files. {EXAMPLE}"
+    return f"No pictures found among {len(ignored)} files. {EXAMPLE}"
 
 
 # -- ways of reading
 
 
-def _found(files: _Sorted, root: Folder, read: Head | None, layout: str) -> Layout:
+def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> Layout:
     """The layout that was asked for, or the one there is; else a question."""
     way, _, column = layout.partition(":")
     if way in (FOLDERS, SUBFOLDERS, LABELLED):
@@ -243,7 +165,7 @@ def _found(files: _Sorted, root: Folder, read: Head | None, layout: str) -> Layo
     return replace(found, notices=(*found.notices, said)) if unused else found
 
 
-def _without_class_folders(files: _Sorted, root: Folder, tables: list[Labelling]) -> Layout:
+def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labelling]) -> Layout:
     if len(tables) == 1:
         return _by_table(files, tables[0])
     if tables:
@@ -253,7 +175,7 @@ def _without_class_folders(files: _Sorted, root: Folder, tables: list[Labelling]
     return _refuse(files, root, readings_of(root))
 
 
-def _refuse(files: _Sorted, root: Folder, readings: Sequence[Reading]) -> Layout:
+def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> Layout:
     """Why there are no classes, with the ways that are left to read it."""
     if readings:
         (only,) = readings[0].class_names
@@ -273,8 +195,8 @@ def _refuse(files: _Sorted, root: Folder, readings: Sequence[Reading]) -> Layout
     if folders and len(folders.class_names) >= MIN_CLASSES:
         offers.append((FOLDERS, _said(folders)))
     if offers:
-        raise LayoutQuestion(f"{reason} {_EXAMPLE}", offers)
-    raise DatasetError(f"{reason} {_EXAMPLE}")
+        raise LayoutQuestion(f"{reason} {EXAMPLE}", offers)
+    raise DatasetError(f"{reason} {EXAMPLE}")
 
 
 def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelling]) -> LayoutQuestion:
@@ -286,7 +208,7 @@ def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelli
     return LayoutQuestion(f"{reason}.", offers)
 
 
-def _by_reading(files: _Sorted, reading: Reading) -> Layout:
+def _by_reading(files: SortedFiles, reading: Reading) -> Layout:
     masks = [(mask, A_MASK) for found in reading.classes for mask in masks_in(found.folder)]
     reasons = {name: why for folder, why in (*reading.left_out, *masks) for name in folder.all_files()}
     placed = [
@@ -316,7 +238,7 @@ def _class_folders(reading: Reading) -> tuple[tuple[str, str, str], ...]:
 def _with_links(rows: tuple[tuple[str, str, str], ...], links: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
     """And the links beside class folders: somebody meant them as one."""
     homes = {path.rpartition("/")[0] for path, _, _ in rows}
-    linked = [link for link in links if link.rpartition("/")[0] in homes and not _is_system(link)]
+    linked = [link for link in links if link.rpartition("/")[0] in homes and not is_system(link)]
     return (*rows, *((link, link.rpartition("/")[2], "is a link, which is not followed") for link in linked))
 
 
@@ -355,19 +277,19 @@ def _taken_together(reading: Reading) -> list[str]:
     return notices
 
 
-def _by_file_names(files: _Sorted) -> Layout:
+def _by_file_names(files: SortedFiles) -> Layout:
     labels = labels_in_names(files.pictures)
     if not labels:
-        raise DatasetError(f"No labels can be told from the names of {_counted(len(files.pictures))}. {_EXAMPLE}")
+        raise DatasetError(f"No labels can be told from the names of {_counted(len(files.pictures))}. {EXAMPLE}")
     said = f"classes {listed(sorted(set(labels.values())))}, from the names of the files"
     return _labelled(files, labels, {}, "no label in its name", said)
 
 
-def _tables(files: _Sorted, read: Head | None) -> list[Labelling]:
+def _tables(files: SortedFiles, read: Head | None) -> list[Labelling]:
     return labellings(files.tables, read, files.pictures) if read is not None and files.tables else []
 
 
-def _table_asked_for(tables: Sequence[Labelling], column: str, files: _Sorted) -> Labelling:
+def _table_asked_for(tables: Sequence[Labelling], column: str, files: SortedFiles) -> Labelling:
     mine = [table for table in tables if column in ("", table.column)]
     if len(mine) == 1 or (mine and column):
         return mine[0]
@@ -378,7 +300,7 @@ def _table_asked_for(tables: Sequence[Labelling], column: str, files: _Sorted) -
     raise DatasetError(f"No table labels these pictures{f' by {column!r}' if column else ''} ({there}{seen}).")
 
 
-def _by_table(files: _Sorted, table: Labelling) -> Layout:
+def _by_table(files: SortedFiles, table: Labelling) -> Layout:
     parts = f"parts {listed(part for part in _ORDER if part in table.parts.values())}, " if table.parts else ""
     said = f"{parts}classes {listed(table.class_names)}, from the column {table.column} of {table.table}"
     found = _labelled(files, table.labels, table.parts, f"not in {table.table}", said)
@@ -390,7 +312,9 @@ def _by_table(files: _Sorted, table: Labelling) -> Layout:
     return found
 
 
-def _labelled(files: _Sorted, labels: Mapping[str, str], parts: Mapping[str, str], otherwise: str, said: str) -> Layout:
+def _labelled(
+    files: SortedFiles, labels: Mapping[str, str], parts: Mapping[str, str], otherwise: str, said: str
+) -> Layout:
     placed = [Placed(name=n, class_name=labels[n], split=parts.get(n)) for n in files.pictures if n in labels]
     left = tuple((name, otherwise) for name in files.pictures if name not in labels)
     notices = (f"{_counted(len(left))} {otherwise}: left out.",) if left else ()
@@ -405,29 +329,6 @@ def _contradicts(table: Labelling, reading: Reading) -> bool:
         return False
     pairs = {(folders[name].casefold(), table.labels[name].casefold()) for name in both}
     return len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))
-
-
-# -- classes
-
-
-def _check_classes(placed: Sequence[Placed]) -> None:
-    classes = sorted({picture.class_name for picture in placed})
-    if len(classes) < MIN_CLASSES:
-        found = f"1: {classes[0]}" if classes else "none"
-        raise DatasetError(f"At least {MIN_CLASSES} classes are needed; found {found}. {_EXAMPLE}")
-    if len(classes) > MAX_CLASSES:
-        raise DatasetError(f"There are {len(classes):,} classes; the limit is {MAX_CLASSES:,}.")
-    for name in classes:
-        check_class_name(name)
-
-
-def check_class_name(name: str) -> None:
-    """Raise DatasetError unless a class has a name that can be seen and is not too long."""
-    if not any(unicodedata.category(sign)[0] not in "CZ" for sign in name):
-        raise DatasetError("A class needs a visible name; one is empty or made of spaces. Rename its folder.")
-    if len(name) > MAX_CLASS_NAME:
-        length = f"{len(name):,} characters; the limit is {MAX_CLASS_NAME}"
-        raise DatasetError(f"The class {name[:20]}... has a name of {length}.")
 
 
 def _counted(pictures: int) -> str:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.data.archive import Archive
+from core.data.candidates import looks_like_picture
 from core.data.kinds import HEAD_BYTES
-from core.data.layout import Placed, looks_like_picture
+from core.data.layout import Placed
 from core.data.limits import MAX_FILES_IN_FOLDER, MAX_MEMBER_BYTES
 from core.errors import DatasetError, ImageError
 from core.machine import usable_cores

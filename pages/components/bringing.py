@@ -8,8 +8,9 @@ from typing import Any
 import streamlit as st
 
 from core.data import limits
+from core.data.candidates import PICTURE_ENDINGS
 from core.data.dataset import Dataset
-from core.data.layout import AUTO, PICTURE_ENDINGS
+from core.data.layout import AUTO
 from core.data.photos import ANTS_AND_BEES, LICENCE
 from core.errors import LayoutQuestion, ThawError
 from core.settings import DataSettings
