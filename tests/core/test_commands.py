@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,18 +15,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import REPOSITORY, FinishedRace, drawn, drawn_classes, write_files, write_zip
+from helpers import REPOSITORY, FinishedRace, drawn, drawn_classes, files_no_longer_than, write_files, write_zip
 from PIL import Image
 
 from core import commands
 from core.__main__ import build_parser, main
-from core.data.dataset import stored_datasets
+from core.data.dataset import Dataset, stored_datasets
 from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
 from core.runs.store import Run, RunStore
 from core.settings import SCENARIOS, RunSettings
 from core.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
+from core.storage import FULL_SENTENCE
 
 RUN_FIELDS = {
     "run",
@@ -625,3 +627,83 @@ def test_what_no_seed_can_divide_is_refused_on_taking_in(capsys: pytest.CaptureF
 
     assert "The 12 pictures of discs are all copies of one" in reason
     assert asked(capsys, "runs") == {"runs": []} and not list(stored_datasets())
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "{}"),
+        ("train", "--data", "{}"),
+        ("classify", "{}", "a.png"),
+        ("compare", "{}", "recorded-{}"),
+        ("export", "{}", "a.zip"),
+        ("export", "a", "{}.zip"),
+        ("import", "{}"),
+        ("publish", "{}", "a/b"),
+    ],
+    ids=" ".join,
+)
+def test_names_of_3000_characters_are_one_short_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+):
+    monkeypatch.setattr("core.__main__.preload", lambda: None)
+
+    refused(capsys, *(argument.format("x" * 3000) for argument in arguments))
+
+
+@pytest.mark.parametrize("command", [["data"], ["train", "--data"]], ids=" ".join)
+def test_a_damaged_data_set_is_named_and_adding_its_pictures_again_mends_it(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_dataset: Dataset,
+    tiny_folder: Path,
+    command: list[str],
+):
+    monkeypatch.setattr("core.__main__.preload", lambda: None)
+    path = tiny_dataset.folder / "pixels.u8"
+    path.write_bytes(path.read_bytes()[:-1])
+
+    assert f"The files of data set '{tiny_dataset.id}' are damaged" in refused(capsys, *command, tiny_dataset.id)
+    assert asked(capsys, "data", str(tiny_folder))["dataset"] == tiny_dataset.id
+    assert asked(capsys, "data", tiny_dataset.id)["fingerprint"] == tiny_dataset.fingerprint
+
+
+def python(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "core", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def test_a_result_that_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = python(["runs"], stdout=full)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "could not be printed (No space left on device)" in done.stderr
+
+
+def test_a_quota_that_is_too_small_for_weights_is_one_line_and_the_runs_cause(tiny_dataset: Dataset):
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9_000_000, 9_000_000))  # of 16
+
+    done = python(["train", "--data", tiny_dataset.id], stdout=subprocess.PIPE, preexec_fn=limit)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"python -m core train: {FULL_SENTENCE}\n"
+    assert [(run.state, run.cause) for run in RunStore().runs()] == [("failed", FULL_SENTENCE)]
+
+
+def test_a_zip_that_does_not_fit_is_named_and_leaves_nothing(
+    capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, tmp_path: Path
+):
+    target = tmp_path / "run.zip"
+
+    with files_no_longer_than(20_000_000):  # of 33, and the network alone is 16
+        said = refused(capsys, "export", finished_race.run("frozen"), str(target))
+
+    assert "no room left for 'run.zip'; nothing was written" in said and list(tmp_path.iterdir()) == []

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import files_no_longer_than
 
 from core import speeds
 from core.machine import this_machine
@@ -133,7 +134,9 @@ def test_peaks_are_shown_with_every_number_and_its_unit():
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", "3", "\x00", '{"a": 1}', '{"a": {"resnet18": 1}}'], ids=repr
+    "content",
+    ["", "{", "[]", "null", "3", "\x00", "[" * 10**6, '{"a": 1}', '{"a": {"resnet18": 1}}'],
+    ids=lambda text: repr(text[:30]),
 )
 def test_a_damaged_file_is_forgotten_and_written_anew(file: Path, content: str):
     file.write_text(content)
@@ -168,6 +171,54 @@ def test_a_file_of_another_version_is_measured_anew(file: Path, change: Callable
     assert load_speeds("resnet18") is None and load_peaks() is None
     save_speeds("resnet18", known())
     assert load_speeds("resnet18") == known()
+
+
+WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
+    "a rate less": lambda speeds: speeds["probed"].pop("forward/bf16"),
+    "a rate more": lambda speeds: speeds["probed"].update({"backward/fp32": 1.0}),
+    "a rate in words": lambda speeds: speeds["probed"].update({"forward/bf16": "fast"}),
+    "no rate": lambda speeds: speeds["probed"].update({"forward/bf16": None}),
+    "a rate of nothing": lambda speeds: speeds["probed"].update({"forward/fp32": 0}),
+    "a negative rate": lambda speeds: speeds["seen"].update({"forward/fp32": -1.0}),
+    "an endless rate": lambda speeds: speeds["seen"].update({"forward/fp32": float("inf")}),
+    "seen at no work": lambda speeds: speeds["seen"].update({"sleep/fp32": 1.0}),
+    "rates in a list": lambda speeds: speeds.update(probed=[1, 2]),
+    "no threads": lambda speeds: speeds.update(threads=0),
+    "threads in words": lambda speeds: speeds.update(threads="two"),
+    "half a thread": lambda speeds: speeds.update(threads=0.5),
+    "an engine of another kind": lambda speeds: speeds.update(engines={"torch": 1.0, "steam": 9.0}),
+    "no torch": lambda speeds: speeds.update(engines={"onnxruntime": 9.0}),
+    "engines by number": lambda speeds: speeds.update(engines=3),
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG)
+def test_speeds_that_cannot_be_are_measured_anew(file: Path, change: Callable[[dict[str, Any]], object]):
+    save_speeds("resnet18", known())
+    table = json.loads(file.read_text())
+    change(table[speeds._machine_key()]["resnet18"])
+    file.write_text(json.dumps(table))
+
+    assert load_speeds("resnet18") is None
+
+
+@pytest.mark.parametrize("peak", ["fast", None, True, 0.0, -1.0, [1.0]], ids=repr)
+def test_peaks_that_cannot_be_are_measured_anew(file: Path, peak: Any):
+    save_peaks(PEAKS)
+    table = json.loads(file.read_text())
+    table[speeds._machine_key()]["peaks"]["decode"] = peak
+    file.write_text(json.dumps(table))
+
+    assert load_peaks() is None
+
+
+def test_speeds_that_cannot_be_kept_end_nobody_s_work(file: Path, monkeypatch: pytest.MonkeyPatch):
+    save_speeds("resnet18", known())
+
+    with files_no_longer_than(10):
+        remember_seen("resnet18", "forward", "fp32", 70.0)
+
+    assert load_speeds("resnet18") == known() and [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_a_strange_entry_of_one_machine_does_not_cost_another_its_own(file: Path):

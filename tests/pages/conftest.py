@@ -1,6 +1,7 @@
 """Pages are started as the app starts them: from the router, with empty caches."""
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,18 @@ def fresh_caches():
     """What is cached outlives a test, even what belongs to a session: every AppTest has the same session id."""
     st.cache_data.clear()
     st.cache_resource.clear()
+
+
+@pytest.fixture(autouse=True)
+def bugs() -> Iterator[list[logging.LogRecord]]:
+    """Unexpected errors of pages. Their frame shows a sentence for each, so nothing else would fail of them."""
+    found: list[logging.LogRecord] = []
+    handler, log = logging.Handler(logging.ERROR), logging.getLogger("thaw.pages")
+    handler.emit = found.append  # type: ignore[method-assign]
+    log.addHandler(handler)
+    yield found
+    log.removeHandler(handler)
+    assert [record.exc_info for record in found] == []
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """One worker for as long as the server lives: started again when it dies or hangs, gone when the server goes."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -209,3 +211,48 @@ def test_thirty_restarts_of_a_ten_minute_training(monkeypatch: pytest.MonkeyPatc
     finish(run)
 
     assert (run().state, run().attempt, run().crashes) == ("finished", 31, 0)
+
+
+def test_a_log_that_cannot_be_written_leaves_server_and_worker_alone(thaw_home: Path):
+    (thaw_home / "logs").write_text("a file")
+    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
+    one = Supervisor()
+    one.start()
+
+    wait_for(lambda: len(workers()) == 1)
+    one.stop()
+
+    assert workers() == []
+
+
+def test_a_system_without_another_process_is_asked_again(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("core.runs.supervisor.RETRY_S", 0.01)
+    one, tries, spawn = Supervisor(), [], Supervisor._spawn
+
+    def refused_twice() -> object:
+        tries.append(0)
+        if len(tries) < 3:
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return spawn(one)
+
+    monkeypatch.setattr(one, "_spawn", refused_twice)
+    one.start()
+    wait_for(lambda: len(workers()) == 1)
+    one.stop()
+
+    assert len(tries) == 3 and workers() == []
+
+
+def test_a_worker_waits_for_its_database_and_says_so_once(thaw_home: Path):
+    (thaw_home / "thaw.db").mkdir()
+    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
+    one, log = Supervisor(), thaw_home / "logs" / "worker.log"
+    one.start()
+    wait_for(lambda: log.is_file() and "waiting for the storage" in log.read_text())
+    first = workers()[0]
+
+    (thaw_home / "thaw.db").rmdir()
+    wait_for(lambda: (thaw_home / "thaw.db").is_file())
+    one.stop()
+
+    assert first.pid and log.read_text().count("waiting for the storage") == 1 and "Traceback" not in log.read_text()

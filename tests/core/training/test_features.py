@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from helpers import files_no_longer_than
 from torch import Tensor
 
 from core.training import features as module
@@ -313,3 +314,49 @@ def test_a_shard_that_goes_while_it_is_read_does_no_harm(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "safe_open", opened_and_evicted)
 
     assert torch.equal(get(hexes(1, 2))[0], values(hexes(1, 2)))
+
+
+@pytest.mark.parametrize("place", [0.2, 0.5, 0.8, 0.999])
+@pytest.mark.parametrize("change", ["zeros", "a bit"])
+def test_features_that_have_changed_on_the_disk_are_computed_anew(thaw_home: Path, place: float, change: str):
+    keys = hexes(*range(100))
+    get(keys)
+    (path,) = shards(thaw_home)
+    content = bytearray(path.read_bytes())
+    start = int(len(content) * place)
+    end = len(content) if change == "zeros" else start + 1
+    content[start:end] = bytes(byte ^ 64 if change == "a bit" else 0 for byte in content[start:end])
+    path.write_bytes(content)
+
+    found, _, computed = get(keys)
+
+    assert torch.equal(found, values(keys)) and computed == keys
+    assert get(keys)[1:] == (100, [])
+
+
+def test_features_whose_names_were_swapped_are_computed_anew(thaw_home: Path):
+    get(hexes(1, 2))
+    (path,) = shards(thaw_home)
+    one, two = (key.encode() for key in hexes(1, 2))
+    path.write_bytes(path.read_bytes().replace(b"%b %b" % (one, two), b"%b %b" % (two, one)))
+
+    assert get(hexes(1, 2))[2] == hexes(1, 2)
+
+
+def test_a_full_disk_costs_the_cache_and_not_the_features(thaw_home: Path):
+    keys = hexes(*range(100))
+
+    with files_no_longer_than(1000):
+        found, hits, computed = get(keys)
+
+    assert torch.equal(found, values(keys)) and (hits, computed) == (0, keys)
+    assert shards(thaw_home) == []
+    assert get(keys)[1:] == (0, keys) and get(keys)[1:] == (100, [])
+
+
+def test_a_cache_that_cannot_be_made_is_done_without(thaw_home: Path):
+    (thaw_home / "cache").write_text("a file")
+
+    found, hits, _ = get(hexes(1, 2))
+
+    assert torch.equal(found, values(hexes(1, 2))) and hits == 0
