@@ -14,6 +14,7 @@ from components.health import health
 from components.messages import md
 from components.resources import readable_datasets, thumbnail
 from components.upload_report import upload_report
+from components.wording import dataset_labels
 
 from core.data.dataset import SPLITS
 
@@ -33,7 +34,7 @@ with choose:
     picked = st.selectbox(
         "Pictures to work with",
         list(stored),
-        format_func=lambda key: f"{stored[key].title} ({len(stored[key].pictures)} pictures)",
+        format_func=dataset_labels(stored).__getitem__,
         key="data.chosen",
     )
     if picked != current.id:
@@ -48,7 +49,7 @@ with bring:
 
 split = current.split(chosen.settings().seed, chosen.settings().data)
 st.subheader(md(current.title))
-offer_undo(current)
+offer_undo(current, "data.undo")
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
 counts = pd.DataFrame(current.counts(split)).rename_axis("class")
