@@ -15,6 +15,7 @@ from components.health import health
 from components.messages import md, show_error
 from components.resources import readable_datasets, thumbnail
 from components.upload_report import upload_report
+from components.wording import dataset_labels
 
 from core.data.dataset import SPLITS
 from core.errors import DatasetError, ThawError
@@ -40,7 +41,7 @@ with choose:
     picked = st.selectbox(
         "Pictures to work with",
         list(stored),
-        format_func=lambda key: f"{stored[key].title} ({len(stored[key].pictures)} pictures)",
+        format_func=dataset_labels(stored).__getitem__,
         key="data.chosen",
     )
     if picked != current.id:
@@ -54,7 +55,7 @@ with bring:
     bring_pictures()
 
 st.subheader(md(current.title))
-offer_undo(current)
+offer_undo(current, "data.undo")
 try:
     split = current.split(chosen.settings().seed, chosen.settings().data)
 except DatasetError as error:  # taken in by an earlier version

@@ -86,18 +86,19 @@ def change(edit: Callable[[], Dataset]) -> None:
         return
     undo = Undo(said=what_changed(before, edited), before=before.id, title=before.title, is_new=edited.id not in known)
     _undos(edited).append(undo)
+    st.toast(f"{md(undo.said, LONGEST_MESSAGE)} Undo stands below its title.", icon=":material/undo:", duration="long")
     stored_dataset.clear()
     _work_with(edited.id)
 
 
-def offer_undo(dataset: Dataset) -> None:
+def offer_undo(dataset: Dataset, key: str) -> None:
     """What the last edit did, and the button that takes it back; nothing where there was none."""
     if not _undos(dataset):
         return
     undo = _undos(dataset)[-1]
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f":material/edit: {md(undo.said, LONGEST_MESSAGE)}", width="content")
-        pressed = st.button("Undo", icon=":material/undo:", key="data.undo")
+        pressed = st.button("Undo", icon=":material/undo:", key=key)
     if pressed:
         try:
             _take_back(dataset, undo)

@@ -12,9 +12,10 @@ from core.runs.store import Run
 from core.settings import DataSettings
 
 from . import chosen
-from .destroying import change, delete_button
+from .destroying import change, delete_button, offer_undo
 from .messages import LONGEST_MESSAGE, md
 from .resources import forget_datasets, readable_datasets, run_store, stored_dataset
+from .wording import dataset_labels
 
 
 def editing(dataset: Dataset) -> None:
@@ -24,6 +25,7 @@ def editing(dataset: Dataset) -> None:
     """
     with st.expander("Change this data set", icon=":material/edit:", key="data.edit"):
         st.caption("Pictures and classes are changed in a copy; runs that used the old one keep what they recorded.")
+        offer_undo(dataset, "data.edit.undo")  # here too: who edits does not see the page's top
         title, give = st.columns([3, 1], vertical_alignment="bottom")
         new = title.text_input("Title", dataset.title, max_chars=MAX_TITLE, key=f"data.title.{dataset.id}")
         if give.button("Rename", key="data.rename", disabled=new == dataset.title or dataset.kind == "builtin"):
@@ -35,6 +37,8 @@ def editing(dataset: Dataset) -> None:
 
 
 def _classes(dataset: Dataset) -> None:
+    if st.session_state.get("data.edit.of") != dataset.id:  # a name that was given must not be given again by mistake
+        st.session_state.update({"data.edit.of": dataset.id, "data.edit.name": ""})
     which, name, give, away = st.columns([2, 2, 1, 1], vertical_alignment="bottom")
     old = which.selectbox("Class", dataset.class_names, key="data.edit.class")
     merges = "That of another class merges the two."
@@ -53,8 +57,8 @@ def _more(dataset: Dataset) -> None:
     other = which.selectbox(
         "Add the pictures of another data set",
         list(others),
-        format_func=lambda key: f"{others[key].title} ({len(others[key].pictures)} pictures)",
-        key="data.edit.other",
+        format_func=dataset_labels(others).__getitem__,
+        key=f"data.edit.other.{dataset.id}",  # what could be added to another set may be this one
         help="Classes of the same name become one. Old pictures stay in the parts they are in.",
     )
     if add.button("Add", key="data.edit.add"):

@@ -1,11 +1,10 @@
 """What came out: numbers, curves, seconds and pictures of finished runs."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 import numpy as np
 import streamlit as st
 
-from core.comparison.fairness import Outcome
 from core.comparison.metrics import balanced_accuracy
 from core.comparison.pictures import PictureKey, common, right_table
 from core.comparison.statistics import wilson
@@ -126,11 +125,12 @@ def sample_pictures(
     if only is None:
         _say_who_answers(runs, groups)
     share = count // len(groups)
-    items = []
+    items: list[GalleryItem] = []
+    seen: set[PictureKey] = set()  # test parts overlap
     for group in groups:
-        shown = only if only is not None else _telling([run_outcome(chosen.home(), run.id) for run in group], share)
-        below = [f"seed {group[0].settings.seed}"] if len(groups) > 1 else []
-        items += _judged(group, shown[:share], sides, below)
+        shown = list(only[:count]) if only is not None else _telling(group, share, seen)
+        seen.update(shown)
+        items += _judged(group, shown, sides, [f"seed {group[0].settings.seed}"] if len(groups) > 1 else [])
     gallery(items, 6, key)
 
 
@@ -184,10 +184,10 @@ def _called(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _telling(outcomes: Sequence[Outcome], count: int) -> list[PictureKey]:
+def _telling(runs: Sequence[Run], count: int, seen: Set[PictureKey]) -> list[PictureKey]:
     """Pictures worth a look: up to half of them such that some run gets wrong, each kind spread over its kind."""
-    tested = [outcome.tested for outcome in outcomes]
-    keys = common(tested)
+    tested = [run_outcome(chosen.home(), run.id).tested for run in runs]
+    keys = [key for key in common(tested) if key not in seen]
     wrong = ~right_table(tested, keys).all(axis=1)
     odd = _spread(np.flatnonzero(wrong), count // 2)
     return [keys[place] for place in [*odd, *_spread(np.flatnonzero(~wrong), count - len(odd))]]

@@ -1,8 +1,11 @@
 """Numbers and states as a person reads them."""
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 
 from core.comparison.metrics import Rate
+from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
@@ -109,6 +112,16 @@ def run_label(run: Run) -> str:
     number = "Recorded" if is_recorded(run.id) else f"#{run.number}"
     imported = ", imported" if (run.summary or {}).get("imported") else ""
     return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}{imported}"
+
+
+def dataset_labels(stored: Mapping[str, Dataset]) -> dict[str, str]:
+    """How data sets are called in lists, by id; no two alike, for a list takes what is called alike for the same."""
+    short = {key: f"{dataset.title} ({len(dataset.pictures)} pictures)" for key, dataset in stored.items()}
+    shared = Counter(short.values())
+    return {
+        key: label if shared[label] == 1 else f"{label} · {stored[key].kind} · content {stored[key].fingerprint[:8]}"
+        for key, label in short.items()
+    }
 
 
 def age(moment: float) -> str:

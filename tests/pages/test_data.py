@@ -190,6 +190,23 @@ def test_every_edit_can_be_undone_and_leaves_nothing_behind(start, tiny_dataset)
     assert "data.undo" not in [button.key for button in at.button]
 
 
+def test_data_sets_that_are_called_alike_can_be_told_apart(start, tiny_dataset):
+    """A browser sends back what an option is called: of two that are called alike, the wrong one was chosen."""
+    at = start("data.py", data=tiny_dataset.id)
+    at.text_input(key="data.edit.name").set_value("triangles").run()
+    at.button(key="data.edit.rename").click().run()
+    edited = at.session_state["chosen.settings"].data.dataset
+    assert edited != tiny_dataset.id and load_stored(edited).title == tiny_dataset.title
+
+    options = at.selectbox(key="data.chosen").options
+    assert len(set(options)) == len(options) and sum("tiny (30 pictures)" in option for option in options) == 2
+    for wanted in (tiny_dataset, load_stored(edited)):
+        option = next(option for option in options if wanted.fingerprint[:8] in option)
+        at.selectbox(key="data.chosen").select_index(options.index(option)).run()
+        assert at.session_state["chosen.settings"].data.dataset == wanted.id
+    assert at.text_input(key="data.edit.name").value == "", "what was given to one set is not given to another"
+
+
 def test_undo_keeps_an_edited_set_that_was_there_before_or_that_a_run_has_used(start, tiny_dataset, finish):
     at = start("data.py", data=tiny_dataset.id)
     at.button(key="data.edit.remove").click().run()

@@ -52,7 +52,7 @@ def test_a_race_over_seeds_shows_each_picture_with_the_answers_about_it(shown, s
 
     at = start("home.py", data=tiny_dataset.id, race=runs[0].race)
 
-    assert not at.exception and len(shown) == 12
+    assert not at.exception and 10 <= len(shown) == len({item.image for item in shown}) <= 12
     check(shown, tiny_dataset)
     assert {item.captions[-1] for item in shown} == {f"seed {seed}" for seed in SEEDS}
     assert any("every picture has the answers of the seed named below it" in caption.value for caption in at.caption)
