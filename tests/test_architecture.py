@@ -1,6 +1,7 @@
 """Decay stops here: what may import what, what must stay light, and what is never loaded."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -136,3 +137,14 @@ def test_nothing_is_unpickled(name: str):
 
 def test_every_module_of_core_says_what_it_is_for():
     assert [name for name in NAMES if not ast.get_docstring(tree_of(name))] == []
+
+
+def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
+    """Two runs meet by picture (`core.comparison.pictures`): a row of one says nothing about a row of another."""
+    readers = {
+        path.stem
+        for path in (REPOSITORY / "pages").rglob("*.py")
+        if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
+    }
+
+    assert readers == {"resources", "doubt", "firsts", "inside"}
