@@ -114,7 +114,7 @@ def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
     """What class weights did, where they were asked for."""
     if settings.optim.class_weights == "none":
         return []
-    counts = dataset.counts(dataset.split(settings.seed, settings.data))["train"]
+    counts = dataset.counts(dataset.split(settings.seed, settings.data))
     return [f"Class weights: {weighting_sentence(settings.optim.class_weights, counts)}"]
 
 

@@ -25,14 +25,22 @@ def class_weights(choice: ClassWeights, counts: Sequence[int]) -> tuple[float, .
     return tuple(sum(there) / (len(there) * count) if count else 0.0 for count in counts)
 
 
-def weighting_sentence(choice: ClassWeights, counts: Mapping[str, int]) -> str:
-    """What the choice does on these training pictures, by class name; empty where nothing was chosen."""
+def weighting_sentence(choice: ClassWeights, counts: Mapping[str, Mapping[str, int]]) -> str:
+    """What the choice does on these pictures; empty where nothing was chosen.
+
+    Args:
+        counts: part -> class name -> number of pictures, of `train` and `val` at least.
+    """
     if choice == "none":
         return ""
-    weights = class_weights(choice, list(counts.values()))
+    train, val = (list(counts[part].values()) for part in ("train", "val"))
+    weights = class_weights(choice, train)
     if weights is None:
-        return f"No effect here: all classes have {next(iter(counts.values()), 0)} training pictures."
-    rows = sorted(zip(counts.items(), weights, strict=True), key=lambda row: row[0][1])
+        even = f"all classes have {max(train, default=0):,} training pictures"
+        if class_weights(choice, val) is None:
+            return f"No effect here: {even}."
+        return f"No effect on the loss: {even}. On val all classes weigh the same, too, when an epoch is chosen."
+    rows = sorted(zip(counts["train"].items(), weights, strict=True), key=lambda row: row[0][1])
     named = rows if len(rows) <= SHOWN else [*rows[: SHOWN // 2], *rows[-SHOWN // 2 :]]
     told = ", ".join(f"{name} {_times(weight)} ({count:,})" for (name, count), weight in named)
     more = f", and {len(rows) - len(named)} classes between" if len(rows) > len(named) else ""

@@ -24,7 +24,7 @@ from core.training.weighting import weighting_sentence
 
 from . import chosen
 from .messages import LONGEST_MESSAGE, md
-from .resources import model_description, training_counts
+from .resources import model_description, part_counts
 from .runs import what_trains
 
 LABELS = {
@@ -139,7 +139,7 @@ def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
         help=spec.metadata["help"],
     )
     if picked != "none":
-        counts = training_counts(chosen.home(), dataset.id, settings.seed, settings.data)
+        counts = part_counts(chosen.home(), dataset.id, settings.seed, settings.data)
         st.caption(f":material/balance: {md(weighting_sentence(picked, counts), LONGEST_MESSAGE)}")
     return picked
 

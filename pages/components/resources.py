@@ -63,10 +63,10 @@ def split_sizes(home: str, dataset_id: str, seed: int, settings: DataSettings) -
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
-def training_counts(home: str, dataset_id: str, seed: int, settings: DataSettings) -> dict[str, int]:
-    """Training pictures by class name."""
+def part_counts(home: str, dataset_id: str, seed: int, settings: DataSettings) -> dict[str, dict[str, int]]:
+    """Pictures by part and class name."""
     dataset = stored_dataset(home, dataset_id)
-    return dataset.counts(dataset.split(seed, settings))["train"]
+    return dataset.counts(dataset.split(seed, settings))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,7 +1,13 @@
 """Train: the form makes the settings, the table and the result come from the store."""
 
+from helpers import drawn_classes, write_files
+
+from core.__main__ import main
+from core.data.ingest import ingest
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings import DataSettings, RunSettings
+
+NOT_THERE = {f"discs/{number}.png" for number in range(5, 10)}
 
 
 def test_the_form_makes_the_run_that_is_queued(start, tiny_dataset):
@@ -145,3 +151,37 @@ def test_what_happens_to_batchnorm_can_be_chosen_where_something_trains(start, t
     assert not at.exception and RunStore().runs()[0].settings.model.statistics == "adapted"
     frozen = start("train.py", data=tiny_dataset.id, scenario="looks-frozen")
     assert "train.batchnorm" not in [box.key for box in frozen.selectbox]
+
+
+def captions(at) -> list[str]:
+    """What the captions say, without what keeps them literal."""
+    return [caption.value.replace("\\", "") for caption in at.caption]
+
+
+def test_the_form_says_what_class_weights_do_on_these_pictures(start, tmp_path):
+    files = {name: content for name, content in drawn_classes(10).items() if name not in NOT_THERE}
+    uneven = ingest(write_files(tmp_path / "uneven", files)).dataset
+
+    at = start("train.py", data=uneven.id)
+    assert not any("counts, by class" in text for text in captions(at))
+    at.selectbox(key="train.class_weights").set_value("balanced").run()
+
+    train = uneven.counts(uneven.split(0, DataSettings()))["train"]
+    said = next(text for text in captions(at) if "counts, by class" in text)
+    assert all(f"{name} " in said and f"({count})" in said for name, count in train.items())
+    even = ingest(write_files(tmp_path / "even", drawn_classes(10, first=20))).dataset
+    assert any("No effect here" in text for text in captions(start("train.py", data=even.id, class_weights="balanced")))
+
+
+def test_a_balanced_run_shows_balanced_accuracy_and_says_how_it_was_chosen(start, tiny_folder, capsys):
+    assert main(["train", "--data", str(tiny_folder), "--class-weights", "balanced"]) == 0
+    assert "(balanced " in capsys.readouterr().out
+    run = RunStore().runs()[0]
+
+    at = start("train.py", run=run.id, data=run.settings.data.dataset)
+
+    assert not at.exception
+    said = [caption.value for caption in at.caption]
+    assert any("balanced accuracy" in text for text in said) and any(
+        "classes weighing the same" in text for text in said
+    )

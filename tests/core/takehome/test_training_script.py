@@ -3,6 +3,7 @@
 import ast
 import itertools
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -11,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import FinishedRace, home_at, shared_file
+import torch
+from helpers import FinishedRace, drawn_classes, home_at, shared_file, write_files
+from safetensors.torch import load_file
 
 from core.__main__ import main
 from core.comparison.statistics import wilson
@@ -111,6 +114,35 @@ def test_options_are_in_the_script_and_it_is_still_sound(record: RunRecord, tmp_
         assert ("STAGE_DECAY" in script) == (options["stage_decay"] != 1) and ("EMA" in script) == bool(options["ema"])
         assert ("view_transform" in script) == (scenario == "probe-then-finetune" and options["train_size"] is not None)
         assert ("torch.optim.SGD" in script) == (options["optimizer"] == "sgd")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_balanced_classes_are_in_the_script_wherever_there_is_a_loss(record: RunRecord, tmp_path: Path, scenario: str):
+    script = training_script(changed(record, scenario=scenario, class_weights="balanced", label_smoothing=0.1))
+
+    check(script, tmp_path)
+    assert defined(script) == NAMES[scenario] | {"class_weights", "cross_entropy"}
+    assert script.count("nn.functional.cross_entropy(") == 1, "in the function that weighs"
+
+
+def test_a_balanced_head_is_solved_for_by_the_script_as_by_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    files = {name: data for name, data in drawn_classes(12).items() if name[:7] not in {f"discs/{n}" for n in "456789"}}
+    pictures = write_files(tmp_path / "pictures", {n: d for n, d in files.items() if not n.startswith("discs/1")})
+    options = ["--augment", "centre-crop", "--class-weights", "balanced", "--l2", "0.01"]
+    assert main(["train", "--data", str(pictures), *options]) == 0
+    folder = unpacked(RunStore().runs()[0].id, tmp_path)
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.delitem(sys.modules, "predict", raising=False)
+    script = runpy.run_path(str(folder / "train.py"))
+
+    parts, network = script["read_pictures"](pictures), script["build_network"]()
+    script["solve_head"](network, parts["train"])
+
+    said = network.get_submodule(script["HEAD"]).weight
+    kept = load_file(folder / "weights.safetensors")[f"{script['HEAD']}.weight"]
+    assert torch.nn.functional.cosine_similarity(said.flatten(), kept.flatten(), dim=0) > 0.999
+    assert len(set(torch.bincount(torch.tensor([target for _, target in parts["train"]])).tolist())) > 1
+    monkeypatch.delitem(sys.modules, "predict")
 
 
 def test_a_torchvision_backbone_is_built_and_filled_by_torchvision(record: RunRecord, tmp_path: Path):

@@ -8,6 +8,11 @@ from core.training.losses import WeightedCrossEntropy, build_loss
 from core.training.weighting import SHOWN, class_weights, weighting_sentence
 
 
+def both(counts: dict[str, int]) -> dict[str, dict[str, int]]:
+    """As many in train as in val."""
+    return {"train": counts, "val": counts}
+
+
 def test_balanced_classes_weigh_the_same_together_and_a_picture_counts_1_on_average():
     counts = (50, 10, 40)
 
@@ -45,20 +50,22 @@ def test_without_weights_the_loss_is_torchs_own():
 
 
 def test_the_sentence_names_every_class_with_what_it_counts():
-    said = weighting_sentence("balanced", {"ants": 50, "bees": 10})
+    said = weighting_sentence("balanced", both({"ants": 50, "bees": 10}))
 
     assert "bees 3x (10), ants 0.6x (50)" in said and "equally frequent" in said
 
 
 def test_of_many_classes_the_rarest_and_the_most_frequent_are_named():
-    said = weighting_sentence("balanced", {f"class {number}": 10 * number for number in range(1, 21)})
+    said = weighting_sentence("balanced", both({f"class {number}": 10 * number for number in range(1, 21)}))
 
     assert all(f"class {number} " in said for number in (1, 2, 3, 18, 19, 20)) and "class 9 " not in said
     assert f"{20 - SHOWN} classes between" in said
 
 
 def test_no_effect_is_said_and_no_choice_says_nothing():
-    assert weighting_sentence("balanced", {"ants": 9, "bees": 9}) == (
-        "No effect here: all classes have 9 training pictures."
-    )
-    assert weighting_sentence("none", {"ants": 9, "bees": 1}) == ""
+    even = {"ants": 9, "bees": 9}
+
+    assert weighting_sentence("balanced", both(even)) == "No effect here: all classes have 9 training pictures."
+    assert weighting_sentence("none", both({"ants": 9, "bees": 1})) == ""
+    uneven_val = weighting_sentence("balanced", {"train": even, "val": {"ants": 3, "bees": 1}})
+    assert "No effect on the loss" in uneven_val and "when an epoch is chosen" in uneven_val
