@@ -306,13 +306,12 @@ def machine(again: bool) -> Result:
     chosen = {work: speeds.precision(work) for work in WORKS}
     values = {"machine": asdict(here), "peaks": asdict(peaks)}
     values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen, "engine": speeds.engine}}
-    lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value:,.0f} {unit}" for name, value, unit in peaks.rows())]
+    lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value}" for name, value in peaks.rows())]
     lines += [f"  {BACKBONES[backbone].label}, {speeds.threads} threads, pictures per second:"]
     lines += [f"    forward fp32, {name}: {rate:.0f}" for name, rate in speeds.engines.items()]
-    lines += [
-        f"    {work:13} fp32 {speeds.probed[f'{work}/fp32']:.0f}, bf16 {speeds.probed[f'{work}/bf16']:.0f}: {precision}"
-        for work, precision in chosen.items()
-    ]
+    for work, precision in chosen.items():
+        rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speeds.by_precision(work).items())
+        lines.append(f"    {work:13} {rates}: {precision}")
     return values, "\n".join(lines)
 
 

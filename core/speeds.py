@@ -7,7 +7,7 @@ import json
 import logging
 import os
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 from core.errors import StorageError
 from core.home import home_folder, write_atomically
@@ -20,9 +20,11 @@ Engine = Literal["torch", "onnxruntime"]
 Work = Literal["forward", "train-kept", "train-adapted"]
 """A forward pass; a training step with BatchNorm's statistics kept, or adapted."""
 
+PRECISIONS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 WORKS: Final[tuple[Work, ...]] = ("forward", "train-kept", "train-adapted")
 WORTH_IT: Final = 1.02  # bf16 has to be so much faster: below that the exacter numbers win
 WORTH_A_COPY: Final = 1.1  # another engine has to be so much faster: it holds a copy of the weights
+EMULATED: Final = 0.04  # of the speed of fp32: what bf16 is taken for where it was not worth measuring
 SLOWEST: Final = 0.4  # what a run saw is believed down to this share of what the probe saw: others may have slowed it
 _FILE: Final = "speeds.json"
 _log = logging.getLogger(__name__)
@@ -34,25 +36,27 @@ class Peaks:
 
     matmul_fp32: float
     """GFLOP/s, 2 per multiply-add."""
-    matmul_bf16: float
+    matmul_bf16: float | None
+    """None: not measured, since a small product already took many times as long as in fp32."""
     conv_fp32: float
     """GFLOP/s of a 3 x 3 convolution over 256 channels."""
-    conv_bf16: float
+    conv_bf16: float | None
     memory: float
     """GB/s, read and written, by adding two large arrays."""
     decode: float
     """Photos of 500 x 375 pixels decoded per second, all cores."""
 
-    def rows(self) -> list[tuple[str, float, str]]:
-        """(what, how much, unit), as shown to a person."""
-        return [
+    def rows(self) -> list[tuple[str, str]]:
+        """(what, how much), as shown to a person."""
+        measured = (
             ("matrix fp32", self.matmul_fp32, "GFLOP/s"),
             ("matrix bf16", self.matmul_bf16, "GFLOP/s"),
             ("conv fp32", self.conv_fp32, "GFLOP/s"),
             ("conv bf16", self.conv_bf16, "GFLOP/s"),
             ("memory", self.memory, "GB/s"),
             ("decoding", self.decode, "photos/s"),
-        ]
+        )
+        return [(what, "not worth it here" if x is None else f"{x:,.0f} {unit}") for what, x, unit in measured]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +66,8 @@ class Speeds:
     threads: int
     """What was fastest."""
     probed: dict[str, float]
-    """`work/precision` -> network alone, on random pictures; `forward/fp32` with the engine that is chosen."""
+    """`work/precision` -> network alone, on random pictures; `forward/fp32` with the engine that is chosen. Without
+    bf16 where that is emulated, and so slow that measuring it would take half a minute."""
     engines: dict[Engine, float] = field(default_factory=dict)
     """`forward/fp32` with each engine that can be had for this backbone."""
     seen: dict[str, float] = field(default_factory=dict)
@@ -76,7 +81,11 @@ class Speeds:
 
     def precision(self, work: Work) -> Precision:
         """The faster one, by measurement."""
-        return "bf16" if self.probed[f"{work}/bf16"] > WORTH_IT * self.probed[f"{work}/fp32"] else "fp32"
+        return "bf16" if self.probed.get(f"{work}/bf16", 0.0) > WORTH_IT * self.probed[f"{work}/fp32"] else "fp32"
+
+    def by_precision(self, work: Work) -> dict[Precision, float]:
+        """What was measured of this work, in each precision that was worth measuring."""
+        return {p: self.probed[f"{work}/{p}"] for p in PRECISIONS if f"{work}/{p}" in self.probed}
 
     def torch_forward(self, precision: Precision) -> float:
         """Forward passes that torch computes whatever is faster: through part of a backbone, or while it trains."""
@@ -87,7 +96,7 @@ class Speeds:
     def rate(self, work: Work, precision: Precision) -> float:
         """What the next run can expect: as in the last one, unless that was disturbed."""
         name = f"{work}/{precision}"
-        probed = self.probed[name]
+        probed = self.probed.get(name, EMULATED * self.probed[f"{work}/fp32"])
         return max(self.seen.get(name, probed), SLOWEST * probed)
 
 
@@ -148,18 +157,19 @@ def _readable(rows: Any) -> bool:
 
 
 def _are_peaks(values: Any) -> bool:
-    return fits_fields(values, Peaks) and all(rate > 0 for rate in values.values())
+    return fits_fields(values, Peaks) and all(rate is None or rate > 0 for rate in values.values())
 
 
 def _are_speeds(values: Any) -> bool:
     """Complete as today's files are: with nothing left to a default."""
     if not fits_fields(values, Speeds) or set(values) != {spec.name for spec in fields(Speeds)}:
         return False
-    names, engines = {f"{work}/{precision}" for work in WORKS for precision in get_args(Precision)}, values["engines"]
+    names, engines = {f"{work}/{precision}" for work in WORKS for precision in PRECISIONS}, values["engines"]
+    halves = {f"{work}/bf16" for work in WORKS}
     rates = [rate for group in ("probed", "engines", "seen") for rate in values[group].values()]
     return (
         values["threads"] > 0
-        and set(values["probed"]) == names
+        and set(values["probed"]) in (names, names - halves)
         and set(values["seen"]) <= names
         and (not engines or "torch" in engines)
         and all(rate > 0 for rate in rates)

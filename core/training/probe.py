@@ -6,7 +6,7 @@ those that have it. So both are timed, on the backbone that is to be used.
 
 import io
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +28,7 @@ from core.models.onnx_graph import can_translate
 from core.models.weights import preprocessing_of
 from core.settings import BatchNorm, ModelSettings, RunSettings
 from core.speeds import (
+    PRECISIONS,
     WORTH_IT,
     Engine,
     Peaks,
@@ -42,12 +43,16 @@ from core.speeds import (
 from core.streams import in_streams
 from core.training.loop import cast
 
-PRECISIONS: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
+DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
 ROUNDS: Final = 3  # the fastest counts, since other programs only ever slow a round down
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
 SETTLE_S: Final = 1.2
 HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
+EMULATED_FROM: Final = 5.0
+"""Times as long as in fp32 from which a small product in bf16 says that larger ones are not worth trying: without the
+instructions for it it takes 50 to 100 times, and a network half a minute."""
+SMALL: Final = 192  # side of that product: 14 MFLOP, 10 ms at the slowest
 Arm = TypeVar("Arm", bound=Hashable)
 
 
@@ -100,16 +105,19 @@ def measure_speeds(backbone: str) -> Speeds:
     threads = _best_threads(model.eval(), images)
     torch.set_num_threads(threads)
 
+    precisions = worthwhile()
     passes: dict[str, Callable[[], object]]
-    passes = {precision: _task(model, images, "forward", precision) for precision in PRECISIONS}
+    passes = {precision: _task(model, images, "forward", precision) for precision in precisions}
     if can_translate(backbone):
         compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
         passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
     forward = _race(passes, {"bf16": "fp32"})
 
-    steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in PRECISIONS}
+    steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in precisions}
     rivals: dict[tuple[Work, Precision], tuple[Work, Precision]] = {(work, "bf16"): (work, "fp32") for work in STEPS}
-    if forward["bf16"] > HOPELESS * forward["fp32"]:
+    if "bf16" not in precisions:
+        seconds = _race(steps, {}, rounds=2)
+    elif forward["bf16"] > HOPELESS * forward["fp32"]:
         # what does not help forward passes helps training even less: nothing is to be chosen, only estimated
         late = {arm: steps.pop(arm) for arm in rivals}
         seconds = _race(steps, {}, rounds=2) | {arm: _seconds(step) for arm, step in late.items()}
@@ -119,7 +127,7 @@ def measure_speeds(backbone: str) -> Speeds:
     engines: dict[Engine, float] = {"torch": round(EVAL_BATCH / forward["fp32"], 3)}
     if "onnxruntime" in forward:
         engines["onnxruntime"] = round(threads * EVAL_BATCH / forward["onnxruntime"], 3)
-    probed = {f"forward/{precision}": round(EVAL_BATCH / forward[precision], 3) for precision in PRECISIONS}
+    probed = {f"forward/{precision}": round(EVAL_BATCH / forward[precision], 3) for precision in precisions}
     probed |= {"/".join(arm): round(TRAIN_BATCH / step, 3) for arm, step in seconds.items()}
     speeds = Speeds(threads=threads, probed=probed, engines=engines)
     speeds.probed["forward/fp32"] = engines[speeds.engine]
@@ -196,12 +204,13 @@ def _best_threads(model: nn.Module, images: Tensor) -> int:
 def measure_peaks() -> Peaks:
     """Time large matrix products, convolutions, sums and decoding; about a second."""
     torch.set_num_threads(usable_cores())
-    matmul, conv = _gflops(*_products()), _gflops(*_convolutions())
+    precisions = worthwhile()
+    matmul, conv = _gflops(*_products(precisions)), _gflops(*_convolutions(precisions))
     return Peaks(
         matmul_fp32=matmul["fp32"],
-        matmul_bf16=matmul["bf16"],
+        matmul_bf16=matmul.get("bf16"),
         conv_fp32=conv["fp32"],
-        conv_bf16=conv["bf16"],
+        conv_bf16=conv.get("bf16"),
         memory=_memory(),
         decode=_decode(),
     )
@@ -212,18 +221,28 @@ def _gflops(arms: Mapping[Precision, Callable[[], object]], flop: int) -> dict[P
     return {precision: round(flop / seconds / 1e9, 1) for precision, seconds in _race(arms, rivals).items()}
 
 
-def _products(side: int = 1024) -> tuple[dict[Precision, Callable[[], object]], int]:
+def worthwhile() -> tuple[Precision, ...]:
+    """The precisions that are worth timing on a network: bf16 is not where a small product says that it is emulated."""
+    products, _ = _products(PRECISIONS, side=SMALL)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what is small fits between the turns of other programs
+    seconds = _race(products, {"bf16": "fp32"}, rounds=10)
+    torch.set_num_threads(threads)
+    return ("fp32",) if seconds["bf16"] > EMULATED_FROM * seconds["fp32"] else PRECISIONS
+
+
+def _products(precisions: Sequence[Precision], side: int = 1024) -> tuple[dict[Precision, Callable[[], object]], int]:
     """A large matrix product in each precision, and its operations."""
 
     def product(dtype: torch.dtype) -> Callable[[], object]:
         a, b = torch.rand(2, side, side).to(dtype)
         return lambda: a @ b
 
-    return {precision: product(dtype) for precision, dtype in PRECISIONS.items()}, 2 * side**3
+    return {precision: product(DTYPES[precision]) for precision in precisions}, 2 * side**3
 
 
 def _convolutions(
-    batch: int = 8, channels: int = 256, side: int = 28
+    precisions: Sequence[Precision], batch: int = 8, channels: int = 256, side: int = 28
 ) -> tuple[dict[Precision, Callable[[], object]], int]:
     """A large convolution in each precision, and its operations."""
 
@@ -233,7 +252,7 @@ def _convolutions(
         return torch.no_grad()(lambda: conv(images))
 
     flop = 2 * batch * side**2 * channels**2 * 9
-    return {precision: convolution(dtype) for precision, dtype in PRECISIONS.items()}, flop
+    return {precision: convolution(DTYPES[precision]) for precision in precisions}, flop
 
 
 def _memory(numbers: int = 2**24) -> float:

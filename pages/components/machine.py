@@ -30,19 +30,16 @@ def machine_card(backbone: str) -> None:
     with st.popover(md(str(this_machine())), icon=":material/memory:", type="tertiary", key="machine.card"):
         if peaks is not None:
             st.markdown("**What it can do at best**")
-            rows = [{"what": what, "at best": f"{value:,.0f} {unit}"} for what, value, unit in peaks.rows()]
-            st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.peaks", alt="Measured peaks of this machine")
+            best = [{"what": what, "at best": value} for what, value in peaks.rows()]
+            st.dataframe(pd.DataFrame(best), hide_index=True, key="machine.peaks", alt="Measured peaks of this machine")
         if speeds is None:
             st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: its first run begins with that.")
             return
         st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
         rows = [
-            {
-                "work": WORK_LABELS[work],
-                "fp32": round(speeds.probed[f"{work}/fp32"]),
-                "bf16": round(speeds.probed[f"{work}/bf16"]),
-                "chosen": speeds.precision(work),
-            }
+            {"work": WORK_LABELS[work]}
+            | {precision: round(rate) for precision, rate in speeds.by_precision(work).items()}
+            | {"chosen": speeds.precision(work)}
             for work in WORKS
         ]
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")

@@ -10,7 +10,7 @@ import torch
 
 from core.data.loaders import EVAL_BATCH
 from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
+from core.speeds import PRECISIONS, WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
 from core.training import probe
 from core.training.probe import Compute, choose_compute, known_peaks, known_speeds, measure_peaks, measure_speeds
 
@@ -161,6 +161,7 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
             work()
         return {arm: half if "bf16" in (arm, arm[-1]) else 1.0 for arm in arms}
 
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
     monkeypatch.setattr(probe, "_task", task)
     monkeypatch.setattr(probe, "_race", race)
     monkeypatch.setattr(probe, "_seconds", lambda work: work() or 3.0)
@@ -173,6 +174,35 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
         assert speeds.probed[f"{work}/fp32"] == probe.TRAIN_BATCH
         assert speeds.probed[f"{work}/bf16"] == pytest.approx(probe.TRAIN_BATCH / (half if raced else 3.0), abs=1e-3)
         assert speeds.precision(work) == "fp32"
+
+
+@pytest.mark.usefixtures("unknown", "threads_as_before")
+def test_what_a_small_product_shows_to_be_emulated_is_never_run_on_a_network(monkeypatch: pytest.MonkeyPatch):
+    asked: list[str] = []
+
+    def task(model: object, images: object, work: str, precision: str) -> Callable[[], object]:
+        return lambda: asked.append(precision)
+
+    def race(arms: dict[object, Callable[[], object]], rivals: object, rounds: int = 3) -> dict[object, float]:
+        for work in arms.values():
+            work()
+        return {arm: 50.0 if arm == "bf16" else 1.0 for arm in arms}
+
+    monkeypatch.setattr(probe, "_task", task)
+    monkeypatch.setattr(probe, "_race", race)
+
+    speeds, peaks = measure_speeds("efficientnet_lite0"), measure_peaks()
+
+    assert set(asked) == {"fp32"} and {name.partition("/")[2] for name in speeds.probed} == {"fp32"}
+    assert (peaks.matmul_bf16, peaks.conv_bf16) == (None, None)
+    assert ("conv bf16", "not worth it here") in peaks.rows()
+
+
+@pytest.mark.parametrize(("half", "expected"), [(0.5, PRECISIONS), (4.0, PRECISIONS), (6.0, ("fp32",))])
+def test_a_small_product_tells_what_is_worth_timing(monkeypatch: pytest.MonkeyPatch, half: float, expected: tuple):
+    monkeypatch.setattr(probe, "_race", lambda arms, rivals, rounds: {"fp32": 1.0, "bf16": half})
+
+    assert probe.worthwhile() == expected
 
 
 @pytest.mark.parametrize(
@@ -195,7 +225,7 @@ def test_fewer_threads_are_taken_only_if_they_are_clearly_faster(
 def test_a_backbone_can_really_be_measured():
     speeds = measure_speeds("efficientnet_lite0")
 
-    assert set(speeds.probed) == {f"{work}/{precision}" for work in WORKS for precision in ("fp32", "bf16")}
+    assert set(speeds.probed) == {f"{work}/{precision}" for work in WORKS for precision in probe.worthwhile()}
     assert all(rate > 0 for rate in speeds.probed.values())
     assert speeds.probed["forward/fp32"] > speeds.probed["train-kept/fp32"]
     assert speeds.threads == torch.get_num_threads() >= 1
@@ -209,4 +239,5 @@ def test_a_backbone_can_really_be_measured():
 def test_peaks_can_really_be_measured():
     peaks = measure_peaks()
 
-    assert all(getattr(peaks, name) > 0 for name in Peaks.__dataclass_fields__)
+    assert all(getattr(peaks, name) > 0 for name in Peaks.__dataclass_fields__ if not name.endswith("bf16"))
+    assert (peaks.conv_bf16 is None) == (peaks.matmul_bf16 is None) == ("bf16" not in probe.worthwhile())
