@@ -224,9 +224,10 @@ def _gflops(arms: Mapping[Precision, Callable[[], object]], flop: int) -> dict[P
 def worthwhile() -> tuple[Precision, ...]:
     """The precisions that are worth timing on a network: bf16 is not where a small product says that it is emulated."""
     products, _ = _products(PRECISIONS, side=SMALL)
+    rivals: dict[Precision, Precision] = {"bf16": "fp32"}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # what is small fits between the turns of other programs
-    seconds = _race(products, {"bf16": "fp32"}, rounds=10)
+    seconds = _race(products, rivals, rounds=10)
     torch.set_num_threads(threads)
     return ("fp32",) if seconds["bf16"] > EMULATED_FROM * seconds["fp32"] else PRECISIONS
 
