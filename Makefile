@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PORT ?= 8501
 
-.PHONY: run test test-slow lint types check clean
+.PHONY: run test test-slow test-long lint types check clean
 
 run: $(VENV)/.app
 	@echo "Thaw: http://localhost:$(PORT)  (Ctrl-C stops it)"
@@ -17,6 +17,9 @@ test: $(VENV)/.tests
 
 test-slow: $(VENV)/.tests
 	$(BIN)/python -m pytest -m slow -n 2
+
+test-long: $(VENV)/.tests
+	$(BIN)/python -m pytest -m long
 
 lint: $(VENV)/.tests
 	$(BIN)/ruff check . && $(BIN)/ruff format --check .
