@@ -46,11 +46,15 @@ def prepare_process() -> None:
     For torch on few cores, unless its environment says otherwise; and by force so that libraries keep to Thaw's home
     what they would put into the user's folders.
     """
+    from core.errors import StorageError
     from core.storage import home_path
 
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    home = home_path()
+    try:
+        home = home_path()
+    except StorageError:  # said by whoever wants to keep something there
+        return
     os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from core.data.candidates import SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
 from core.data.class_names import EXAMPLE, check_classes
-from core.data.folder_names import listed
+from core.data.folder_names import listed, part_of
 from core.data.labels import LABEL_NAMES, Labelling, labellings, labels_in_names
 from core.data.limits import MIN_CLASSES
 from core.data.structure import (
@@ -190,12 +190,12 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> La
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
         reason += f" Labels seem to stand in the file names ({counts})."
-        offers.append((FILE_NAMES, f"classes from the names of the files: {counts}"))
+        offers.append((FILE_NAMES, "classes from the names of the files"))
     folders = read_as(root, FOLDERS)
-    if folders and len(folders.class_names) >= MIN_CLASSES:
+    if folders and len(folders.class_names) >= MIN_CLASSES and not all(map(part_of, folders.class_names)):
         offers.append((FOLDERS, _said(folders)))
     if offers:
-        raise LayoutQuestion(f"{reason} {EXAMPLE}", offers)
+        raise LayoutQuestion(reason, offers)
     raise DatasetError(f"{reason} {EXAMPLE}")
 
 

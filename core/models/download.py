@@ -134,6 +134,7 @@ def fetch(file: RemoteFile, on_progress: OnProgress | None = None) -> str:
         if file.path.exists():  # whoever had the lock has brought it
             return verify(file)
         try:
+            home_folder("weights")
             _check_room(file)
             _fetch_part(file, report)
             sha256 = file_sha256(file.part_path)

@@ -64,6 +64,8 @@ _runs = sa.Table(
     sa.Column("owner", sa.JSON(none_as_null=True)),
     sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
 )
+FIRST_COLUMNS: Final = frozenset({"number", "id", "state", "attempt", "settings", "created", "summary"})
+"""What the table has had since it was first made."""
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
 _looks = sa.Table(
     "looks",
@@ -421,8 +423,10 @@ def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _add_missing_columns(connection: sa.Connection) -> None:
-    """Bring a table that an older Thaw made up to date; what is new has a default."""
+    """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
     there = {column["name"] for column in sa.inspect(connection).get_columns(_runs.name)}
+    if not FIRST_COLUMNS <= there:
+        raise StorageError("The database is not one that Thaw has made: its table of runs has other columns.")
     for column in _runs.columns:
         if column.name not in there:
             described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)

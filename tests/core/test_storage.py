@@ -223,7 +223,7 @@ def rows_of_nonsense(path: Path) -> None:
         (garbage, "is damaged (file is not a database). Move that file away"),
         (half, "is damaged (database disk image is malformed). Move that file away"),
         (a_folder, "could not be read or written (unable to open database file)"),
-        (of_another_program, "is not one that this version of Thaw can use (no such column"),
+        (of_another_program, "is not one that Thaw has made: its table of runs has other columns"),
         (rows_of_nonsense, "is damaged (a run in it cannot be read)"),
     ],
 )

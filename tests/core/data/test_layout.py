@@ -254,7 +254,7 @@ def test_folds_and_sources_are_no_classes(names: tuple[str, ...]):
         (["train/1.jpg", "plane/1.jpg", "val/1.jpg"], ["labelled", "folders"]),
         (
             [f"train/{kind}.{i}.jpg" for kind in ("cat", "dog") for i in range(12)] + some("test1"),
-            ["file-names", "folders"],
+            ["file-names"],
         ),
         ([f"pics/{kind}_{i}.jpg" for kind in ("Abyssinian", "Bengal") for i in range(12)], ["file-names"]),
         (some("images_part_1", "images_part_2"), ["folders"]),
