@@ -425,7 +425,7 @@ def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
 def _add_missing_columns(connection: sa.Connection) -> None:
     """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
     there = {column["name"] for column in sa.inspect(connection).get_columns(_runs.name)}
-    if not FIRST_COLUMNS <= there:
+    if not there >= FIRST_COLUMNS:
         raise StorageError("The database is not one that Thaw has made: its table of runs has other columns.")
     for column in _runs.columns:
         if column.name not in there:
