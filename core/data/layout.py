@@ -7,12 +7,13 @@ What was understood is always said, what was left out is named, and where two re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Final
 
 from core.data.candidates import SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
 from core.data.class_names import EXAMPLE, check_classes
 from core.data.folder_names import listed
-from core.data.labels import LABEL_NAMES, Labelling, labellings, labels_in_names
+from core.data.labels import LABEL_NAMES, MAX_TABLES, Labelling, labellings, labels_in_names, why_no_labels
 from core.data.limits import MIN_CLASSES
 from core.data.structure import (
     A_MASK,
@@ -39,6 +40,9 @@ LAYOUT_HELP: Final = (
 )
 
 _ORDER: Final = ("train", "val", "test")
+SAID_OF: Final = 3
+"""Tables of which it is said what is wrong with them."""
+_OTHER_TABLES: Final = frozenset({".json", ".ods", ".parquet", ".xls", ".xlsx", ".xml"})
 NO_FOLDER: Final = "not in a class folder"
 
 
@@ -147,7 +151,7 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
     way, _, column = layout.partition(":")
     if way in (FOLDERS, SUBFOLDERS, LABELLED):
         reading = read_as(root, way)
-        return _by_reading(files, reading) if reading else _refuse(files, root, [])
+        return _by_reading(files, reading) if reading else _refuse(files, root, [], read)
     if way == FILE_NAMES:
         return _by_file_names(files)
     tables = _tables(files, read)
@@ -155,7 +159,7 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
         return _by_table(files, _table_asked_for(tables, column, files))
     readings = [reading for reading in readings_of(root) if len(reading.class_names) >= MIN_CLASSES]
     if not readings:
-        return _without_class_folders(files, root, tables)
+        return _without_class_folders(files, root, tables, read)
     told_otherwise = [table for table in tables if _contradicts(table, readings[0])]
     if len(readings) > 1 or told_otherwise:
         raise _question("These pictures can be read in more than one way", readings, told_otherwise)
@@ -165,17 +169,17 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
     return replace(found, notices=(*found.notices, said)) if unused else found
 
 
-def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labelling]) -> Layout:
+def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labelling], read: Head | None) -> Layout:
     if len(tables) == 1:
         return _by_table(files, tables[0])
     if tables:
         raise _question(
             f"Labels stand in {tables[0].table}, and more than one of its columns could be they", [], tables
         )
-    return _refuse(files, root, readings_of(root))
+    return _refuse(files, root, readings_of(root), read)
 
 
-def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> Layout:
+def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading], read: Head | None) -> Layout:
     """Why there are no classes, with the ways that are left to read it."""
     if readings:
         (only,) = readings[0].class_names
@@ -184,8 +188,7 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> La
         holders = sorted({name.rpartition("/")[0] for name in files.pictures})
         where = f" in {listed(holders)}" if any(holders) else ""
         reason = f"No class folders found: {_counted(len(files.pictures))} lie side by side{where}."
-    if files.tables:
-        reason += f" A table is there ({listed(files.tables)}), but no column of it labels these pictures."
+    reason += _about_tables(files, read)
     offers = []
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
@@ -197,6 +200,19 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> La
     if offers:
         raise LayoutQuestion(f"{reason} {EXAMPLE}", offers)
     raise DatasetError(f"{reason} {EXAMPLE}")
+
+
+def _about_tables(files: SortedFiles, read: Head | None) -> str:
+    """Why nothing that may hold labels was of use."""
+    said = ""
+    if files.tables:
+        wrong = [why_no_labels(name, read, files.pictures) for name in files.tables[:SAID_OF]] if read else []
+        more = f"; only {MAX_TABLES} tables are looked at" if len(files.tables) > MAX_TABLES else ""
+        said = f" No label was found in a table: {'; '.join(wrong) or listed(files.tables)}{more}."
+    others = [name for name, _ in files.ignored if PurePosixPath(name).suffix.lower() in _OTHER_TABLES]
+    if others and not files.tables:
+        said += f" Labels in {listed(others)} are not read: save them as CSV, a column of files and one of labels."
+    return said
 
 
 def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelling]) -> LayoutQuestion:
@@ -301,15 +317,17 @@ def _table_asked_for(tables: Sequence[Labelling], column: str, files: SortedFile
 
 
 def _by_table(files: SortedFiles, table: Labelling) -> Layout:
+    if not table.labels:
+        raise DatasetError(f"{table.table}: the column {table.column} gives every picture two labels. Keep one table.")
     parts = f"parts {listed(part for part in _ORDER if part in table.parts.values())}, " if table.parts else ""
     said = f"{parts}classes {listed(table.class_names)}, from the column {table.column} of {table.table}"
     found = _labelled(files, table.labels, table.parts, f"not in {table.table}", said)
     read = tuple((name, "read for its labels") for name in files.tables if name in table.table.split(", "))
-    found = replace(found, ignored=(*found.ignored, *read))
+    notices = [*found.notices, *table.notices]
     if table.unmatched:
-        notice = f"{table.unmatched:,} rows of {table.table} give no picture its one label; they were passed over."
-        found = replace(found, notices=(*found.notices, notice))
-    return found
+        rows, give = ("row", "gives") if table.unmatched == 1 else ("rows", "give")
+        notices.append(f"{table.unmatched:,} {rows} of {table.table} {give} no picture its one label: passed over.")
+    return replace(found, ignored=(*found.ignored, *read), notices=tuple(notices))
 
 
 def _labelled(
@@ -325,7 +343,7 @@ def _contradicts(table: Labelling, reading: Reading) -> bool:
     """Whether a table labels nearly all pictures in classes, and others than their folders."""
     folders = {name: found.name for found in reading.classes for name in found.folder.all_files()}
     both = [name for name in folders if name in table.labels]
-    if table.column.casefold() not in LABEL_NAMES or len(both) < 0.9 * len(folders):
+    if table.column.casefold() not in LABEL_NAMES or len(both) < 0.5 * len(folders):
         return False
     pairs = {(folders[name].casefold(), table.labels[name].casefold()) for name in both}
     return len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))
