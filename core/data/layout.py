@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Final
 
-from core.data.candidates import SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
+from core.data.candidates import INNER_ARCHIVE, SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
 from core.data.class_names import EXAMPLE, check_classes
 from core.data.folder_names import listed
 from core.data.labels import LABEL_NAMES, MAX_TABLES, Labelling, labellings, labels_in_names, why_no_labels
@@ -22,6 +22,7 @@ from core.data.structure import (
     SUBFOLDERS,
     Reading,
     flattened,
+    masks_beside,
     masks_in,
     read_as,
     readings_of,
@@ -35,8 +36,8 @@ TABLE: Final = "table"
 LAYOUTS: Final = (AUTO, FOLDERS, SUBFOLDERS, LABELLED, FILE_NAMES, TABLE)
 """What can be asked for; a table's column may follow: `table:breed`."""
 LAYOUT_HELP: Final = (
-    "how folders are read: folders (each is a class), subfolders (those in them are), labelled (test or val folders "
-    "without classes are left out), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
+    "how folders are read: folders (each is a class), subfolders (those in them are), labelled (each is but test, val, "
+    "masks and samples beside them), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
 )
 
 _ORDER: Final = ("train", "val", "test")
@@ -115,14 +116,37 @@ def find_layout(
     files = sort_files(listing.names, head)
     if not files.pictures:
         raise DatasetError(_no_pictures(files.ignored))
-    found = _found(files, tree_of(files.pictures, _visible(listing)), read, layout)
+    root = tree_of(files.pictures, _visible(listing))
+    masks = masks_beside(root) if layout != FOLDERS else []
+    if masks:
+        files = _put_aside(files, masks)
+        root = tree_of(files.pictures, _visible(listing))
+    found = _found(files, root, read, layout)
     check_classes(found.class_names)
     found = replace(
         found,
+        notices=(*found.notices, *_about_masks(masks)),
         ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
         unread={p.name: files.unread[p.name] for p in found.placed if p.name in files.unread},
     )
     return replace(found, class_folders=_with_links(found.class_folders, listing.links))
+
+
+def _put_aside(files: SortedFiles, masks: Sequence[Folder]) -> SortedFiles:
+    """Without the pictures that belong to others and are none of a class themselves."""
+    names = {name for mask in masks for name in mask.all_files()}
+    return replace(
+        files,
+        pictures=tuple(name for name in files.pictures if name not in names),
+        masks=tuple(sorted(names)),
+        ignored=(*files.ignored, *((name, A_MASK) for name in sorted(names))),
+    )
+
+
+def _about_masks(masks: Sequence[Folder]) -> list[str]:
+    count = sum(mask.pictures for mask in masks)
+    names = listed(sorted({mask.name for mask in masks}))
+    return [f"Left out, {A_MASK}: {names} ({_counted(count)})."] if masks else []
 
 
 def check_layout(layout: str) -> None:
@@ -140,7 +164,13 @@ def _visible(listing: Listing) -> list[str]:
 def _no_pictures(ignored: Sequence[tuple[str, str]]) -> str:
     if ignored and all(reason == SYSTEM_FILE for _, reason in ignored):
         return f"It contains only system files. {EXAMPLE}"
-    return f"No pictures found among {len(ignored)} files. {EXAMPLE}"
+    return f"No pictures found among {len(ignored)} files.{_about_archives(ignored)} {EXAMPLE}"
+
+
+def _about_archives(ignored: Sequence[tuple[str, str]]) -> str:
+    """Where pictures may be that are missed."""
+    packed = [name for name, reason in ignored if reason == INNER_ARCHIVE]
+    return f" Archives inside it are not opened ({listed(packed)}): unpack them first." if packed else ""
 
 
 # -- ways of reading
@@ -188,13 +218,15 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading], read:
         holders = sorted({name.rpartition("/")[0] for name in files.pictures})
         where = f" in {listed(holders)}" if any(holders) else ""
         reason = f"No class folders found: {_counted(len(files.pictures))} lie side by side{where}."
-    reason += _about_tables(files, read)
+    reason += _about_tables(files, read) + _about_archives(files.ignored)
     offers = []
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
         reason += f" Labels seem to stand in the file names ({counts})."
         offers.append((FILE_NAMES, f"classes from the names of the files: {counts}"))
-    folders = read_as(root, FOLDERS)
+    if files.masks:
+        reason += f" {_counted(len(files.masks))} in folders of masks or annotations do not count."
+    folders = read_as(tree_of((*files.pictures, *files.masks)), FOLDERS)
     if folders and len(folders.class_names) >= MIN_CLASSES:
         offers.append((FOLDERS, _said(folders)))
     if offers:
@@ -286,11 +318,7 @@ def _taken_together(reading: Reading) -> list[str]:
     inner = flattened(reading)
     if inner:
         notices.append(f"Folders within class folders were taken for part of their class: {listed(inner)}.")
-    masks = {mask.name: mask for found in reading.classes for mask in masks_in(found.folder)}
-    if masks:
-        count = sum(mask.pictures for found in reading.classes for mask in masks_in(found.folder))
-        notices.append(f"Left out, {A_MASK}: {listed(sorted(masks))} ({_counted(count)}).")
-    return notices
+    return [*notices, *_about_masks([mask for found in reading.classes for mask in masks_in(found.folder)])]
 
 
 def _by_file_names(files: SortedFiles) -> Layout:
