@@ -65,6 +65,8 @@ class Listing:
     """All folders, also those with nothing in them."""
     links: tuple[str, ...] = ()
     """Links to folders, which are never followed."""
+    closed: tuple[str, ...] = ()
+    """Folders that may not be looked into."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +131,7 @@ def find_layout(
         ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
         unread={p.name: files.unread[p.name] for p in found.placed if p.name in files.unread},
     )
-    return replace(found, class_folders=_with_links(found.class_folders, listing.links))
+    return replace(found, class_folders=_with_unseen(found.class_folders, listing))
 
 
 def _put_aside(files: SortedFiles, masks: Sequence[Folder]) -> SortedFiles:
@@ -211,9 +213,8 @@ def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labell
 
 def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading], read: Head | None) -> Layout:
     """Why there are no classes, with the ways that are left to read it."""
-    if readings:
-        (only,) = readings[0].class_names
-        reason = f"At least {MIN_CLASSES} classes are needed; found 1: {only}."
+    if readings and readings[0].class_names:
+        reason = f"At least {MIN_CLASSES} classes are needed; found 1: {readings[0].class_names[0]}."
     else:
         holders = sorted({name.rpartition("/")[0] for name in files.pictures})
         where = f" in {listed(holders)}" if any(holders) else ""
@@ -283,11 +284,14 @@ def _class_folders(reading: Reading) -> tuple[tuple[str, str, str], ...]:
     return (*rows, *((kid.path, kid.name, "") for kid in beside))
 
 
-def _with_links(rows: tuple[tuple[str, str, str], ...], links: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
-    """And the links beside class folders: somebody meant them as one."""
+def _with_unseen(rows: tuple[tuple[str, str, str], ...], listing: Listing) -> tuple[tuple[str, str, str], ...]:
+    """And what nobody looked into beside class folders, links and closed folders: somebody meant them as one."""
     homes = {path.rpartition("/")[0] for path, _, _ in rows}
-    linked = [link for link in links if link.rpartition("/")[0] in homes and not is_system(link)]
-    return (*rows, *((link, link.rpartition("/")[2], "is a link, which is not followed") for link in linked))
+    unseen = dict.fromkeys(listing.links, "is a link, which is not followed")
+    unseen |= dict.fromkeys(listing.closed, "cannot be opened")
+    known = tuple((path, name, why or unseen.pop(path, "")) for path, name, why in rows)
+    more = sorted((path, why) for path, why in unseen.items() if path.rpartition("/")[0] in homes)
+    return (*known, *((path, path.rpartition("/")[2], why) for path, why in more if not is_system(path)))
 
 
 def _said(reading: Reading) -> str:

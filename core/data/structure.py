@@ -6,7 +6,7 @@ named, never made a class. Where two readings are possible both are given.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -136,7 +136,7 @@ def _by_parts(folder: Folder) -> tuple[Reading, ...]:
 
 def _parted(folder: Folder, holders: list[Folder], parts: dict[str, Part], others: list[Folder]) -> Reading:
     """Parts in `holders`; one whose folders are none of train's classes is left out."""
-    insides = {holder.path: _inside(holder, [other for other in holders if other is not holder]) for holder in holders}
+    insides = dict(zip([holder.path for holder in holders], _insides(holders), strict=True))
     trained = {
         name
         for holder in holders
@@ -164,9 +164,18 @@ def _parted(folder: Folder, holders: list[Folder], parts: dict[str, Part], other
     )
 
 
-def _inside(holder: Folder, neighbours: Sequence[Folder]) -> Folder:
-    """Where the class folders of a part or source lie: below itself once more, or below a folder around them all."""
-    known = common(kid.name for other in neighbours for kid in other.filled if len(other.filled) > 1)
+def _insides(holders: Sequence[Folder]) -> list[Folder]:
+    """Where the class folders of each part or source lie, see `_inside`."""
+    known = common(kid.name for holder in holders for kid in holder.filled if len(holder.filled) > 1)
+    return [_inside(holder, known) for holder in holders]
+
+
+def _inside(holder: Folder, known: Container[str]) -> Folder:
+    """Where the class folders of a part or source lie: below itself once more, or below a folder around them all.
+
+    Args:
+        known: names of folders that stand beside others in it or its neighbours: those may be classes.
+    """
     inside = holder
     while len(inside.filled) == 1 and (only := inside.filled[0]).is_deep:
         itself = text_of(only.name) == text_of(inside.name)
@@ -262,7 +271,7 @@ def _leads_to_parts(folder: Folder) -> bool:
 def _by_sources(folder: Folder) -> tuple[Reading, ...]:
     """Folders with (nearly) the same folders in them, whose names say nothing of parts: sources, folds, or classes."""
     deep = [kid for kid in folder.filled if kid.is_deep]
-    insides = [_inside(kid, [other for other in deep if other is not kid]) for kid in deep]
+    insides = _insides(deep)
     if len(deep) < 2 or not _alike([common(k.name for k in _telling(inside)) for inside in insides]):
         return ()
     merged = _merged(folder, deep)
@@ -287,8 +296,9 @@ def _alike(inner: Sequence[set[str]]) -> bool:
 
 def _merged(folder: Folder, holders: Sequence[Folder]) -> Reading:
     """The inner folders of these are the classes, whichever they come from."""
-    insides = [_inside(holder, [other for other in holders if other is not holder]) for holder in holders]
-    beside = [(kid, OUTSIDE_SOURCES) for kid in folder.filled if kid not in holders]
+    insides = _insides(holders)
+    held = {holder.path for holder in holders}
+    beside = [(kid, OUTSIDE_SOURCES) for kid in folder.filled if kid.path not in held]
     found = [ClassFolder(folder=kid, name=kid.name) for inside in insides for kid in inside.filled]
     return Reading(
         layout=SUBFOLDERS,
@@ -307,7 +317,7 @@ def _one_wraps(folder: Folder) -> tuple[Reading, ...]:
         return ()
     (wrapper,) = wrapping
     others = [kid for kid in kids if kid is not wrapper]
-    if _repeats(wrapper, others):
+    if _repeats(wrapper, common(kid.name for kid in others)):
         return ()
     within = tuple(
         replace(reading, left_out=(*reading.left_out, *((kid, OUTSIDE_CLASSES) for kid in others)), layout=SUBFOLDERS)
@@ -328,7 +338,7 @@ def _by_classes(folder: Folder) -> tuple[Reading, ...]:
         return ()
     if len(kids) > 1 and stand_around_pictures(names, folder.name):
         return ()
-    strays = [kid for kid in kids if _may_be_a_stray(kid, [other for other in kids if other is not kid])]
+    strays = [kid for kid in kids if not kid.is_deep and _may_be_a_stray(kid, kids)]
     if strays and len(kids) - len(strays) > 1:
         mine = [kid for kid in kids if kid not in strays]
         reading = _classes_of(folder, mine)
@@ -338,14 +348,15 @@ def _by_classes(folder: Folder) -> tuple[Reading, ...]:
     return (_classes_of(folder, kids), *finer)
 
 
-def _may_be_a_stray(kid: Folder, others: Sequence[Folder]) -> bool:
-    """Whether a folder beside classes is perhaps none: a part without labels, masks, or a few samples."""
-    if kid.is_deep:
-        return False
+def _may_be_a_stray(kid: Folder, kids: Sequence[Folder]) -> bool:
+    """Whether a folder among these is perhaps no class: a part without labels, masks, or a few samples."""
+    if part_of(kid.name) in ("val", "test"):
+        return True
     if only_masks(kid.name):
-        return not any(holds_masks(other.name) for other in others)
-    few = 2 * kid.pictures < min((other.pictures for other in others), default=0)
-    return part_of(kid.name) in ("val", "test") or (few and stands_beside(kid.name) and not may_be_class(kid.name))
+        return not any(holds_masks(other.name) for other in kids if other is not kid)
+    if not stands_beside(kid.name) or may_be_class(kid.name):
+        return False
+    return 2 * kid.pictures < min((other.pictures for other in kids if other is not kid), default=0)
 
 
 def _finer(folder: Folder, kids: Sequence[Folder]) -> tuple[Reading, ...]:
@@ -377,13 +388,21 @@ def _classes_of(folder: Folder, kids: Sequence[Folder]) -> Reading:
 def _without_copies(folder: Folder, kids: Sequence[Folder] = ()) -> tuple[list[tuple[Folder, str]], list[Folder]]:
     """Folders that hold their own neighbours once more, and the others."""
     kids = kids or folder.filled
-    copies = [kid for kid in kids if _repeats(kid, [other for other in kids if other is not kid])]
-    return [(kid, A_COPY) for kid in copies], [kid for kid in kids if kid not in copies]
+    names = common(kid.name for kid in kids)
+    copies = [kid for kid in kids if kid.is_deep and _repeats(kid, names)]
+    copies = copies if len(copies) < len(kids) else []  # each in all others: none is the copy
+    return [(kid, A_COPY) for kid in copies], [kid for kid in kids if not kid.is_deep or kid not in copies]
 
 
-def _repeats(folder: Folder, neighbours: Sequence[Folder]) -> bool:
+def _repeats(folder: Folder, neighbours: Container[str]) -> bool:
+    """Whether most of what a folder holds stands beside it, too.
+
+    Args:
+        neighbours: the names beside it and perhaps its own, see `common`.
+    """
     inner = common(kid.name for kid in folder.filled)
-    return len(inner) > 1 and len(inner & common(kid.name for kid in neighbours)) > ALIKE * len(inner)
+    beside = [name for name in inner if name in neighbours and name != folder.name.casefold()]
+    return len(inner) > 1 and len(beside) > ALIKE * len(inner)
 
 
 def masks_beside(root: Folder) -> list[Folder]:

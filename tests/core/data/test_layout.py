@@ -1,7 +1,11 @@
 """From names to classes and splits."""
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import pytest
 
+from core.data import structure
 from core.data.layout import Layout, Listing, find_layout
 from core.errors import DatasetError, LayoutQuestion
 
@@ -479,3 +483,30 @@ def test_parts_within_wrappers_beside_each_other_are_parts():
 def test_archives_inside_are_named_where_pictures_are_missed(names: list[str]):
     with pytest.raises(DatasetError, match=r"Archives inside it are not opened \(.*dogs\.zip\): unpack them first"):
         find_layout(names)
+
+
+def test_where_every_folder_is_found_in_all_others_none_is_a_copy():
+    names = some(*(f"{outer}/{inner}" for outer in "abcd" for inner in "abcd"))
+    with pytest.raises(LayoutQuestion) as asked:
+        find_layout(names)
+
+    assert {offer for offer, _ in asked.value.offers} == {"folders", "subfolders"}
+    assert find_layout(names, layout="folders").class_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("form", ["{n}/1.jpg", "p{n}/0/1.jpg p{n}/1/1.jpg", "a/{n}/1.jpg b/{n}/1.jpg"])
+def test_the_work_grows_with_the_number_of_folders_and_not_with_its_square(form: str, monkeypatch: pytest.MonkeyPatch):
+    looked_at = 0
+    real = structure.common
+
+    def counting(names: Iterable[str]) -> set[str]:
+        nonlocal looked_at
+        found = list(names)
+        looked_at += len(found)
+        return real(found)
+
+    monkeypatch.setattr(structure, "common", counting)
+    names = [name for n in range(900) for name in form.format(n=n).split()]
+    with suppress(LayoutQuestion):
+        find_layout(names)
+    assert looked_at < 20 * len(names)
