@@ -11,7 +11,7 @@ import json
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -26,6 +26,7 @@ ENOUGH: Final = 0.5
 """Share of the rows, or of the pictures where they are fewer, that a column of files must name."""
 _DELIMITERS: Final = ",;\t|"
 _QUOTED: Final = re.compile(r'"(?:[^"]|"")*"')
+_BEFORE: Final = re.compile(r"(?:(?:#|sep=)[^\r\n]*+[\r\n]++|[\r\n]++)*+")
 _ENCODINGS: Final = ("utf-8-sig", "cp1252", "latin-1")
 _PICTURE_ENDINGS: Final = frozenset(f".{ending}" for endings in ENDINGS.values() for ending in endings)
 _NAMES_FILES: Final = frozenset({"file", "filename", "filenames", "filepath", "filepaths", "files", "image", "images",
@@ -125,7 +126,7 @@ def read_table(name: str, read: Callable[[str], bytes], index: Index) -> Table |
     if len(data) > MAX_TABLE_BYTES:
         return None
     rows = _from_json(data) if name.lower().endswith(".jsonl") else _rows(data)
-    if len(rows) < 2 or len(rows[0]) < 2:
+    if len(rows) < 2 or len(rows[0]) < 2 or len(rows) * len(rows[0]) > MAX_TABLE_BYTES:  # more cells than bytes
         return None
     rows = _as_wide(rows)
     files = _column_of_files(rows, index)
@@ -172,9 +173,7 @@ def _text(data: bytes) -> str:
 
 def _rows(data: bytes) -> list[tuple[str, ...]]:
     """The rows of a CSV, without what may stand before its header: remarks, and what Excel is told of its signs."""
-    lines = _text(data).strip("\r\n")
-    while lines.startswith(("#", "sep=")):
-        lines = "".join(io.StringIO(lines, newline=None).readlines()[1:])
+    lines = _BEFORE.sub("", _text(data), count=1)
     first = _QUOTED.sub("", io.StringIO(lines, newline=None).readline())
     delimiter = max(_DELIMITERS, key=first.count)
     try:
@@ -193,6 +192,8 @@ def _from_json(data: bytes) -> list[tuple[str, ...]]:
     if not all(isinstance(row, dict) for row in objects):
         return []
     header = tuple(dict.fromkeys(str(key) for row in objects for key in row))
+    if len(header) * len(objects) > MAX_TABLE_BYTES:  # more cells than bytes
+        return []
     return [header, *(tuple(_cell(row.get(key)) for key in header) for row in objects)]
 
 
@@ -209,9 +210,5 @@ def _as_wide(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 def _told_apart(header: Sequence[str]) -> tuple[str, ...]:
     """Names of columns, a second one of a name with its place."""
-    return tuple(_names(header))
-
-
-def _names(header: Sequence[str]) -> Iterator[str]:
-    for place, name in enumerate(header):
-        yield name if name not in header[:place] else f"{name} ({place + 1})"
+    first = {name: place for place, name in reversed(list(enumerate(header)))}
+    return tuple(name if first[name] == place else f"{name} ({place + 1})" for place, name in enumerate(header))

@@ -280,3 +280,11 @@ def test_two_tables_that_contradict_each_other_are_named():
 def test_why_a_table_is_of_no_use_is_said(tables: dict[str, bytes], why: str):
     with pytest.raises(DatasetError, match=why):
         layout_of(tables)
+
+
+@pytest.mark.parametrize(
+    "content", [b"#\n" * 300_000, b"," * 9_000 + b"\nx" * 90_000, b"file,label\n" + b'"a"' * 90_000]
+)
+def test_a_table_of_nothing_useful_costs_no_more_than_reading_it(content: bytes):
+    with pytest.raises(DatasetError, match=r"labels\.csv names hardly any of these pictures"):
+        layout_of({"labels.csv": content})
