@@ -73,6 +73,8 @@ def open_source(where: str | Path) -> Source:
             return _folder(path)
         if path.is_file():
             return _zip(path)
+        if path.exists():
+            raise DatasetError(f"{_short(path.name)!r} is a pipe or device. Give `builtin`, a zip or a folder.")
     name = _short(path.name or str(where))
     raise DatasetError(f"There is no file or folder called {name!r}. Give `builtin`, a zip or a folder.")
 

@@ -288,3 +288,11 @@ def test_why_a_table_is_of_no_use_is_said(tables: dict[str, bytes], why: str):
 def test_a_table_of_nothing_useful_costs_no_more_than_reading_it(content: bytes):
     with pytest.raises(DatasetError, match=r"labels\.csv names hardly any of these pictures"):
         layout_of({"labels.csv": content})
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 200_000, b"[1]\n[2]", b'{"a": 1', b"\n".join(b'{"k%d": 1}' % n for n in range(9_000))]
+)
+def test_json_lines_that_are_no_table_are_none(content: bytes):
+    with pytest.raises(DatasetError, match=r"labels\.jsonl names hardly any of these pictures"):
+        layout_of({"labels.jsonl": content})

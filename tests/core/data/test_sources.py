@@ -7,6 +7,7 @@ import pytest
 from helpers import drawn_classes, write_files, write_zip
 
 from core.data import sources
+from core.data.archive import Archive
 from core.data.ingest import ingest
 from core.data.layout import Listing, find_layout
 from core.data.sources import open_source
@@ -77,6 +78,17 @@ def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path):
     reasons = {row.file: row.reason for row in (*dataset.skipped, *dataset.ignored)}
     assert reasons["discs/pipe.jpg"] == reasons["squares/pipe"]
     assert reasons["squares/pipe"] == "is not an ordinary file but a pipe, socket or device"
+
+
+def test_a_pipe_is_no_data_set_and_no_zip(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.zip")
+
+    with pytest.raises(DatasetError, match=r"'pipe\.zip' is a pipe or device"):
+        open_source(tmp_path / "pipe.zip")
+    with pytest.raises(DatasetError, match=r"pipe\.zip is a pipe or device, not a zip"):
+        Archive(tmp_path / "pipe.zip")
+    with pytest.raises(DatasetError, match="is a folder, not a zip"):
+        Archive(tmp_path)
 
 
 def test_a_folder_that_cannot_be_opened_is_named_and_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
