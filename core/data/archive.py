@@ -265,6 +265,9 @@ def _is_folder(info: zipfile.ZipInfo) -> bool:
 
 def _check_kind(path: Path) -> None:
     """Say what a file is that is called a zip and is none."""
+    if path.exists() and not path.is_file():  # a pipe might never be read to its end
+        what = "a folder" if path.is_dir() else "a pipe or device"
+        raise DatasetError(f"{path.name} is {what}, not a zip; give the zip file itself.")
     try:
         with path.open("rb") as file:
             start = file.read(264)

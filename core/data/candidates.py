@@ -18,6 +18,7 @@ _SYSTEM_NAMES: Final = frozenset(
     | {"$recycle.bin", "system volume information", "lost+found"}
 )
 SYSTEM_FILE: Final = "system file"
+INNER_ARCHIVE: Final = "archive inside an archive is not opened"
 
 Head = Callable[[str], bytes]
 """The first bytes of a file; raises ImageError for one that cannot be read."""
@@ -34,6 +35,8 @@ class SortedFiles:
     """All other files, with the reason."""
     tables: tuple[str, ...]
     """Those of the others that may hold labels."""
+    masks: tuple[str, ...] = ()
+    """Pictures that were put aside, since they are masks or annotations of others."""
 
 
 def sort_files(names: Iterable[str], head: Head | None) -> SortedFiles:
@@ -78,7 +81,7 @@ def _judged(name: str, head: Head | None) -> tuple[Kind | None, str]:
     if ending in PICTURE_ENDINGS:
         return None, ""
     if ending in _ARCHIVE_ENDINGS:
-        return None, "archive inside an archive is not opened"
+        return None, INNER_ARCHIVE
     if head is None or is_table(name):
         return None, "not a picture"
     try:

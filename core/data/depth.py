@@ -30,6 +30,7 @@ from core.data.picture import Unreadable
 SCALES: Final = (255, 1023, 4095, 16383, 65535)
 FEWEST_LEVELS: Final = 16
 _BITS, _PLANES, _MAXIMUM, _EXTRA, _NUMBERS = 258, 284, 281, 338, 339  # TIFF's BitsPerSample, PlanarConfiguration, ...
+_MEANING, _WHITE_IS_ZERO = 262, 0  # PhotometricInterpretation
 _NATIVE: Final = "L" if sys.byteorder == "little" else "B"
 _OTHER: Final = {"L": "B", "B": "L"}
 _UNSIGNED, _APART = 1, 2
@@ -48,7 +49,7 @@ def to_eight_bits(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image,
     declared, values = _declared(image, data), _samples(image, data)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise Unreadable("contains invalid pixel values (NaN or infinity)", "IMG_VALUES")
-    picture, note = _grey(values, declared) if values.ndim == 2 else _coloured(values, declared, image)
+    picture, note = _grey(values, declared, image) if values.ndim == 2 else _coloured(values, declared, image)
     key = image.info.get("transparency") if image.format == "PNG" else None
     if key is not None:  # the one value that stands for nothing
         clear = (np.atleast_3d(values) == np.array(key)).all(axis=2)
@@ -56,8 +57,10 @@ def to_eight_bits(image: ImageFile.ImageFile, data: bytes) -> tuple[Image.Image,
     return picture, note
 
 
-def _grey(values: np.ndarray, declared: int | None) -> tuple[Image.Image, str]:
+def _grey(values: np.ndarray, declared: int | None, image: ImageFile.ImageFile) -> tuple[Image.Image, str]:
     grey, note = _scaled(values, declared)
+    if _tag(image, _MEANING) == (_WHITE_IS_ZERO,):  # as X-rays are: Pillow knows of it with 8 bits only
+        grey = 255 - grey
     return Image.fromarray(grey).convert("RGB"), note
 
 

@@ -31,7 +31,7 @@ def _words(text: str) -> frozenset[str]:
 _FILLING: Final = _words(
     "all archive augmented cropped data database dataset datasets digits "
     "download extracted file files final folder folders full image images img imgs input jpeg jpegs jpg jpgs "
-    "main new original part parts photo photos pic pics picture pictures png pngs raw resized samples set sets "
+    "main new original part parts photo photos pic pics picture pictures png pngs raw resized samples set sets single "
     "small sorted split splits the with"
 )
 """Words that say nothing about what is in the pictures."""
@@ -47,8 +47,9 @@ _MASKS: Final = _words(
 _BESIDE: Final = _words(
     "asset assets demo demos doc docs documentation example examples extra extras fig figs figure figures logo "
     "logos misc other others paper plot plots pred predict prediction predictions preview previews sample "
-    "samples screenshot screenshots single thumbs thumbnails unknown unlabeled unlabelled"
+    "samples screenshot screenshots thumbs thumbnails unknown unlabeled unlabelled"
 )
+_PERHAPS_CLASSES: Final = _words("misc other others unknown")
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _PLAIN: Final = re.compile(r"[\w ().-]+")
 _HUMP: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -113,7 +114,12 @@ def are_sources(names: Sequence[str]) -> bool:
     texts = {text_of(name) for name in names}
     if len(names) > 1 and len(texts) == 1 and texts != {""}:
         return True
-    return all(_SOURCES & set(words_of(name)) for name in names)
+    return all(map(is_source, names))
+
+
+def is_source(name: str) -> bool:
+    """Whether a word in a name says where pictures come from: "session 1", "front camera"."""
+    return bool(_SOURCES & set(words_of(name)))
 
 
 def are_numbered(names: Sequence[str]) -> bool:
@@ -127,10 +133,36 @@ def holds_masks(name: str) -> bool:
     return bool(_MASKS & set(words_of(name)))
 
 
+def only_masks(name: str) -> bool:
+    """Whether a name says that masks or annotations are there, and nothing else."""
+    words = set(words_of(name))
+    return bool(_MASKS & words) and words <= _MASKS | _FILLING
+
+
+def stand_around_pictures(names: Sequence[str], home: str) -> bool:
+    """Whether folders of these names, all there are in the folder `home`, only sort its pictures from its masks.
+
+    So does one that is called like `home`: archives that are unpacked twice have train/train and test1/test1.
+    """
+    around = [name for name in names if says_nothing(name) or _is_called_like(name, home)]
+    return not names or (bool(around) and all(name in around or only_masks(name) for name in names))
+
+
+def _is_called_like(name: str, home: str) -> bool:
+    part = part_of(name)
+    return (text_of(name) != "" and text_of(name) == text_of(home)) or (part is not None and part == part_of(home))
+
+
 def stands_beside(name: str) -> bool:
     """Whether a folder is usually found beside the classes and is none: figures, samples, pictures to predict."""
     words = words_of(name)
-    return bool(words) and all(word in _BESIDE | _FILLING | set(PART_WORDS) for word in words)
+    known = _BESIDE | _FILLING | set(PART_WORDS)
+    return words != ["single"] and bool(words) and all(word in known for word in words)
+
+
+def may_be_class(name: str) -> bool:
+    """Whether what stands beside classes is often one: the pictures of none of the others."""
+    return bool(_PERHAPS_CLASSES & set(words_of(name)))
 
 
 def common(names: Iterable[str]) -> set[str]:

@@ -128,7 +128,7 @@ def take_in(request: Request, emit: Emit) -> None:
 
 def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Placed, str]], Listed, dict[str, bytes]]:
     """Readable pictures with the hash of their bytes, what is known of the whole, and the first files' bytes."""
-    listing = Listing(names=source.names, folders=source.folders, links=source.links)
+    listing = Listing(names=source.names, folders=source.folders, links=source.links, closed=source.closed)
     layout = find_layout(listing, source.placed, head=source.head, read=source.read, layout=request.layout)
     unreadable = [(name, reason, "IMG_FORMAT") for name, reason in layout.unread.items()]
     wanted = [placed for placed in layout.placed if placed.name not in layout.unread]

@@ -1,12 +1,9 @@
 """Labels that stand in a table beside the pictures, or in the names of their files.
 
 A table is CSV with a column of files (with or without folder and ending) and one of labels, as on Kaggle and in
-`metadata.csv` of Hugging Face; a column for each class with a 1 in it will do, too. Nothing in it is ever used as a
-path: values are looked up among the names that are there.
+`metadata.csv` of Hugging Face; a column for each class with a 1 in it will do, too. `core.data.tables` reads them.
 """
 
-import csv
-import io
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,13 +13,10 @@ from typing import Final
 
 from core.data.folder_names import PART_WORDS, Part, part_of, says_nothing
 from core.data.limits import MAX_CLASSES
-from core.errors import DatasetError, ImageError
+from core.data.tables import MAX_TABLE_BYTES, TABLE_ENDINGS, Index, Table, read_table
+from core.errors import ImageError
 
-TABLE_ENDINGS: Final = (".csv", ".tsv")
-MAX_TABLE_BYTES: Final = 20 * 1024**2
 MAX_TABLES: Final = 20
-FEW_ROWS: Final = 2_000
-"""Rows from which the column of files is told."""
 LABEL_NAMES: Final = [
     "label",
     "labels",
@@ -43,8 +37,9 @@ LABEL_NAMES: Final = [
     "tag",
     "y",
 ]
+_NO_LABEL: Final = frozenset({"", "nan", "<na>", "n/a", "null"})
+_FRACTION: Final = re.compile(r"[-+]?\d*\.\d*[1-9]\d*(?:[eE][-+]?\d+)?|0(?:\.0*)?")
 _PART_NAMES: Final = ("split", "set", "subset", "data set", "dataset", "partition", "usage", "fold")
-_DELIMITERS: Final = ",;\t|"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,68 +54,12 @@ class Labelling:
     """Picture -> part, where train and another are told apart; else empty."""
     unmatched: int
     """Rows that give no picture its label: it is not here, named twice, or given two."""
+    notices: tuple[str, ...] = ()
+    """What else stands in tables and was not used."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
         return tuple(sorted(set(self.labels.values())))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Table:
-    name: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    files: int
-    """Which column names files."""
-    found: tuple[str | None, ...]
-    """The picture that each row is about."""
-
-
-class _Index:
-    """Pictures by the ways a table may name them."""
-
-    def __init__(self, pictures: Sequence[str]) -> None:
-        self._all = frozenset(pictures)
-        self._by: dict[str, list[str]] = {}
-        for picture in pictures:
-            path = PurePosixPath(picture)
-            for key in {path.name, path.stem}:
-                self._by.setdefault(key, []).append(picture)
-
-    def find(self, value: str, table: str) -> str | None:
-        """The picture a value names, if it is one.
-
-        Raises:
-            DatasetError: the value leads out of the folder.
-        """
-        value = value.strip().replace("\\", "/").removeprefix("./")
-        if not value or len(value) > 1_000:
-            return None
-        parts = PurePosixPath(value).parts
-        if ".." in parts or value.startswith(("/", "file:")):
-            if parts and parts[-1] in self._by:
-                raise DatasetError(f"{table}: the name of a file tries to leave the folder; nothing was read.")
-            return None
-        home = str(PurePosixPath(table).parent)
-        beside = value if home == "." else f"{home}/{value}"
-        if beside in self._all:
-            return beside
-        named = self._by.get(parts[-1], []) if parts else []
-        for fits in (_ends_with, _near):  # only where a file's own name stands for several
-            named = [p for p in named if fits(p, value if fits is _ends_with else table)] if len(named) > 1 else named
-        return named[0] if len(named) == 1 else None
-
-
-def _ends_with(picture: str, value: str) -> bool:
-    """Whether a picture's path, with or without its ending, ends with what a table says."""
-    return any(f"/{path}".endswith(f"/{value}") for path in (picture, PurePosixPath(picture).with_suffix("")))
-
-
-def _near(picture: str, table: str) -> bool:
-    """Whether a picture lies below a table's folder, or in the folder that the table is named after."""
-    path, home, stem = PurePosixPath(picture), PurePosixPath(table).parent, PurePosixPath(table).stem
-    named_after = stem in path.parts[:-1] or (part_of(stem) and part_of(stem) in map(part_of, path.parts[:-1]))
-    return bool(named_after) or (str(home) != "." and path.is_relative_to(home))
 
 
 def is_table(name: str) -> bool:
@@ -135,73 +74,45 @@ def labellings(tables: Sequence[str], read: Callable[[str], bytes], pictures: Se
     Raises:
         DatasetError: a table names a file outside the folder.
     """
-    index = _Index(pictures)
-    found: list[_Table] = []
+    index = Index(pictures)
+    found: list[Table] = []
     for name in sorted(tables, key=lambda name: (name.count("/"), name))[:MAX_TABLES]:
-        table = _read(name, read, index)
+        table = read_table(name, read, index)
         if table is not None:
             found.append(table)
     if not found:
         return []
     # tables with one header belong together: train.csv and val.csv, a metadata.csv in each part
-    first = found[0]
-    together = [table for table in found if table.header == first.header and table.files == first.files]
-    return [_labelling(together, column, labels) for column, labels in _columns(together)]
+    able = next((table for table in found if _columns([table])), found[0])
+    together = [table for table in found if table.header == able.header and table.files == able.files]
+    others = [table.name for table in found if table not in together and _columns([table])]
+    return [_labelling(together, others, column, labels) for column, labels in _columns(together)]
 
 
-def _read(name: str, read: Callable[[str], bytes], index: _Index) -> _Table | None:
-    """A table that names pictures, or None."""
+def why_no_labels(name: str, read: Callable[[str], bytes], pictures: Sequence[str]) -> str:
+    """What is wrong with a table of which no column labels the pictures: "labels.csv names none of these pictures"."""
     try:
-        data = read(name)
-    except ImageError:
-        return None
-    if len(data) > MAX_TABLE_BYTES:
-        return None
-    rows = _rows(data)
-    if len(rows) < 2:
-        return None
-    width = len(rows[0])
-    rows = [row for row in rows if len(row) == width]
-    sample = rows[:FEW_ROWS]
-    hits = [sum(index.find(row[column], name) is not None for row in sample) for column in range(width)]
-    files = max(range(width), key=hits.__getitem__)
-    if hits[files] < 2 or hits[files] < 0.5 * min(len(sample), len(index._all)) or width < 2:
-        return None
-    headed = index.find(rows[0][files], name) is None
-    header = rows[0] if headed else tuple(f"column {place}" for place in range(1, width + 1))
-    body = rows[1:] if headed else rows
-    found = tuple(index.find(row[files], name) for row in body)
-    return _Table(name=name, header=tuple(header), rows=tuple(body), files=files, found=found)
+        size = len(read(name))
+    except ImageError as error:
+        return f"{name} {error}"
+    if size > MAX_TABLE_BYTES:
+        return f"{name} is larger than {MAX_TABLE_BYTES // 1024**2} MB (limit)"
+    if read_table(name, read, Index(pictures)) is None:
+        return f"{name} names hardly any of these pictures, or some by names that several have"
+    return f"no column of {name} labels these pictures"
 
 
-def _rows(data: bytes) -> list[tuple[str, ...]]:
-    for encoding in ("utf-8-sig", "latin-1"):
-        try:
-            text = data.decode(encoding)
-            break
-        except UnicodeDecodeError:
-            continue
-    first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    try:
-        return [
-            tuple(cell.strip() for cell in row) for row in csv.reader(io.StringIO(text), delimiter=delimiter) if row
-        ]
-    except csv.Error:
-        return []
-
-
-def _columns(tables: Sequence[_Table]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _columns(tables: Sequence[Table]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Columns that could be the labels, each with its (picture, label) rows."""
     header, files = tables[0].header, tables[0].files
     lower = [name.casefold() for name in header]
     candidates = {}
     for place, name in enumerate(header):
-        rows = [(picture, row[place]) for picture, row in _found(tables) if row[place]]
+        rows = [(picture, row[place]) for picture, row in _found(tables) if row[place].casefold() not in _NO_LABEL]
         if place != files and _could_be_labels([label for _, label in rows], lower[place] in LABEL_NAMES):
             candidates[name] = rows
     known = {name: rows for name, rows in candidates.items() if name.casefold() in LABEL_NAMES}
-    if known:
+    if any(len({label for _, label in rows}) > 1 for rows in known.values()):
         return _told_apart(known)
     one_hot = _one_hot(tables)
     return (
@@ -211,7 +122,7 @@ def _columns(tables: Sequence[_Table]) -> list[tuple[str, list[tuple[str, str]]]
     )
 
 
-def _found(tables: Sequence[_Table]) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _found(tables: Sequence[Table]) -> Iterator[tuple[str, tuple[str, ...]]]:
     for table in tables:
         for picture, row in zip(table.found, table.rows, strict=True):
             if picture is not None:
@@ -219,8 +130,11 @@ def _found(tables: Sequence[_Table]) -> Iterator[tuple[str, tuple[str, ...]]]:
 
 
 def _could_be_labels(values: Sequence[str], is_named_so: bool) -> bool:
-    distinct = len(set(values))
-    return 2 <= distinct <= (MAX_CLASSES if is_named_so else min(MAX_CLASSES, len(values) / 2))
+    """Whether few enough values are there, and no measurements."""
+    distinct = set(values)
+    enough = 1 if is_named_so else 2  # that a table knows one class only is for a person to hear
+    most = MAX_CLASSES if is_named_so else min(MAX_CLASSES, len(values) / 2)
+    return enough <= len(distinct) <= most and not all(_FRACTION.fullmatch(value) for value in distinct)
 
 
 def _told_apart(known: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, list[tuple[str, str]]]]:
@@ -239,7 +153,7 @@ def _in_numbers(rows: Sequence[tuple[str, str]]) -> bool:
     return all(label.replace(".", "", 1).lstrip("-").isdigit() for _, label in rows)
 
 
-def _one_hot(tables: Sequence[_Table]) -> list[tuple[str, str]]:
+def _one_hot(tables: Sequence[Table]) -> list[tuple[str, str]]:
     """(picture, class) where each row has a 1 in the column of its class and 0 in the others; else nothing."""
     header, rows = tables[0].header, list(_found(tables))
     marks = {"0": False, "0.0": False, "1": True, "1.0": True}
@@ -253,21 +167,26 @@ def _one_hot(tables: Sequence[_Table]) -> list[tuple[str, str]]:
     return labels if len({label for _, label in labels}) > 1 else []
 
 
-def _labelling(tables: Sequence[_Table], column: str, labels: Sequence[tuple[str, str]]) -> Labelling:
+def _labelling(
+    tables: Sequence[Table], others: Sequence[str], column: str, labels: Sequence[tuple[str, str]]
+) -> Labelling:
     said: dict[str, set[str]] = {}
     for picture, label in labels:
         said.setdefault(picture, set()).add(label)
     sure = {picture: min(of) for picture, of in said.items() if len(of) == 1}
+    parts = _parts(tables, sure)
+    unused = [f"The table {name} was not used: {tables[0].name} gives the labels." for name in others]
     return Labelling(
         table=", ".join(table.name for table in tables),
         column=column,
         labels=sure,
-        parts=_parts(tables, sure),
+        parts=parts,
+        notices=(*unused, *_unused_parts(tables, sure, parts)),
         unmatched=sum(len(table.rows) for table in tables) - len(sure),
     )
 
 
-def _parts(tables: Sequence[_Table], labels: Mapping[str, str]) -> dict[str, Part]:
+def _parts(tables: Sequence[Table], labels: Mapping[str, str]) -> dict[str, Part]:
     """By a column of the table, or the folder a picture lies in, or the table that names it."""
     ways = (_part_column(tables), _folder_parts(labels), _table_parts(tables))
     for parts in ways:
@@ -277,12 +196,22 @@ def _parts(tables: Sequence[_Table], labels: Mapping[str, str]) -> dict[str, Par
     return {}
 
 
-def _part_column(tables: Sequence[_Table]) -> dict[str, Part]:
+def _part_column(tables: Sequence[Table]) -> dict[str, Part]:
     for place, name in enumerate(tables[0].header):
         if name.casefold() in _PART_NAMES:
             parts = {picture: part_of(row[place]) for picture, row in _found(tables)}
             return {picture: part for picture, part in parts.items() if part}
     return {}
+
+
+def _unused_parts(tables: Sequence[Table], labels: Mapping[str, str], used: Mapping[str, Part]) -> list[str]:
+    """That a column names parts, where it does not do so for every picture, or not train and another."""
+    named = _part_column(tables)
+    without = sum(picture not in named for picture in labels)
+    if used or not named:
+        return []
+    why = f"it names no part for {without:,} pictures" if without else "train and another part are needed"
+    return [f"The parts in {tables[0].name} were not used, for {why}: all pictures are divided anew."]
 
 
 def _folder_parts(pictures: Mapping[str, str]) -> dict[str, Part]:
@@ -294,7 +223,7 @@ def _folder_parts(pictures: Mapping[str, str]) -> dict[str, Part]:
     return found
 
 
-def _table_parts(tables: Sequence[_Table]) -> dict[str, Part]:
+def _table_parts(tables: Sequence[Table]) -> dict[str, Part]:
     found: dict[str, Part] = {}
     for table in tables:
         part = part_of(PurePosixPath(table.name).stem)

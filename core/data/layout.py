@@ -7,12 +7,13 @@ What was understood is always said, what was left out is named, and where two re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
 from typing import Final
 
-from core.data.candidates import SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
+from core.data.candidates import INNER_ARCHIVE, SYSTEM_FILE, Head, SortedFiles, is_system, sort_files
 from core.data.class_names import EXAMPLE, check_classes
 from core.data.folder_names import listed, part_of
-from core.data.labels import LABEL_NAMES, Labelling, labellings, labels_in_names
+from core.data.labels import LABEL_NAMES, MAX_TABLES, Labelling, labellings, labels_in_names, why_no_labels
 from core.data.limits import MIN_CLASSES
 from core.data.structure import (
     A_MASK,
@@ -21,6 +22,7 @@ from core.data.structure import (
     SUBFOLDERS,
     Reading,
     flattened,
+    masks_beside,
     masks_in,
     read_as,
     readings_of,
@@ -34,11 +36,14 @@ TABLE: Final = "table"
 LAYOUTS: Final = (AUTO, FOLDERS, SUBFOLDERS, LABELLED, FILE_NAMES, TABLE)
 """What can be asked for; a table's column may follow: `table:breed`."""
 LAYOUT_HELP: Final = (
-    "how folders are read: folders (each is a class), subfolders (those in them are), labelled (test or val folders "
-    "without classes are left out), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
+    "how folders are read: folders (each is a class), subfolders (those in them are), labelled (each is but test, val, "
+    "masks and samples beside them), file-names (cat.0.jpg), table (a CSV; table:COLUMN); auto decides or asks"
 )
 
 _ORDER: Final = ("train", "val", "test")
+SAID_OF: Final = 3
+"""Tables of which it is said what is wrong with them."""
+_OTHER_TABLES: Final = frozenset({".json", ".ods", ".parquet", ".xls", ".xlsx", ".xml"})
 NO_FOLDER: Final = "not in a class folder"
 
 
@@ -60,6 +65,8 @@ class Listing:
     """All folders, also those with nothing in them."""
     links: tuple[str, ...] = ()
     """Links to folders, which are never followed."""
+    closed: tuple[str, ...] = ()
+    """Folders that may not be looked into."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,14 +118,37 @@ def find_layout(
     files = sort_files(listing.names, head)
     if not files.pictures:
         raise DatasetError(_no_pictures(files.ignored))
-    found = _found(files, tree_of(files.pictures, _visible(listing)), read, layout)
+    root = tree_of(files.pictures, _visible(listing))
+    masks = masks_beside(root) if layout != FOLDERS else []
+    if masks:
+        files = _put_aside(files, masks)
+        root = tree_of(files.pictures, _visible(listing))
+    found = _found(files, root, read, layout)
     check_classes(found.class_names)
     found = replace(
         found,
+        notices=(*found.notices, *_about_masks(masks)),
         ignored=tuple(sorted((dict(files.ignored) | dict(found.ignored)).items())),
         unread={p.name: files.unread[p.name] for p in found.placed if p.name in files.unread},
     )
-    return replace(found, class_folders=_with_links(found.class_folders, listing.links))
+    return replace(found, class_folders=_with_unseen(found.class_folders, listing))
+
+
+def _put_aside(files: SortedFiles, masks: Sequence[Folder]) -> SortedFiles:
+    """Without the pictures that belong to others and are none of a class themselves."""
+    names = {name for mask in masks for name in mask.all_files()}
+    return replace(
+        files,
+        pictures=tuple(name for name in files.pictures if name not in names),
+        masks=tuple(sorted(names)),
+        ignored=(*files.ignored, *((name, A_MASK) for name in sorted(names))),
+    )
+
+
+def _about_masks(masks: Sequence[Folder]) -> list[str]:
+    count = sum(mask.pictures for mask in masks)
+    names = listed(sorted({mask.name for mask in masks}))
+    return [f"Left out, {A_MASK}: {names} ({_counted(count)})."] if masks else []
 
 
 def check_layout(layout: str) -> None:
@@ -136,7 +166,13 @@ def _visible(listing: Listing) -> list[str]:
 def _no_pictures(ignored: Sequence[tuple[str, str]]) -> str:
     if ignored and all(reason == SYSTEM_FILE for _, reason in ignored):
         return f"It contains only system files. {EXAMPLE}"
-    return f"No pictures found among {len(ignored)} files. {EXAMPLE}"
+    return f"No pictures found among {len(ignored)} files.{_about_archives(ignored)} {EXAMPLE}"
+
+
+def _about_archives(ignored: Sequence[tuple[str, str]]) -> str:
+    """Where pictures may be that are missed."""
+    packed = [name for name, reason in ignored if reason == INNER_ARCHIVE]
+    return f" Archives inside it are not opened ({listed(packed)}): unpack them first." if packed else ""
 
 
 # -- ways of reading
@@ -147,7 +183,7 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
     way, _, column = layout.partition(":")
     if way in (FOLDERS, SUBFOLDERS, LABELLED):
         reading = read_as(root, way)
-        return _by_reading(files, reading) if reading else _refuse(files, root, [])
+        return _by_reading(files, reading) if reading else _refuse(files, root, [], read)
     if way == FILE_NAMES:
         return _by_file_names(files)
     tables = _tables(files, read)
@@ -155,7 +191,7 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
         return _by_table(files, _table_asked_for(tables, column, files))
     readings = [reading for reading in readings_of(root) if len(reading.class_names) >= MIN_CLASSES]
     if not readings:
-        return _without_class_folders(files, root, tables)
+        return _without_class_folders(files, root, tables, read)
     told_otherwise = [table for table in tables if _contradicts(table, readings[0])]
     if len(readings) > 1 or told_otherwise:
         raise _question("These pictures can be read in more than one way", readings, told_otherwise)
@@ -165,38 +201,51 @@ def _found(files: SortedFiles, root: Folder, read: Head | None, layout: str) -> 
     return replace(found, notices=(*found.notices, said)) if unused else found
 
 
-def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labelling]) -> Layout:
+def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labelling], read: Head | None) -> Layout:
     if len(tables) == 1:
         return _by_table(files, tables[0])
     if tables:
         raise _question(
             f"Labels stand in {tables[0].table}, and more than one of its columns could be they", [], tables
         )
-    return _refuse(files, root, readings_of(root))
+    return _refuse(files, root, readings_of(root), read)
 
 
-def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> Layout:
+def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading], read: Head | None) -> Layout:
     """Why there are no classes, with the ways that are left to read it."""
-    if readings:
-        (only,) = readings[0].class_names
-        reason = f"At least {MIN_CLASSES} classes are needed; found 1: {only}."
+    if readings and readings[0].class_names:
+        reason = f"At least {MIN_CLASSES} classes are needed; found 1: {readings[0].class_names[0]}."
     else:
         holders = sorted({name.rpartition("/")[0] for name in files.pictures})
         where = f" in {listed(holders)}" if any(holders) else ""
         reason = f"No class folders found: {_counted(len(files.pictures))} lie side by side{where}."
-    if files.tables:
-        reason += f" A table is there ({listed(files.tables)}), but no column of it labels these pictures."
+    reason += _about_tables(files, read) + _about_archives(files.ignored)
     offers = []
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
         reason += f" Labels seem to stand in the file names ({counts})."
         offers.append((FILE_NAMES, "classes from the names of the files"))
-    folders = read_as(root, FOLDERS)
+    if files.masks:
+        reason += f" {_counted(len(files.masks))} in folders of masks or annotations do not count."
+    folders = read_as(tree_of((*files.pictures, *files.masks)), FOLDERS)
     if folders and len(folders.class_names) >= MIN_CLASSES and not all(map(part_of, folders.class_names)):
         offers.append((FOLDERS, _said(folders)))
     if offers:
         raise LayoutQuestion(reason, offers)
     raise DatasetError(f"{reason} {EXAMPLE}")
+
+
+def _about_tables(files: SortedFiles, read: Head | None) -> str:
+    """Why nothing that may hold labels was of use."""
+    said = ""
+    if files.tables:
+        wrong = [why_no_labels(name, read, files.pictures) for name in files.tables[:SAID_OF]] if read else []
+        more = f"; only {MAX_TABLES} tables are looked at" if len(files.tables) > MAX_TABLES else ""
+        said = f" No label was found in a table: {'; '.join(wrong) or listed(files.tables)}{more}."
+    others = [name for name, _ in files.ignored if PurePosixPath(name).suffix.lower() in _OTHER_TABLES]
+    if others and not files.tables:
+        said += f" Labels in {listed(others)} are not read: save them as CSV, a column of files and one of labels."
+    return said
 
 
 def _question(reason: str, readings: Sequence[Reading], tables: Sequence[Labelling]) -> LayoutQuestion:
@@ -235,11 +284,14 @@ def _class_folders(reading: Reading) -> tuple[tuple[str, str, str], ...]:
     return (*rows, *((kid.path, kid.name, "") for kid in beside))
 
 
-def _with_links(rows: tuple[tuple[str, str, str], ...], links: Sequence[str]) -> tuple[tuple[str, str, str], ...]:
-    """And the links beside class folders: somebody meant them as one."""
+def _with_unseen(rows: tuple[tuple[str, str, str], ...], listing: Listing) -> tuple[tuple[str, str, str], ...]:
+    """And what nobody looked into beside class folders, links and closed folders: somebody meant them as one."""
     homes = {path.rpartition("/")[0] for path, _, _ in rows}
-    linked = [link for link in links if link.rpartition("/")[0] in homes and not is_system(link)]
-    return (*rows, *((link, link.rpartition("/")[2], "is a link, which is not followed") for link in linked))
+    unseen = dict.fromkeys(listing.links, "is a link, which is not followed")
+    unseen |= dict.fromkeys(listing.closed, "cannot be opened")
+    known = tuple((path, name, why or unseen.pop(path, "")) for path, name, why in rows)
+    more = sorted((path, why) for path, why in unseen.items() if path.rpartition("/")[0] in homes)
+    return (*known, *((path, path.rpartition("/")[2], why) for path, why in more if not is_system(path)))
 
 
 def _said(reading: Reading) -> str:
@@ -270,11 +322,7 @@ def _taken_together(reading: Reading) -> list[str]:
     inner = flattened(reading)
     if inner:
         notices.append(f"Folders within class folders were taken for part of their class: {listed(inner)}.")
-    masks = {mask.name: mask for found in reading.classes for mask in masks_in(found.folder)}
-    if masks:
-        count = sum(mask.pictures for found in reading.classes for mask in masks_in(found.folder))
-        notices.append(f"Left out, {A_MASK}: {listed(sorted(masks))} ({_counted(count)}).")
-    return notices
+    return [*notices, *_about_masks([mask for found in reading.classes for mask in masks_in(found.folder)])]
 
 
 def _by_file_names(files: SortedFiles) -> Layout:
@@ -301,15 +349,17 @@ def _table_asked_for(tables: Sequence[Labelling], column: str, files: SortedFile
 
 
 def _by_table(files: SortedFiles, table: Labelling) -> Layout:
+    if not table.labels:
+        raise DatasetError(f"{table.table}: the column {table.column} gives every picture two labels. Keep one table.")
     parts = f"parts {listed(part for part in _ORDER if part in table.parts.values())}, " if table.parts else ""
     said = f"{parts}classes {listed(table.class_names)}, from the column {table.column} of {table.table}"
     found = _labelled(files, table.labels, table.parts, f"not in {table.table}", said)
     read = tuple((name, "read for its labels") for name in files.tables if name in table.table.split(", "))
-    found = replace(found, ignored=(*found.ignored, *read))
+    notices = [*found.notices, *table.notices]
     if table.unmatched:
-        notice = f"{table.unmatched:,} rows of {table.table} give no picture its one label; they were passed over."
-        found = replace(found, notices=(*found.notices, notice))
-    return found
+        rows, give = ("row", "gives") if table.unmatched == 1 else ("rows", "give")
+        notices.append(f"{table.unmatched:,} {rows} of {table.table} {give} no picture its one label: passed over.")
+    return replace(found, ignored=(*found.ignored, *read), notices=tuple(notices))
 
 
 def _labelled(
@@ -325,7 +375,7 @@ def _contradicts(table: Labelling, reading: Reading) -> bool:
     """Whether a table labels nearly all pictures in classes, and others than their folders."""
     folders = {name: found.name for found in reading.classes for name in found.folder.all_files()}
     both = [name for name in folders if name in table.labels]
-    if table.column.casefold() not in LABEL_NAMES or len(both) < 0.9 * len(folders):
+    if table.column.casefold() not in LABEL_NAMES or len(both) < 0.5 * len(folders):
         return False
     pairs = {(folders[name].casefold(), table.labels[name].casefold()) for name in both}
     return len(pairs) > max(len({a for a, _ in pairs}), len({b for _, b in pairs}))

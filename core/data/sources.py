@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable
 from contextlib import suppress
@@ -36,6 +37,8 @@ class Source:
     """All folders, empty ones included."""
     links: tuple[str, ...] = ()
     """Links to folders, which are not followed."""
+    closed: tuple[str, ...] = ()
+    """Folders that may not be looked into."""
     placed: tuple[Placed, ...] | None = None
     """Where classes are given and not to be found in the names."""
     refused: tuple[tuple[str, str], ...] = ()
@@ -70,6 +73,8 @@ def open_source(where: str | Path) -> Source:
             return _folder(path)
         if path.is_file():
             return _zip(path)
+        if path.exists():
+            raise DatasetError(f"{_short(path.name)!r} is a pipe or device. Give `builtin`, a zip or a folder.")
     name = _short(path.name or str(where))
     raise DatasetError(f"There is no file or folder called {name!r}. Give `builtin`, a zip or a folder.")
 
@@ -135,14 +140,18 @@ def _zip(path: Path) -> Source:
 def _folder(path: Path) -> Source:
     root = path.resolve()
     walked = _Walk()
-    for folder, subfolders, files in os.walk(root):
+    for folder, subfolders, files in os.walk(root, onerror=lambda error: walked.add_closed(root, error)):
         subfolders.sort()
         here = Path(folder).relative_to(root)
         for name in subfolders:
             linked = Path(folder, name).is_symlink()
             (walked.links if linked else walked.folders).append(_as_named(here / name))
         for name in sorted(files):
-            walked.add(here / name)
+            path = Path(folder, name)
+            if path.is_symlink() and not path.suffix and not os.path.exists(path):  # once a link to a folder
+                walked.links.append(_as_named(here / name))
+            else:
+                walked.add(here / name)
         if len(walked.files) > MAX_FILES_IN_FOLDER:
             raise DatasetError(f"{root.name} holds more than {MAX_FILES_IN_FOLDER:,} files (limit).")
     return Source(
@@ -151,6 +160,7 @@ def _folder(path: Path) -> Source:
         names=tuple(walked.files),
         folders=tuple(walked.folders),
         links=tuple(walked.links),
+        closed=tuple(walked.closed),
         notices=tuple(walked.notices),
         read=lambda name: _read_file(root, walked.files[name]),
         head=lambda name: _read_file(root, walked.files[name], HEAD_BYTES),
@@ -166,7 +176,14 @@ class _Walk:
     """Name -> path below the root."""
     folders: list[str] = field(default_factory=list)
     links: list[str] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+
+    def add_closed(self, root: Path, error: OSError) -> None:
+        """A folder that the system does not let us look into."""
+        name = _as_named(Path(error.filename).relative_to(root))
+        self.closed.append(name)
+        self.notices.append(f"The folder {name} cannot be opened ({error.strerror}): what is in it is missing here.")
 
     def add(self, path: Path) -> None:
         """A file under its name; two whose names are one to a person are both kept."""
@@ -201,19 +218,24 @@ def _read_file(root: Path, name: Path, first: int = -1) -> bytes:
     """A file that was found on a walk that enters no linked folders: so only the file itself can be a link."""
     path = root / name
     try:
-        if path.is_symlink() and not path.resolve().is_relative_to(root):
+        if path.is_symlink() and not path.resolve(strict=True).is_relative_to(root):
             raise ImageError("is a link that leads out of the folder", "FILE_LINK")
-    except OSError as error:
-        raise ImageError("is no longer readable", "FILE_GONE") from error
+    except (OSError, RuntimeError) as error:  # nothing is there, or the link itself
+        raise ImageError("is a link that leads nowhere", "FILE_LINK") from error
     return _read_path(path, first)
 
 
 def _read_path(path: Path, first: int = -1) -> bytes:
-    """A file's bytes, or so many of the first."""
+    """An ordinary file's bytes, or so many of the first: from a pipe or a device they might never come."""
     try:
-        if first < 0 and path.stat().st_size > MAX_MEMBER_BYTES:
+        known = path.stat()
+        if not stat.S_ISREG(known.st_mode):
+            raise ImageError("is not an ordinary file but a pipe, socket or device", "FILE_SPECIAL")
+        if first < 0 and known.st_size > MAX_MEMBER_BYTES:
             raise ImageError(f"is larger than {MAX_MEMBER_BYTES // 1024**2} MB (limit)", "IMG_TOO_LARGE")
         with path.open("rb", buffering=0) as file:
             return file.read(first)
+    except PermissionError as error:
+        raise ImageError("may not be read (permission denied)", "FILE_CLOSED") from error
     except OSError as error:
         raise ImageError("is no longer readable", "FILE_GONE") from error

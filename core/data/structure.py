@@ -6,7 +6,7 @@ named, never made a class. Where two readings are possible both are given.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -16,11 +16,15 @@ from core.data.folder_names import (
     are_sources,
     common,
     holds_masks,
+    is_source,
     listed,
+    may_be_class,
+    only_masks,
     part_and_rest,
     part_of,
     parts_of,
     says_nothing,
+    stand_around_pictures,
     stands_beside,
     text_of,
 )
@@ -109,7 +113,8 @@ def _unwrapped(folder: Folder) -> Folder:
 def _by_parts(folder: Folder) -> tuple[Reading, ...]:
     """Folders named for parts, with class folders in them."""
     kids = folder.filled
-    parts = parts_of([kid.name for kid in kids if kid.is_deep])
+    deep = {kid.name for kid in kids if kid.is_deep}
+    parts = {name: part for name, part in parts_of([kid.name for kid in kids]).items() if name in deep}
     if not parts:
         return ()
     holders = [kid for kid in kids if kid.name in parts]
@@ -117,16 +122,21 @@ def _by_parts(folder: Folder) -> tuple[Reading, ...]:
     if "train" not in parts.values():
         if len(holders) < 2:
             return ()
+        alike = [kid for kid in others if kid.is_deep and all(_share(kid, holder) for holder in holders)]
+        if len(alike) == 1:  # in another language
+            parts |= {alike[0].name: "train"}
+            return (_parted(folder, [*holders, *alike], parts, [kid for kid in others if kid not in alike]),)
         said = f"There is no train folder: the pictures of {listed(kid.name for kid in holders)} are divided anew."
         return (replace(_merged(folder, holders), notices=(said,)),)
     reading = _parted(folder, holders, parts, others)
-    alone = len(holders) == 1 and sum(kid.pictures for kid in others) > LIKELY * folder.pictures
+    unnamed = sum(kid.pictures for kid in others if not part_and_rest(kid.name)[0])
+    alone = len(holders) == 1 and unnamed > LIKELY * folder.pictures
     return (reading, _classes_of(folder, kids)) if alone else (reading,)
 
 
 def _parted(folder: Folder, holders: list[Folder], parts: dict[str, Part], others: list[Folder]) -> Reading:
     """Parts in `holders`; one whose folders are none of train's classes is left out."""
-    insides = {holder.path: _inside(holder, [other for other in holders if other is not holder]) for holder in holders}
+    insides = dict(zip([holder.path for holder in holders], _insides(holders), strict=True))
     trained = {
         name
         for holder in holders
@@ -154,9 +164,18 @@ def _parted(folder: Folder, holders: list[Folder], parts: dict[str, Part], other
     )
 
 
-def _inside(holder: Folder, neighbours: Sequence[Folder]) -> Folder:
-    """Where the class folders of a part or source lie: below itself once more, or below a folder around them all."""
-    known = common(kid.name for other in neighbours for kid in other.filled if len(other.filled) > 1)
+def _insides(holders: Sequence[Folder]) -> list[Folder]:
+    """Where the class folders of each part or source lie, see `_inside`."""
+    known = common(kid.name for holder in holders for kid in holder.filled if len(holder.filled) > 1)
+    return [_inside(holder, known) for holder in holders]
+
+
+def _inside(holder: Folder, known: Container[str]) -> Folder:
+    """Where the class folders of a part or source lie: below itself once more, or below a folder around them all.
+
+    Args:
+        known: names of folders that stand beside others in it or its neighbours: those may be classes.
+    """
     inside = holder
     while len(inside.filled) == 1 and (only := inside.filled[0]).is_deep:
         itself = text_of(only.name) == text_of(inside.name)
@@ -189,20 +208,32 @@ def _parts_within_classes(folder: Folder) -> tuple[Reading, ...]:
     """Class folders with parts in each: cats/train, cats/test, dogs/train, dogs/test."""
     kids = folder.filled
     deep = [kid for kid in kids if kid.is_deep]
-    if len(deep) < 2 or not all(_holds_only_parts(kid) for kid in deep):
+    insides = [_around_parts(kid) for kid in deep]
+    if len(deep) < 2 or not all(_holds_only_parts(inside) for inside in insides):
         return ()
-    inner = {kid.path: parts_of([part.name for part in kid.filled]) for kid in deep}
+    inner = {inside.path: parts_of([part.name for part in inside.filled]) for inside in insides}
     if "train" not in {part for parts in inner.values() for part in parts.values()}:
         return ()
-    if all(part.is_deep for kid in deep for part in kid.filled):  # sources that hold parts that hold classes
-        held = [_parted(kid, kid.filled, inner[kid.path], []) for kid in deep]
+    if all(part.is_deep for inside in insides for part in inside.filled):  # sources that hold parts that hold classes
+        held = [_parted(inside, inside.filled, inner[inside.path], []) for inside in insides]
         flat = [(kid, OUTSIDE_SOURCES) for kid in kids if not kid.is_deep]
-        return (_together(held, [kid.name for kid in deep], flat),)
+        together = _together(held, [kid.name for kid in deep], flat)
+        are_alike = _alike([common(reading.class_names) for reading in held])
+        return (together,) if are_alike else (together, _classes_of(folder, kids))
+    if insides != deep:
+        return ()
     rows = [(part, kid.name, inner[kid.path][part.name]) for kid in deep for part in kid.filled]
     found = [ClassFolder(folder=part, name=name, part=which) for part, name, which in rows]
     found += [ClassFolder(folder=kid, name=kid.name, part="train") for kid in kids if not kid.is_deep]
     parts = tuple(sorted({(which, part.name) for part, _, which in rows}))
     return (Reading(layout=FOLDERS, classes=tuple(found), within=(folder,), parts=parts),)
+
+
+def _around_parts(folder: Folder) -> Folder:
+    """What lies within folders that stand around everything, as far as a part."""
+    while len(folder.filled) == 1 and (only := folder.filled[0]).is_deep and not part_of(only.name):
+        folder = only
+    return folder
 
 
 def _holds_only_parts(folder: Folder) -> bool:
@@ -240,11 +271,13 @@ def _leads_to_parts(folder: Folder) -> bool:
 def _by_sources(folder: Folder) -> tuple[Reading, ...]:
     """Folders with (nearly) the same folders in them, whose names say nothing of parts: sources, folds, or classes."""
     deep = [kid for kid in folder.filled if kid.is_deep]
-    insides = [_inside(kid, [other for other in deep if other is not kid]) for kid in deep]
+    insides = _insides(deep)
     if len(deep) < 2 or not _alike([common(k.name for k in _telling(inside)) for inside in insides]):
         return ()
     merged = _merged(folder, deep)
     names = [kid.name for kid in deep]
+    if not are_sources(names) and all(is_source(kid.name) for inside in insides for kid in inside.filled):
+        return ()  # classes with their sources in them
     if are_sources(names) or all(says_nothing(name) or stands_beside(name) for name in names):
         return (merged,)
     return (merged, _classes_of(folder, folder.filled))
@@ -263,8 +296,9 @@ def _alike(inner: Sequence[set[str]]) -> bool:
 
 def _merged(folder: Folder, holders: Sequence[Folder]) -> Reading:
     """The inner folders of these are the classes, whichever they come from."""
-    insides = [_inside(holder, [other for other in holders if other is not holder]) for holder in holders]
-    beside = [(kid, OUTSIDE_SOURCES) for kid in folder.filled if kid not in holders]
+    insides = _insides(holders)
+    held = {holder.path for holder in holders}
+    beside = [(kid, OUTSIDE_SOURCES) for kid in folder.filled if kid.path not in held]
     found = [ClassFolder(folder=kid, name=kid.name) for inside in insides for kid in inside.filled]
     return Reading(
         layout=SUBFOLDERS,
@@ -283,7 +317,7 @@ def _one_wraps(folder: Folder) -> tuple[Reading, ...]:
         return ()
     (wrapper,) = wrapping
     others = [kid for kid in kids if kid is not wrapper]
-    if _repeats(wrapper, others):
+    if _repeats(wrapper, common(kid.name for kid in others)):
         return ()
     within = tuple(
         replace(reading, left_out=(*reading.left_out, *((kid, OUTSIDE_CLASSES) for kid in others)), layout=SUBFOLDERS)
@@ -300,17 +334,45 @@ def _by_classes(folder: Folder) -> tuple[Reading, ...]:
     """Every folder is a class; what it holds in folders belongs to it."""
     kids = folder.filled
     names = [kid.name for kid in kids]
-    if not kids or all(part_of(name) for name in names) or are_numbered(names):
+    if not kids or len(parts_of(names)) == len(names) or are_numbered(names):
         return ()
-    if len(kids) > 1 and all(says_nothing(name) for name in names):
+    if len(kids) > 1 and stand_around_pictures(names, folder.name):
         return ()
-    strays = [kid for kid in kids if not kid.is_deep and part_of(kid.name) in ("val", "test")]
+    strays = [kid for kid in kids if not kid.is_deep and _may_be_a_stray(kid, kids)]
     if strays and len(kids) - len(strays) > 1:
         mine = [kid for kid in kids if kid not in strays]
         reading = _classes_of(folder, mine)
         unlabelled = tuple((kid, UNLABELLED) for kid in strays)
         return (replace(reading, left_out=(*reading.left_out, *unlabelled), layout=LABELLED), _classes_of(folder, kids))
-    return (_classes_of(folder, kids),)
+    finer = _finer(folder, kids)
+    return (_classes_of(folder, kids), *finer)
+
+
+def _may_be_a_stray(kid: Folder, kids: Sequence[Folder]) -> bool:
+    """Whether a folder among these is perhaps no class: a part without labels, masks, or a few samples."""
+    if part_of(kid.name) in ("val", "test"):
+        return True
+    if only_masks(kid.name):
+        return not any(holds_masks(other.name) for other in kids if other is not kid)
+    if not stands_beside(kid.name) or may_be_class(kid.name):
+        return False
+    return 2 * kid.pictures < min((other.pictures for other in kids if other is not kid), default=0)
+
+
+def _finer(folder: Folder, kids: Sequence[Folder]) -> tuple[Reading, ...]:
+    """The kinds within the classes as classes, where all of several folders hold nothing but named ones."""
+    sorted_ = [kid for kid in kids if not kid.files and _are_kinds([inner.name for inner in _telling(kid)])]
+    copies, _ = _without_copies(folder, kids)
+    if len(sorted_) < 2 or copies or sum(kid.pictures for kid in sorted_) <= folder.pictures / 2:
+        return ()
+    reading = _merged(folder, sorted_)
+    flat = tuple(ClassFolder(folder=kid, name=kid.name) for kid in kids if kid not in sorted_)
+    return (replace(reading, classes=(*reading.classes, *flat), left_out=()),)
+
+
+def _are_kinds(names: Sequence[str]) -> bool:
+    """Whether folders in a class have names of their own, not only numbers or dates."""
+    return len({text_of(name) for name in names}) > 1 and not are_sources(names) and not all(map(part_of, names))
 
 
 def _classes_of(folder: Folder, kids: Sequence[Folder]) -> Reading:
@@ -326,13 +388,38 @@ def _classes_of(folder: Folder, kids: Sequence[Folder]) -> Reading:
 def _without_copies(folder: Folder, kids: Sequence[Folder] = ()) -> tuple[list[tuple[Folder, str]], list[Folder]]:
     """Folders that hold their own neighbours once more, and the others."""
     kids = kids or folder.filled
-    copies = [kid for kid in kids if _repeats(kid, [other for other in kids if other is not kid])]
-    return [(kid, A_COPY) for kid in copies], [kid for kid in kids if kid not in copies]
+    names = common(kid.name for kid in kids)
+    copies = [kid for kid in kids if kid.is_deep and _repeats(kid, names)]
+    copies = copies if len(copies) < len(kids) else []  # each in all others: none is the copy
+    return [(kid, A_COPY) for kid in copies], [kid for kid in kids if not kid.is_deep or kid not in copies]
 
 
-def _repeats(folder: Folder, neighbours: Sequence[Folder]) -> bool:
+def _repeats(folder: Folder, neighbours: Container[str]) -> bool:
+    """Whether most of what a folder holds stands beside it, too.
+
+    Args:
+        neighbours: the names beside it and perhaps its own, see `common`.
+    """
     inner = common(kid.name for kid in folder.filled)
-    return len(inner) > 1 and len(inner & common(kid.name for kid in neighbours)) > ALIKE * len(inner)
+    beside = [name for name in inner if name in neighbours and name != folder.name.casefold()]
+    return len(inner) > 1 and len(beside) > ALIKE * len(inner)
+
+
+def masks_beside(root: Folder) -> list[Folder]:
+    """Folders of masks or annotations that stand beside a folder of pictures, or of the classes that they repeat."""
+    masks = [kid for kid in root.filled if only_masks(kid.name)]
+    others = [kid for kid in root.filled if kid not in masks]
+    if any(holds_masks(kid.name) for kid in others):  # mask and no_mask: it is what the pictures show
+        masks = []
+    found = [mask for mask in masks if any(says_nothing(kid.name) or _share(mask, kid) for kid in others)]
+    return [*found, *(mask for kid in root.filled if kid not in found for mask in masks_beside(kid))]
+
+
+def _share(one: Folder, other: Folder) -> bool:
+    """Whether two folders hold the same folders, below those that stand around everything."""
+    return (
+        len(common(kid.name for kid in _unwrapped(one).filled) & common(k.name for k in _unwrapped(other).filled)) > 1
+    )
 
 
 def masks_in(folder: Folder) -> list[Folder]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from core.data.folder_names import stand_around_pictures
+
 
 @dataclass(eq=False)
 class Folder:
@@ -27,10 +29,12 @@ class Folder:
         """The folders in it that hold a picture, directly or below, by name."""
         return [folder for _, folder in sorted(self.inner.items()) if folder.pictures]
 
-    @property
+    @cached_property
     def is_deep(self) -> bool:
-        """Whether there are folders with pictures in it."""
-        return bool(self.filled)
+        """Whether folders in it could be classes: not itself once more, or one for its pictures and one for masks."""
+        return any(folder.is_deep for folder in self.filled) or not stand_around_pictures(
+            [folder.name for folder in self.filled], self.name
+        )
 
     def all_files(self) -> Iterator[str]:
         """Pictures in it and anywhere below."""

@@ -49,7 +49,11 @@ def tiff(values: np.ndarray, order: str = "<", packed: bool = False, apart: bool
     strips = [zlib.compress(strip) for strip in strips] if packed else strips
     bands, height, width = values.shape[2], values.shape[0], values.shape[1]
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
-    known = {258: [8 * values.dtype.itemsize] * bands, 259: [8 if packed else 1], 262: [2 if bands > 2 else 1]}
+    known = {
+        258: [8 * values.dtype.itemsize] * bands,
+        259: [8 if packed else 1],
+        262: [tags.get("meaning", 2 if bands > 2 else 1)],
+    }
     known |= {277: [bands], 284: [2 if apart else 1], 339: [kind] * bands, 274: [tags.get("turned", 1)]}
     known |= {281: [tags["maximum"]] * bands} if "maximum" in tags else {}
     known |= {338: [tags["extra"]]} if "extra" in tags else {}
@@ -85,6 +89,17 @@ def check(data: bytes, shares: np.ndarray, note: str, most: float = 0.51) -> Non
 
     assert np.abs(read.pixels - expected * 255).max() <= most
     assert read.notes == ((note,) if note else ())
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_greys_of_which_zero_is_white_are_turned_as_those_of_8_bits_are(kind: type, packed: bool):
+    known = decode_picture(tiff(np.round(RAMP * 255).astype(np.uint8), meaning=0))
+    values = of_bits(RAMP, 12).astype(kind)
+
+    assert known[0, 0, 0] == 255
+    found = decode_picture(tiff(values, packed=packed, meaning=0))
+    assert np.abs(found.astype(int) - known).max() <= 1
 
 
 @pytest.mark.parametrize("bits", BITS)

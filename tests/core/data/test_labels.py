@@ -1,5 +1,7 @@
 """Labels in tables and in the names of files."""
 
+import json
+
 import pytest
 
 from core.data.labels import is_table, labellings, labels_in_names
@@ -154,3 +156,143 @@ def test_labels_stand_in_names_only_where_many_pictures_share_them():
     }
     assert labels_in_names([f"IMG_{n}.jpg" for n in range(9)] + [f"DSC_{n}.jpg" for n in range(9)]) == {}
     assert labels_in_names(["tree.jpg", "house.jpg", "boat.jpg", "sea.jpg"]) == {}
+
+
+def rows_of(header: str = "file,label", sign: str = ",", end: str = "") -> list[str]:
+    return [header, *(f"{n:03}.jpg{sign}{kind}{end}" for n, kind in enumerate(KINDS))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "\n".join(rows_of()).encode("utf-16"),
+        "\n".join(rows_of()).encode("utf-16-le"),
+        "\n".join(rows_of()).encode("utf-8-sig"),
+        "\r".join(rows_of()).encode(),
+        "\r\n".join(rows_of()).encode() + b"\0\0",
+        "\n".join(["sep=;", *rows_of("file;label", ";")]).encode(),
+        "\n".join(["# labelled by me, in May", *rows_of()]).encode(),
+        "\n".join(rows_of('file,label,"a;b;c;d"', end=",x")).encode(),
+        "\n".join(rows_of("file,label,remark")).encode(),
+        "\n".join(rows_of(end=",")).encode(),
+        "\n".join(rows_of("file,label,note", end=',"two\nlines"')).encode(),
+        "\n".join([*rows_of(), "x.jpg," + "y" * 200_000]).encode(),
+        "\n".join(["label,id", *(f"{kind},{n:03}" for n, kind in enumerate(KINDS))]).encode(),
+    ],
+)
+def test_tables_are_read_however_they_were_saved(content: bytes):
+    assert [picture.class_name for picture in layout_of({"labels.csv": content}).placed] == KINDS
+
+
+def test_letters_are_read_as_the_system_wrote_them_that_saved_the_table():
+    content = "\n".join(rows_of()).replace("ant", "K\u00e4fer \u2013 gro\u00df").encode("cp1252")
+
+    assert layout_of({"labels.csv": content}).class_names == ("K\u00e4fer \u2013 gro\u00df", "bee")
+
+
+def test_json_lines_are_read_like_a_table():
+    lines = "\n".join(json.dumps({"file_name": f"{n:03}.jpg", "label": kind}) for n, kind in enumerate(KINDS))
+
+    assert [p.class_name for p in layout_of({"train/metadata.jsonl": lines.encode()}).placed] == KINDS
+
+
+@pytest.mark.parametrize("value", ["{n:03}.JPG", "{n:03}.png", "TRAIN/{n:03}.jpg", "../train/{n:03}.jpg"])
+def test_neither_letter_case_nor_ending_keeps_a_table_from_its_pictures(value: str):
+    rows = [f"{value.format(n=n)},{kind}" for n, kind in enumerate(KINDS)]
+
+    assert [p.class_name for p in layout_of({"tables/labels.csv": table("file,label", *rows)}).placed] == KINDS
+
+
+def test_accents_may_be_written_in_two_ways():
+    pictures = [f"train/K\u00e4fer{n}.jpg" for n in range(24)]
+    rows = [f"Ka\u0308fer{n}.jpg,{kind}" for n, kind in enumerate(KINDS)]
+
+    assert len(layout_of({"labels.csv": table("file,label", *rows)}, pictures).placed) == 24
+
+
+@pytest.mark.parametrize("header", [",image,label", "Unnamed: 0,img_id,label", "index,filename,label"])
+def test_a_column_that_counts_the_rows_is_not_taken_for_names(header: str):
+    pictures = [f"train/{n}.jpg" for n in range(30)]
+    rows = [f"{n},{n + 5},{kind}" for n, kind in enumerate(KINDS)]
+    found = layout_of({"labels.csv": table(header, *rows)}, pictures)
+
+    assert {picture.name: picture.class_name for picture in found.placed} == {
+        f"train/{n + 5}.jpg": kind for n, kind in enumerate(KINDS)
+    }
+
+
+def test_a_table_of_many_more_pictures_than_are_there_is_read():
+    rows = [f"gone{n}.jpg,{'ant' if n % 2 else 'bee'}" for n in range(3_000)]
+    found = layout_of({"labels.csv": table("file,label", *rows, *rows_of()[1:])})
+
+    assert [picture.class_name for picture in found.placed] == KINDS
+    assert any(notice.startswith("3,000 rows of labels.csv") for notice in found.notices)
+
+
+@pytest.mark.parametrize("folder", ["trainLabels.csv", "train_labels.csv", "Training_GroundTruth.csv"])
+def test_a_table_named_for_a_part_is_about_that_part(folder: str):
+    pictures = [f"{part}/{n}.png" for part in ("train", "test") for n in range(24)]
+    rows = [f"{n},{kind}" for n, kind in enumerate(KINDS)]
+    found = layout_of({folder: table("id,label", *rows)}, pictures)
+
+    assert {picture.name for picture in found.placed} == {f"train/{n}.png" for n in range(24)}
+
+
+def test_measurements_and_missing_values_are_no_classes():
+    measured = [f"{n:03},{n * 0.37}" for n in range(24)]
+    with pytest.raises(DatasetError, match=r"no column of labels\.csv labels these pictures"):
+        layout_of({"labels.csv": table("id,target", *measured)})
+    missing = [f"{n:03},{kind if n % 4 else 'NaN'}" for n, kind in enumerate(KINDS)]
+    found = layout_of({"labels.csv": table("id,label", *missing)})
+
+    assert found.class_names == ("ant", "bee")
+    assert sum(reason == "not in labels.csv" for _, reason in found.ignored) == 6
+
+
+def test_what_a_column_says_of_parts_is_used_or_spoken_of():
+    rows = [f"{n:03},{kind},{('train', 'test', 'unused')[n % 3]}" for n, kind in enumerate(KINDS)]
+    found = layout_of({"labels.csv": table("id,label,split", *rows)})
+
+    assert {picture.split for picture in found.placed} == {None}
+    assert any("names no part for 8 pictures" in notice for notice in found.notices)
+
+
+def test_of_two_tables_the_other_is_named():
+    tables = {"a.csv": table(*rows_of()), "b.csv": table("id,class", *(f"{n:03},c{n % 3}" for n in range(24)))}
+
+    assert "The table b.csv was not used: a.csv gives the labels." in layout_of(tables).notices
+
+
+def test_two_tables_that_contradict_each_other_are_named():
+    other = [f"{n:03}.jpg,{'bee' if kind == 'ant' else 'ant'}" for n, kind in enumerate(KINDS)]
+    with pytest.raises(DatasetError, match=r"^a.csv, b.csv: the column label gives every picture two labels"):
+        layout_of({"a.csv": table(*rows_of()), "b.csv": table("file,label", *other)})
+
+
+@pytest.mark.parametrize(
+    ("tables", "why"),
+    [
+        ({"labels.csv": b"file,label\n" + b"\n" * 21 * 1024**2}, "labels.csv is larger than 20 MB"),
+        ({"labels.csv": table("file,label", "x.jpg,ant", "y.jpg,bee")}, "labels.csv names hardly any of these"),
+        ({"labels.xlsx": b"PK\3\4"}, "Labels in labels.xlsx are not read: save them as CSV"),
+    ],
+)
+def test_why_a_table_is_of_no_use_is_said(tables: dict[str, bytes], why: str):
+    with pytest.raises(DatasetError, match=why):
+        layout_of(tables)
+
+
+@pytest.mark.parametrize(
+    "content", [b"#\n" * 300_000, b"," * 9_000 + b"\nx" * 90_000, b"file,label\n" + b'"a"' * 90_000]
+)
+def test_a_table_of_nothing_useful_costs_no_more_than_reading_it(content: bytes):
+    with pytest.raises(DatasetError, match=r"labels\.csv names hardly any of these pictures"):
+        layout_of({"labels.csv": content})
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 200_000, b"[1]\n[2]", b'{"a": 1', b"\n".join(b'{"k%d": 1}' % n for n in range(9_000))]
+)
+def test_json_lines_that_are_no_table_are_none(content: bytes):
+    with pytest.raises(DatasetError, match=r"labels\.jsonl names hardly any of these pictures"):
+        layout_of({"labels.jsonl": content})

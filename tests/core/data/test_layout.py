@@ -1,7 +1,11 @@
 """From names to classes and splits."""
 
+from collections.abc import Iterable
+from contextlib import suppress
+
 import pytest
 
+from core.data import structure
 from core.data.layout import Layout, Listing, find_layout
 from core.errors import DatasetError, LayoutQuestion
 
@@ -309,7 +313,9 @@ def test_a_part_with_other_folders_than_train_is_left_out():
     layout = find_layout(some("train/n01/images", "train/n02/images", "val/images"))
 
     assert placed(layout) == {("n01", "train"), ("n02", "train")}
-    assert layout.notices[0] == "Left out, in none of the classes that train has: val (12 pictures)."
+    assert layout.notices[0] == "Left out, in a folder without class folders: val (12 pictures)."
+    layout = find_layout(some("train/n01", "train/n02", "val/n03", "val/n04"))
+    assert layout.notices[0] == "Left out, in none of the classes that train has: val (24 pictures)."
 
 
 def test_masks_beside_pictures_are_no_pictures():
@@ -368,3 +374,138 @@ def test_every_class_folder_is_accounted_for():
 def test_a_layout_that_there_is_not_is_named():
     with pytest.raises(DatasetError, match="no layout 'upside-down'; choose from: auto, folders"):
         find_layout(CLASSES, layout="upside-down")
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        [*some("train/train", "test1/test1"), *(f"train/train/cat.{n}.jpg" for n in range(12))],
+        some("cars_train/cars_train", "cars_test/cars_test"),
+        some("train/images", "test/imgs"),
+        some("train/images", "train/masks", "val/images", "val/masks"),
+        some("images", "masks"),
+        some("images", "annotations/trimaps"),
+    ],
+)
+def test_folders_around_pictures_and_masks_are_never_taken_for_classes(names: list[str]):
+    with pytest.raises(DatasetError, match=r"No class folders|found 1: images"):
+        find_layout(names)
+    assert len(find_layout(names, layout="folders").class_names) == 2
+
+
+@pytest.mark.parametrize("wrapper", ["segmentations", "masks", "Annotations"])
+def test_masks_beside_the_pictures_are_left_out_and_named(wrapper: str):
+    layout = find_layout(some("CUB/images/001.a", "CUB/images/002.b", f"{wrapper}/001.a", f"{wrapper}/002.b"))
+
+    assert layout.class_names == ("001.a", "002.b")
+    assert len(layout.placed) == 24
+    assert f"Left out, in a folder of masks or annotations: {wrapper} (24 pictures)." in layout.notices
+    assert set(layout.ignored) == {
+        (n, "in a folder of masks or annotations") for n in some(f"{wrapper}/001.a", f"{wrapper}/002.b")
+    }
+
+
+@pytest.mark.parametrize("names", [("mask", "no_mask"), ("with_mask", "without_mask"), ("Mask", "Bare")])
+def test_masks_may_be_what_the_pictures_show(names: tuple[str, ...]):
+    assert find_layout(some(*names)).class_names == tuple(sorted(names))
+
+
+def test_labels_in_the_names_of_files_are_none_of_masks():
+    names = [f"{home}/{kind}_{n}.jpg" for home in ("images", "masks") for kind in ("cat", "dog") for n in range(9)]
+    layout = find_layout(names, layout="file-names")
+
+    assert {picture.name for picture in layout.placed} == {name for name in names if name.startswith("images")}
+
+
+@pytest.mark.parametrize(
+    ("names", "finer"),
+    [
+        (some("lung/aca", "lung/scc", "colon/adeno", "colon/benign"), ["aca", "adeno", "benign", "scc"]),
+        (some("A/x", "A/y", "B/x", "B/z"), ["x", "y", "z"]),
+        (some("cat/tom", "cat/kitty", "dog/rex", "dog/fido", "bird"), ["bird", "fido", "kitty", "rex", "tom"]),
+    ],
+)
+def test_kinds_within_classes_are_asked_about(names: list[str], finer: list[str]):
+    with pytest.raises(LayoutQuestion) as asked:
+        find_layout(names)
+    assert [offer for offer, _ in asked.value.offers] == ["folders", "subfolders"]
+    assert list(find_layout(names, layout="subfolders").class_names) == finer
+    assert len(find_layout(names, layout="subfolders").placed) == len(names)
+
+
+@pytest.mark.parametrize("inner", [("camera left", "camera right"), ("raw", "augmented"), ("session 1", "session 2")])
+def test_sources_within_classes_are_not_asked_about(inner: tuple[str, ...]):
+    assert find_layout(some(*(f"{c}/{i}" for c in ("cat", "dog") for i in inner))).class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("stray", ["samples", "predictions", "labels", "New folder"])
+def test_a_few_pictures_beside_the_classes_are_asked_about(stray: str):
+    names = [*some("cat", "dog"), f"{stray}/0.jpg"]
+    with pytest.raises(LayoutQuestion) as asked:
+        find_layout(names)
+    assert [offer for offer, _ in asked.value.offers] == ["labelled", "folders"]
+    assert find_layout(names, layout="labelled").class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("kind", ["other", "unknown", "misc"])
+def test_pictures_of_none_of_the_others_are_a_class(kind: str):
+    assert kind in find_layout([*some("cat", "dog"), f"{kind}/0.jpg"]).class_names
+
+
+def test_a_train_folder_in_another_language_is_found_beside_val_and_test():
+    parts = ("entrainement", "validation", "test")
+    layout = find_layout(some(*(f"{part}/{c}" for part in parts for c in ("a", "b"))))
+
+    assert {(p.name.partition("/")[0], p.split) for p in layout.placed} == set(
+        zip(parts, ("train", "val", "test"), strict=True)
+    )
+
+
+def test_a_test_folder_without_classes_does_not_make_the_parts_a_question():
+    layout = find_layout([*some("asl_train/asl_train/A", "asl_train/asl_train/B", count=2), *some("asl_test/asl_test")])
+
+    assert placed(layout) == {("A", "train"), ("B", "train")}
+    assert layout.notices[0] == "Left out, in a folder without class folders: asl_test (12 pictures)."
+
+
+def test_parts_within_wrappers_beside_each_other_are_parts():
+    parts = some("data/train/a", "data/train/b", "data/val/a", "data/val/b")
+    layout = find_layout([*parts, *below("thumbs", parts)])
+
+    assert placed(layout) == {(c, s) for c in ("a", "b") for s in ("train", "val")}
+    assert layout.read_as.endswith("from the folders data and thumbs")
+    with pytest.raises(LayoutQuestion, match="parts train and val, classes a, b, c and d"):
+        find_layout([*parts, *some("more/train/c", "more/train/d", "more/val/c", "more/val/d")])
+
+
+@pytest.mark.parametrize("names", [["cats.zip", "dogs.zip"], ["cats/1.jpg", "cats/2.jpg", "dogs.zip"]])
+def test_archives_inside_are_named_where_pictures_are_missed(names: list[str]):
+    with pytest.raises(DatasetError, match=r"Archives inside it are not opened \(.*dogs\.zip\): unpack them first"):
+        find_layout(names)
+
+
+def test_where_every_folder_is_found_in_all_others_none_is_a_copy():
+    names = some(*(f"{outer}/{inner}" for outer in "abcd" for inner in "abcd"))
+    with pytest.raises(LayoutQuestion) as asked:
+        find_layout(names)
+
+    assert {offer for offer, _ in asked.value.offers} == {"folders", "subfolders"}
+    assert find_layout(names, layout="folders").class_names == ("a", "b", "c", "d")
+
+
+@pytest.mark.parametrize("form", ["{n}/1.jpg", "p{n}/0/1.jpg p{n}/1/1.jpg", "a/{n}/1.jpg b/{n}/1.jpg"])
+def test_the_work_grows_with_the_number_of_folders_and_not_with_its_square(form: str, monkeypatch: pytest.MonkeyPatch):
+    looked_at = 0
+    real = structure.common
+
+    def counting(names: Iterable[str]) -> set[str]:
+        nonlocal looked_at
+        found = list(names)
+        looked_at += len(found)
+        return real(found)
+
+    monkeypatch.setattr(structure, "common", counting)
+    names = [name for n in range(900) for name in form.format(n=n).split()]
+    with suppress(LayoutQuestion):
+        find_layout(names)
+    assert looked_at < 20 * len(names)

@@ -1,11 +1,15 @@
 """Where pictures come from."""
 
+import os
 from pathlib import Path
 
 import pytest
 from helpers import drawn_classes, write_files, write_zip
 
 from core.data import sources
+from core.data.archive import Archive
+from core.data.ingest import ingest
+from core.data.layout import Listing, find_layout
 from core.data.sources import open_source
 from core.errors import DatasetError, ImageError
 
@@ -45,6 +49,64 @@ def test_a_link_that_leads_out_of_the_folder_is_not_followed(tmp_path: Path):
     with pytest.raises(ImageError, match="link that leads out"):
         source.read("discs/link.png")
     assert source.read("squares/inside.png") == source.read("discs/0.png")
+
+
+@pytest.mark.parametrize("target", ["nowhere.png", "link.png"], ids=["nowhere", "itself"])
+def test_a_link_that_leads_nowhere_is_named_and_keeps_nothing_else_from_being_read(tmp_path: Path, target: str):
+    folder = write_files(tmp_path / "tiny", drawn_classes(4))
+    (folder / "discs" / "link.png").symlink_to(folder / "discs" / target)
+    dataset = ingest(folder).dataset
+
+    assert [(row.file, row.reason) for row in dataset.skipped] == [("discs/link.png", "is a link that leads nowhere")]
+    assert len(dataset.pictures) == 12
+
+
+def test_a_link_that_led_to_a_class_folder_is_a_class_folder_without_pictures(tmp_path: Path):
+    folder = write_files(tmp_path / "tiny", drawn_classes(4))
+    (folder / "lines").symlink_to(tmp_path / "gone")
+    rows = {row.path: row.reason for row in ingest(folder).dataset.class_folders if not row.used}
+
+    assert rows == {"lines": "is a link, which is not followed"}
+
+
+def test_what_is_no_ordinary_file_is_never_waited_for(tmp_path: Path):
+    folder = write_files(tmp_path / "tiny", drawn_classes(4))
+    for name in ("discs/pipe.jpg", "squares/pipe", "labels.csv"):
+        os.mkfifo(folder / name)
+    dataset = ingest(folder).dataset
+
+    reasons = {row.file: row.reason for row in (*dataset.skipped, *dataset.ignored)}
+    assert reasons["discs/pipe.jpg"] == reasons["squares/pipe"]
+    assert reasons["squares/pipe"] == "is not an ordinary file but a pipe, socket or device"
+
+
+def test_a_pipe_is_no_data_set_and_no_zip(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.zip")
+
+    with pytest.raises(DatasetError, match=r"'pipe\.zip' is a pipe or device"):
+        open_source(tmp_path / "pipe.zip")
+    with pytest.raises(DatasetError, match=r"pipe\.zip is a pipe or device, not a zip"):
+        Archive(tmp_path / "pipe.zip")
+    with pytest.raises(DatasetError, match="is a folder, not a zip"):
+        Archive(tmp_path)
+
+
+def test_a_folder_that_cannot_be_opened_is_named_and_not_called_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = write_files(tmp_path / "tiny", drawn_classes(4))
+    (folder / "lines").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("lines"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # for whoever runs this as root may open everything
+    source = open_source(folder)
+    layout = find_layout(Listing(names=source.names, folders=source.folders, closed=source.closed))
+
+    assert source.notices == ("The folder lines cannot be opened (Permission denied): what is in it is missing here.",)
+    assert ("lines", "lines", "cannot be opened") in layout.class_folders
 
 
 def test_a_file_that_goes_away_is_named(tmp_path: Path):
