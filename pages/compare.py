@@ -105,8 +105,8 @@ with st.container(border=True):
     st.markdown(md(result.sentence, LONGEST_MESSAGE))
     if result.detectable_gap is not None:
         st.caption(
-            f"Can this test set see it? With {result.pictures} pictures and this much disagreement, gaps from about "
-            f"{result.detectable_gap:.1%} up (80 % power, 5 %)."
+            f"Smallest detectable difference with {result.pictures} pictures and this much disagreement: about "
+            f"{100 * result.detectable_gap:.1f} points (80 % power, 5 %)."
         )
     if result.p_value is not None:
         st.caption(

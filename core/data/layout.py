@@ -169,9 +169,7 @@ def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labell
     if len(tables) == 1:
         return _by_table(files, tables[0])
     if tables:
-        raise _question(
-            f"Labels stand in {tables[0].table}, and more than one of its columns could be they", [], tables
-        )
+        raise _question(f"{tables[0].table} has more than one column that could name the classes", [], tables)
     return _refuse(files, root, readings_of(root))
 
 
@@ -189,13 +187,13 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> La
     offers = []
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
-        reason += f" Labels seem to stand in the file names ({counts})."
+        reason += f" The file names seem to hold the labels ({counts})."
         offers.append((FILE_NAMES, f"classes from the names of the files: {counts}"))
     folders = read_as(root, FOLDERS)
     if folders and len(folders.class_names) >= MIN_CLASSES:
         offers.append((FOLDERS, _said(folders)))
     if offers:
-        raise LayoutQuestion(f"{reason} {EXAMPLE}", offers)
+        raise LayoutQuestion(reason, offers)
     raise DatasetError(f"{reason} {EXAMPLE}")
 
 

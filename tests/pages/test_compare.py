@@ -1,5 +1,7 @@
 """Compare: the page's verdict is the command line's verdict, and its cells open their pictures."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -180,3 +182,26 @@ def predicted_right(run: str) -> np.ndarray:
 
 def test_two_runs_are_not_called_optimistic(at):
     assert not any("Optimistic:" in text for text in texts(at))
+
+
+def test_the_verdict_over_a_single_pair_is_said_once(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, scenario, seed, race="r").id for seed in (0, 1) for scenario in ("frozen", "scratch")]
+
+    at = start("compare.py", runs=",".join(runs))
+
+    (pair,) = compare(runs, band=0.02)[0]["pairs"]
+    assert not at.exception
+    assert sum(pair["sentence"] in text for text in texts(at)) == 1
+
+
+def test_an_axis_of_accuracy_does_not_go_beyond_all_right(start, finish, tiny_dataset):
+    """Plotly draws an axis from 0 to 200 % around curves that are all at 100 %."""
+    runs = [finish(tiny_dataset, scenario, val_accuracy=1.0).id for scenario in ("frozen", "scratch")]
+
+    at = start("compare.py", runs=",".join(runs))
+
+    axes = [json.loads(chart.proto.spec)["layout"]["yaxis"] for chart in at.get("plotly_chart")]
+    ends = [
+        axis["autorangeoptions"]["clipmax"] for axis in axes if axis.get("title", {}).get("text") == "accuracy on val"
+    ]
+    assert len(ends) == 2 and all(1 < end < 1.1 for end in ends)
