@@ -278,7 +278,7 @@ def _taken_together(reading: Reading) -> list[str]:
 def _by_file_names(files: SortedFiles) -> Layout:
     labels = labels_in_names(files.pictures)
     if not labels:
-        raise DatasetError(f"No labels can be told from the names of {_counted(len(files.pictures))}. {EXAMPLE}")
+        raise DatasetError(f"No labels were found in the names of {_counted(len(files.pictures))}. {EXAMPLE}")
     said = f"classes {listed(sorted(set(labels.values())))}, from the names of the files"
     return _labelled(files, labels, {}, "no label in its name", said)
 
@@ -305,7 +305,7 @@ def _by_table(files: SortedFiles, table: Labelling) -> Layout:
     read = tuple((name, "read for its labels") for name in files.tables if name in table.table.split(", "))
     found = replace(found, ignored=(*found.ignored, *read))
     if table.unmatched:
-        notice = f"{table.unmatched:,} rows of {table.table} give no picture its one label; they were passed over."
+        notice = f"{table.unmatched:,} rows of {table.table} do not label exactly one picture; they were skipped."
         found = replace(found, notices=(*found.notices, notice))
     return found
 

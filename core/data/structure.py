@@ -117,7 +117,7 @@ def _by_parts(folder: Folder) -> tuple[Reading, ...]:
     if "train" not in parts.values():
         if len(holders) < 2:
             return ()
-        said = f"There is no train folder: the pictures of {listed(kid.name for kid in holders)} are divided anew."
+        said = f"There is no train folder: the pictures of {listed(kid.name for kid in holders)} are divided by Thaw."
         return (replace(_merged(folder, holders), notices=(said,)),)
     reading = _parted(folder, holders, parts, others)
     alone = len(holders) == 1 and sum(kid.pictures for kid in others) > LIKELY * folder.pictures

@@ -145,6 +145,7 @@ def race_outcome(verdict: RaceVerdict) -> None:
         st.markdown("##### Seed by seed")
         figure = seed_dots(pairs, verdict.band)
         st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
+        st.caption("Each circle is a seed, with its number above it. Grey: practically the same.")
 
 
 def _in_short(pair: PairVerdict, verdict: RaceVerdict) -> str:

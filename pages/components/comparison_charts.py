@@ -201,6 +201,6 @@ def seed_dots(pairs: Sequence[tuple[str, Sequence[int], Sequence[float]]], band:
             hovertemplate="seed %{text}: %{x:+.1f} points<extra></extra>",
             showlegend=False,
         )
-    figure.update_xaxes(title="points of accuracy, first minus second; numbers: seeds; grey: practically the same")
+    figure.update_xaxes(title="points of accuracy, first minus second")
     figure.update_yaxes(type="category", autorange="reversed")
     return laid_out(figure, 130 + 44 * len(pairs))
