@@ -193,7 +193,7 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading]) -> La
     if folders and len(folders.class_names) >= MIN_CLASSES:
         offers.append((FOLDERS, _said(folders)))
     if offers:
-        raise LayoutQuestion(reason, offers)
+        raise LayoutQuestion(reason if labels else f"{reason} {EXAMPLE}", offers)
     raise DatasetError(f"{reason} {EXAMPLE}")
 
 

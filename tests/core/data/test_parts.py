@@ -183,7 +183,7 @@ def test_each_part_that_lacks_classes_is_named_with_what_follows(counts: dict, s
 
 
 def test_lists_of_names_read_like_a_sentence():
-    assert [listed(NAMES[:count]) for count in range(1, 6)] == [
+    assert [listed(NAMES[:count], 3) for count in range(1, 6)] == [
         "ants",
         "ants and bees",
         "ants, bees and cats",
