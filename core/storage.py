@@ -42,7 +42,7 @@ def home_path() -> Path:
         return Path(chosen).expanduser().absolute()
     except RuntimeError as error:
         raise StorageError(
-            f"THAW_HOME is {shown(chosen)}, which begins with the name of no user: name a folder."
+            f"THAW_HOME is {shown(chosen)}, which begins with a user that does not exist: name a folder."
         ) from error
 
 
@@ -126,7 +126,7 @@ def _about_the_database(error: Any) -> StorageError | None:
     if name.startswith("SQLITE_FULL"):
         return StorageError(FULL_SENTENCE, full=True)
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return StorageError("The database is locked: another program has it open and does not let go. Close that one.")
+        return StorageError("The database is locked: another program is using it. Close that program and try again.")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StorageError(damaged_database(said))
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):

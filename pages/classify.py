@@ -23,7 +23,7 @@ st.title("Classify")
 st.markdown("What does my network say about this picture?")
 runs = {run.id: run for run in run_store().runs(states=("finished",))}
 if not runs:
-    st.markdown("No run has finished yet, so there is no network to ask. A first race takes about a minute.")
+    st.markdown("No run has finished, so there is no network to ask yet.")
     with st.container(horizontal=True):
         st.page_link("home.py", label="Run the race", icon=":material/flag:")
         st.page_link("train.py", label="Train one run", icon=":material/model_training:")

@@ -17,7 +17,7 @@ from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
 from components.resources import run_outcome, run_store
-from components.results import charts
+from components.results import cards, charts, why_not_pooled
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
@@ -64,8 +64,11 @@ labels = {run.id: run_label(run) for run in runs}
 linked = {name: st.query_params.get(name, "") for name in ("a", "b", "band")}
 
 try:
-    way_cards(runs)
-    if len(ids) > 2:
+    apart = why_not_pooled(runs)
+    if apart:
+        st.markdown(f":material/call_split: {md(apart, LONGEST_MESSAGE)}")
+    (cards if apart else way_cards)(runs)
+    if len(ids) > 2 and not apart:
         st.markdown("#### Is one way of training better?")
         race_outcome(race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100))
     cautions(runs)
@@ -105,8 +108,8 @@ with st.container(border=True):
     st.markdown(md(result.sentence, LONGEST_MESSAGE))
     if result.detectable_gap is not None:
         st.caption(
-            f"Can this test set see it? With {result.pictures} pictures and this much disagreement, gaps from about "
-            f"{result.detectable_gap:.1%} up (80 % power, 5 %)."
+            f"Smallest detectable difference with {result.pictures} pictures and this much disagreement: about "
+            f"{100 * result.detectable_gap:.1f} points (80 % power, 5 %)."
         )
     if result.p_value is not None:
         st.caption(

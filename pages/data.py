@@ -66,7 +66,8 @@ except DatasetError as error:  # taken in by an earlier version
 if current.kind == "builtin":
     st.caption("Drawn by Thaw itself, not photographs: for trying things out with no network.")
 if current.read_as and current.kind != "builtin":
-    st.caption(f":material/account_tree: Read as {md(current.read_as, 400)}.")
+    when = "Before it was changed: read as" if current.kind == "edited" else "Read as"
+    st.caption(f":material/account_tree: {when} {md(current.read_as, 400)}.")
 counts = pd.DataFrame(current.counts(split)).rename_axis("class")
 counts["all"] = counts.sum(axis=1)
 gone = {row.name: row.reason for row in current.class_folders if row.name not in current.class_names}
@@ -86,7 +87,7 @@ with explained:
             "It came with train and val only: its val is the test part here, and a val part is drawn from train."
         )
     elif not given:
-        st.caption("It came without parts: val and test are drawn from every class, by content and seed.")
+        st.caption("Thaw divides these pictures: val and test are drawn from every class, by content and seed.")
     st.caption(f"Seed {chosen.settings().seed} · split {split.hash[:8]} · content {current.fingerprint[:8]}")
 for notice in split.notices:
     st.caption(f":material/content_copy: {notice}")

@@ -156,7 +156,7 @@ def _still_here(dataset: Dataset) -> Dataset:
     try:
         return load_stored(dataset.id)
     except DatasetError as error:
-        raise DatasetError(f"{dataset.title} was changed or deleted in another window; load the page anew.") from error
+        raise DatasetError(f"{dataset.title} was changed or deleted in another window; reload the page.") from error
 
 
 def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Sequence[str] | None = None) -> Dataset:

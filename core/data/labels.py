@@ -211,7 +211,7 @@ def _unused_parts(tables: Sequence[Table], labels: Mapping[str, str], used: Mapp
     if used or not named:
         return []
     why = f"it names no part for {without:,} pictures" if without else "train and another part are needed"
-    return [f"The parts in {tables[0].name} were not used, for {why}: all pictures are divided anew."]
+    return [f"The parts in {tables[0].name} were not used, for {why}: Thaw divides all pictures."]
 
 
 def _folder_parts(pictures: Mapping[str, str]) -> dict[str, Part]:

@@ -205,9 +205,7 @@ def _without_class_folders(files: SortedFiles, root: Folder, tables: list[Labell
     if len(tables) == 1:
         return _by_table(files, tables[0])
     if tables:
-        raise _question(
-            f"Labels stand in {tables[0].table}, and more than one of its columns could be they", [], tables
-        )
+        raise _question(f"{tables[0].table} has more than one column that could name the classes", [], tables)
     return _refuse(files, root, readings_of(root), read)
 
 
@@ -223,7 +221,7 @@ def _refuse(files: SortedFiles, root: Folder, readings: Sequence[Reading], read:
     offers = []
     if labels := Counter(labels_in_names(files.pictures).values()):
         counts = listed(f"{label} {count}" for label, count in sorted(labels.items()))
-        reason += f" Labels seem to stand in the file names ({counts})."
+        reason += f" The file names seem to hold the labels ({counts})."
         offers.append((FILE_NAMES, "classes from the names of the files"))
     if files.masks:
         reason += f" {_counted(len(files.masks))} in folders of masks or annotations do not count."
@@ -328,7 +326,7 @@ def _taken_together(reading: Reading) -> list[str]:
 def _by_file_names(files: SortedFiles) -> Layout:
     labels = labels_in_names(files.pictures)
     if not labels:
-        raise DatasetError(f"No labels can be told from the names of {_counted(len(files.pictures))}. {EXAMPLE}")
+        raise DatasetError(f"No labels were found in the names of {_counted(len(files.pictures))}. {EXAMPLE}")
     said = f"classes {listed(sorted(set(labels.values())))}, from the names of the files"
     return _labelled(files, labels, {}, "no label in its name", said)
 
@@ -357,8 +355,8 @@ def _by_table(files: SortedFiles, table: Labelling) -> Layout:
     read = tuple((name, "read for its labels") for name in files.tables if name in table.table.split(", "))
     notices = [*found.notices, *table.notices]
     if table.unmatched:
-        rows, give = ("row", "gives") if table.unmatched == 1 else ("rows", "give")
-        notices.append(f"{table.unmatched:,} {rows} of {table.table} {give} no picture its one label: passed over.")
+        rows, do = ("row", "does") if table.unmatched == 1 else ("rows", "do")
+        notices.append(f"{table.unmatched:,} {rows} of {table.table} {do} not label exactly one picture; skipped.")
     return replace(found, ignored=(*found.ignored, *read), notices=tuple(notices))
 
 

@@ -72,7 +72,7 @@ def check_trainable(dataset: "Dataset", split: "Split") -> None:
         name = dataset.class_names[min(learnt)]
         raise DatasetError(
             f"Only the class {name} has pictures in train, so a network would learn to call everything {name}. "
-            "Bring training pictures of another class, or have the parts drawn anew on the Data page."
+            "Bring training pictures of another class, or draw the parts again on the Data page."
         )
 
 

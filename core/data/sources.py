@@ -130,7 +130,7 @@ def _zip(path: Path) -> Source:
         folders=tuple(archive.folders()),
         links=tuple(archive.links),
         refused=tuple(archive.refused),
-        notices=(*archive.notices, *([f"{empty:,} empty folders were ignored."] if empty else [])),
+        notices=(*archive.notices, *([f"Empty folders were ignored: {empty:,}."] if empty else [])),
         read=archive.read,
         head=archive.head,
         close=archive.close,

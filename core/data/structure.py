@@ -126,7 +126,7 @@ def _by_parts(folder: Folder) -> tuple[Reading, ...]:
         if len(alike) == 1:  # in another language
             parts |= {alike[0].name: "train"}
             return (_parted(folder, [*holders, *alike], parts, [kid for kid in others if kid not in alike]),)
-        said = f"There is no train folder: the pictures of {listed(kid.name for kid in holders)} are divided anew."
+        said = f"There is no train folder: the pictures of {listed(kid.name for kid in holders)} are divided by Thaw."
         return (replace(_merged(folder, holders), notices=(said,)),)
     reading = _parted(folder, holders, parts, others)
     unnamed = sum(kid.pictures for kid in others if not part_and_rest(kid.name)[0])

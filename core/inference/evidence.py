@@ -64,7 +64,7 @@ def remember(
     if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
         raise RunError(
             "The pictures that this run was trained on are not here any more, or this version of Thaw divides them "
-            "otherwise: so none can be shown."
+            "differently, so none can be shown."
         )
     whole = split.part(part)
     wanted = [whole[place * len(whole) // min(MOST, len(whole))] for place in range(min(MOST, len(whole)))]

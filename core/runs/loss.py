@@ -21,12 +21,12 @@ def after_loss(run: "Run", loss: str) -> dict[str, Any]:
     if run.stopping:
         return again
     if loss == RESTARTED:
-        return {**again, "cause": f"{loss}; it begins anew."}
+        return {**again, "cause": f"{loss}; it starts again from the beginning."}
     further, reached = _further(run.progress, run.reached)
     crashes = 1 if further else run.crashes + 1
     counted = {"crashes": crashes, "reached": reached}
     if crashes <= MAX_CRASHES:
-        return {**again, **counted, "cause": f"{loss}; it begins anew."}
+        return {**again, **counted, "cause": f"{loss}; it starts again from the beginning."}
     cause = f"{loss}, {crashes} times without getting further. Try a smaller batch size or backbone."
     return {"state": "failed", "ended": time.time(), "cause": cause, **gone, **counted}
 

@@ -44,8 +44,8 @@ _READERS: Final = Path(picture.__file__).parent
 
 
 BALANCED: Final = (
-    "Pictures of rare classes counted more in training (balanced): look at the shares by class, and take its "
-    "probabilities for those of a world where all classes are equally frequent."
+    "Pictures of rare classes counted more in training (balanced): look at the shares by class. Its "
+    "probabilities assume that all classes are equally frequent."
 )
 
 OnProgress = Callable[[str], None]

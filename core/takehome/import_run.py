@@ -178,5 +178,5 @@ def _check_goldens(packed: Package, record: RunRecord, state: dict[str, Tensor])
     if not difference <= TOLERANCE:
         raise PackageError(
             f"The golden pictures do not reproduce: they differ by {difference:.2g} of the largest logit. "
-            "The zip was changed on purpose, or this computer's libraries compute otherwise."
+            "The zip was changed on purpose, or this computer's libraries compute differently."
         )

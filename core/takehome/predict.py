@@ -85,7 +85,7 @@ def check_goldens(network: nn.Module, model: dict[str, Any]) -> float:
     if not difference <= model["goldens"]["tolerance"]:
         sys.exit(
             f"The golden pictures do not reproduce: they differ by {difference:.2g} of the largest logit, allowed is "
-            f"{model['goldens']['tolerance']:.2g}. This computer's libraries read pictures or compute otherwise; "
+            f"{model['goldens']['tolerance']:.2g}. This computer's libraries read pictures or compute differently; "
             "install requirements.txt."
         )
     return difference

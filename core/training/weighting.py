@@ -45,9 +45,8 @@ def weighting_sentence(choice: ClassWeights, counts: Mapping[str, Mapping[str, i
     told = ", ".join(f"{name} {_times(weight)} ({count:,})" for (name, count), weight in named)
     more = f", and {len(rows) - len(named)} classes between" if len(rows) > len(named) else ""
     return (
-        f"A training picture counts, by class (and how many there are): {told}{more}. Epoch or penalty are chosen with "
-        "all classes weighing the same, too. Probabilities then are those of a world where all classes are equally "
-        "frequent."
+        f"Weight of a training picture by class (number of pictures): {told}{more}. Epoch or penalty are chosen with "
+        "all classes weighing the same, too. The probabilities then assume that all classes are equally frequent."
     )
 
 

@@ -50,7 +50,7 @@ def agreement_square(result: Comparison, a: Run, b: Run) -> None:
     tested = list(run_outcome(chosen.home(), a.id).tested)
     st.caption(f"Of {result.pictures} test pictures. A is {md(result.a.name)}, B is {md(result.b.name)}.")
     keys = [tested[place] for place in places]
-    _pictures([a, b], keys, f"Pictures on which {words.replace(' right', ' is right')}", "compare.pictures")
+    _pictures([a, b], keys, f"{words[0].upper()}{words[1:]}", "compare.pictures")
 
 
 def _choose_cell(name: str) -> None:

@@ -45,12 +45,21 @@ def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: st
             line={"color": style["color"], "dash": style["dash"], "width": 2.5},
             marker={"color": style["color"], "symbol": style["symbol"], "size": 8},
         )
-    accuracy = y.endswith("accuracy")
     figure.update_xaxes(title="epoch, or iteration of the solver" if x == "epoch" else "seconds since the run's start")
     if x == "epoch":
         figure.update_xaxes(dtick=max(1, max((len(e) for _, _, e in series), default=1) // 10), rangemode="tozero")
-    figure.update_yaxes(title="accuracy on val" if accuracy else "loss on val", tickformat=".0%" if accuracy else None)
+    if y.endswith("accuracy"):
+        accuracy_axis(figure)
+    else:
+        figure.update_yaxes(title="loss on val")
     return laid_out(figure, 320)
+
+
+def accuracy_axis(figure: go.Figure) -> None:
+    """An axis of accuracy on val. It follows the curves, but where all of them are at 100 % it would go on to 200 %."""
+    room = 0.03  # for a marker at either end
+    limits = {"clipmin": -room, "clipmax": 1 + room}
+    figure.update_yaxes(title="accuracy on val", tickformat=".0%", autorangeoptions=limits)
 
 
 def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:

@@ -135,7 +135,7 @@ def race_outcome(verdict: RaceVerdict) -> None:
         for pair in verdict.pairs:
             with st.container(horizontal=True, gap="small", vertical_alignment="center"):
                 _badge(pair.outcome, pair.label_a, pair.label_b)
-                st.caption(md(_in_short(pair), LONGEST_MESSAGE))
+                st.caption(md(_in_short(pair, verdict), LONGEST_MESSAGE))
     pairs = [
         (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
         for pair in verdict.pairs
@@ -145,10 +145,13 @@ def race_outcome(verdict: RaceVerdict) -> None:
         st.markdown("##### Seed by seed")
         figure = seed_dots(pairs, verdict.band)
         st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
+        st.caption("Each circle is a seed, with its number above it. Grey: practically the same.")
 
 
-def _in_short(pair: PairVerdict) -> str:
-    return f"{pair.sentence} {pair.speed}".strip()
+def _in_short(pair: PairVerdict, verdict: RaceVerdict) -> str:
+    """A single pair's sentence is the verdict, which stands above."""
+    sentence = "" if pair.sentence in verdict.sentence else pair.sentence
+    return f"{sentence} {pair.speed}".strip()
 
 
 def cautions(runs: Sequence[Run]) -> None:

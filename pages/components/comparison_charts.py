@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from core.comparison.calibration import ReliabilityBin
 
-from .charts import STYLES, laid_out
+from .charts import STYLES, accuracy_axis, laid_out
 from .messages import plain
 
 Histories = Sequence[Sequence[Mapping[str, Any]]]
@@ -48,7 +48,7 @@ def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.F
             hovertemplate="%{y:.1%} after %{x:.1f} s<extra>" + plain(label) + "</extra>",
         )
     figure.update_xaxes(title="seconds since the run's start", rangemode="tozero")
-    figure.update_yaxes(title="accuracy on val", tickformat=".0%")
+    accuracy_axis(figure)
     return laid_out(figure, 340)
 
 
@@ -201,6 +201,6 @@ def seed_dots(pairs: Sequence[tuple[str, Sequence[int], Sequence[float]]], band:
             hovertemplate="seed %{text}: %{x:+.1f} points<extra></extra>",
             showlegend=False,
         )
-    figure.update_xaxes(title="points of accuracy, first minus second; numbers: seeds; grey: practically the same")
+    figure.update_xaxes(title="points of accuracy, first minus second")
     figure.update_yaxes(type="category", autorange="reversed")
     return laid_out(figure, 130 + 44 * len(pairs))

@@ -4,6 +4,7 @@ An edit of a data set makes another one beside it, so it is done at once and can
 run's files or a data set's, goes only after a question that names it.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -140,4 +141,12 @@ def what_changed(before: Dataset, after: Dataset) -> str:
     parts = [f"{count} {'more' if difference > 0 else 'fewer'}"] if difference else []
     parts += [f"class {plain(name, 40)} gone" for name in before.class_names if name not in after.class_names]
     parts += [f"class {plain(name, 40)} new" for name in after.class_names if name not in before.class_names]
-    return f"Changed in a copy: {', '.join(parts) or 'pictures moved to other classes'}."
+    return f"Changed in a copy: {', '.join(parts) or _what_moved(before, after)}."
+
+
+def _what_moved(before: Dataset, after: Dataset) -> str:
+    """What differs where all pictures and classes are kept."""
+    brought = [Counter(picture.given for picture in dataset.pictures) for dataset in (before, after)]
+    if brought[0] == brought[1]:
+        return "pictures moved to other classes"
+    return "the val part is drawn by Thaw" if brought[1].keys() - {None} else "all parts are drawn by Thaw"

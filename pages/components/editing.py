@@ -79,7 +79,10 @@ def _what_goes(dataset: Dataset) -> bool:
     if any(run.is_active for run in users):
         st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
         return False
-    st.markdown(f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, goes with its files, for good.")
+    st.markdown(
+        f"**{md(dataset.title)}**, {len(dataset.pictures):,} pictures, will be deleted, with its files. "
+        "This cannot be undone."
+    )
     if users:
         st.caption(
             f"{len(users)} runs used it. They keep their numbers and networks, and lose the sight of their pictures."
@@ -116,7 +119,9 @@ def _delete_damaged(dataset_id: str) -> None:
         if any(run.is_active for run in _users(dataset_id)):
             st.markdown("A run that waits or trains needs it. Stop that run first, or let it end.")
             return False
-        st.markdown(f"The data set {md(dataset_id)} goes with its files; to have it back, add its pictures again.")
+        st.markdown(
+            f"The data set {md(dataset_id)} will be deleted, with its files. To have it back, add its pictures again."
+        )
         return True
 
     delete_button("Delete this damaged data set", f"data.damaged.{dataset_id}", dataset_id, goes, destroy)

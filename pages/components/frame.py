@@ -55,7 +55,7 @@ def show_failure(error: Exception) -> bool:
     log.error("a page failed", exc_info=error)
     st.error(
         f"Thaw did not expect this ({type(error).__name__}); the server's log has the details. Nothing that was stored "
-        "is lost: load the page anew, or go on with another one.",
+        "is lost: reload the page, or go on with another one.",
         title="This part of the page failed",
         icon=":material/error:",
     )

@@ -14,7 +14,7 @@ def say_if_uploads_are_refused() -> None:
     with st.container(border=True, key="framed"):
         st.markdown(
             ":material/cookie_off: **Files cannot be brought here.** The browser keeps no cookies for Thaw in this "
-            "place, most likely since another page shows it in a frame, and uploads are checked by one. Open Thaw by "
-            "itself, or allow its cookies and load the page anew."
+            "place, most likely because another page shows it in a frame, and uploads are checked by one. Open Thaw by "
+            "itself, or allow its cookies and reload the page."
         )
         st.link_button("Open Thaw by itself", st.context.url or "/", icon=":material/open_in_new:")

@@ -35,7 +35,7 @@ _BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
         "The val part it came with is given up; the test part stays as it is.",
     ),
     "draw-all": (
-        "Draw all parts anew",
+        "Draw all parts again",
         ":material/shuffle:",
         lambda d, f: draw_all(d),
         "The parts it came in are given up: train, val and test are drawn from all its pictures.",

@@ -36,7 +36,7 @@ _TITLES: Final[dict[type[ThawError], str]] = {
     TrainingError: "Training has ended early",
     PackageError: "This did not go through",
     RunError: "This run cannot be shown",
-    StorageError: "The storage does not take part",
+    StorageError: "Thaw cannot read or write its files",
 }
 
 

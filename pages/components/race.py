@@ -39,12 +39,13 @@ def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int = 1) -> str:
     """What the test part, and so many seeds, will be able to show, said before anything is trained."""
     tested = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[2]
     gaps = gaps_before(tested)
-    text = f":material/visibility: Can {tested} test pictures see it? "
+    pictures = f"{tested} test picture{'s' * (tested != 1)}"
     if gaps is None:
-        return f"{text}Hardly: between two models not even the largest gap would show (80 % power, 5 %)."
-    text += (
-        f"Between two models, gaps from about {100 * gaps[0]:.0f} to {100 * gaps[1]:.0f} points up (80 % power, 5 %)."
-    )
+        return f":material/visibility: {pictures}: too few to show any difference between two models (80 % power, 5 %)."
+    low, high = (f"{100 * gap:.0f}" for gap in gaps)
+    points = low if low == high else f"{low} to {high}"
+    text = f":material/visibility: Smallest detectable difference with {pictures}: "
+    text += f"about {points} points (80 % power, 5 %)."
     if seeds > 1:
         text += f" Over {seeds} seeds the smallest possible p is {smallest_sign_flip(seeds):.2g}."
     return text

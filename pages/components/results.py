@@ -8,6 +8,7 @@ import streamlit as st
 from core.comparison.metrics import balanced_accuracy
 from core.comparison.pictures import PictureKey, common, right_table
 from core.comparison.statistics import wilson
+from core.data.folder_names import listed
 from core.runs.record import RunRecord
 from core.runs.store import Run
 from core.settings import SCENARIO_LABELS, SCENARIOS
@@ -81,6 +82,25 @@ def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
     return {scenario: group for scenario, group in groups.items() if group}
 
 
+def why_not_pooled(runs: Sequence[Run]) -> str:
+    """Why no mean over the seeds of these runs says anything, and what to do; empty where it does."""
+    titles = {run.settings.data.dataset: run.dataset_title for run in runs}
+    if len(titles) > 1:
+        return (
+            f"These runs learnt from different data sets ({listed(titles.values(), 3)}), so each stands by itself. To "
+            "compare ways of training over seeds, keep the runs of one data set above."
+        )
+    first: dict[tuple[str, int], Run] = {}
+    for run in runs:
+        other = first.setdefault((run.settings.model.scenario, run.settings.seed), run)
+        if other is not run:
+            return (
+                f"{run_label(other)} and {run_label(run)} share strategy and seed, so each run stands by itself. "
+                "To compare ways of training over seeds, take one of the two out above."
+            )
+    return ""
+
+
 def training_seconds(result: RunRecord) -> float:
     """All of a run but decoding, which is done once per data set and shared."""
     return result.duration_s - result.timings["decode"]
@@ -95,6 +115,8 @@ def charts(runs: Sequence[Run], key: str) -> None:
             (SCENARIO_LABELS[scenario], scenario, [record(run).history for run in group])
             for scenario, group in by_scenario(runs).items()
         ]
+        if why_not_pooled(runs):
+            ways = [(run_label(run), run.settings.model.scenario, [record(run).history]) for run in runs]
         figure = accuracy_against_seconds(ways)
         st.plotly_chart(figure, key=f"{key}.by_second", alt="Accuracy on val by seconds since the start")
         if any(len(histories) > 1 for _, _, histories in ways):

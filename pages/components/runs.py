@@ -63,11 +63,13 @@ def delete_run(run: Run) -> None:
     """A button that deletes an ended run, after a question."""
 
     def goes() -> bool:
-        kept = "its network, its predictions and its numbers" if run.state == "finished" else "what is known of it"
-        st.markdown(f"**{md(run_label(run))}** on {md(run.dataset_title)} goes with {kept}, for good.")
+        kept = "its network, its predictions and its numbers" if run.state == "finished" else "its settings"
+        st.markdown(
+            f"**{md(run_label(run))}** on {md(run.dataset_title)} will be deleted, with {kept}. This cannot be undone."
+        )
         mates = [mate for mate in run_store().runs(race=run.race) if mate.id != run.id] if run.race else []
         if mates and run.state == "finished":
-            st.caption(f"It is one of the {len(mates) + 1} runs of a race, whose verdict will be without it.")
+            st.caption(f"It is one of the {len(mates) + 1} runs of a race, whose verdict will no longer count it.")
         return True
 
     def destroy() -> None:

@@ -24,9 +24,7 @@ def upload_report(dataset: Dataset) -> None:
     for notice in dataset.notices:
         st.caption(f":material/info: {md(notice, 400)}")
     if dataset.skipped:
-        st.markdown(
-            f"{counted(len(dataset.skipped), 'picture')} skipped. They could not be read; the others were kept."
-        )
+        st.markdown(f"{counted(len(dataset.skipped), 'picture')} skipped: not readable here. The others were kept.")
         _left_out(dataset.skipped)
     if normalised:
         with st.expander(f"{counted(len(normalised), 'picture')} normalised", key="data.normalised"):

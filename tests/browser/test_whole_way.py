@@ -200,7 +200,7 @@ def test_a_run_can_be_started_stopped_and_is_still_shown_after_a_reload(person: 
 
     person.clicks("Delete this run")
     dialog = person.page.get_by_role("dialog")
-    dialog.get_by_text(re.compile("Frozen, seed 0 on .* goes with its network")).wait_for()
+    dialog.get_by_text(re.compile("Frozen, seed 0 on .* will be deleted, with its network")).wait_for()
     dialog.get_by_role("button", name="Keep it").click()
     dialog.wait_for(state="detached")
     person.sees("Test pictures, predicted and true")

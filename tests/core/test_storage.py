@@ -68,7 +68,7 @@ def test_every_command_says_in_one_line_that_the_home_cannot_be_made(
         ("/proc/thaw", "cannot be written"),
         ("{a_file}/below", "cannot be written (Not a directory)"),
         ("/dev/null/x", "cannot be written (Not a directory)"),
-        ("~nobody-has-this-name/x", "begins with the name of no user"),
+        ("~nobody-has-this-name/x", "begins with a user that does not exist"),
         ("/" + "x" * 3000, "cannot be written (File name too long)"),
         ("a\nb\x1b[31m/" + "y" * 300, "cannot be written (File name too long)"),
     ],

@@ -1,9 +1,13 @@
 """Compare: the page's verdict is the command line's verdict, and its cells open their pictures."""
 
+import json
+
 import numpy as np
 import pytest
+from helpers import drawn_classes, write_files
 
 from core.commands import compare
+from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
@@ -180,3 +184,50 @@ def predicted_right(run: str) -> np.ndarray:
 
 def test_two_runs_are_not_called_optimistic(at):
     assert not any("Optimistic:" in text for text in texts(at))
+
+
+def test_the_verdict_over_a_single_pair_is_said_once(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, scenario, seed, race="r").id for seed in (0, 1) for scenario in ("frozen", "scratch")]
+
+    at = start("compare.py", runs=",".join(runs))
+
+    (pair,) = compare(runs, band=0.02)[0]["pairs"]
+    assert not at.exception
+    assert sum(pair["sentence"] in text for text in texts(at)) == 1
+
+
+def test_an_axis_of_accuracy_does_not_go_beyond_all_right(start, finish, tiny_dataset):
+    """Plotly draws an axis from 0 to 200 % around curves that are all at 100 %."""
+    runs = [finish(tiny_dataset, scenario, val_accuracy=1.0).id for scenario in ("frozen", "scratch")]
+
+    at = start("compare.py", runs=",".join(runs))
+
+    axes = [json.loads(chart.proto.spec)["layout"]["yaxis"] for chart in at.get("plotly_chart")]
+    ends = [
+        axis["autorangeoptions"]["clipmax"] for axis in axes if axis.get("title", {}).get("text") == "accuracy on val"
+    ]
+    assert len(ends) == 2 and all(1 < end < 1.1 for end in ends)
+
+
+def test_runs_of_two_data_sets_are_never_averaged(start, finish, tiny_dataset, tmp_path):
+    other = ingest(write_files(tmp_path / "other", drawn_classes(12, first=500)), title="other").dataset
+    runs = [finish(tiny_dataset, "frozen", seed).id for seed in (0, 1)] + [finish(other, "frozen", 2, wrong=[0]).id]
+
+    at = start("compare.py", runs=",".join(runs))
+
+    assert not at.exception
+    shown = [metric.value for metric in at.metric]
+    assert shown == [f"{load_record(run).test_accuracy:.1%}" for run in runs], "a card per run"
+    (told,) = [text for text in texts(at) if "learnt from different data sets" in text]
+    assert "other" in told and "keep the runs of one data set" in told
+
+
+def test_runs_that_share_way_and_seed_each_stand_by_themselves(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, "frozen", wrong=wrong) for wrong in ([], range(30))]
+    runs.append(finish(tiny_dataset, "scratch"))
+
+    at = start("compare.py", runs=",".join(run.id for run in runs))
+
+    assert not at.exception and not at.error
+    assert [metric.value for metric in at.metric] == ["100.0%", "0.0%", "100.0%"]
+    assert any("#1 Frozen, seed 0 and #2 Frozen, seed 0 share strategy and seed" in text for text in texts(at))

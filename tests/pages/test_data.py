@@ -157,7 +157,7 @@ def test_a_data_set_goes_only_after_a_question_and_not_while_a_run_needs_it(star
     RunStore().cancel(run)
     at.button(key="data.delete").click().run()
 
-    assert not at.exception and "30 pictures, goes with its files" in said(at)
+    assert not at.exception and "30 pictures, will be deleted, with its files" in said(at)
     assert tiny_dataset.folder.exists()
     at.button(key="data.delete.really").click().run()
     assert not at.exception and not tiny_dataset.folder.exists()
@@ -188,6 +188,20 @@ def test_every_edit_can_be_undone_and_leaves_nothing_behind(start, tiny_dataset)
     kept = [dataset.id for dataset in stored_datasets() if dataset.kind != "builtin"]
     assert kept == [tiny_dataset.id], "the copies that were undone are gone"
     assert "data.undo" not in [button.key for button in at.button]
+
+
+def test_drawing_the_parts_again_is_told_as_what_it_is(start, tmp_path):
+    files = {f"{part}/{name}/{n}.png": drawn(name, n + 50 * len(part)) for part in ("train", "val", "test")
+             for name in ("discs", "squares") for n in range(8) if (part, name) != ("test", "discs")}  # fmt: skip
+    dataset = ingest(write_files(tmp_path / "parts", files)).dataset
+    at = start("data.py", data=dataset.id)
+    assert "\nRead as parts train, val and test" in said(at).replace(":material/account_tree: ", "")
+
+    at.button(key="data.health.0.draw-all").click().run()
+
+    assert not at.exception and "Changed in a copy: all parts are drawn by Thaw." in said(at)
+    assert "Before it was changed: read as parts train, val and test" in said(at)
+    assert "Thaw divides these pictures" in said(at) and "came without" not in said(at)
 
 
 def test_data_sets_that_are_called_alike_can_be_told_apart(start, tiny_dataset):

@@ -1,5 +1,9 @@
 """Home: the race is queued as chosen, and what it says comes from the runs."""
 
+import re
+
+from helpers import drawn, write_files
+
 from core.data.ingest import ingest
 from core.runs.race import plan_race, submit
 from core.runs.store import RunStore
@@ -84,3 +88,15 @@ def test_a_machine_that_was_never_measured_says_so(start, tiny_dataset, thaw_hom
     at = start("home.py", data=tiny_dataset.id)
 
     assert not at.exception and any("has not been timed here yet" in caption.value for caption in at.caption)
+
+
+def test_what_the_test_part_can_show_is_one_number_where_it_is_one(start, tmp_path):
+    """Eight test pictures tell two models apart from one gap up, whether they disagree on few pictures or on many."""
+    files = {f"{part}/{name}/{n}.png": drawn(name, n + 50 * len(part)) for part, many in (("train", 8), ("test", 4))
+             for name in ("discs", "squares") for n in range(many)}  # fmt: skip
+    dataset = ingest(write_files(tmp_path / "few", files)).dataset
+
+    at = start("home.py", data=dataset.id)
+
+    (told,) = [caption.value for caption in at.caption if "Smallest detectable difference" in caption.value]
+    assert re.search(r"with 8 test pictures: about \d+ points", told)

@@ -10,6 +10,7 @@ from helpers import drawn, drawn_classes, write_files
 
 from core.data.dataset import MANIFEST, Dataset, load_stored, manifest_of
 from core.data.ingest import ingest
+from core.home import sealed, unsealed
 from core.runs.race import submit
 from core.runs.record import RECORD, load_record, run_folder, summary_of
 from core.runs.store import RunStore
@@ -168,9 +169,9 @@ def lacking_race(_race, thaw_home: Path) -> list[str]:
     ids = [run.id for run in RunStore().runs()]
     for run_id in ids:
         path = run_folder(run_id) / RECORD
-        values = json.loads(path.read_text("utf-8"))
+        values = json.loads(unsealed(path.read_bytes())[0])
         values["class_counts"]["train"][0] = 0
-        path.write_text(json.dumps(values), "utf-8")
+        path.write_bytes(sealed(json.dumps(values).encode()))
         assert LACK in summary_of(load_record(run_id))["lacks"]
     return ids
 

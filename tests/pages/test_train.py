@@ -219,11 +219,11 @@ def test_the_form_says_what_class_weights_do_on_these_pictures(start, tmp_path):
     uneven = ingest(write_files(tmp_path / "uneven", files)).dataset
 
     at = start("train.py", data=uneven.id)
-    assert not any("counts, by class" in text for text in captions(at))
+    assert not any("Weight of a training picture by class" in text for text in captions(at))
     at.selectbox(key="train.class_weights").set_value("balanced").run()
 
     train = uneven.counts(uneven.split(0, DataSettings()))["train"]
-    said = next(text for text in captions(at) if "counts, by class" in text)
+    said = next(text for text in captions(at) if "Weight of a training picture by class" in text)
     assert all(f"{name} " in said and f"({count})" in said for name, count in train.items())
     even = ingest(write_files(tmp_path / "even", drawn_classes(10, first=20))).dataset
     assert any("No effect here" in text for text in captions(start("train.py", data=even.id, class_weights="balanced")))
