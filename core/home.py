@@ -3,10 +3,12 @@
 Whatever the system refuses here, or in a block that one of these functions guards, is a StorageError with a sentence.
 """
 
+import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -124,6 +126,17 @@ def folder_in_the_making(final: Path, staging: Path | None = None) -> Iterator[P
                     raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def ordinary(path: Path) -> Path:
+    """The path, if an ordinary file is there: reading anything else, as a device or a pipe, may never end.
+
+    Raises:
+        OSError: there is none.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    return path
 
 
 @explained()

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from core.errors import StorageError
+
 # psutil and importlib.metadata only where they are needed: whoever waits for pictures waits for this module, too
 
 # What torch and its threads read when they are loaded. Huge pages: large activations are mapped anew for each layer,
@@ -50,8 +52,9 @@ def prepare_process() -> None:
 
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    home = home_path()
-    os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
+    with suppress(StorageError):  # whoever needs a home says that there can be none
+        home = home_path()
+        os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
 
 
 def keep_freed_memory() -> None:

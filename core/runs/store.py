@@ -421,12 +421,17 @@ def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
 
 
 def _add_missing_columns(connection: sa.Connection) -> None:
-    """Bring a table that an older Thaw made up to date; what is new has a default."""
+    """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
     there = {column["name"] for column in sa.inspect(connection).get_columns(_runs.name)}
-    for column in _runs.columns:
-        if column.name not in there:
-            described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {_runs.name} ADD COLUMN {described}")
+    missing = [column for column in _runs.columns if column.name not in there]
+    for column in missing:
+        if not column.nullable and column.server_default is None:
+            raise StorageError(
+                f"The database is not one that this version of Thaw can use (no such column: {column.name})."
+            )
+    for column in missing:
+        described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {_runs.name} ADD COLUMN {described}")
 
 
 def _one_at_a_time(connection: sa.Connection) -> None:

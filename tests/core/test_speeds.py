@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import files_no_longer_than
+from helpers import ENDLESS, files_no_longer_than
 
 from core import speeds
 from core.machine import this_machine
@@ -252,4 +252,14 @@ def test_what_onednn_may_use_of_the_processor_counts(monkeypatch: pytest.MonkeyP
     save_speeds("resnet18", known(threads=1))
 
     monkeypatch.delenv("ONEDNN_MAX_CPU_ISA")
+    assert load_speeds("resnet18") == known()
+
+
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_not_read_and_is_written_anew(file: Path, make: Callable[[Path], None]):
+    make(file)
+    assert load_speeds("resnet18") is None
+
+    save_speeds("resnet18", known())
+
     assert load_speeds("resnet18") == known()

@@ -84,6 +84,18 @@ def test_a_home_that_cannot_be_is_named_with_the_reason(
     assert reason in said and len(said) < 600
 
 
+def test_a_home_that_is_meant_from_a_folder_that_is_gone_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("THAW_HOME", "here")
+
+    assert "THAW_HOME is 'here', to be found from a folder that is not there any more" in refused(capsys, "runs")
+
+
 def test_without_thaw_home_the_sentence_says_what_to_set(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, a_file: Path
 ):
