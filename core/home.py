@@ -91,6 +91,14 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
                 mark.unlink()
 
 
+@explained()
+def sweep_staging() -> None:
+    """Remove what processes have left behind that died in the middle, for whoever has nothing to put there."""
+    staging = thaw_home() / "staging"
+    if staging.is_dir():
+        _sweep(staging)
+
+
 def _sweep(staging: Path) -> None:
     """Remove what processes have left there that died in the middle; never what somebody works in, however long."""
     from filelock import FileLock, Timeout

@@ -88,6 +88,15 @@ def die_with_parent() -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
+def wake_with_parent() -> None:
+    """Let this process go on, should it be halted, when the one that started it ends: then it can end, too.
+
+    Linux only. A halted process keeps what it has locked, and with it whoever waits for that.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT))
+
+
 @contextmanager
 def imports_exempt_from_gc() -> Iterator[None]:
     """Keep garbage collection away from what is imported within this block, and from all that is there at its end.
