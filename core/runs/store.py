@@ -17,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from core.errors import RunError, StorageError, shown
+from core.errors import RunError, SettingsError, StorageError, shown
 from core.home import thaw_home
 from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_here
 from core.runs.life import identity as _identity
@@ -71,6 +71,7 @@ _looks = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+_OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
 _watch = Watch()
 
 
@@ -399,9 +400,22 @@ class RunStore:
             with self._reading() as connection:
                 rows = connection.execute(query).mappings().all()
             settings = [from_dict(row["settings"]) for row in rows]
+            if not all(map(_is_whole, rows)):
+                raise ValueError("a row does not hold what it should")
+        except SettingsError as error:
+            raise StorageError(
+                f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
+                "Use that version, or name another folder in THAW_HOME."
+            ) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
             raise StorageError(damaged_database("a run in it cannot be read")) from error
         return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
+
+
+def _is_whole(row: sa.RowMapping) -> bool:
+    """Whether the JSON of a row has the shape that its columns have."""
+    objects = all(isinstance(row[name], dict | None) for name in _OBJECTS)
+    return objects and isinstance(row["epochs"], list | None)
 
 
 def _engine_of(url: str | None) -> sa.Engine:
