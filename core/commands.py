@@ -20,6 +20,7 @@ from core.data.layout import AUTO
 from core.data.report import as_csv
 from core.data.sources import pictures_in
 from core.errors import ImageError, RunError, SettingsError, TrainingError
+from core.home import sweep_staging
 from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
@@ -95,7 +96,12 @@ def _draw(where: str, folder: Path) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
     except OSError as error:
-        raise SettingsError(f"--draw is {folder.name!r}; no pictures can be written there.") from error
+        raise SettingsError(f"--draw is {folder.name!r}; no pictures can be written there{_why(error)}.") from error
+
+
+def _why(error: OSError) -> str:
+    """The system's reason in brackets, where it gives one."""
+    return f" ({error.strerror})" if error.strerror else ""
 
 
 def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO) -> Result:
@@ -261,7 +267,9 @@ def _write_heat_map(predictor: "Predictor", pixels: np.ndarray, predicted: str, 
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(overlay(received, heat, float(np.abs(heat).max()))).save(path)
     except OSError as error:
-        raise SettingsError(f"--explain is {path.parent.name!r}; no picture can be written there.") from error
+        raise SettingsError(
+            f"--explain is {path.parent.name!r}; no picture can be written there{_why(error)}."
+        ) from error
     return str(path)
 
 
@@ -316,9 +324,10 @@ def machine(again: bool) -> Result:
 
 
 def list_runs() -> Result:
-    """All runs, newest first."""
+    """All runs, newest first; what dead processes have left behind goes."""
     store = RunStore()
     store.heal()
+    sweep_staging()
     rows = [run_values(run) for run in store.runs()]
     return {"runs": rows}, "\n".join(map(_run_line, rows)) or "No runs yet. Try: python -m core train --data builtin"
 

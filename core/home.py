@@ -3,10 +3,12 @@
 Whatever the system refuses here, or in a block that one of these functions guards, is a StorageError with a sentence.
 """
 
+import errno
 import hashlib
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 import uuid
@@ -89,6 +91,14 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
                 mark.unlink()
 
 
+@explained()
+def sweep_staging() -> None:
+    """Remove what processes have left behind that died in the middle, for whoever has nothing to put there."""
+    staging = thaw_home() / "staging"
+    if staging.is_dir():
+        _sweep(staging)
+
+
 def _sweep(staging: Path) -> None:
     """Remove what processes have left there that died in the middle; never what somebody works in, however long."""
     from filelock import FileLock, Timeout
@@ -124,6 +134,17 @@ def folder_in_the_making(final: Path, staging: Path | None = None) -> Iterator[P
                     raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def ordinary(path: Path) -> Path:
+    """The path, if an ordinary file is there: reading anything else, as a device or a pipe, may never end.
+
+    Raises:
+        OSError: there is none.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path))
+    return path
 
 
 @explained()

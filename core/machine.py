@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from core.errors import StorageError
+
 # psutil and importlib.metadata only where they are needed: whoever waits for pictures waits for this module, too
 
 # What torch and its threads read when they are loaded. Huge pages: large activations are mapped anew for each layer,
@@ -46,16 +48,13 @@ def prepare_process() -> None:
     For torch on few cores, unless its environment says otherwise; and by force so that libraries keep to Thaw's home
     what they would put into the user's folders.
     """
-    from core.errors import StorageError
     from core.storage import home_path
 
     for name, value in PROCESS_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    try:
+    with suppress(StorageError):  # whoever needs a home says that there can be none
         home = home_path()
-    except StorageError:  # said by whoever wants to keep something there
-        return
-    os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
+        os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
 
 
 def keep_freed_memory() -> None:
@@ -87,6 +86,15 @@ def die_with_parent() -> None:
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def wake_with_parent() -> None:
+    """Let this process go on, should it be halted, when the one that started it ends: then it can end, too.
+
+    Linux only. A halted process keeps what it has locked, and with it whoever waits for that.
+    """
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGCONT))
 
 
 @contextmanager

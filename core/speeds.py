@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
 from core.errors import StorageError
-from core.home import home_folder, write_atomically
+from core.home import home_folder, ordinary, write_atomically
 from core.json_types import fits_fields
 from core.machine import this_machine
 
@@ -143,7 +143,7 @@ def _save(name: str, values: dict[str, Any]) -> None:
 def _load() -> dict[str, dict[str, Any]]:
     path = home_folder() / _FILE
     try:
-        table = json.loads(path.read_text())
+        table = json.loads(ordinary(path).read_text())
     except (OSError, ValueError, RecursionError):
         return {}
     return {key: rows for key, rows in table.items() if _readable(rows)} if isinstance(table, dict) else {}

@@ -33,7 +33,7 @@ def home_path() -> Path:
     """Where the home folder is, whether or not it is there: `THAW_HOME`, else the user's data folder.
 
     Raises:
-        StorageError: it begins with `~` and the name of nobody.
+        StorageError: it begins with `~` and the name of nobody, or is meant from a folder that is gone.
     """
     chosen = os.environ.get("THAW_HOME")
     if not chosen:
@@ -43,6 +43,10 @@ def home_path() -> Path:
     except RuntimeError as error:
         raise StorageError(
             f"THAW_HOME is {shown(chosen)}, which begins with a user that does not exist: name a folder."
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"THAW_HOME is {shown(chosen)}, to be found from a folder that is not there any more: give its whole path."
         ) from error
 
 

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import os
 import random
 import resource
 import zipfile
@@ -114,6 +115,22 @@ class FinishedRace:
     def run(self, scenario: str) -> str:
         """The id of the run of a scenario."""
         return next(run["run"] for run in self.values["runs"] if run["scenario"] == scenario)
+
+
+def a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def an_endless_device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def a_link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+ENDLESS = (a_pipe, an_endless_device, a_link_to_itself)
+"""What can lie where a file should, and is never read to its end."""
 
 
 @contextmanager

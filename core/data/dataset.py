@@ -19,7 +19,7 @@ from core.data.draw import ALL_PARTS, draw_sides
 from core.data.parts import check_enough, check_some_left
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.errors import DatasetError, shown
-from core.home import home_folder, sealed, unsealed
+from core.home import home_folder, ordinary, sealed, unsealed
 from core.json_types import fits, fits_fields
 from core.settings import DataSettings
 
@@ -247,7 +247,7 @@ def load_stored(dataset_id: str) -> Dataset:
     if not _ID.fullmatch(dataset_id) or not dataset_folder(dataset_id).is_dir():
         raise DatasetError(f"The data set {shown(dataset_id)} is not here any more; add it again on the Data page.")
     try:
-        text, whole = unsealed((dataset_folder(dataset_id) / MANIFEST).read_bytes())
+        text, whole = unsealed(ordinary(dataset_folder(dataset_id) / MANIFEST).read_bytes())
         record = json.loads(text.decode("utf-8", "surrogatepass"))
         version = record.pop("version")
         if isinstance(version, int) and version not in _READABLE:

@@ -5,7 +5,6 @@ size and by its full SHA-256 before it gets its name. Two who ask at once: one d
 far it is.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from typing import Final
 
 from core.errors import DatasetError
 from core.home import home_folder, one_at_a_time
-from core.models.download import TIMEOUT_S, fetch_rest, is_offline, kept, size_of
+from core.models.download import TIMEOUT_S, fetch_rest, file_sha256, is_offline, kept, size_of
 from core.storage import explained
 
 LICENCE: Final = (
@@ -98,7 +97,7 @@ def _fetched(photos: PhotoSet, on_progress: OnProgress) -> Path:
     if is_offline():
         raise DatasetError("Downloads are switched off (THAW_OFFLINE). The built-in set works without; or bring a zip.")
     final, part = _final(photos), _part(photos)
-    if size_of(final) != photos.size_bytes:
+    if not _is_whole(photos, final):
         _check_room(photos, part)
         _fetch_part(photos, part, on_progress)
         _check(photos, part)
@@ -112,6 +111,11 @@ def _final(photos: PhotoSet) -> Path:
 
 def _part(photos: PhotoSet) -> Path:
     return _final(photos).with_suffix(".part")
+
+
+def _is_whole(photos: PhotoSet, path: Path) -> bool:
+    """Whether the photos lie there as they are: what was whole when it came may have been damaged since."""
+    return size_of(path) == photos.size_bytes and file_sha256(path) == photos.sha256
 
 
 def _check_room(photos: PhotoSet, part: Path) -> None:
@@ -161,8 +165,7 @@ def _check(photos: PhotoSet, part: Path) -> None:
         raise DatasetError(
             f"Only {size / 1e6:.1f} of {photos.size_bytes / 1e6:.1f} MB arrived. Try again: it goes on from there."
         )
-    with part.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = file_sha256(part)
     if size != photos.size_bytes or digest != photos.sha256:
         part.unlink()
         raise DatasetError(

@@ -20,7 +20,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core.errors import StorageError, WeightsError
-from core.home import home_folder, one_at_a_time, thaw_home, write_atomically
+from core.home import home_folder, one_at_a_time, ordinary, thaw_home, write_atomically
 from core.storage import explained
 
 OnProgress = Callable[[int, int], None]
@@ -82,7 +82,7 @@ def is_offline() -> bool:
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file as 64 hex digits."""
-    with path.open("rb") as file:
+    with ordinary(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -94,7 +94,7 @@ def format_size(size_bytes: int) -> str:
 def recorded_sha256(file: RemoteFile) -> str | None:
     """The full hash noted when the file was fetched; None where none is readable."""
     try:
-        sha256 = json.loads(file.record_path.read_text())["sha256"]
+        sha256 = json.loads(ordinary(file.record_path).read_text())["sha256"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return sha256 if isinstance(sha256, str) else None

@@ -104,12 +104,12 @@ class _Reporter:
     def __init__(self, store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> None:
         self._store, self._run, self._asked_to_stop = store, run, asked_to_stop
         self._epochs: list[dict[str, object]] = []
-        self._last = 0.0
+        self._start, self._last = time.monotonic(), 0.0
         self.cancelled = False
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._last >= REPORT_EVERY_S:
-            self._write(progress=asdict(progress))
+            self._write(progress={**asdict(progress), "worked_s": time.monotonic() - self._start})
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file, save_file
 from core.comparison.metrics import balanced_accuracy
 from core.data.parts import find_lacks
 from core.errors import RunError, SettingsError, shown
-from core.home import folder_in_the_making, home_folder, sealed, unsealed, write_atomically
+from core.home import folder_in_the_making, home_folder, ordinary, sealed, unsealed, write_atomically
 from core.json_types import fits_fields
 from core.models.download import file_sha256
 from core.settings import RunSettings, from_dict, to_dict
@@ -170,7 +170,7 @@ def load_record(run_id: str) -> RunRecord:
         RunError: it is not there or damaged.
     """
     try:
-        text, whole = unsealed((run_folder(run_id) / RECORD).read_bytes())
+        text, whole = unsealed(ordinary(run_folder(run_id) / RECORD).read_bytes())
         values = json.loads(text.decode("utf-8", "surrogatepass"))
         if isinstance(values["version"], int) and values["version"] != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
@@ -198,7 +198,7 @@ def record_text(record: RunRecord) -> bytes:
     """
     path = run_folder(record.run) / RECORD
     try:
-        return unsealed(path.read_bytes())[0]
+        return unsealed(ordinary(path).read_bytes())[0]
     except (OSError, ValueError) as error:
         raise RunError(f"The record of run {record.run!r} is damaged; delete the run and train again.") from error
 
@@ -226,9 +226,9 @@ def checked_file(record: RunRecord, name: str) -> Path:
     try:
         if name in record.files and file_sha256(path) != record.files[name]:
             raise RunError(f"The {what} of run {record.run!r} have changed since training; train again.")
+        return ordinary(path)
     except OSError as error:
         raise RunError(f"The {what} of run {record.run!r} are missing or damaged; train again.") from error
-    return path
 
 
 def load_predictions(run_id: str) -> Predictions:

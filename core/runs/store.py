@@ -17,7 +17,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from core.errors import RunError, StorageError, shown
+from core.errors import RunError, SettingsError, StorageError, shown
 from core.home import thaw_home
 from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_here
 from core.runs.life import identity as _identity
@@ -64,8 +64,6 @@ _runs = sa.Table(
     sa.Column("owner", sa.JSON(none_as_null=True)),
     sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
 )
-FIRST_COLUMNS: Final = frozenset({"number", "id", "state", "attempt", "settings", "created", "summary"})
-"""What the table has had since it was first made."""
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
 _looks = sa.Table(
     "looks",
@@ -73,6 +71,7 @@ _looks = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+_OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
 _watch = Watch()
 
 
@@ -401,9 +400,22 @@ class RunStore:
             with self._reading() as connection:
                 rows = connection.execute(query).mappings().all()
             settings = [from_dict(row["settings"]) for row in rows]
+            if not all(map(_is_whole, rows)):
+                raise ValueError("a row does not hold what it should")
+        except SettingsError as error:
+            raise StorageError(
+                f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
+                "Use that version, or name another folder in THAW_HOME."
+            ) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
             raise StorageError(damaged_database("a run in it cannot be read")) from error
         return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
+
+
+def _is_whole(row: sa.RowMapping) -> bool:
+    """Whether the JSON of a row has the shape that its columns have."""
+    objects = all(isinstance(row[name], dict | None) for name in _OBJECTS)
+    return objects and isinstance(row["epochs"], list | None)
 
 
 def _engine_of(url: str | None) -> sa.Engine:
@@ -425,12 +437,15 @@ def _is_mine(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
 def _add_missing_columns(connection: sa.Connection) -> None:
     """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
     there = {column["name"] for column in sa.inspect(connection).get_columns(_runs.name)}
-    if not there >= FIRST_COLUMNS:
-        raise StorageError("The database is not one that Thaw has made: its table of runs has other columns.")
-    for column in _runs.columns:
-        if column.name not in there:
-            described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-            connection.exec_driver_sql(f"ALTER TABLE {_runs.name} ADD COLUMN {described}")
+    missing = [column for column in _runs.columns if column.name not in there]
+    for column in missing:
+        if not column.nullable and column.server_default is None:
+            raise StorageError(
+                f"The database is not one that this version of Thaw can use (no such column: {column.name})."
+            )
+    for column in missing:
+        described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {_runs.name} ADD COLUMN {described}")
 
 
 def _one_at_a_time(connection: sa.Connection) -> None:

@@ -42,6 +42,7 @@ class Supervisor:
         self._process: subprocess.Popen[bytes] | None = None
         self._store: RunStore | None = None
         self._thread = threading.Thread(target=self._keep_alive, daemon=True, name="worker-supervisor")
+        self._healer: threading.Thread | None = None
 
     def start(self) -> None:
         self._thread.start()
@@ -57,7 +58,7 @@ class Supervisor:
             process = self._process
         if process is None or process.poll() is not None:
             return
-        self._tell(lambda store: store.ask_to_stop(process.pid))
+        self._tell_within(GRACE_S, lambda store: store.ask_to_stop(process.pid))
         process.terminate()
         try:
             process.wait(GRACE_S)
@@ -75,6 +76,13 @@ class Supervisor:
             message(self._store)
         except Exception:
             _log.exception("the database of runs could not be used")
+
+    def _tell_within(self, seconds: float, message: "Callable[[RunStore], object]") -> threading.Thread:
+        """The same, not waited for longer: a worker that was halted while it wrote keeps the database locked."""
+        thread = threading.Thread(target=self._tell, args=(message,), daemon=True)
+        thread.start()
+        thread.join(seconds)
+        return thread
 
     def _keep_alive(self) -> None:
         while True:
@@ -111,12 +119,17 @@ class Supervisor:
                 process.wait(TICK_S)
                 pulse.join()
                 return
-            self._tell(lambda store: store.heal())
+            self._heal_aside()
             silent_s = watch.look(None, process.pid, pulse.beats).silent_s
             if silent_s > (SILENCE_S if pulse.is_ready else STARTING_S):
                 _log.warning("the worker gave no sign of life for %.0f seconds and is killed", silent_s)
-                self._tell(lambda store: store.give_up(process.pid))
+                self._tell_within(GRACE_S, lambda store: store.give_up(process.pid))
                 process.kill()
+
+    def _heal_aside(self) -> None:
+        """Look after the runs, one look at a time."""
+        if self._healer is None or not self._healer.is_alive():
+            self._healer = self._tell_within(0.0, lambda store: store.heal())
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         with _log_file() as file:

@@ -17,7 +17,8 @@ from math import inf
 from typing import TypeVar
 
 from core.errors import StorageError
-from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
+from core.home import sweep_staging
+from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
 from core.runs.store import Run, RunStore
 from core.settings import ModelSettings
@@ -110,11 +111,13 @@ def main() -> None:
     if len(sys.argv) > 1 and hasattr(os, "nice"):
         os.nice(int(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(levelname)s %(message)s")
+    wake_with_parent()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = _patiently(RunStore, stop)
+    _patiently(sweep_staging, stop)
     preload()  # while nobody waits
     with suppress(OSError):
         os.write(out, READY)

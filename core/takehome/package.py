@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from core.data.archive import Archive
 from core.errors import DatasetError, ImageError, PackageError
+from core.home import ordinary
 from core.storage import explained
 
 SUMS, MODEL, RECORD, WEIGHTS = "SHA256SUMS", "model.json", "record.json", "weights.safetensors"
@@ -192,7 +193,7 @@ def _check_contents(members: Sequence[str]) -> None:
 def _check_kind(path: Path) -> None:
     """Say what a file is that is no zip at all; nothing of it is opened."""
     try:
-        with path.open("rb") as file:
+        with ordinary(path).open("rb") as file:
             start = file.read(512)
     except OSError as error:
         raise PackageError(f"{path.name} cannot be read.") from error

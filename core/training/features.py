@@ -22,7 +22,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.errors import StorageError
-from core.home import thaw_home
+from core.home import ordinary, thaw_home
 from core.settings import RunSettings
 from core.storage import explained
 
@@ -114,7 +114,7 @@ class FeatureStore:
             if not wanted:
                 return
             try:
-                with safe_open(path, framework="pt") as shard:
+                with safe_open(ordinary(path), framework="pt") as shard:
                     metadata = shard.metadata() or {}
                     keys = metadata["keys"].split()
                     if wanted.isdisjoint(keys):

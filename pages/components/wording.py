@@ -135,9 +135,9 @@ def age(moment: float) -> str:
 
 
 def time_left(run: Run) -> str:
-    """What is left of a running run, from the share of its work that is done."""
-    fraction = (run.progress or {}).get("fraction", 0.0)
-    if not run.started or fraction < 0.03:
+    """What is left of a running run, from the share of its work that is done; the clock on the wall may be set."""
+    progress = run.progress or {}
+    fraction, worked_s = progress.get("fraction", 0.0), progress.get("worked_s")
+    if worked_s is None or fraction < 0.03:
         return ""
-    passed = time.time() - run.started
-    return f"about {seconds(passed * (1 - fraction) / fraction)} left"
+    return f"about {seconds(worked_s * (1 - fraction) / fraction)} left"

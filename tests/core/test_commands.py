@@ -522,7 +522,7 @@ def test_classify_writes_a_heat_map_for_each_picture_it_can_read(
     for path in folder.iterdir():
         with Image.open(path) as image:
             assert image.size == (224, 224)
-    assert "no picture can be written there" in refused(capsys, *command, str(broken))
+    assert "no picture can be written there (File exists)." in refused(capsys, *command, str(broken))
 
 
 def test_a_folder_is_classified_picture_by_picture(

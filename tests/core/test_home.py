@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import REPOSITORY
 
+from core.__main__ import main
 from core.errors import StorageError
 from core.home import (
     folder_in_the_making,
@@ -155,6 +156,19 @@ def test_what_a_dead_process_left_is_swept_at_once():
 
     with temporary_folder("ours") as ours:
         assert staged() == {ours.name, f"{ours.name}.lock"}
+
+
+def test_listing_the_runs_sweeps_and_leaves_what_somebody_works_in(thaw_home: Path):
+    assert main(["runs"]) == 0 and not (thaw_home / "staging").exists()
+    with in_another_process(WORKS) as other:
+        with temporary_folder("ours"):
+            assert main(["runs"]) == 0 and len(staged()) == 4
+        other.send_signal(signal.SIGKILL)
+    assert len(staged()) == 2
+
+    assert main(["runs"]) == 0
+
+    assert staged() == set()
 
 
 def test_a_result_that_was_never_complete_is_swept_too(tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import files_no_longer_than
+from helpers import ENDLESS, files_no_longer_than
 
 from core import speeds
 from core.machine import this_machine
@@ -271,3 +271,13 @@ def test_peaks_without_bf16_are_kept_and_told():
     assert load_peaks() == replace(PEAKS, matmul_bf16=None, conv_bf16=None)
     assert dict(load_peaks().rows())["matrix bf16"] == "not worth it here"
     assert dict(PEAKS.rows())["decoding"] == "321 photos/s"
+
+
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_not_read_and_is_written_anew(file: Path, make: Callable[[Path], None]):
+    make(file)
+    assert load_speeds("resnet18") is None
+
+    save_speeds("resnet18", known())
+
+    assert load_speeds("resnet18") == known()

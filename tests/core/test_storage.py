@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from core.errors import RunError, StorageError
 from core.home import home_folder, sealed, temporary_folder, unsealed, write_atomically
 from core.runs import store as store_module
 from core.runs.store import RunStore
+from core.settings import RunSettings
 from core.storage import FULL_SENTENCE, explain, explained
 
 COMMANDS = [
@@ -82,6 +84,18 @@ def test_a_home_that_cannot_be_is_named_with_the_reason(
     said = refused(capsys, "runs")
 
     assert reason in said and len(said) < 600
+
+
+def test_a_home_that_is_meant_from_a_folder_that_is_gone_is_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    monkeypatch.setenv("THAW_HOME", "here")
+
+    assert "THAW_HOME is 'here', to be found from a folder that is not there any more" in refused(capsys, "runs")
 
 
 def test_without_thaw_home_the_sentence_says_what_to_set(
@@ -223,7 +237,7 @@ def rows_of_nonsense(path: Path) -> None:
         (garbage, "is damaged (file is not a database). Move that file away"),
         (half, "is damaged (database disk image is malformed). Move that file away"),
         (a_folder, "could not be read or written (unable to open database file)"),
-        (of_another_program, "is not one that Thaw has made: its table of runs has other columns"),
+        (of_another_program, "is not one that this version of Thaw can use (no such column"),
         (rows_of_nonsense, "is damaged (a run in it cannot be read)"),
     ],
 )
@@ -231,6 +245,27 @@ def test_a_database_that_cannot_be_used_is_a_sentence(
     capsys: pytest.CaptureFixture[str], thaw_home: Path, spoil: Callable[[Path], None], sentence: str
 ):
     spoil(thaw_home / "thaw.db")
+
+    assert sentence in refused(capsys, "runs")
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("settings = json_set(settings, '$.version', 99)", "another version of Thaw, which this one cannot read"),
+        ("settings = json_set(settings, '$.model.scenario', 'new')", "another version of Thaw"),
+        ("worker = '\"x\"'", "a run in it cannot be read"),
+        ("progress = '[]'", "a run in it cannot be read"),
+        ("epochs = '{}'", "a run in it cannot be read"),
+        ("summary = '3'", "a run in it cannot be read"),
+    ],
+)
+def test_a_run_that_holds_what_it_cannot_is_a_sentence(
+    capsys: pytest.CaptureFixture[str], thaw_home: Path, change: str, sentence: str
+):
+    RunStore().submit([RunSettings()], "pictures")
+    with closing(sqlite3.connect(thaw_home / "thaw.db")) as connection, connection:
+        connection.execute(f"UPDATE runs SET {change}")
 
     assert sentence in refused(capsys, "runs")
 

@@ -1,13 +1,18 @@
 """A page that waits for runs always ends: however they end, and be it between two lines of the page."""
 
+import time
 from collections.abc import Callable
 
 import pytest
 
+from core.data.dataset import Dataset
 from core.data.ingest import ingest
+from core.runs import execute
 from core.runs.race import plan_race, submit
 from core.runs.store import MAX_CRASHES, RunStore
 from core.settings import RunSettings
+from core.training.history import Progress
+from pages.components.wording import time_left
 
 
 def race_of(dataset_id: str) -> list[str]:
@@ -109,3 +114,19 @@ def test_an_address_with_a_race_that_is_gone_shows_what_is_there(start, tiny_dat
     at = start("home.py", data=tiny_dataset.id, race="gone")
 
     assert not at.exception and len(at.metric) == 1
+
+
+@pytest.mark.parametrize("step_s", [-3600.0, 3600.0, 1e9])
+def test_the_time_left_does_not_follow_a_clock_that_is_set(
+    tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch, step_s: float
+):
+    store, (run_id, *_) = RunStore(), race_of(tiny_dataset.id)
+    run = store.claim([run_id])
+    reporter = execute._Reporter(store, run, lambda: False)
+    reporter._start -= 90.0
+    reporter.progress(Progress(phase="train", done=1, total=2, fraction=0.75))
+
+    run, now = store.get(run_id), time.time()
+    monkeypatch.setattr("time.time", lambda: now + step_s)
+
+    assert time_left(run) == "about 30 s left"

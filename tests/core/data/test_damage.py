@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ENDLESS
 
 from core.data.dataset import (
     MANIFEST,
@@ -143,6 +144,31 @@ def test_pixels_that_have_changed_unseen_are_noticed_when_they_are_looked_at(tin
 
     with pytest.raises(DatasetError, match="damaged"):
         load_stored(tiny_dataset.id).pixels[0]
+
+
+def test_pixels_that_were_found_to_have_changed_are_replaced_by_the_same_pictures(
+    tiny_dataset: Dataset, tiny_folder: Path
+):
+    path = tiny_dataset.folder / FILE_NAME
+    before = path.stat()
+    path.write_bytes(one_bit_turned(path.read_bytes()))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    dataset = load_stored(tiny_dataset.id)
+
+    with pytest.raises(DatasetError, match="Add the same pictures again"):
+        dataset.pixels.check()
+
+    assert is_damaged(tiny_dataset)
+    ingest(tiny_folder).dataset.pixels.check()
+
+
+@pytest.mark.parametrize("name", [MANIFEST, FILE_NAME])
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_damage_and_is_not_read(tiny_dataset: Dataset, name: str, make: Callable[[Path], None]):
+    (tiny_dataset.folder / name).unlink()
+    make(tiny_dataset.folder / name)
+
+    assert is_damaged(tiny_dataset)
 
 
 def test_pixels_that_were_only_touched_are_looked_through_once(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch):

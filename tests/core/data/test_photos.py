@@ -219,3 +219,10 @@ def test_a_cut_zip_is_fetched_anew(photos: PhotoSet):
     path.write_bytes(CONTENT[:1000])
 
     assert fetch_photos(photos).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("content", [bytes(len(CONTENT)), CONTENT[:-1] + b"?", CONTENT[:9]])
+def test_photos_that_were_damaged_on_the_disk_are_fetched_anew(photos: PhotoSet, content: bytes):
+    fetch_photos(photos).write_bytes(content)
+
+    assert fetch_photos(photos).read_bytes() == CONTENT

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import FinishedRace
+from helpers import ENDLESS, FinishedRace
 
 from core.errors import RunError
 from core.runs.record import (
@@ -18,6 +18,7 @@ from core.runs.record import (
     WEIGHTS,
     Predictions,
     RunRecord,
+    checked_file,
     delete_files,
     load_predictions,
     load_record,
@@ -295,3 +296,20 @@ def test_a_trained_run_counts_its_pictures_by_class(finished_race: FinishedRace)
     assert [sum(of) for of in zip(*record.class_counts.values(), strict=True)] == [10, 10, 10]
     assert record.class_counts["test"] == [sum(row) for row in record.confusion]
     assert record.lacks == ()
+
+
+@pytest.mark.parametrize("name", [RECORD, PREDICTIONS, WEIGHTS])
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_damage_and_is_not_read(name: str, make: Callable[[Path], None]):
+    save(make_record())
+    record = load_record("abc")
+    path = run_folder("abc") / name
+    path.unlink()
+    make(path)
+
+    for known in (record, replace(record, files={})):  # runs of earlier versions have no hashes
+        with pytest.raises(RunError, match="are missing or damaged"):
+            checked_file(known, name)
+    if name == RECORD:
+        with pytest.raises(RunError, match="has no record"):
+            load_record("abc")

@@ -3,11 +3,13 @@
 import errno
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -157,6 +159,71 @@ def test_a_worker_that_stops_answering_with_nothing_to_do_is_replaced_too(superv
     wait_for(lambda: not run().is_active)
 
     assert run().state == "finished" and [worker.pid for worker in workers()] != [halted.pid]
+
+
+LOCKS = """
+import os, sqlite3, sys, time
+
+database = sqlite3.connect(sys.argv[1], isolation_level=None)
+database.execute("BEGIN IMMEDIATE")
+print("locked", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def locking(monkeypatch: pytest.MonkeyPatch, thaw_home: Path) -> Callable[[], psutil.Process]:
+    """A worker that writes and is halted in the middle of it."""
+
+    def spawn(self: Supervisor) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-c", LOCKS, str(thaw_home / "thaw.db")]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+    def halted() -> psutil.Process:
+        (worker,) = psutil.Process().children()
+        wait_for(lambda: is_locked(thaw_home))
+        worker.suspend()
+        return worker
+
+    RunStore()
+    monkeypatch.setattr(Supervisor, "_spawn", spawn)
+    return halted
+
+
+def is_locked(home: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(home / "thaw.db", timeout=0.0, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+    except sqlite3.OperationalError:
+        return True
+    return False
+
+
+def test_a_worker_that_is_halted_while_it_writes_is_killed_and_lets_go(locking, monkeypatch, thaw_home: Path):
+    monkeypatch.setattr(store_module, "PATIENCE_MS", 2000 * PATIENCE_S)  # whoever waits for the database is too late
+    monkeypatch.setattr(module, "STARTING_S", 6.0)
+    monkeypatch.setattr(module, "GRACE_S", 0.2)
+    one = Supervisor()
+    one.start()
+    wait_for(lambda: psutil.Process().children())
+    worker = locking()
+    monkeypatch.setattr(one, "_spawn", lambda: one._stopping.set())  # none after it
+
+    wait_for(lambda: not worker.is_running())
+
+    assert not is_locked(thaw_home)
+    one.stop()
+
+
+def test_a_worker_that_is_halted_wakes_when_its_server_is_killed(thaw_home: Path):
+    with subprocess.Popen([sys.executable, "-c", SERVER], cwd=REPOSITORY, stdout=subprocess.PIPE) as server:
+        wait_for(lambda: psutil.Process(server.pid).children())
+        (worker,) = psutil.Process(server.pid).children()
+        wait_for(lambda: (thaw_home / "thaw.db").exists())
+        worker.suspend()
+        server.kill()
+
+    wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
 def test_stop_ends_a_run_whose_worker_does_not_answer(supervisor, tiny_dataset, impatient):

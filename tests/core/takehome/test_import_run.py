@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import FinishedRace, write_zip
+from helpers import ENDLESS, FinishedRace, write_zip
 from safetensors.torch import load, save
 
 from core.__main__ import main
@@ -449,3 +449,11 @@ def test_anything_odd_anywhere_in_the_record_is_refused_or_harmless_and_never_an
         except PackageError:
             pass
     assert accepted < 0.3 * len(leaves(values))
+
+
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_not_read(tmp_path: Path, make: Callable[[Path], None]):
+    make(tmp_path / "run.zip")
+
+    with pytest.raises(PackageError, match=r"run\.zip cannot be read"):
+        import_run(RunStore(), tmp_path / "run.zip")

@@ -2,13 +2,13 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from helpers import files_no_longer_than
+from helpers import ENDLESS, files_no_longer_than
 from torch import Tensor
 
 from core.training import features as module
@@ -138,6 +138,16 @@ def test_half_a_file_is_computed_anew(thaw_home: Path, share: float):
 def test_a_file_of_something_else_is_computed_anew(thaw_home: Path, content: bytes):
     get(hexes(1, 2))
     shards(thaw_home)[0].write_bytes(content)
+
+    assert torch.equal(get(hexes(1, 2))[0], values(hexes(1, 2)))
+
+
+@pytest.mark.parametrize("make", ENDLESS, ids=lambda make: make.__name__)
+def test_what_is_no_file_is_not_read(thaw_home: Path, make: Callable[[Path], None]):
+    get(hexes(1, 2))
+    (path,) = shards(thaw_home)
+    path.unlink()
+    make(path)
 
     assert torch.equal(get(hexes(1, 2))[0], values(hexes(1, 2)))
 
