@@ -44,6 +44,7 @@ def is_refused(url: str, **headers: str) -> bool:
     return refused.value.code == 403
 
 
+@pytest.mark.slow
 def test_files_can_be_brought_in_a_frame_of_another_site_or_it_is_said_that_they_cannot(
     chromium: Any, server: Any, tmp_path: Path
 ):

@@ -411,9 +411,11 @@ def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path)
 
 
 def test_what_trains_is_loaded_while_pictures_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    loading, read = threading.Event(), list[bool]()
+    loading, read, patience_s = threading.Event(), list[bool](), 60.0
     monkeypatch.setattr("core.__main__.preload", loading.set)
-    monkeypatch.setattr(commands, "ingest", lambda where, layout: read.append(loading.wait(60)) or ingest(where))
+    monkeypatch.setattr(
+        commands, "ingest", lambda where, layout: read.append(loading.wait(patience_s)) or ingest(where)
+    )
 
     for command in ("train", "race"):
         loading.clear()
@@ -421,6 +423,7 @@ def test_what_trains_is_loaded_while_pictures_are_read(tmp_path: Path, monkeypat
     assert read == [True, True]
 
     loading.clear()
+    patience_s = 0.5
     assert main(["data", str(tmp_path)]) == 2
     assert not loading.is_set()
 

@@ -1,7 +1,9 @@
 """Pages are started as the app starts them: from the router, with empty caches."""
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
-from helpers import REPOSITORY
+from helpers import REPOSITORY, home_at
 from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
@@ -39,9 +41,22 @@ def bugs() -> Iterator[list[logging.LogRecord]]:
     assert [record.exc_info for record in found] == []
 
 
+@pytest.fixture(scope="session")
+def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the built-in set, drawn once for all tests."""
+    from core.data.ingest import ingest
+
+    with home_at(tmp_path_factory.mktemp("drawn") / "home"):
+        return ingest("builtin").dataset.folder
+
+
 @pytest.fixture
-def start(thaw_home) -> Callable[..., AppTest]:
-    """Open a page, with the given values in the address."""
+def start(thaw_home, _drawn: Path) -> Callable[..., AppTest]:
+    """Open a page, with the given values in the address. The built-in set is there, as it is after a first visit."""
+    with suppress(OSError):  # a home that cannot be is what the test is about
+        (there := thaw_home / "datasets" / _drawn.name).mkdir(parents=True)
+        for file in _drawn.iterdir():
+            os.link(file, there / file.name)
 
     def open_page(page: str, **address: str) -> AppTest:
         at = AppTest.from_file(str(REPOSITORY / "pages" / "main.py"), default_timeout=60)

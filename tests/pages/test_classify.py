@@ -43,7 +43,7 @@ def test_without_a_finished_run_the_page_says_where_to_get_one(start):
     at = start("classify.py")
 
     assert not at.exception and not at.error
-    assert "No run has finished yet" in words(at)
+    assert "No run has finished" in words(at)
     assert [link.proto.label for link in at.get("page_link")] == ["Run the race", "Train one run"]
     assert [each.key for each in at.file_uploader] == ["classify.zip.0"]
 

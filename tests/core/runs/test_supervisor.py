@@ -140,6 +140,7 @@ def test_a_worker_that_cannot_stop_in_time_is_killed_and_its_run_has_not_crashed
     assert (run().state, run().crashes, run().cause) == ("queued", 0, None)
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_answering_is_replaced_and_its_run_is_done(supervisor, tiny_dataset, impatient):
     run = queue(tiny_dataset, epochs=6)
     wait_for(lambda: run().progress)
@@ -150,6 +151,7 @@ def test_a_worker_that_stops_answering_is_replaced_and_its_run_is_done(superviso
     assert (run().state, run().attempt, run().crashes) == ("finished", 2, 1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_stops_answering_with_nothing_to_do_is_replaced_too(supervisor, tiny_dataset, impatient):
     first = queue(tiny_dataset, epochs=1)
     wait_for(lambda: not first().is_active)
@@ -215,6 +217,7 @@ def test_a_worker_that_is_halted_while_it_writes_is_killed_and_lets_go(locking, 
     one.stop()
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_halted_wakes_when_its_server_is_killed(thaw_home: Path):
     with subprocess.Popen([sys.executable, "-c", SERVER], cwd=REPOSITORY, stdout=subprocess.PIPE) as server:
         wait_for(lambda: psutil.Process(server.pid).children())
@@ -259,6 +262,7 @@ def finish(run: Callable[[], Run]) -> None:
         server.terminate()
 
 
+@pytest.mark.slow
 def test_restarts_of_the_server_are_no_crashes_of_the_run(tiny_dataset):
     run = queue(tiny_dataset, epochs=60)
 

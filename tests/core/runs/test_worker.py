@@ -125,6 +125,7 @@ def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: St
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
+@pytest.mark.slow
 def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as_it_is(tiny_dataset, start: Start):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
     halted = start()
