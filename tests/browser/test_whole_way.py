@@ -177,6 +177,7 @@ def test_from_an_upload_to_a_network_that_is_taken_home(person: Person, server: 
     assert person.errors == []
 
 
+@pytest.mark.slow
 def test_a_run_can_be_started_stopped_and_is_still_shown_after_a_reload(person: Person) -> None:
     person.open("/train")
     person.page.get_by_text("From scratch", exact=True).first.click()

@@ -135,6 +135,7 @@ def test_on_a_full_disk_a_data_set_can_be_deleted(
     assert not at.exception and stored_ids() == []
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_without_a_database_a_data_set_can_be_deleted(
     start: Start, tiny_dataset: Dataset, thaw_home: Path, full_disk: Callable[[], None]
 ):

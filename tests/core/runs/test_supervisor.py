@@ -129,6 +129,7 @@ def halted_worker() -> psutil.Process:
     return worker
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_stop_in_time_is_killed_and_its_run_has_not_crashed(supervisor, tiny_dataset):
     run = queue(tiny_dataset, epochs=200)
     wait_for(lambda: run().progress)
@@ -229,6 +230,7 @@ def test_a_worker_that_is_halted_wakes_when_its_server_is_killed(thaw_home: Path
     wait_for(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE)
 
 
+@pytest.mark.slow
 def test_stop_ends_a_run_whose_worker_does_not_answer(supervisor, tiny_dataset, impatient):
     run = queue(tiny_dataset, epochs=200)
     wait_for(lambda: run().progress)

@@ -92,6 +92,7 @@ def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
     assert RunStore().runs() == []
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
     worker = start()
@@ -146,6 +147,7 @@ def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as
     assert store.get(run) == ended and (run_folder(run) / "record.json").read_bytes() == record
 
 
+@pytest.mark.slow
 def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_dataset, tmp_path: Path):
     store, (run,) = queue(tiny_dataset)
     code = (

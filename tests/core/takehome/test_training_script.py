@@ -126,6 +126,7 @@ def test_balanced_classes_are_in_the_script_wherever_there_is_a_loss(record: Run
     assert script.count("nn.functional.cross_entropy(") == 1, "in the function that weighs"
 
 
+@pytest.mark.slow
 def test_a_balanced_head_is_solved_for_by_the_script_as_by_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files = {name: data for name, data in drawn_classes(12).items() if name[:7] not in {f"discs/{n}" for n in "456789"}}
     pictures = write_files(tmp_path / "pictures", {n: d for n, d in files.items() if not n.startswith("discs/1")})
