@@ -3,11 +3,10 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from core.machine import this_machine, usable_cores
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
-from core.runs.life import identity
+from core.runs.life import identity, repeated
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
@@ -383,23 +382,14 @@ def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     return [store.get(run) for run in ids]
 
 
-@contextmanager
-def _owning(store: RunStore, ids: list[str]) -> Iterator[None]:
+def _owning(store: RunStore, ids: list[str]) -> AbstractContextManager[None]:
     """Signs of life of this process, which these runs belong to, for those who cannot look it up: other machines."""
-    done = Event()
 
     def beat() -> None:
-        while not done.wait(OWNER_BEAT_S):
-            with suppress(Exception):  # the next one may go through
-                store.beat_owner(ids)
+        with suppress(Exception):  # the next one may go through
+            store.beat_owner(ids)
 
-    thread = Thread(target=beat, daemon=True, name="owner-beats")
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    return repeated(beat, OWNER_BEAT_S)
 
 
 def _finished(run: Run) -> Run:

@@ -10,8 +10,8 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Collection, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Collection, Hashable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,24 @@ LOOK_S: Final = 10.0
 
 Identity = dict[str, Any]
 """`host`, `boot` (the machine's start), `space` (of process numbers), `pid`, `born` (ticks since the start)."""
+
+
+@contextmanager
+def repeated(beat: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Call `beat` again and again, in a thread of its own, for as long as the block takes; it must not raise."""
+    done = threading.Event()
+
+    def beat_on() -> None:
+        while not done.wait(every_s):
+            beat()
+
+    thread = threading.Thread(target=beat_on, daemon=True, name="beats")
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 def identity(pid: int | None = None) -> Identity:

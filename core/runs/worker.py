@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager, suppress
 from functools import cache, partial
 from math import inf
 from typing import TypeVar
@@ -19,7 +19,7 @@ from typing import TypeVar
 from core.errors import StorageError
 from core.home import sweep_staging
 from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
-from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
+from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
 from core.runs.store import Run, RunStore
 from core.settings import ModelSettings
 from core.speeds import load_peaks, load_speeds
@@ -57,32 +57,24 @@ def work_off(
     return True
 
 
-@contextmanager
 def _beating(
     store: RunStore, run: Run, should_stop: Callable[[], bool], when_lost: Callable[[], None]
-) -> Iterator[None]:
+) -> AbstractContextManager[None]:
     """Signs of life in the database for as long as the block takes, however slowly the work in it goes on."""
-    done = threading.Event()
+    lost_s = 0.0
 
     def beat() -> None:
-        lost_s = 0.0
-        while not done.wait(BEAT_S):
-            try:
-                mine = store.beat(run, stopping=should_stop())
-            except Exception:  # a full disk or a lost connection: the next beat may go through
-                _log.warning("no sign of life could be written for run %s", run.id, exc_info=True)
-                continue
-            lost_s = 0.0 if mine else lost_s + BEAT_S
-            if lost_s > GRACE_S:
-                when_lost()
+        nonlocal lost_s
+        try:
+            mine = store.beat(run, stopping=should_stop())
+        except Exception:  # a full disk or a lost connection: the next beat may go through
+            _log.warning("no sign of life could be written for run %s", run.id, exc_info=True)
+            return
+        lost_s = 0.0 if mine else lost_s + BEAT_S
+        if lost_s > GRACE_S:
+            when_lost()
 
-    thread = threading.Thread(target=beat, daemon=True, name="beats")
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+    return repeated(beat, BEAT_S)
 
 
 def preload() -> None:
