@@ -26,7 +26,7 @@ from core.models.shelf import Shelf
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings import RunSettings
-from core.training.head import FEW, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
+from core.training.head import FEW, ONE_THREAD, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
 from core.training.losses import build_loss
@@ -201,13 +201,14 @@ def _solve_head(session: Session, stage: str) -> Best:
                 )
             )
 
-    with session.watch.phase("train"), one_thread(when=features.numel() <= FEW):
+    classes = len(session.loaders.dataset.class_names)
+    with session.watch.phase("train"), one_thread(when=features.numel() * classes <= ONE_THREAD):
         solve = fit_head_in_batches if features.numel() > TOO_MANY else solve_head
         solved = solve(
             features,
             targets,
             groups,
-            len(session.loaders.dataset.class_names),
+            classes,
             l2=session.settings.optim.l2,
             class_weights=train_weights,
             label_smoothing=session.settings.optim.label_smoothing,

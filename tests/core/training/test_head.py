@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from core.training import head as module
 from core.training.head import FOLDS, L2_PATH, OnIterations, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled
+from core.training.lockstep import Problems, minimise
 
 CLASSES = 3
 Problem = tuple[Tensor, Tensor, Tensor]
@@ -177,11 +178,10 @@ def test_a_held_out_loss_is_what_a_head_without_those_rows_makes_of_them():
     strength, expected = solved.path[2][0], 0.0
 
     for fold in range(FOLDS):
-        rows, wanted = features[folds != fold], targets[folds != fold]
-        one_hot = module._one_hot(wanted, CLASSES, 0.0, rows.dtype).numpy()
-        found, _ = module._solve(rows.numpy(), one_hot, strength, None, 1e-6, None, lambda: False)
-        weight, bias = map(torch.from_numpy, module._parts(found, CLASSES))
-        logits = features[folds == fold].double() @ weight.T + bias
+        rows, wanted = features[folds != fold], nn.functional.one_hot(targets[folds != fold], CLASSES).T.double()
+        problem_ = Problems(rows=rows, wanted=wanted, inside=rows.new_ones(1, len(rows)), l2=strength)
+        found, _ = minimise(problem_, problem_.start(), 1e-9)
+        logits = features[folds == fold] @ found[0, :, :-1].T + found[0, :, -1]
         expected += nn.functional.cross_entropy(logits, targets[folds == fold]).item() / FOLDS
 
     assert solved.path[2][1] == pytest.approx(expected, abs=1e-3)
@@ -301,24 +301,43 @@ def test_what_is_given_is_of_any_float_type_and_stays_as_it_is(solve: type, dtyp
     assert_same_predictions(predict(solved, features), predict(same, features))
 
 
-def test_many_numbers_are_solved_for_in_single_precision_with_the_same_answer(monkeypatch: pytest.MonkeyPatch):
-    features, targets, groups = problem()
-    exact = solve_head(features, targets, groups, CLASSES, l2=0.1)
+@pytest.mark.parametrize("together", [1, 2 * CLASSES * 60, 10**9], ids=["one by one", "two by two", "all at once"])
+def test_folds_are_solved_together_or_apart_with_the_same_answer(together: int, monkeypatch: pytest.MonkeyPatch):
+    expected = solve_head(*problem(width=1), CLASSES)
+    monkeypatch.setattr(module, "TOGETHER", together)
 
+    solved = solve_head(*problem(width=1), CLASSES)
+
+    assert [loss for _, loss in solved.path] == pytest.approx([loss for _, loss in expected.path], abs=1e-3)
+    assert solved.l2 == expected.l2
+
+
+def test_of_many_numbers_a_single_fold_is_held_out(monkeypatch: pytest.MonkeyPatch):
+    held_out: list[int] = []
+
+    def spy(problems: Problems, *args: object, **more: object) -> tuple[Tensor, int]:
+        held_out.append(int((problems.inside == 0).any(1).sum()))
+        return minimise(problems, *args, **more)
+
+    monkeypatch.setattr(module, "minimise", spy)
+    solve_head(*problem(), CLASSES)
+    assert set(held_out[:-1]) == {FOLDS} and held_out[-1] == 0, "the last one is the solution for all rows"
+
+    held_out.clear()
     monkeypatch.setattr(module, "FEW", 1)
-    single = solve_head(features, targets, groups, CLASSES, l2=0.1)
-
-    assert not torch.equal(single.weight, exact.weight)
-    assert_same_predictions(predict(single, features), predict(exact, features))
+    solve_head(*problem(), CLASSES)
+    assert set(held_out[:-1]) == {1} and held_out[-1] == 0
 
 
-def test_many_numbers_are_held_out_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "FEW", 1)
-    asked: list[None] = []
+@pytest.mark.parametrize("l2", [1.0, 0.03])
+@pytest.mark.parametrize(("count", "width"), [(60, 200), (200, 200), (600, 200)])
+def test_single_precision_gives_the_answer_of_double(count: int, width: int, l2: float):
+    features, targets, groups = problem(count, width, noise=5.0)
 
-    solved = solve_head(*problem(), CLASSES, should_stop=lambda: bool(asked.append(None)))
+    solved = solve_head(features, targets, groups, CLASSES, l2=l2)
 
-    assert len(asked) == len(solved.path) + 1
+    exact = reference(features, targets, l2)
+    torch.testing.assert_close(predict(solved, features), exact, atol=1e-4, rtol=0)
 
 
 @pytest.fixture
