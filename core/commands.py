@@ -29,7 +29,7 @@ from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
-from core.speeds import WORKS
+from core.speeds import WORKS, load_speeds
 from core.training.weighting import weighting_sentence
 
 if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
@@ -368,6 +368,8 @@ def _run_line(values: dict[str, Any]) -> str:
 
 def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
+    if any(load_speeds(store.get(run).settings.model.backbone) is None for run in ids):
+        say("not measured here yet, so computed in a way that is safe everywhere: `machine` looks for a faster one")
     try:
         with _owning(store, ids):
             while any(store.get(run).is_active for run in ids):

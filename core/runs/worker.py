@@ -26,6 +26,7 @@ from core.speeds import load_peaks, load_speeds
 
 POLL_S = 0.3
 STORAGE_S = 2.0
+RECENT = 20  # runs whose backbones are worth measuring
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -113,10 +114,13 @@ def main() -> None:
     preload()  # while nobody waits
     with suppress(OSError):
         os.write(out, READY)
-    _patiently(_measure_once, stop)
+    more = True  # whether there may be something left to measure
     while store is not None and not stop.is_set():
-        if not _patiently(partial(work_off, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
-            stop.wait(POLL_S)
+        if _patiently(partial(work_off, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
+            more = True
+            continue
+        more = more and bool(_patiently(partial(_measure_next, store, stop), stop))
+        stop.wait(POLL_S)
 
 
 def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:
@@ -149,13 +153,32 @@ def _leave() -> None:
     os._exit(1)
 
 
-def _measure_once() -> None:
-    """On a machine that has never trained, time the default backbone, so that the first estimate is a measured one."""
-    if load_peaks() is None or load_speeds(ModelSettings().backbone) is None:
-        from core.training.probe import known_peaks, known_speeds
+def _measure_next(store: RunStore, stop: threading.Event) -> bool:
+    """On a machine where it never was, time what estimates are made of, one backbone at a time; whether there is more.
 
-        known_peaks()
-        known_speeds(ModelSettings().backbone)
+    The default backbone, and those of finished runs. Only while nothing trains or waits: then it ends, and begins anew
+    in the next pause.
+    """
+    used = [run.settings.model.backbone for run in store.runs(["finished"], limit=RECENT)]
+    unknown = [name for name in dict.fromkeys([ModelSettings().backbone, *used]) if load_speeds(name) is None]
+    if load_peaks() is not None and not unknown:
+        return False
+    from core.training.history import Cancelled
+    from core.training.probe import known_peaks, known_speeds
+
+    def busy() -> bool:
+        return stop.is_set() or bool(store.runs(["queued", "running"], limit=1))
+
+    try:
+        known_peaks(should_stop=busy)
+        for name in unknown[:1]:
+            known_speeds(name, should_stop=busy)
+    except Cancelled:
+        pass
+    except Exception:  # runs start with what is safe
+        _log.warning("this machine could not be measured", exc_info=True)
+        return False
+    return True
 
 
 def _follow_parent(stop: threading.Event) -> None:

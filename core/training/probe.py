@@ -1,14 +1,16 @@
-"""A few seconds of real work that tell how fast this machine is, before any run has told it.
+"""A few seconds of real work that tell how fast this machine is.
 
 Processor flags do not tell: bf16 is emulated on some machines that claim it, and slower than fp32 for some layers on
-those that have it. So both are timed, on the backbone that is to be used.
+those that have it. So both are timed, on the backbone that is to be used. Nobody waits for that: as long as nothing was
+measured, runs start with choices that are safe everywhere, and what measures ends when it is asked to.
 """
 
 import io
+import math
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -41,12 +43,16 @@ from core.speeds import (
     save_speeds,
 )
 from core.streams import in_streams
+from core.training.history import Cancelled, ShouldStop
 from core.training.loop import cast
 
 DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
 ROUNDS: Final = 3  # the fastest counts, since other programs only ever slow a round down
+FORWARD_S: Final = 0.8  # as long as this many seconds have not passed, forward passes take another turn,
+STEPS_S: Final = 1.5  # and training steps
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
+FORWARD_GFLOP: Final = 120.0  # of a forward pass that is timed: fewer pictures where the network is large
 SETTLE_S: Final = 1.2
 HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
 EMULATED_FROM: Final = 5.0
@@ -70,38 +76,62 @@ class Compute:
 
 
 def choose_compute(settings: RunSettings) -> Compute:
-    """Threads, precision and engine for a run on this machine; measures the backbone first if it never was."""
-    speeds = known_speeds(settings.model.backbone)
+    """Threads, precision and engine for a run on this machine, as measured, or as is safe where nothing was."""
+    speeds = load_speeds(settings.model.backbone)
+    compute = _safe(settings.model.backbone) if speeds is None else _fastest_of(speeds, settings)
+    if settings.optim.precision != "auto":
+        return replace(compute, features=settings.optim.precision, train=settings.optim.precision)
+    return compute
+
+
+def _fastest_of(speeds: Speeds, settings: RunSettings) -> Compute:
     work: Work = "train-kept" if settings.model.statistics == "kept" else "train-adapted"
     features, train = speeds.precision("forward"), speeds.precision(work)
-    if settings.optim.precision != "auto":
-        features = train = settings.optim.precision
     return Compute(threads=speeds.threads, features=features, train=train, engine=speeds.engine)
 
 
-def known_speeds(backbone: str, again: bool = False) -> Speeds:
-    """The speeds of a backbone on this machine, measured now if they never were, or `again`."""
+def _safe(backbone: str) -> Compute:
+    """Never far from the fastest: bf16 wins at most a factor of two, and loses one of fifty where it is emulated."""
+    engine: Engine = "onnxruntime" if can_translate(backbone) else "torch"
+    return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engine)
+
+
+def known_speeds(backbone: str, again: bool = False, should_stop: ShouldStop = lambda: False) -> Speeds:
+    """The speeds of a backbone on this machine, measured now if they never were, or `again`.
+
+    Raises:
+        Cancelled: `should_stop` said so, while it was measured.
+    """
     speeds = None if again else load_speeds(backbone)
     if speeds is None:
-        speeds = measure_speeds(backbone)
+        speeds = measure_speeds(backbone, should_stop)
         save_speeds(backbone, speeds)
     return speeds
 
 
-def known_peaks(again: bool = False) -> Peaks:
-    """The machine's peaks, measured now if they never were, or `again`."""
+def known_peaks(again: bool = False, should_stop: ShouldStop = lambda: False) -> Peaks:
+    """The machine's peaks, measured now if they never were, or `again`.
+
+    Raises:
+        Cancelled: `should_stop` said so, while they were measured.
+    """
     peaks = None if again else load_peaks()
     if peaks is None:
-        peaks = measure_peaks()
+        peaks = measure_peaks(should_stop)
         save_peaks(peaks)
     return peaks
 
 
-def measure_speeds(backbone: str) -> Speeds:
-    """Time forward passes and training steps on random pictures, from a random start; leaves the best thread number."""
+def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Speeds:
+    """Time forward passes and training steps on random pictures, from a random start; leaves the best thread number.
+
+    Raises:
+        Cancelled: `should_stop` said so, before one of them.
+    """
     model = build_model(backbone, 2, start="none", seed=0)
     side = preprocessing_of(backbone).image_size
-    images = torch.rand(EVAL_BATCH, 3, side, side).contiguous(memory_format=torch.channels_last)
+    pictures = max(TRAIN_BATCH, min(EVAL_BATCH, int(FORWARD_GFLOP / model.spec.forward_gflop)))
+    images = torch.rand(pictures, 3, side, side).contiguous(memory_format=torch.channels_last)
     threads = _best_threads(model.eval(), images)
     torch.set_num_threads(threads)
 
@@ -111,23 +141,23 @@ def measure_speeds(backbone: str) -> Speeds:
     if can_translate(backbone):
         compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
         passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
-    forward = _race(passes, {"bf16": "fp32"})
+    forward = _race(passes, {"bf16": "fp32"}, within_s=FORWARD_S, should_stop=should_stop)
 
     steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in precisions}
     rivals: dict[tuple[Work, Precision], tuple[Work, Precision]] = {(work, "bf16"): (work, "fp32") for work in STEPS}
-    if "bf16" not in precisions:
-        seconds = _race(steps, {}, rounds=2)
-    elif forward["bf16"] > HOPELESS * forward["fp32"]:
+    if "bf16" in precisions and forward["bf16"] > HOPELESS * forward["fp32"]:
         # what does not help forward passes helps training even less: nothing is to be chosen, only estimated
         late = {arm: steps.pop(arm) for arm in rivals}
-        seconds = _race(steps, {}, rounds=2) | {arm: _seconds(step) for arm, step in late.items()}
+        seconds = _race(late, {}, rounds=0, should_stop=should_stop)
+        rivals = {}
     else:
-        seconds = _race(steps, rivals)
+        seconds = {}
+    seconds |= _race(steps, rivals, within_s=STEPS_S, should_stop=should_stop)
 
-    engines: dict[Engine, float] = {"torch": round(EVAL_BATCH / forward["fp32"], 3)}
+    engines: dict[Engine, float] = {"torch": round(pictures / forward["fp32"], 3)}
     if "onnxruntime" in forward:
-        engines["onnxruntime"] = round(threads * EVAL_BATCH / forward["onnxruntime"], 3)
-    probed = {f"forward/{precision}": round(EVAL_BATCH / forward[precision], 3) for precision in precisions}
+        engines["onnxruntime"] = round(threads * pictures / forward["onnxruntime"], 3)
+    probed = {f"forward/{precision}": round(pictures / forward[precision], 3) for precision in precisions}
     probed |= {"/".join(arm): round(TRAIN_BATCH / step, 3) for arm, step in seconds.items()}
     speeds = Speeds(threads=threads, probed=probed, engines=engines)
     speeds.probed["forward/fp32"] = engines[speeds.engine]
@@ -135,23 +165,39 @@ def measure_speeds(backbone: str) -> Speeds:
 
 
 def _race(
-    arms: Mapping[Arm, Callable[[], object]], rivals: Mapping[Arm, Arm], rounds: int = ROUNDS
+    arms: Mapping[Arm, Callable[[], object]],
+    rivals: Mapping[Arm, Arm],
+    *,
+    rounds: int = ROUNDS,
+    within_s: float = math.inf,
+    should_stop: ShouldStop = lambda: False,
 ) -> dict[Arm, float]:
     """Seconds of every arm's fastest round; they take turns, so that no disturbance falls on one of them alone.
 
     Args:
         rivals: arms that only matter if they are faster than another one; hopeless ones run once after the warm-up.
-        rounds: after one to warm up.
+        rounds: at most, after one to warm up; that one counts where there is no other.
+        within_s: once so much time has passed no round begins, beyond the warm-up.
+
+    Raises:
+        Cancelled: `should_stop` said so, before a turn.
     """
-    fastest = dict.fromkeys(arms, float("inf"))
+    fastest, start = dict.fromkeys(arms, math.inf), time.perf_counter()
+    warm_up: dict[Arm, float] = {}
     for number in range(rounds + 1):
+        if number and time.perf_counter() - start > within_s:
+            break
         for arm, work in arms.items():
             if number > 1 and arm in rivals and fastest[arm] > HOPELESS * fastest[rivals[arm]]:
                 continue
+            if should_stop():
+                raise Cancelled
             seconds = _seconds(work)
             if number > 0:
                 fastest[arm] = min(fastest[arm], seconds)
-    return fastest
+            else:
+                warm_up[arm] = seconds
+    return {arm: warm_up[arm] if seconds == math.inf else seconds for arm, seconds in fastest.items()}
 
 
 def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
@@ -201,11 +247,16 @@ def _best_threads(model: nn.Module, images: Tensor) -> int:
     return fewer if seconds[fewer] * WORTH_IT < seconds[most] else most
 
 
-def measure_peaks() -> Peaks:
-    """Time large matrix products, convolutions, sums and decoding; about a second."""
+def measure_peaks(should_stop: ShouldStop = lambda: False) -> Peaks:
+    """Time large matrix products, convolutions, sums and decoding; about a second.
+
+    Raises:
+        Cancelled: `should_stop` said so, before one of them.
+    """
     torch.set_num_threads(usable_cores())
     precisions = worthwhile()
-    matmul, conv = _gflops(*_products(precisions)), _gflops(*_convolutions(precisions))
+    matmul = _gflops(*_products(precisions), should_stop)
+    conv = _gflops(*_convolutions(precisions), should_stop)
     return Peaks(
         matmul_fp32=matmul["fp32"],
         matmul_bf16=matmul.get("bf16"),
@@ -216,9 +267,12 @@ def measure_peaks() -> Peaks:
     )
 
 
-def _gflops(arms: Mapping[Precision, Callable[[], object]], flop: int) -> dict[Precision, float]:
+def _gflops(
+    arms: Mapping[Precision, Callable[[], object]], flop: int, should_stop: ShouldStop
+) -> dict[Precision, float]:
     rivals: dict[Precision, Precision] = {"bf16": "fp32"}
-    return {precision: round(flop / seconds / 1e9, 1) for precision, seconds in _race(arms, rivals).items()}
+    seconds = _race(arms, rivals, should_stop=should_stop)
+    return {precision: round(flop / taken / 1e9, 1) for precision, taken in seconds.items()}
 
 
 def worthwhile() -> tuple[Precision, ...]:

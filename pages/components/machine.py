@@ -25,7 +25,7 @@ def _against(speeds: Speeds) -> str:
 
 
 def machine_card(backbone: str) -> None:
-    """One line, and behind it what was measured; nothing is measured here, the worker does that when it starts."""
+    """One line, and behind it what was measured; not here, but by the worker while nothing trains."""
     speeds, peaks = load_speeds(backbone), load_peaks()
     with st.popover(md(str(this_machine())), icon=":material/memory:", type="tertiary", key="machine.card"):
         if peaks is not None:
@@ -33,7 +33,7 @@ def machine_card(backbone: str) -> None:
             best = [{"what": what, "at best": value} for what, value in peaks.rows()]
             st.dataframe(pd.DataFrame(best), hide_index=True, key="machine.peaks", alt="Measured peaks of this machine")
         if speeds is None:
-            st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: its first run begins with that.")
+            st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: that is done when nothing trains.")
             return
         st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
         rows = [
@@ -45,6 +45,6 @@ def machine_card(backbone: str) -> None:
         st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
             f"{speeds.threads} threads; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}{_against(speeds)}. "
-            "Timed here with random pictures when it was first needed; `python -m core machine --again` does it anew. "
+            "Timed here with random pictures while nothing trained; `python -m core machine --again` does it anew. "
             "The test part is always computed in fp32."
         )

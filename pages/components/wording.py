@@ -42,7 +42,7 @@ def seconds(value: float) -> str:
 def expected_time(expected: Estimate | None, times: int = 1) -> str:
     """An estimate with what it is worth: measured with this backbone here, scaled from another, or still to come."""
     if expected is None:
-        return ":material/timer: this machine is timed with the first run; from then on an estimate stands here"
+        return ":material/timer: this machine is timed as soon as nothing trains; from then on an estimate stands here"
     worth = "about" if expected.measured else "very roughly"
     return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
 

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested
+from core.runs import worker
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
 from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import WORKS, Peaks, load_peaks, load_speeds, save_peaks
+from core.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
+from core.training import probe
 
 PATIENCE_S = 150.0
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -71,17 +74,17 @@ def has_trained(store: RunStore, run: str) -> Callable[[], bool]:
 
 def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_dataset, start: Start):
     store, (first, second) = queue(tiny_dataset, count=2)
-    worker = start()
+    process = start()
     wait_for(lambda: store.get(first).state == "running")
-    worker.send_signal(signal.SIGINT)  # Ctrl-C in the terminal is for the server, not for its worker
+    process.send_signal(signal.SIGINT)  # Ctrl-C in the terminal is for the server, not for its worker
 
     wait_for(lambda: not store.runs(states=("queued", "running")))
 
     assert [store.get(run).state for run in (first, second)] == ["finished", "finished"]
     assert load_record(first).run == first
-    assert worker.stdin is not None
-    worker.stdin.close()
-    assert worker.wait(PATIENCE_S) == 0
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(PATIENCE_S) == 0
 
 
 def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
@@ -95,10 +98,10 @@ def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
 @pytest.mark.slow
 def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
-    worker = start()
+    process = start()
     wait_for(has_trained(store, run))
-    worker.kill()
-    worker.wait()
+    process.kill()
+    process.wait()
     assert not run_folder(run).exists()
 
     start()
@@ -112,16 +115,16 @@ def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_datas
 @pytest.mark.parametrize("way", ["parent gone", "SIGTERM"])
 def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: Start, way: str):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
-    worker = start()
+    process = start()
     wait_for(has_trained(store, run))
 
     if way == "SIGTERM":
-        worker.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
     else:
-        assert worker.stdin is not None
-        worker.stdin.close()
+        assert process.stdin is not None
+        process.stdin.close()
 
-    assert worker.wait(PATIENCE_S) == 0
+    assert process.wait(PATIENCE_S) == 0
     waiting = store.get(run)
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
@@ -152,7 +155,7 @@ def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_da
     store, (run,) = queue(tiny_dataset)
     code = (
         "import threading\nfrom core.runs import worker\n"
-        "worker.preload = lambda: None\nworker._measure_once = lambda: None\n"
+        "worker.preload = lambda: None\nworker._measure_next = lambda *args: False\n"
         "worker._training = lambda: lambda *args, **options: threading.Event().wait()\nworker.main()"
     )
     log = (tmp_path / "log").open("wb")
@@ -168,12 +171,43 @@ def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_da
 
 
 @pytest.mark.slow
-def test_a_machine_that_has_never_trained_is_measured_before_anything_is_trained(thaw_home: Path, start: Start):
+def test_on_a_machine_that_has_never_trained_a_run_comes_first_and_then_it_is_measured(
+    tiny_dataset, thaw_home: Path, start: Start
+):
     (thaw_home / "speeds.json").unlink()
-    worker = start()
+    store, (run,) = queue(tiny_dataset)
+    process = start()
     wait_for(lambda: load_speeds("efficientnet_lite0") is not None)
 
-    speeds, peaks = load_speeds("efficientnet_lite0"), load_peaks()
-    assert worker.poll() is None
+    speeds, peaks, ended = load_speeds("efficientnet_lite0"), load_peaks(), store.get(run)
+    assert process.poll() is None
     assert speeds is not None and {f"{work}/fp32" for work in WORKS} <= set(speeds.probed)
     assert peaks is not None and peaks.matmul_fp32 > 0
+    assert ended.state == "finished"
+    assert speeds.seen == {}, "the run was over before anything was measured"
+
+
+def test_nothing_is_measured_while_a_run_waits_and_all_of_it_in_the_next_pause(
+    tiny_dataset, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (thaw_home / "speeds.json").unlink()
+    store, runs = queue(tiny_dataset)
+    turns: list[object] = []
+    monkeypatch.setattr(probe, "_seconds", lambda work: turns.append(work) or 1.0)
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
+    stop = threading.Event()
+
+    assert worker._measure_next(store, stop), "there is more to do, but not now"
+    assert turns == [] and load_peaks() is load_speeds("efficientnet_lite0") is None
+
+    store.cancel(runs[0])
+    assert worker._measure_next(store, stop)
+    assert load_peaks() and load_speeds("efficientnet_lite0")
+    assert not worker._measure_next(store, stop)
+
+
+def test_a_machine_that_cannot_be_measured_goes_on(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    (thaw_home / "speeds.json").unlink()
+    monkeypatch.setattr(probe, "worthwhile", lambda: 1 / 0)
+
+    assert not worker._measure_next(RunStore(), threading.Event())

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from core.data.loaders import EVAL_BATCH
+from core.machine import usable_cores
 from core.settings import ModelSettings, OptimSettings, RunSettings
 from core.speeds import PRECISIONS, WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
 from core.training import probe
+from core.training.history import Cancelled
 from core.training.probe import Compute, choose_compute, known_peaks, known_speeds, measure_peaks, measure_speeds
 
 BF16_FOR_KEPT = {
@@ -94,18 +96,46 @@ def counted(result: object, asked: list[object]) -> Callable[..., object]:
 
 
 @pytest.mark.usefixtures("unknown")
-@pytest.mark.parametrize("precision", ["auto", "fp32"])
-def test_a_backbone_is_measured_once_and_remembered(monkeypatch: pytest.MonkeyPatch, precision: str):
+@pytest.mark.parametrize(("backbone", "engine"), [("efficientnet_lite0", "onnxruntime"), ("convnext_tiny", "torch")])
+@pytest.mark.parametrize("precision", ["auto", "fp32", "bf16"])
+def test_as_long_as_nothing_was_measured_a_run_takes_what_is_safe_and_measures_nothing(
+    monkeypatch: pytest.MonkeyPatch, backbone: str, engine: str, precision: str
+):
     asked: list[object] = []
+    monkeypatch.setattr(probe, "measure_speeds", counted(None, asked))
+
+    compute = choose_compute(settings_of(precision, backbone=backbone))
+
+    asked_for = "bf16" if precision == "bf16" else "fp32"
+    assert compute == Compute(threads=usable_cores(), features=asked_for, train=asked_for, engine=engine)
+    assert asked == [] and load_speeds(backbone) is None
+
+
+@pytest.mark.usefixtures("unknown")
+def test_a_backbone_is_measured_once_and_remembered(monkeypatch: pytest.MonkeyPatch):
+    asked: list[tuple[object, ...]] = []
     speeds = Speeds(threads=2, probed=BF16_FOR_KEPT)
     monkeypatch.setattr(probe, "measure_speeds", counted(speeds, asked))
 
-    for _ in range(2):
-        choose_compute(settings_of(precision, backbone="resnet18"))
-
-    assert asked == [("resnet18",)]
-    assert known_speeds("resnet18") == load_speeds("resnet18") == speeds
+    assert [known_speeds("resnet18"), known_speeds("resnet18"), load_speeds("resnet18")] == [speeds] * 3
+    assert [backbone for backbone, *_ in asked] == ["resnet18"]
     assert load_speeds("resnet50") is None
+
+
+@pytest.mark.usefixtures("unknown", "threads_as_before")
+@pytest.mark.parametrize("allowed", [0, 1, 5])
+def test_a_measurement_ends_when_it_is_asked_to_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, allowed: int):
+    done: list[object] = []
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
+    monkeypatch.setattr(probe, "_seconds", lambda work: done.append(work) or 1.0)
+
+    for measure in (partial(known_speeds, "efficientnet_lite0"), known_peaks):
+        done.clear()
+        with pytest.raises(Cancelled):
+            measure(should_stop=lambda: len(done) >= allowed)
+        assert len(done) == allowed
+
+    assert load_speeds("efficientnet_lite0") is load_peaks() is None
 
 
 @pytest.mark.usefixtures("unknown")
@@ -114,7 +144,7 @@ def test_peaks_are_measured_once_and_remembered(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(probe, "measure_peaks", counted(PEAKS, asked))
 
     assert [known_peaks(), known_peaks(), load_peaks()] == [PEAKS] * 3
-    assert asked == [()]
+    assert len(asked) == 1
 
 
 def test_what_takes_turns_is_judged_by_its_fastest_round_after_the_first(monkeypatch: pytest.MonkeyPatch):
@@ -130,6 +160,22 @@ def test_what_takes_turns_is_judged_by_its_fastest_round_after_the_first(monkeyp
 
     assert probe._race(arms, {}) == {"a": 5.0, "b": 2.0}
     assert order == ["a", "b"] * 4
+
+
+@pytest.mark.parametrize(
+    ("within_s", "turns", "expected"), [(0.0, 1, 9.0), (6.0, 1, 9.0), (9.5, 2, 5.0), (15.0, 3, 4.0), (99.0, 4, 4.0)]
+)
+def test_no_turn_begins_once_the_time_is_up(
+    monkeypatch: pytest.MonkeyPatch, within_s: float, turns: int, expected: float
+):
+    taken = [9.0, 5.0, 4.0, 7.0]
+    done: list[float] = []
+    monkeypatch.setattr(probe, "_seconds", lambda work: work() or done[-1])
+    monkeypatch.setattr(probe.time, "perf_counter", lambda: sum(done))
+
+    found = probe._race({"a": lambda: done.append(taken[len(done)])}, {}, within_s=within_s)
+
+    assert len(done) == turns and found == {"a": expected}
 
 
 @pytest.mark.parametrize(
@@ -156,15 +202,15 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
     def task(model: object, images: object, work: str, precision: str) -> Callable[[], object]:
         return lambda: times.update([(work, precision)])
 
-    def race(arms: dict[object, Callable[[], object]], rivals: object, rounds: int = 3) -> dict[object, float]:
+    def race(arms: dict[object, Callable[[], object]], rivals: object, **limits: object) -> dict[object, float]:
         for work in arms.values():
             work()
-        return {arm: half if "bf16" in (arm, arm[-1]) else 1.0 for arm in arms}
+        bf16 = 3.0 if limits.get("rounds") == 0 else half  # what is only to be estimated runs once
+        return {arm: bf16 if "bf16" in (arm, arm[-1]) else 1.0 for arm in arms}
 
     monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
     monkeypatch.setattr(probe, "_task", task)
     monkeypatch.setattr(probe, "_race", race)
-    monkeypatch.setattr(probe, "_seconds", lambda work: work() or 3.0)
 
     speeds = measure_speeds("efficientnet_lite0")
 
@@ -183,7 +229,7 @@ def test_what_a_small_product_shows_to_be_emulated_is_never_run_on_a_network(mon
     def task(model: object, images: object, work: str, precision: str) -> Callable[[], object]:
         return lambda: asked.append(precision)
 
-    def race(arms: dict[object, Callable[[], object]], rivals: object, rounds: int = 3) -> dict[object, float]:
+    def race(arms: dict[object, Callable[[], object]], rivals: object, **limits: object) -> dict[object, float]:
         for work in arms.values():
             work()
         return {arm: 50.0 if arm == "bf16" else 1.0 for arm in arms}
@@ -200,7 +246,7 @@ def test_what_a_small_product_shows_to_be_emulated_is_never_run_on_a_network(mon
 
 @pytest.mark.parametrize(("half", "expected"), [(0.5, PRECISIONS), (4.0, PRECISIONS), (6.0, ("fp32",))])
 def test_a_small_product_tells_what_is_worth_timing(monkeypatch: pytest.MonkeyPatch, half: float, expected: tuple):
-    monkeypatch.setattr(probe, "_race", lambda arms, rivals, rounds: {"fp32": 1.0, "bf16": half})
+    monkeypatch.setattr(probe, "_race", lambda arms, rivals, **limits: {"fp32": 1.0, "bf16": half})
 
     assert probe.worthwhile() == expected
 
