@@ -59,6 +59,7 @@ EMULATED_FROM: Final = 5.0
 """Times as long as in fp32 from which a small product in bf16 says that larger ones are not worth trying: without the
 instructions for it it takes 50 to 100 times, and a network half a minute."""
 SMALL: Final = 192  # side of that product: 14 MFLOP, 10 ms at the slowest
+Step = tuple[Work, Precision]
 Arm = TypeVar("Arm", bound=Hashable)
 
 
@@ -143,16 +144,10 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
         passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
     forward = _race(passes, {"bf16": "fp32"}, within_s=FORWARD_S, should_stop=should_stop)
 
+    # what does not help forward passes helps training even less: nothing is to be chosen then, only estimated
+    helps = "bf16" in precisions and forward["bf16"] <= HOPELESS * forward["fp32"]
     steps = {(work, precision): _task(model, images, work, precision) for work in STEPS for precision in precisions}
-    rivals: dict[tuple[Work, Precision], tuple[Work, Precision]] = {(work, "bf16"): (work, "fp32") for work in STEPS}
-    if "bf16" in precisions and forward["bf16"] > HOPELESS * forward["fp32"]:
-        # what does not help forward passes helps training even less: nothing is to be chosen, only estimated
-        late = {arm: steps.pop(arm) for arm in rivals}
-        seconds = _race(late, {}, rounds=0, should_stop=should_stop)
-        rivals = {}
-    else:
-        seconds = {}
-    seconds |= _race(steps, rivals, within_s=STEPS_S, should_stop=should_stop)
+    seconds = _time_steps(steps, helps, should_stop)
 
     engines: dict[Engine, float] = {"torch": round(pictures / forward["fp32"], 3)}
     if "onnxruntime" in forward:
@@ -162,6 +157,22 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     speeds = Speeds(threads=threads, probed=probed, engines=engines)
     speeds.probed["forward/fp32"] = engines[speeds.engine]
     return speeds
+
+
+def _time_steps(steps: Mapping[Step, Callable[[], object]], helps: bool, should_stop: ShouldStop) -> dict[Step, float]:
+    """Seconds of every kind of training step; those in bf16 run once if it does not help."""
+    halves = {step: work for step, work in steps.items() if step[1] == "bf16"}
+    if not helps:
+        rest = {step: work for step, work in steps.items() if step not in halves}
+        seconds = _race(rest, {}, within_s=STEPS_S, should_stop=should_stop)
+        return seconds | _race(halves, {}, rounds=0, should_stop=should_stop)
+    rivals: dict[Step, Step] = {step: (step[0], "fp32") for step in halves}
+    seconds = _race(steps, rivals, within_s=STEPS_S, should_stop=should_stop)
+    won = [(half, rival) for half, rival in rivals.items() if seconds[half] < seconds[rival]]
+    again = {step: steps[step] for pair in won for step in pair}
+    for step, taken in _race(again, {}, rounds=1, should_stop=should_stop).items():
+        seconds[step] = min(seconds[step], taken)  # one round may have been disturbed, and this chooses for all runs
+    return seconds
 
 
 def _race(

@@ -223,6 +223,28 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
 
 
 @pytest.mark.usefixtures("unknown", "threads_as_before")
+def test_a_round_of_fp32_that_was_disturbed_chooses_nothing(monkeypatch: pytest.MonkeyPatch):
+    rounds: Counter[object] = Counter()
+
+    def seconds(work: Callable[[], object]) -> float:
+        arm = work()
+        rounds[arm] += 1
+        return 9.0 if arm == ("train-kept", "fp32") and rounds[arm] <= 2 else 2.0 if "bf16" in arm else 1.0
+
+    monkeypatch.setattr(probe, "STEPS_S", 0.0)
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
+    monkeypatch.setattr(probe, "_task", lambda model, images, *arm: lambda: arm)
+    monkeypatch.setattr(probe, "_forward_compiled", lambda *arguments: ("forward", "fp32"))
+    monkeypatch.setattr(probe, "_seconds", seconds)
+    monkeypatch.setattr(probe, "HOPELESS", 3.0)
+
+    speeds = measure_speeds("efficientnet_lite0")
+
+    assert speeds.probed["train-kept/fp32"] == probe.TRAIN_BATCH
+    assert speeds.precision("train-kept") == speeds.precision("train-adapted") == "fp32"
+
+
+@pytest.mark.usefixtures("unknown", "threads_as_before")
 def test_what_a_small_product_shows_to_be_emulated_is_never_run_on_a_network(monkeypatch: pytest.MonkeyPatch):
     asked: list[str] = []
 
