@@ -1,0 +1,80 @@
+"""The best accuracy for the seconds: `python benchmarks/recipes.py DATA [--seeds 5] [--recipes NAME ...]`.
+
+Trains the same data with every recipe and seed, in turns. Prints, for each recipe, the mean test accuracy over seeds,
+how far it is from the first recipe's, seed by seed, and the median of the seconds. Prints Markdown.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
+
+prepare_process()
+keep_freed_memory()
+
+from core.data.dataset import Dataset  # noqa: E402
+from core.data.ingest import ingest  # noqa: E402
+from core.settings import ModelSettings, OptimSettings, RunSettings  # noqa: E402
+from core.training.scenarios import train_run  # noqa: E402
+
+RECIPES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
+    "finetuned": ({"scenario": "finetuned"}, {}),
+    "finetuned, 192 px": ({"scenario": "finetuned"}, {"train_size": 192}),
+    "finetuned, 176 px": ({"scenario": "finetuned"}, {"train_size": 176}),
+    "finetuned, 4 epochs": ({"scenario": "finetuned"}, {"epochs": 4}),
+    "frozen": ({"scenario": "frozen"}, {}),
+    "probe-then-finetune": ({"scenario": "probe-then-finetune"}, {}),
+    "last stage": ({"scenario": "last-stages", "last_stages": 1}, {}),
+    "last 2 stages": ({"scenario": "last-stages", "last_stages": 2}, {}),
+}
+
+
+def one(name: str, seed: int, dataset: Dataset) -> tuple[float, float]:
+    """Test accuracy and seconds."""
+    model, optim = RECIPES[name]
+    settings = RunSettings(model=ModelSettings(**model), optim=OptimSettings(**optim), seed=seed)
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as empty:  # nothing is cached, and no speed chooses how it is computed
+        os.environ["THAW_HOME"] = empty
+        trained = train_run(settings, dataset)
+    return trained.test.accuracy, time.perf_counter() - start
+
+
+def main() -> None:
+    """Train them all and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--recipes", nargs="*", choices=RECIPES, default=list(RECIPES))
+    arguments = parser.parse_args()
+    home = tempfile.TemporaryDirectory()
+    os.environ["THAW_HOME"] = home.name
+    dataset = ingest(arguments.data).dataset
+    results: dict[str, list[tuple[float, float]]] = {name: [] for name in arguments.recipes}
+    for seed in range(arguments.seeds):
+        for name, rows in results.items():
+            rows.append(one(name, seed, dataset))
+            print(f"{name}, seed {seed}: {rows[-1][0]:.4f} in {rows[-1][1]:.1f} s", file=sys.stderr, flush=True)
+    first = [accuracy for accuracy, _ in results[arguments.recipes[0]]]
+    print(f"{this_machine()}, torch {this_machine().torch}, {date.today()}, {arguments.seeds} seeds\n")
+    print("| recipe | test accuracy | against the first | seconds |\n|---|---|---|---|")
+    for name, rows in results.items():
+        mean = statistics.mean(accuracy for accuracy, _ in rows)
+        gaps = [100 * (accuracy - other) for (accuracy, _), other in zip(rows, first, strict=True)]
+        seconds = statistics.median(seconds for _, seconds in rows)
+        against = f"{statistics.mean(gaps):+.1f} points ({min(gaps):+.1f} to {max(gaps):+.1f})"
+        print(f"| {name} | {mean:.4f} | {against} | {seconds:.1f} |")
+
+
+if __name__ == "__main__":
+    main()
