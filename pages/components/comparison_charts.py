@@ -245,7 +245,7 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
     size = f"{100 * band:g} points"
     parts = (
         (f"first better by more than {size}", BLUE, ""),
-        (f"practically the same, within {size}", GREY, "."),
+        (f"practically the same, within {size}", GREY, ""),
         (f"second better by more than {size}", "#c9651b", "/"),
     )
     rows = [_ahead_first(pair) for pair in pairs]
@@ -256,7 +256,7 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             y=list(range(len(pairs))),
             orientation="h",
             name=name,
-            marker={"color": colour, "pattern": {"shape": pattern, "fgopacity": 0.35}},
+            marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "solidity": 0.15}},
             text=[f"{share:.0%}" if share >= 0.08 else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
@@ -264,9 +264,9 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             textfont={"color": "#ffffff" if colour != GREY else "#101820", "size": 14},
             hovertemplate="%{x:.1%}: " + name + "<extra></extra>",
         )
-    figure.update_layout(barmode="stack", bargap=0.45)
+    figure.update_layout(barmode="stack", bargap=0.45, legend={"traceorder": "normal"})
     _pair_axis(figure, pairs)
-    figure.update_xaxes(title="chance", tickformat=".0%", range=[0, 1], showgrid=False)
+    figure.update_xaxes(title="chance", tickformat=".0%", range=[0, 1.03], dtick=0.25, showgrid=False)
     return laid_out(figure, 150 + 56 * len(pairs))
 
 
