@@ -21,7 +21,8 @@ from core.comparison.wording import (
 
 if TYPE_CHECKING:
     from core.comparison.arms import ArmSummary
-    from core.comparison.race import PairVerdict, TimeRatio
+    from core.comparison.race import PairVerdict
+    from core.comparison.times import TimeRatio
     from core.comparison.verdict import Comparison
 
 TIMES: Final = {1: "once", 2: "twice"}

@@ -13,7 +13,6 @@ from scipy.stats import ttest_1samp
 from core.comparison.crossed import (
     DF_EXPONENT,
     MeanSquares,
-    balanced_scores,
     components_of,
     crossed,
     crossed_difference,
@@ -27,6 +26,7 @@ from core.comparison.crossed import (
 )
 from core.comparison.metrics import balanced_accuracy, confusion_matrix
 from core.comparison.statistics import wilson
+from core.comparison.weighing import balanced_scores
 
 # Van Dyke et al., "Cine MRI in the diagnosis of thoracic aortic dissection", RSNA 1993: 5 readers, 114 cases, spin echo
 # against cine MRI, area under the curve. Mean squares of DBM pseudovalues and results after Hillis, as the R package
