@@ -9,6 +9,7 @@ from components.comparison import (
     outcome_badge,
     race_files,
     race_outcome,
+    race_scores,
     side_by_side,
     take_home,
     way_cards,
@@ -73,6 +74,7 @@ try:
         st.markdown("#### Is one training strategy better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
         race_outcome(verdict, "compare.race")
+        race_scores(verdict)
         race_files(verdict)
     cautions(runs)
     charts(runs, "compare.charts")

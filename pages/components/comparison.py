@@ -58,6 +58,10 @@ def _way(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     results = [record(run) for run in group]
     st.metric(arm.label, per_cent(arm.mean), help="Mean accuracy on the test pictures.")
     st.caption(accuracy_caption(arm))
+    if arm.unbalanced or group[0].settings.optim.class_weights == "balanced":
+        ends = arm.balanced_interval
+        within = f" (95 % interval {100 * ends.low:.1f} to {per_cent(ends.high)})" if ends else ""
+        st.caption(f":material/balance: balanced accuracy {per_cent(arm.balanced)}{within}: the mean over the classes")
     show_lacks(results)
     for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
         times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
@@ -152,6 +156,31 @@ def race_outcome(verdict: RaceVerdict, key: str) -> None:
             for pair in verdict.pairs:
                 _badge(pair.outcome, pair.label_a, pair.label_b)
                 st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
+
+
+def race_scores(verdict: RaceVerdict) -> None:
+    """The same pairs by other scores than accuracy, from three seeds on."""
+    rows = [
+        {
+            "pair": f"{pair.label_a} \u2212 {pair.label_b}",
+            "score": score.name,
+            "better if": "higher" if score.higher_is_better else "lower",
+            "first": score.a,
+            "second": score.b,
+            "difference": score.estimate.value,
+            "95 % from": score.estimate.interval.low,
+            "to": score.estimate.interval.high,
+        }
+        for pair in verdict.pairs
+        for score in pair.scores
+    ]
+    if not rows:
+        return
+    with st.expander("Balanced accuracy, log-loss and Brier score", icon=":material/balance:"):
+        number = st.column_config.NumberColumn(format="%.3f")
+        shown = dict.fromkeys(("first", "second", "difference", "95 % from", "to"), number)
+        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=shown, alt="Pairs by other scores")
+        st.caption("Intervals hold for new seeds and new pictures, each by itself. The verdict is about accuracy.")
 
 
 def race_files(verdict: RaceVerdict) -> None:
