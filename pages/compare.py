@@ -7,9 +7,6 @@ from components.comparison import (
     cautions,
     differences_table,
     outcome_badge,
-    race_files,
-    race_outcome,
-    race_scores,
     side_by_side,
     take_home,
     way_cards,
@@ -18,6 +15,7 @@ from components.firsts import fair_pair, may_be_compared, runs_to_compare
 from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
+from components.race_result import race_files, race_outcome, race_scores
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
 from components.wording import linked_number, place_of, run_label
