@@ -15,9 +15,9 @@ from components.firsts import fair_pair, may_be_compared, runs_to_compare
 from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
-from components.race_result import race_files, race_outcome, race_scores
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
+from components.verdicts import race_files, race_outcome, race_scores
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
@@ -72,8 +72,8 @@ try:
         st.markdown("#### Is one training strategy better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
         race_outcome(verdict, "compare.race")
-        race_scores(verdict)
         race_files(verdict)
+        race_scores(verdict)
     cautions(runs)
     charts(runs, "compare.charts")
     with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):

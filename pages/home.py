@@ -8,9 +8,9 @@ from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
 from components.race import can_be_seen, estimate_race, on_these, race_to_show, race_verdict_of, start_again, start_race
-from components.race_result import race_outcome
 from components.resources import thumbnail
 from components.results import cards, charts, sample_pictures
+from components.verdicts import race_outcome
 from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError

@@ -24,9 +24,9 @@ from core.settings import differences
 from . import chosen
 from .messages import md, plain
 from .race import race_verdict_of
-from .race_result import badge, downloads, race_outcome
 from .resources import run_outcome, run_store
 from .results import accuracy_caption, by_scenario, record, show_lacks, training_seconds
+from .verdicts import badge, downloads, race_outcome
 from .wording import counted, interval, per_cent, percentage, run_label, seconds
 
 
