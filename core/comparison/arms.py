@@ -10,9 +10,10 @@ from typing import Final, Literal
 
 import numpy as np
 
+from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
-from core.comparison.metrics import Array, Interval, balanced_accuracy, confusion_matrix
+from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
 from core.comparison.weighing import balanced_scores
@@ -129,7 +130,7 @@ def _balanced_interval(runs: Sequence[Outcome]) -> Interval | None:
 
 
 def _balanced(run: Outcome) -> float:
-    found = balanced_accuracy(confusion_matrix(run.targets, run.probabilities))
+    found = metrics.balanced_accuracy(metrics.confusion_matrix(run.targets, run.probabilities))
     assert found is not None, "a run without test pictures was refused"
     return found
 
