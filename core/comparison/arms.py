@@ -38,17 +38,17 @@ class ArmSummary:
     mean: float
     low: float
     high: float
-    pictures: int
-    """Test pictures of each seed."""
-    interval: Interval | None
-    """95 %: from three seeds on for new seeds and new pictures, with fewer for these models on new pictures (Wilson).
-    None where each seed was tested on pictures of its own."""
     balanced: float
     """Balanced accuracy: the mean recall over classes, averaged over the seeds."""
     balanced_interval: Interval | None
     """95 %, of the same kind, from three seeds on."""
     unbalanced: bool
     """One class has more than 1.5 times as many test pictures as another: accuracy is mostly about the larger one."""
+    pictures: int
+    """Test pictures of each seed."""
+    interval: Interval | None
+    """95 %: from three seeds on for new seeds and new pictures, with fewer for these models on new pictures (Wilson).
+    None where each seed was tested on pictures of its own."""
 
     @property
     def holds_for_seeds(self) -> bool:
@@ -90,11 +90,11 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         mean=averages.fmean(accuracies),
         low=min(accuracies),
         high=max(accuracies),
-        pictures=len(runs[0].pictures),
-        interval=_interval(runs, accuracies),
         balanced=averages.fmean(_balanced(run) for run in runs),
         balanced_interval=_balanced_interval(runs),
         unbalanced=_unbalanced(runs[0]),
+        pictures=len(runs[0].pictures),
+        interval=_interval(runs, accuracies),
     )
 
 
