@@ -7,7 +7,6 @@ from components.comparison import (
     cautions,
     differences_table,
     outcome_badge,
-    race_outcome,
     side_by_side,
     take_home,
     way_cards,
@@ -18,6 +17,7 @@ from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
+from components.verdicts import race_files, race_outcome, race_scores
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
@@ -69,8 +69,11 @@ try:
         st.markdown(f":material/call_split: {md(apart, LONGEST_MESSAGE)}")
     (cards if apart else way_cards)(runs)
     if len(ids) > 2 and not apart:
-        st.markdown("#### Is one way of training better?")
-        race_outcome(race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100))
+        st.markdown("#### Is one training strategy better?")
+        verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
+        race_outcome(verdict, "compare.race")
+        race_files(verdict)
+        race_scores(verdict)
     cautions(runs)
     charts(runs, "compare.charts")
     with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):

@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.comparison.arms import ArmSummary
 from core.comparison.calibration import seconds_to
 from core.comparison.fairness import has_effect
 from core.comparison.metrics import balanced_accuracy
-from core.comparison.race import PairVerdict, RaceVerdict
 from core.comparison.report import as_csv, as_markdown
 from core.comparison.selection import best_of
 from core.comparison.statistics import rate
@@ -20,46 +19,38 @@ from core.comparison.wording import points
 from core.runs.example import example_runs
 from core.runs.record import is_recorded
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, differences
+from core.settings import differences
 
 from . import chosen
-from .comparison_charts import seed_dots
-from .messages import LONGEST_MESSAGE, md, plain
+from .messages import md, plain
 from .race import race_verdict_of
 from .resources import run_outcome, run_store
-from .results import by_scenario, record, show_lacks, training_seconds
+from .results import accuracy_caption, by_scenario, record, show_lacks, training_seconds
+from .verdicts import badge, downloads, race_outcome
 from .wording import counted, interval, per_cent, percentage, run_label, seconds
-
-_OUTCOMES: Final = {
-    "a-better": ("{a} is better", ":material/trophy:", "green"),
-    "b-better": ("{b} is better", ":material/trophy:", "green"),
-    "same": ("Practically the same", ":material/equal:", "blue"),
-    "cannot-tell": ("Cannot tell", ":material/help:", "gray"),
-    "not-comparable": ("Not comparable", ":material/block:", "red"),
-}
 
 
 def way_cards(runs: Sequence[Run]) -> None:
-    """A card per way of training: its accuracy and seconds over the seeds, and in bold the settings that differ."""
+    """A card per way of training: its accuracy with its interval, seconds, and in bold the settings that differ."""
     ways = by_scenario(runs)
+    arms = {arm.scenario: arm for arm in race_verdict_of([run.id for run in runs]).arms}
     first = [group[0].settings for group in ways.values()]
     differing = [row[0] for other in first[1:] for row in differences(first[0], other)]
     fields = [name for name in dict.fromkeys(differing) if name not in ("model.scenario", "seed", "data.dataset")]
     grid = st.grid(min(4, len(ways)), min_column_width=230)
     for scenario, group in ways.items():
         with grid.cell(), st.container(border=True, height="stretch"):
-            _way(scenario, group, fields)
+            _way(arms[scenario], group, fields)
 
 
-def _way(scenario: str, group: Sequence[Run], fields: Sequence[str]) -> None:
+def _way(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     results = [record(run) for run in group]
-    accuracies = [result.test_accuracy for result in results]
-    st.metric(
-        SCENARIO_LABELS[scenario], per_cent(float(np.mean(accuracies))), help="Mean accuracy on the test pictures."
-    )
-    seeds = sorted({run.settings.seed for run in group})
-    spread = f"{min(accuracies):.1%} to {max(accuracies):.1%} over seeds " if len(seeds) > 1 else "seed "
-    st.caption(spread + ", ".join(map(str, seeds)))
+    st.metric(arm.label, per_cent(arm.mean), help="Mean accuracy on the test pictures.")
+    st.caption(accuracy_caption(arm))
+    if arm.unbalanced or group[0].settings.optim.class_weights == "balanced":
+        ends = arm.balanced_interval
+        within = f" (95 % interval {100 * ends.low:.1f} to {per_cent(ends.high)})" if ends else ""
+        st.caption(f":material/balance: balanced accuracy {per_cent(arm.balanced)}{within}: the mean over the classes")
     show_lacks(results)
     for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
         times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
@@ -128,32 +119,6 @@ def side_by_side(runs: Sequence[Run]) -> None:
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 
-def race_outcome(verdict: RaceVerdict) -> None:
-    """What a race says: the whole in a sentence, then every pair with its outcome and who trained faster."""
-    with st.container(border=True):
-        st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
-        for pair in verdict.pairs:
-            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
-                _badge(pair.outcome, pair.label_a, pair.label_b)
-                st.caption(md(_in_short(pair, verdict), LONGEST_MESSAGE))
-    pairs = [
-        (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
-        for pair in verdict.pairs
-        if len(pair.differences) > 1
-    ]
-    if pairs:
-        st.markdown("##### Seed by seed")
-        figure = seed_dots(pairs, verdict.band)
-        st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
-        st.caption("Each circle is a seed, with its number above it. Grey: practically the same.")
-
-
-def _in_short(pair: PairVerdict, verdict: RaceVerdict) -> str:
-    """A single pair's sentence is the verdict, which stands above."""
-    sentence = "" if pair.sentence in verdict.sentence else pair.sentence
-    return f"{sentence} {pair.speed}".strip()
-
-
 def cautions(runs: Sequence[Run]) -> None:
     """What a reader must know before believing: picked on the test part, looked at often, in ImageNet, recorded."""
     best = best_of([run_outcome(chosen.home(), run.id) for run in runs])
@@ -178,15 +143,10 @@ def cautions(runs: Sequence[Run]) -> None:
         )
 
 
-def _badge(outcome: str, a: str, b: str) -> None:
-    word, icon, colour = _OUTCOMES[outcome]
-    st.badge(word.format(a=a, b=b), icon=icon, color=colour)  # type: ignore[arg-type]
-
-
 def outcome_badge(result: Comparison) -> None:
     """One of the five outcomes, by word, icon and colour, and a red chip for each uncontrolled difference."""
     with st.container(horizontal=True):
-        _badge(result.outcome, "A", "B")
+        badge(result.outcome, "A", "B")
         for chip in result.fairness.chips:
             st.badge(
                 plain(chip.text), icon=":material/warning:", color="red" if chip.affects == "accuracy" else "orange"
@@ -223,17 +183,7 @@ def take_home(result: Comparison, a: Run, b: Run) -> None:
     ]
     if result.agreement is not None:
         files.insert(1, ("Pictures", "csv", "text/csv", pictures))
-    with st.container(horizontal=True):
-        for label, ending, kind, write in files:
-            st.download_button(
-                label,
-                lambda write=write: write().encode("utf-8", "replace"),  # written when it is asked for
-                f"{name}.{ending}",
-                kind,
-                icon=":material/download:",
-                key=f"compare.{ending}",
-                on_click="ignore",
-            )
+    downloads(files, name, "compare")
 
 
 def recorded_example() -> None:
@@ -244,7 +194,7 @@ def recorded_example() -> None:
     st.subheader("What a race looks like")
     st.caption(f"A recorded one, on the photos of PyTorch's tutorial: {len(runs)} runs, trained with Thaw by us.")
     way_cards(runs)
-    st.markdown(md(race_verdict_of([run.id for run in runs]).sentence, LONGEST_MESSAGE))
+    race_outcome(race_verdict_of([run.id for run in runs]), "home.example")
     st.page_link("compare.py", label="Look into it", icon=":material/balance:")
 
 
