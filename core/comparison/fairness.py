@@ -50,6 +50,8 @@ class Outcome:
     threads: int
     engine: str = "torch"
     """What computed forward passes in fp32."""
+    precision: Mapping[str, str] = field(default_factory=dict)
+    """In what `features` of frozen stages were computed, and in what training steps, `train`."""
     cached_features: int = 0
     """Pictures whose features came from the cache: where there are any, times are warm ones."""
     lacks: tuple[str, ...] = ()
@@ -248,4 +250,14 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
     if a.engine != b.engine:
         text = f"Forward passes were computed by {a.engine} against {b.engine}."
         chips.append(Chip(field="engine", text=text, affects="timing"))
+    for work, words in (("features", "Features were computed"), ("train", "They were trained")):
+        if _does(work, a) and _does(work, b) and a.precision.get(work) != b.precision.get(work):
+            text = f"{words} in {a.precision.get(work)} against {b.precision.get(work)}."
+            chips.append(Chip(field="precision", text=text, affects="timing"))
     return tuple(chips)
+
+
+def _does(work: str, run: Outcome) -> bool:
+    """Whether a run's way of training has this kind of work in it."""
+    scenario = run.settings.model.scenario
+    return scenario in VIEWS_SCENARIOS if work == "features" else scenario != "frozen"

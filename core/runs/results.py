@@ -31,6 +31,7 @@ def load_outcome(run_id: str) -> Outcome:
         machine=str(Machine(**record.machine)),
         threads=record.threads,
         engine=record.engine,
+        precision=record.precision,
         lacks=record.lacks,
         cached_features=record.work.get("features_from_cache", 0),
     )

@@ -250,6 +250,25 @@ def test_what_is_no_setting_has_a_chip_too(outcome, changed, field, affects):
     assert [(chip.field, chip.affects) for chip in fairness.chips] == [(field, affects)]
 
 
+HALF = {"precision": {"features": "bf16", "train": "bf16"}}
+WHOLE = {"precision": {"features": "fp32", "train": "fp32"}}
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "said"),
+    [
+        ("frozen", "last-stages", ["Features were computed in fp32 against bf16."]),
+        ("finetuned", "scratch", ["They were trained in fp32 against bf16."]),
+        ("frozen", "finetuned", []),  # nothing that both did was done differently
+    ],
+)
+def test_what_both_did_in_another_precision_is_said(outcome, a, b, said):
+    chips = check_fairness(outcome(RIGHT, a, changed=WHOLE), outcome(RIGHT, b, changed=HALF)).chips
+
+    assert [chip.text for chip in chips if chip.field == "precision"] == said
+    assert all(chip.affects == "timing" for chip in chips if chip.field == "precision")
+
+
 def test_another_seed_or_backbone_explains_another_head(outcome):
     a = outcome(RIGHT)
     other_backbone = outcome(RIGHT, changed={"head_hash": "other"}, model__backbone="resnet18")
