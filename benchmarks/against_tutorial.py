@@ -4,7 +4,7 @@ ZIP is the tutorial's set, ants and bees. A pair is one run of either side in a 
 the same files, weights and machine; counted is everything from the first line after the imports to the last file
 written. The recipe has equal epochs: it runs for `--epochs` of them and its time for 25 is computed (`--epochs 25`
 shows that this is right, and its accuracy). With Thaw's process settings it is timed once more, for one epoch. Thaw's
-home is empty but for what was measured once on the machine (`speeds.json`).
+home is empty but for what was measured once on the machine (`speeds.json`), and once wholly, as in the first run ever.
 
 Ratios are medians over pairs with a 95 % bootstrap interval. The limit is what the machine's measured peaks would need
 for the same decoding and arithmetic. Prints Markdown; `--json FILE` keeps every number.
@@ -34,13 +34,14 @@ from core.machine import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
 PENALTIES = (0.001, 0.003, 0.02, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-SCENARIOS = {"frozen": "frozen", "finetuned": "finetuned", "probe-then-finetune": "finetuned"}
+FIRST_EVER = "frozen, nothing measured"
+SCENARIOS = {"frozen": "frozen", FIRST_EVER: "frozen", "finetuned": "finetuned", "probe-then-finetune": "finetuned"}
 """Ours -> the recipe's."""
 
 
-def against(mode: str) -> list[str]:
+def against(mode: str, wanted: list[str]) -> list[str]:
     """Our scenarios that are held against one of the recipe's two."""
-    return [scenario for scenario, other in SCENARIOS.items() if other == mode]
+    return [scenario for scenario, other in SCENARIOS.items() if other == mode and scenario in wanted]
 
 
 def tutorial(folder: Path, mode: str, seed: int, epochs: int, settings: dict[str, str]) -> dict[str, Any]:
@@ -56,8 +57,18 @@ def tutorial(folder: Path, mode: str, seed: int, epochs: int, settings: dict[str
 def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = BACKBONE) -> dict[str, Any]:
     """One command of Thaw in a fresh process and an empty home."""
     with tempfile.TemporaryDirectory() as home:
-        shutil.copy(speeds, home)
-        command = [sys.executable, __file__, str(photos), "--arm", scenario, backbone, "--seeds", str(seed)]
+        if scenario != FIRST_EVER:
+            shutil.copy(speeds, home)
+        command = [
+            sys.executable,
+            __file__,
+            str(photos),
+            "--arm",
+            scenario.partition(",")[0],
+            backbone,
+            "--seeds",
+            str(seed),
+        ]
         env = {**os.environ, "THAW_HOME": home}
         values: dict[str, Any] = json.loads(subprocess.run(command, env=env, capture_output=True, check=True).stdout)
     return values
@@ -135,6 +146,8 @@ def report(rows: list[dict[str, Any]], bounds: list[tuple[str, float, float]], a
     told: dict[str, str] = {}
     for scenario, mode in SCENARIOS.items():
         here = [row for row in rows if row["scenario"] == scenario]
+        if not here:
+            continue
         ours = [row["thaw"]["s"] for row in here]
         plain, settled = ([row[name]["s"] for row in here] for name in ("tutorial", "settled"))
         lines.append(
@@ -165,6 +178,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path)
     parser.add_argument("--seeds", type=int, default=5, help="pairs; with --arm the seed")
     parser.add_argument("--epochs", type=int, default=1, help="of the recipe that are really run")
+    parser.add_argument("--runs", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--json", type=Path)
     parser.add_argument("--arm", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -187,8 +201,13 @@ def main() -> None:
         rows: list[dict[str, Any]] = []
         for seed in range(arguments.seeds):
             for mode in ("frozen", "finetuned"):
+                if not against(mode, arguments.runs):
+                    continue
                 recipe = tutorial(folder, mode, seed, arguments.epochs, {})
-                ours = {name: thaw(photos, name, seed, Path(place) / "speeds.json") for name in against(mode)}
+                ours = {
+                    name: thaw(photos, name, seed, Path(place) / "speeds.json")
+                    for name in against(mode, arguments.runs)
+                }
                 settled = tutorial(folder, mode, seed, 1, PROCESS_ENVIRONMENT)
                 for name, run in ours.items():
                     rows.append({"scenario": name, "seed": seed, "thaw": run, "tutorial": recipe, "settled": settled})
