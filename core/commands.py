@@ -29,7 +29,7 @@ from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
 from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
-from core.speeds import WORKS, load_speeds
+from core.speeds import WORKS, load_peaks, load_speeds
 from core.training.weighting import weighting_sentence
 
 if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
@@ -309,10 +309,12 @@ def bring_back(file: str, say: Say) -> Result:
 
 def machine(again: bool) -> Result:
     """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
-    from core.training.probe import known_peaks, known_speeds
+    here, backbone = this_machine(), ModelSettings().backbone
+    peaks, speeds = load_peaks(), load_speeds(backbone)
+    if again or peaks is None or speeds is None:
+        from core.training.probe import known_peaks, known_speeds
 
-    here, peaks, backbone = this_machine(), known_peaks(again), ModelSettings().backbone
-    speeds = known_speeds(backbone, again)
+        peaks, speeds = known_peaks(again), known_speeds(backbone, again)
     chosen = {work: speeds.precision(work) for work in WORKS}
     values = {"machine": asdict(here), "peaks": asdict(peaks)}
     values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen, "engine": speeds.engine}}

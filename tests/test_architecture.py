@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import REPOSITORY
+from helpers import REPOSITORY, drawn_classes, write_files
+
+from core.speeds import Peaks, save_peaks
 
 MODULES = sorted(
     path.relative_to(REPOSITORY).with_suffix("")
@@ -121,6 +123,33 @@ def test_what_pages_ask_all_the_time_does_not_wait_for_torch():
     )
 
     assert python(code) == ""
+
+
+SLOW_TO_LOAD = {"torch", "torchvision", "timm", "onnx", "onnxruntime", "streamlit", "plotly"}
+STATISTICS = {"scipy", "statsmodels", "pandas"}
+LOOKING = {
+    "data": ["data"],
+    "runs": ["runs"],
+    "machine": ["machine"],
+    "compare": ["compare", "recorded-0-frozen", "recorded-0-finetuned"],
+}
+
+
+@pytest.mark.parametrize("command", LOOKING)
+def test_a_command_that_only_looks_waits_for_nothing_it_does_not_need(command: str, tmp_path: Path):
+    words = LOOKING[command]
+    if command == "data":
+        words = [*words, str(write_files(tmp_path / "pictures", drawn_classes()))]
+    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
+
+    loaded = python(
+        "import sys; from core.__main__ import main\n"
+        f"assert main({words}) == 0\n"
+        "print('loaded', *{name.partition('.')[0] for name in sys.modules})"
+    ).rpartition("loaded")[2]
+
+    unwanted = SLOW_TO_LOAD if command == "compare" else SLOW_TO_LOAD | STATISTICS
+    assert "core" in loaded.split() and unwanted.isdisjoint(loaded.split())
 
 
 @pytest.mark.parametrize("name", NAMES)

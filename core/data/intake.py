@@ -30,7 +30,6 @@ from core.errors import DatasetError, ImageError, LayoutQuestion
 from core.machine import die_with_parent
 from core.streams import in_streams
 
-NICE: Final = 5
 ROWS: Final = "rows.jsonl"
 SQUARES: Final = "squares.u8"  # of the pictures in `ROWS` that could be read, one after the other
 KEEP_BYTES: Final = 256 * 1024**2  # files held from hashing to decoding, so that small sets are read once
@@ -292,7 +291,10 @@ def read_rows(folder: Path) -> Iterator[dict[str, Any]]:
 
 
 def _lower_limits(entries: int) -> None:
-    """Take from this process what it does not need, where the system has limits for processes."""
+    """Take from this process what it does not need, where the system has limits for processes.
+
+    Its turn at the processor is left to it: whoever brings pictures waits for them, as others wait for a page.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -306,7 +308,6 @@ def _lower_limits(entries: int) -> None:
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (most, most))
-    os.nice(NICE)
 
 
 def _request(values: dict[str, Any]) -> Request:

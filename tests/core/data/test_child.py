@@ -1,6 +1,7 @@
 """The process that reads strangers' bytes: whatever a picture does to it costs one line in the report."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -56,6 +57,15 @@ def ingest_with(folder: Path, **odd: bytes) -> Ingested:
 
 def reasons(done: Ingested) -> dict[str, tuple[str, str]]:
     return {Path(row.file).stem: (row.reason, row.code) for row in done.dataset.skipped}
+
+
+@pytest.mark.skipif(not hasattr(os, "nice"), reason="no niceness on this system")
+def test_whoever_brings_pictures_waits_behind_nobody():
+    code = "import os; from core.data.intake import _lower_limits; _lower_limits(1); print(os.nice(0))"
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+
+    assert int(done.stdout) == os.nice(0)
 
 
 def test_a_process_of_its_own_gives_the_same_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

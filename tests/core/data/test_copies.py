@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import drawn_classes, encoded, write_files
 from PIL import Image, ImageEnhance
+from scipy.fft import dctn
 
 from core.data import copies
 from core.data.copies import burst_pairs, name_families, near_pairs, small_square
@@ -52,6 +53,16 @@ def test_a_changed_picture_is_found_with_its_original(different: list[Image.Imag
     changed = [CHANGES[change](image) for image in different]
 
     assert near_pairs(squares([*different, *changed])) == [(place, place + 12) for place in range(12)]
+
+
+def test_hashes_are_signs_of_the_lowest_frequencies(different: list[Image.Image]):
+    """As a library's cosine transform has them."""
+    found = squares(different)
+    low = dctn(found.sum(axis=3, dtype=float), axes=(1, 2), norm="ortho")[:, :8, :8].reshape(12, 64)[:, 1:]
+
+    bits = np.unpackbits(copies.perceptual_hashes(found).view(np.uint8).reshape(12, 8), axis=1)[:, :63]
+
+    assert (bits == (low > np.median(low, axis=1, keepdims=True))).all()
 
 
 def test_flat_pictures_have_nothing_to_be_recognised_by():
