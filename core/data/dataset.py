@@ -24,6 +24,8 @@ from core.json_types import fits, fits_fields
 from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")
+TEST_SEED: Final = 0
+"""Orders what a test part is drawn from; a constant, so that the part depends on content alone."""
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 2
 _READABLE = (1, 2)  # version 1 did not know what has a default below
@@ -142,7 +144,7 @@ class Dataset:
         return PixelStore(self.folder, places, hashes)
 
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
-        """Divide into train, val and test; the same content and seed always give the same parts."""
+        """Divide into train, val and test: test by content alone, the others by content and seed."""
         return split_dataset(self, seed, settings or DataSettings())
 
     def counts(self, split: Split) -> dict[str, dict[str, int]]:
@@ -161,6 +163,9 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
     pictures of a class by a hash of (seed, pixels or family), and those that were added later are drawn on their own:
     so adding pictures never moves an old one to another part. Whether it can be done does not depend on the seed.
+
+    There is one test part for all seeds: it is always drawn with `TEST_SEED`. Rule 1 of the settings, by which runs of
+    earlier versions were made, drew one for each seed; both divide alike for `TEST_SEED`.
 
     Raises:
         DatasetError: a part would be empty; it says why.
@@ -181,7 +186,8 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
         check_some_left("train", len(rest), len(kept), ["test"])
         check_enough(dataset.class_names, [pictures[i] for i in kept], 2 if test_name else ALL_PARTS, copies)
         if test_name is None:
-            test, kept = _draw(pictures, kept, seed, settings.test_fraction, "test")
+            test_seed = seed if settings.split_rule == 1 else TEST_SEED
+            test, kept = _draw(pictures, kept, test_seed, settings.test_fraction, "test")
         val, train = _draw(pictures, kept, seed, settings.val_fraction, "val")
     digest = hashlib.sha256()
     for name, part in (("train", train), ("val", val), ("test", test)):

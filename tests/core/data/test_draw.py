@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.dataset import SPLITS, Dataset, Picture, Split
+from core.data.dataset import SPLITS, TEST_SEED, Dataset, Picture, Split
 from core.errors import DatasetError
 from core.settings import DataSettings
 
 FRACTIONS = st.builds(
-    DataSettings, val_fraction=st.sampled_from([0.05, 0.2, 0.5]), test_fraction=st.sampled_from([0.05, 0.25, 0.5])
+    DataSettings,
+    val_fraction=st.sampled_from([0.05, 0.2, 0.5]),
+    test_fraction=st.sampled_from([0.05, 0.25, 0.5]),
+    split_rule=st.sampled_from([1, 2]),
 )
 SEEDS = st.integers(0, 2**31 - 1)
 SIZES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 8, 40]), min_size=1, max_size=9)
@@ -80,12 +83,13 @@ def by_share_alone(dataset: Dataset, seed: int, data: DataSettings) -> tuple[set
     """Sides of test and val as a draw takes them that looks at nothing but the share of each class."""
     taken: list[set[str]] = []
     pool = list(dataset.pictures)
-    for purpose, fraction in (("test", data.test_fraction), ("val", data.val_fraction)):
+    test_seed = seed if data.split_rule == 1 else TEST_SEED
+    for purpose, of, fraction in (("test", test_seed, data.test_fraction), ("val", seed, data.val_fraction)):
         found: set[str] = set()
         for target in range(len(dataset.class_names)):
             counts = Counter(picture.side for picture in pool if picture.target == target)
             quota, number = max(1, round(fraction * counts.total())) if len(counts) > 1 else 0, 0
-            for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest()):
+            for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{of}:{name}".encode()).digest()):
                 if number < quota:
                     found.add(side)
                     number += counts[side]
@@ -179,11 +183,42 @@ def test_where_every_side_is_some_class_s_only_one_a_part_is_drawn_all_the_same(
         assert all(dataset.split(seed).part(part) for part in SPLITS)
 
 
+@quick
+@given(classes=CLASSES, shared=SHARED, seeds=st.lists(SEEDS, min_size=2, max_size=6), data=FRACTIONS)
+def test_all_seeds_share_one_test_part_of_content_alone(classes, shared, seeds: list[int], data: DataSettings):
+    data = replace(data, split_rule=2)
+    dataset = listing(drawn(classes, shared), len(classes))
+    turned = replace(dataset, pictures=dataset.pictures[::-1])
+    if max(map(len, sides(dataset))) < 3:
+        return
+
+    tested = {dataset.split(seed, data).test for seed in seeds}
+    contents = {turned.pictures[index].content for index in turned.split(seeds[0], data).test}
+
+    assert len(tested) == 1
+    assert contents == {dataset.pictures[index].content for index in tested.pop()}
+
+
+def test_train_and_val_vary_with_the_seed():
+    dataset = listing(drawn([[1] * 20, [1] * 20]), 2)
+
+    assert len({dataset.split(seed).val for seed in range(10)}) == 10
+
+
 def test_divisions_of_earlier_versions_are_bit_for_bit_the_same():
     dataset = listing(drawn([[1] * 12, [1] * 9 + [3]]), 2)
+    old = DataSettings(split_rule=1)
 
-    assert [dataset.split(seed).hash[:16] for seed in range(3)] == [
+    assert [dataset.split(seed, old).hash[:16] for seed in range(3)] == [
         "407428ad0fea97ae",
         "b40b8d4c4627db90",
         "af5853c2f1c32ac4",
     ]
+
+
+def test_of_the_first_seed_both_rules_divide_alike_and_of_others_not():
+    dataset = listing(drawn([[1] * 12, [1] * 9 + [3]]), 2)
+    old = DataSettings(split_rule=1)
+
+    assert dataset.split(0) == dataset.split(0, old)
+    assert dataset.split(1).test != dataset.split(1, old).test
