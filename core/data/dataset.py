@@ -27,8 +27,8 @@ SPLITS = ("train", "val", "test")
 TEST_SEED: Final = 0
 """Orders what a test part is drawn from; a constant, so that the part depends on content alone."""
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 2
-_READABLE = (1, 2)  # version 1 did not know what has a default below
+MANIFEST_VERSION = 3
+_READABLE = (1, 2, 3)  # earlier ones did not know what has a default below
 _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 
@@ -60,11 +60,20 @@ class Picture:
     """0 for the pictures a data set began with, one more for each time some were added."""
     notes: tuple[str, ...] = ()
     """What was done to make it usable: "turned upright", "transparency on white"."""
+    subject: str = ""
+    """Its group as a person gave it: the patient, place or thing it shows. Empty where none was given."""
+    together: str = ""
+    """Shared by all that stand with it because of their subject, or of copies in it; empty where no subject counts."""
+
+    @property
+    def kin(self) -> str:
+        """Shared by copies, near copies and photos of one burst."""
+        return self.family or self.group
 
     @property
     def side(self) -> str:
         """What decides on which side of a split it stands: pictures that share this are never parted."""
-        return self.family or self.group
+        return self.together or self.kin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,6 +140,8 @@ class Dataset:
     """What its folders were understood to be; empty in sets of earlier versions."""
     class_folders: tuple[ClassFolder, ...] = ()
     """Every class folder that was brought, those of which nothing is used included."""
+    grouped_by: str = ""
+    """Where its pictures' subjects come from, for a person; empty where they have none."""
     stamp: tuple[int, ...] = field(default=(), compare=False, repr=False)
     """Of the files it was read from, see `stamp_of`; empty before it is stored."""
 
@@ -176,15 +187,18 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
     rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
     notices = []
-    kept = _without_copies(pictures, rest, test)
-    copies = len(rest) - len(kept)
+    kept = _apart_from(pictures, rest, test)
+    copies, grouped = left_out_of(dataset, rest, test)
     if copies:
-        notices.append(f"{copies} training pictures are copies of test pictures and were left out.")
+        notices.append(f"{len(copies)} training pictures are copies of test pictures and were left out.")
+    if grouped:
+        notices.append(f"{len(grouped)} training pictures are of groups that stand in test, too, and were left out.")
     if test_name == "test" and "val" in given:
-        train, val = _given_parts(pictures, rest, kept)
+        train, val = _given_parts(dataset, rest, kept)
     else:
-        check_some_left("train", len(rest), len(kept), ["test"])
-        check_enough(dataset.class_names, [pictures[i] for i in kept], 2 if test_name else ALL_PARTS, copies)
+        check_some_left("train", len(rest), len(kept), ["test"], bool(dataset.grouped_by))
+        needed, left_out = 2 if test_name else ALL_PARTS, len(rest) - len(kept)
+        check_enough(dataset.class_names, [pictures[i] for i in kept], needed, left_out, bool(dataset.grouped_by))
         if test_name is None:
             test_seed = seed if settings.split_rule == 1 else TEST_SEED
             test, kept = _draw(pictures, kept, test_seed, settings.test_fraction, "test")
@@ -192,22 +206,42 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     digest = hashlib.sha256()
     for name, part in (("train", train), ("val", val), ("test", test)):
         digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
+    if dataset.grouped_by:
+        together = sorted(f"{picture.content}:{picture.subject}" for picture in pictures)
+        digest.update("\n".join(together).encode("utf-8", "surrogatepass"))
     return Split(train=tuple(train), val=tuple(val), test=tuple(test), hash=digest.hexdigest(), notices=tuple(notices))
 
 
-def _given_parts(pictures: Sequence[Picture], rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
-    """Train and val as they were brought, of what is kept: copies of val pictures are not trained on, either."""
+def left_out_of(dataset: Dataset, pool: Sequence[int], test: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Pictures of a pool that must not stand beside these test pictures: copies of them, and others of their groups."""
+    kin, sides = ({of(dataset.pictures[index]) for index in test} for of in (_kin_of, _side_of))
+    out = [index for index in pool if dataset.pictures[index].side in sides]
+    copies = [index for index in out if dataset.pictures[index].kin in kin]
+    return copies, sorted(set(out) - set(copies))
+
+
+def _kin_of(picture: Picture) -> str:
+    return picture.kin
+
+
+def _side_of(picture: Picture) -> str:
+    return picture.side
+
+
+def _given_parts(dataset: Dataset, rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
+    """Train and val as they were brought, of what is kept: what stands with val pictures is not trained on, either."""
+    pictures, grouped = dataset.pictures, bool(dataset.grouped_by)
     brought = sum(pictures[index].given == "val" for index in rest)
     val = [index for index in kept if pictures[index].given == "val"]
     unseen = [index for index in kept if pictures[index].given != "val"]
-    train = _without_copies(pictures, unseen, val)
+    train = _apart_from(pictures, unseen, val)
     copied = ["test"] * (len(unseen) < len(rest) - brought) + ["val"] * (len(train) < len(unseen))
-    check_some_left("train", len(rest) - brought, len(train), copied)
-    check_some_left("val", brought, len(val), ["test"])
+    check_some_left("train", len(rest) - brought, len(train), copied, grouped)
+    check_some_left("val", brought, len(val), ["test"], grouped)
     return train, val
 
 
-def _without_copies(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
+def _apart_from(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
     sides = {pictures[index].side for index in of}
     return [index for index in indices if pictures[index].side not in sides]
 
@@ -236,7 +270,7 @@ def manifest_of(dataset: Dataset) -> bytes:
     plain = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
     lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
     record = {"version": MANIFEST_VERSION, **plain, "class_names": list(dataset.class_names), **lists}
-    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as}
+    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as, "grouped_by": dataset.grouped_by}
     record["class_folders"] = [asdict(row) for row in dataset.class_folders]
     return sealed(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
