@@ -167,12 +167,14 @@ def _submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
     """The verdict over a race, with every pair and who trained faster."""
+    from core.comparison.folds import gather_folds, question
     from core.comparison.race import race_verdict
 
-    verdict = race_verdict(outcomes, band)
+    verdict = race_verdict(gather_folds(outcomes), band)
     pairs = [pair.sentence for pair in verdict.pairs] if len(verdict.pairs) > 1 else []
-    lines = [verdict.sentence, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed)]
-    return verdict.to_dict(), "\n".join(lines)
+    asked = question(outcomes)
+    lines = [verdict.sentence, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed), *filter(None, [asked])]
+    return {**verdict.to_dict(), "question": asked}, "\n".join(lines)
 
 
 def compare(names: Sequence[str], band: float, report: str = "text") -> Result:

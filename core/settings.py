@@ -119,9 +119,19 @@ class DataSettings(Checked):
     """How a test part is drawn, see `core.data.dataset.split_dataset`; 1 in runs of earlier versions."""
     val_fraction: float = option(0.2, "Share of each class kept for choosing the epoch.", low=0.05, high=0.5)
     test_fraction: float = option(0.25, "Share of each class kept for the final report.", low=0.05, high=0.5)
+    folds: int | None = option(
+        None, "Divide all pictures into so many parts, each of them the test part once.", low=2, high=10, whole=True
+    )
+    """None: one test part."""
+    fold: int | None = option(
+        None, "Which of the folds is the test part of a run, counted from 1.", low=1, high=10, whole=True
+    )
+    """None where there are no folds, or while runs are planned: `core.runs.race.plan_race` makes one of each."""
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
+        if self.fold is not None and self.fold > (self.folds or 0):
+            raise SettingsError(f"fold is {self.fold}; there are {self.folds or 'no'} folds.")
         if self.split_rule not in range(1, SPLIT_RULE + 1):
             raise SettingsError(f"split_rule is {self.split_rule!r}; this Thaw knows the rules 1 to {SPLIT_RULE}.")
 
@@ -255,6 +265,7 @@ class RunSettings:
 
 
 VERSION: Final = 5
+_NO_FOLDS: Final = {"folds": None, "fold": None}
 PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
 """The parts of a run's settings by name; what is in none of them belongs to the run itself."""
 
@@ -277,7 +288,7 @@ def from_dict(values: dict[str, Any]) -> RunSettings:
     if values.get("version") == 3:
         values = {**values, "version": 4, "optim": {"class_weights": "none", **values.get("optim", {})}}
     if values.get("version") == 4:
-        values = {**values, "version": 5, "data": {"split_rule": 1, **values.get("data", {})}}
+        values = {**values, "version": 5, "data": {"split_rule": 1, **_NO_FOLDS, **values.get("data", {})}}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     _check_names("settings", values, {"version", "seed", *PARTS})

@@ -212,6 +212,8 @@ def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
             return settings.augment.preset == "custom"
         case "data.dataset":  # two names of the same pictures
             return run.fingerprint != other.fingerprint
+        case "data.test_fraction" | "data.split_rule" if settings.data.folds is not None:
+            return False
         case "data.val_fraction" | "data.test_fraction" | "data.split_rule":  # where all of it was drawn
             return run.split_hash != other.split_hash
     return True

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from core.data.draw import ALL_PARTS, draw_sides
-from core.data.parts import check_enough, check_some_left
+from core.data.draw import ALL_PARTS, draw_folds, draw_sides
+from core.data.parts import check_enough, check_folds, check_some_left
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
@@ -181,6 +181,8 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     Raises:
         DatasetError: a part would be empty; it says why.
     """
+    if settings.folds is not None:
+        return _split_by_folds(dataset, seed, settings.folds, settings.fold or 1, settings.val_fraction)
     pictures = dataset.pictures
     given = {picture.given for picture in pictures}
     test_name = "test" if "test" in given else "val" if "val" in given else None
@@ -203,7 +205,27 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
             test_seed = seed if settings.split_rule == 1 else TEST_SEED
             test, kept = _draw(pictures, kept, test_seed, settings.test_fraction, "test")
         val, train = _draw(pictures, kept, seed, settings.val_fraction, "val")
-    digest = hashlib.sha256()
+    return _split_of(dataset, train, val, test, notices)
+
+
+def _split_by_folds(dataset: Dataset, seed: int, folds: int, fold: int, val_fraction: float) -> Split:
+    """One fold of all pictures is test, whatever parts they came in; val is drawn from the others."""
+    pictures, everything = dataset.pictures, list(range(len(dataset.pictures)))
+    fold_of = draw_folds(pictures, folds)
+    rests = [[i for i in everything if fold_of[pictures[i].side] != number] for number in range(folds)]
+    check_folds(dataset.class_names, pictures, folds, [[pictures[i] for i in rest] for rest in rests])
+    rest = rests[fold - 1]
+    test = sorted(set(everything) - set(rest))
+    val, train = _draw(pictures, rest, seed, val_fraction, "val")
+    given = {picture.given for picture in pictures} - {None}
+    notices = [f"Fold {fold} of {folds}: over all folds, every picture is tested once."]
+    notices += ["The parts that the pictures came in are not used: folds are of all of them."] if given else []
+    return _split_of(dataset, train, val, test, notices)
+
+
+def _split_of(dataset: Dataset, train: list[int], val: list[int], test: list[int], notices: list[str]) -> Split:
+    """These parts with the hash that names them."""
+    pictures, digest = dataset.pictures, hashlib.sha256()
     for name, part in (("train", train), ("val", val), ("test", test)):
         digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
     if dataset.grouped_by:

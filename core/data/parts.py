@@ -135,6 +135,29 @@ def check_enough(
     )
 
 
+def check_folds(
+    class_names: Sequence[str], pictures: Sequence["Picture"], folds: int, rests: Sequence[Sequence["Picture"]]
+) -> None:
+    """Raise DatasetError where pictures cannot be divided into so many folds, whichever of them is asked for.
+
+    Args:
+        rests: of each fold, the pictures of all others, which train and val are drawn from.
+    """
+    sides = sides_by_class(pictures)
+    most = max(map(len, sides.values()))
+    grouped = any(picture.subject for picture in pictures)
+    enough = all(0 < len(rest) < len(pictures) for rest in rests) and all(
+        any(len(held) > 1 for held in sides_by_class(rest).values()) for rest in rests
+    )
+    if most < folds or not enough:
+        largest = class_names[max(sides, key=lambda target: len(sides[target]))]
+        what = "groups" if grouped else "different pictures"
+        raise DatasetError(
+            f"The class {largest}, the largest, has {most} {what}: too few for {folds} folds, each of which "
+            "needs some, beside those for train and val. Ask for fewer folds, or bring more pictures."
+        )
+
+
 def _held(name: str, pictures: Sequence["Picture"], sides: int) -> str:
     """How many pictures a class has, and of how many they are copies, or of how many groups."""
     if sides == len(pictures):

@@ -85,7 +85,7 @@ def _row(part: str, spec: Field[Any]) -> Row:
 
 
 def _is_chosen(spec: Field[Any]) -> bool:
-    return spec.name != "split_rule"  # new runs have the newest
+    return spec.name not in {"split_rule", "fold"}  # new runs have the newest; of folds, all are run
 
 
 def _augment_text(now: RunSettings) -> str:

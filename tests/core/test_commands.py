@@ -753,3 +753,27 @@ def test_groups_that_are_none_are_refused_in_one_line(capsys: pytest.CaptureFixt
     said = refused(capsys, "data", str(tiny_folder), "--groups", how)
 
     assert len(said) < 250 and str(tiny_folder) not in said
+
+
+def test_a_race_over_folds_tests_every_picture_once_and_says_which_question_that_answers(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Path
+):
+    options = ("--scenarios", "frozen", "--seeds", "0,1", "--folds", "3", "--weights", "none")
+
+    values = asked(capsys, "race", "--data", str(tiny_folder), *options)
+
+    records = [load_record(run["run"]) for run in values["runs"]]
+    assert [(record.settings.seed, record.settings.data.fold) for record in records] == [
+        (seed, fold) for seed in (0, 1) for fold in (1, 2, 3)
+    ]
+    for seed in (0, 1):
+        names = [name for record in records if record.settings.seed == seed for name in record.test_names]
+        assert len(names) == len(set(names)) == 30
+    assert "Over 3 folds every picture was tested once" in values["verdict"]["question"]
+    (arm,) = values["verdict"]["arms"]
+    right = [sum(np.trace(r.confusion) for r in records if r.settings.seed == seed) / 30 for seed in (0, 1)]
+    assert arm["accuracies"] == pytest.approx(right)
+
+
+def test_one_run_of_folds_must_say_which(capsys: pytest.CaptureFixture[str], tiny_folder: Path):
+    assert "say which, from 1 to 5" in refused(capsys, "train", "--data", str(tiny_folder), "--folds", "5")

@@ -50,10 +50,20 @@ def test_only_names_and_parts_have_no_limits():
     assert free == {"dataset", "split_rule", "preset", "steps", "backbone", *PARTS}
 
 
+BESIDE: dict[str, dict[str, Any]] = {"fold": {"folds": 10}}
+"""What a field needs beside it to be allowed."""
+
+
 @pytest.mark.parametrize(("kind", "spec"), named(NUMBERS))
 def test_a_number_may_be_its_limits(kind: type, spec: Any):
     for value in (spec.metadata["low"], spec.metadata["high"]):
-        assert getattr(kind(**{spec.name: value}), spec.name) == value
+        assert getattr(kind(**BESIDE.get(spec.name, {}), **{spec.name: value}), spec.name) == value
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_a_fold_that_there_is_not_is_refused(folds: int | None):
+    with pytest.raises(SettingsError, match=f"fold is 4; there are {folds or 'no'} folds"):
+        DataSettings(folds=folds, fold=4)
 
 
 @pytest.mark.parametrize(("kind", "spec"), named(NUMBERS))
@@ -157,6 +167,7 @@ FIELDS = [(name, spec) for name, kind in PARTS.items() for spec in fields(kind)]
 @pytest.mark.parametrize(("part", "spec"), [pytest.param(*row, id=f"{row[0]}.{row[1].name}") for row in FIELDS])
 def test_a_changed_field_survives_json_and_is_the_only_difference(part: str, spec: Any):
     base = RunSettings(model=ModelSettings(scenario="finetuned"))
+    base = replace(base, **{part: replace(getattr(base, part), **BESIDE.get(spec.name, {}))})
     changed = replace(base, **{part: replace(getattr(base, part), **{spec.name: other_value(spec)})})
 
     assert from_dict(json.loads(json.dumps(to_dict(changed)))) == changed
@@ -182,13 +193,18 @@ def test_settings_from_another_version_are_refused():
         from_dict({**to_dict(RunSettings()), "version": 99})
 
 
+NEW = ("split_rule", "folds", "fold")
+"""Fields of the data that the first four versions did not know."""
+
+
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
     for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds", "class_weights"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
-    del values["data"]["split_rule"]
+    for name in NEW:
+        del values["data"][name]
     return {**values, "version": 1}
 
 
@@ -208,14 +224,18 @@ def test_settings_of_version_1_mean_what_they_meant_then():
 
 def test_settings_of_version_2_knew_no_seconds():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3))))
-    del values["optim"]["seconds"], values["optim"]["class_weights"], values["data"]["split_rule"]
+    del values["optim"]["seconds"], values["optim"]["class_weights"]
+    for name in NEW:
+        del values["data"][name]
 
     assert from_dict({**values, "version": 2}) == RunSettings(data=BEFORE, seed=3)
 
 
 def test_settings_of_version_3_knew_no_class_weights():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3, optim=OptimSettings(seconds=9.0)))))
-    del values["optim"]["class_weights"], values["data"]["split_rule"]
+    del values["optim"]["class_weights"]
+    for name in NEW:
+        del values["data"][name]
 
     found = from_dict({**values, "version": 3})
 
@@ -225,7 +245,8 @@ def test_settings_of_version_3_knew_no_class_weights():
 
 def test_runs_of_version_4_keep_the_rule_they_were_divided_by():
     values = json.loads(json.dumps(to_dict(RunSettings())))
-    del values["data"]["split_rule"]
+    for name in NEW:
+        del values["data"][name]
 
     assert from_dict({**values, "version": 4}).data == BEFORE
     assert RunSettings().data.split_rule == 2
