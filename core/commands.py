@@ -165,22 +165,27 @@ def _submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *
     return submit(store, plans, ingested, as_race=as_race, owner=identity())
 
 
-def _race_result(outcomes: "Sequence[Outcome]", band: float) -> Result:
-    """The verdict over a race, with every pair and who trained faster."""
+def _race_result(outcomes: "Sequence[Outcome]", band: float, report: str = "text") -> Result:
+    """The verdict over a race, with every arm, every pair and who trained faster."""
     from core.comparison.folds import gather_folds, question
     from core.comparison.race import race_verdict
+    from core.comparison.race_report import race_as_csv, race_as_markdown
+    from core.comparison.race_wording import accuracy_interval
 
     verdict = race_verdict(gather_folds(outcomes), band)
+    values = {**verdict.to_dict(), "question": question(outcomes)}
+    if report != "text":
+        return values, (race_as_markdown if report == "markdown" else race_as_csv)(verdict)
     pairs = [pair.sentence for pair in verdict.pairs] if len(verdict.pairs) > 1 else []
-    asked = question(outcomes)
-    lines = [verdict.sentence, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed), *filter(None, [asked])]
-    return {**verdict.to_dict(), "question": asked}, "\n".join(lines)
+    arms = [f"{arm.label}: test accuracy {arm.mean:.1%} ({accuracy_interval(arm)})" for arm in verdict.arms]
+    lines = [verdict.sentence, *arms, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed)]
+    return values, "\n".join([*lines, *filter(None, [values["question"]])])
 
 
 def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
     """Finished runs side by side, with the verdict that the Compare page gives.
 
-    Two runs are compared on their pictures, and told as a sentence, Markdown, or a row per picture; more are a race.
+    Two runs are compared on their pictures; more are a race. CSV has a row per picture, of a race a row per pair.
     """
     from core.comparison.report import as_csv as pictures_as_csv
     from core.comparison.report import as_markdown
@@ -194,9 +199,7 @@ def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
         raise RunError("A comparison needs two runs or more.")
     outcomes = [load_outcome(run) for run in ids]
     if len(ids) > 2:
-        if report != "text":
-            raise RunError("A report in Markdown or CSV is about two runs; give two.")
-        return _race_result(outcomes, band)
+        return _race_result(outcomes, band, report)
     records = (load_record(ids[0]), load_record(ids[1]))
     comparison = compare_two(outcomes[0], outcomes[1], band)
     values = comparison.to_dict()

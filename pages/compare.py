@@ -7,6 +7,7 @@ from components.comparison import (
     cautions,
     differences_table,
     outcome_badge,
+    race_files,
     race_outcome,
     side_by_side,
     take_home,
@@ -70,7 +71,9 @@ try:
     (cards if apart else way_cards)(runs)
     if len(ids) > 2 and not apart:
         st.markdown("#### Is one way of training better?")
-        race_outcome(race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100))
+        verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
+        race_outcome(verdict, "compare.race")
+        race_files(verdict)
     cautions(runs)
     charts(runs, "compare.charts")
     with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):

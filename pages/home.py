@@ -2,7 +2,7 @@
 
 import streamlit as st
 from components import chosen
-from components.comparison import recorded_example, way_cards
+from components.comparison import race_outcome, recorded_example, way_cards
 from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
@@ -14,6 +14,8 @@ from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError
 from core.settings import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+
+SEED_CHOICES = (1, 3, 5)
 
 st.title("Thaw")
 st.markdown("A pretrained network is frozen knowledge. **How much of it should you thaw for your own pictures?**")
@@ -37,15 +39,24 @@ with st.container(border=True):
             key="home.scenarios",
             help="  \n".join(f"**{SCENARIO_LABELS[name]}**: {SCENARIO_HELP[name]}" for name in SCENARIOS),
         )
+        seeds = st.segmented_control(
+            "Seeds",
+            SEED_CHOICES,
+            default=SEED_CHOICES[0],
+            required=True,
+            key="home.seeds",
+            help="Every way of training is repeated with so many seeds. From 3 on the answer holds for new seeds, too.",
+        )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
-            f"{len(dataset.class_names)} classes · {how_long(settings)} · seed {settings.seed}"
+            f"{len(dataset.class_names)} classes · {how_long(settings)} · from seed {settings.seed} on"
         )
         if ready:
-            st.caption(can_be_seen(settings, dataset))
+            can_be_seen(settings, dataset, seeds, "home")
+    raced = range(settings.seed, settings.seed + seeds)
     with button:
         if scenarios and ready:
-            st.caption(expected_time(estimate_race(settings, dataset, scenarios)))
+            st.caption(expected_time(estimate_race(settings, dataset, scenarios, raced)))
         pressed = st.button(
             "Run the race",
             type="primary",
@@ -58,7 +69,7 @@ with st.container(border=True):
 
 if pressed:
     try:
-        st.query_params["race"] = start_race(settings, dataset, scenarios)
+        st.query_params["race"] = start_race(settings, dataset, scenarios, raced)
     except ThawError as error:
         show_error(error)
         st.stop()
@@ -95,8 +106,8 @@ if finished:
     several = len({run.settings.seed for run in finished}) > 1
     (way_cards if several else cards)(finished)
     if len(finished) > 1:
-        verdict = race_verdict_of([run.id for run in finished])
-        st.markdown(f"#### Verdict\n{md(verdict.sentence, 2000)}")
+        st.markdown("#### Verdict")
+        race_outcome(race_verdict_of([run.id for run in finished]), "home.race")
     charts(finished, "home.charts")
     st.markdown("#### Test pictures, and what each network says")
     sample_pictures(finished, 12, "home.pictures")

@@ -39,7 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     about += f" · {expected_time(expected, int(repeats))}" if ready else ""
     st.caption(about, width="content")
 if ready:
-    st.caption(can_be_seen(settings, dataset, int(repeats)))
+    can_be_seen(settings, dataset, int(repeats), "train")
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(

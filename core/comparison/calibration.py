@@ -68,10 +68,14 @@ def brier(targets: Array, probabilities: Array) -> float | None:
         RunError: targets (N,) and probabilities (N, K) do not fit together.
     """
     check_predictions(targets, probabilities)
-    if not len(targets):
-        return None
+    return float(brier_scores(targets, probabilities).mean()) if len(targets) else None
+
+
+def brier_scores(targets: Array, probabilities: Array) -> Array:
+    """The same for each picture, (N,) float64."""
     truth = np.eye(probabilities.shape[1])[targets]
-    return float(np.square(probabilities.astype(np.float64) - truth).sum(axis=1).mean())
+    scores: Array = np.square(probabilities.astype(np.float64) - truth).sum(axis=1)
+    return scores
 
 
 def seconds_to(history: Sequence[Mapping[str, Any]], share: float) -> float | None:

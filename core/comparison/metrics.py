@@ -89,13 +89,17 @@ def balanced_accuracy(matrix: Array) -> float | None:
 
 
 def log_loss(targets: Array, probabilities: Array) -> float | None:
-    """Mean negative natural logarithm of the true class's probability; None without pictures.
+    """Mean over the pictures of `log_losses`; None without pictures."""
+    check_predictions(targets, probabilities)
+    return float(log_losses(targets, probabilities).mean()) if len(targets) else None
+
+
+def log_losses(targets: Array, probabilities: Array) -> Array:
+    """Negative natural logarithm of each picture's true class's probability, (N,) float64.
 
     Probabilities are kept above float32's epsilon, so that one picture that a softmax rounded to 0 costs 15.9 and
     not infinity.
     """
-    check_predictions(targets, probabilities)
-    if not len(targets):
-        return None
     of_truth = probabilities[np.arange(len(targets)), targets].astype(np.float64)
-    return float(-np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0)).mean())
+    losses: Array = -np.log(np.clip(of_truth, np.finfo(np.float32).eps, 1.0))
+    return losses

@@ -1,5 +1,5 @@
-"""What runs say about test pictures, by picture: test parts differ with the seed, so a place in one means nothing in
-another. The only way from one run's answers to another's is `common` and the keys that it gives.
+"""What runs say about test pictures, by picture: test parts differ in order, and in older runs with the seed, so a
+place in one means nothing in another. The only way from one run's answers to another's is `common` and its keys.
 
 N pictures, K classes, R runs.
 """
@@ -74,7 +74,15 @@ class PictureAnswers(Mapping[PictureKey, Said]):
         Raises:
             KeyError: it was not tested on one of them.
         """
-        return self._right[[self._places[key] for key in keys]].astype(bool)
+        return self._right[self.places(keys)].astype(bool)
+
+    def places(self, keys: Sequence[PictureKey]) -> list[int]:
+        """Where these pictures stand in the run's test part.
+
+        Raises:
+            KeyError: it was not tested on one of them.
+        """
+        return [self._places[key] for key in keys]
 
 
 def common(runs: Sequence[PictureAnswers]) -> tuple[PictureKey, ...]:

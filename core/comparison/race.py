@@ -1,7 +1,8 @@
-"""Is this way of training better? Scenarios repeated over seeds, seed by seed, with the five outcomes of `verdict`.
+"""Is this way of training better? Scenarios repeated over seeds, with the five outcomes of `verdict`.
 
-Split, order, augmentation and the head's start vary with the seed, all on one data set: the answer holds for that data
-set and not for others. With one seed only the two trained models can be compared, and the sentences say so.
+Training and validation parts, order, augmentation and the head's start vary with the seed; the test pictures do not.
+From three seeds on the answer holds for new seeds and new pictures of this kind. With one or two only the trained
+models can be compared, seed by seed, and the sentences say so.
 """
 
 import statistics as averages
@@ -10,30 +11,19 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import numpy as np
+
 from core.comparison import race_wording
-from core.comparison.fairness import Outcome
+from core.comparison.arms import Arm, ArmSummary, arms_of, by_seed, parts_of_seeds, summary_of_arm
+from core.comparison.crossed import LEAST_SEEDS, Chances, Crossed, Estimate, crossed_difference, resampled
+from core.comparison.fairness import Outcome, mixed_rules
 from core.comparison.metrics import Interval
 from core.comparison.pictures import common, right_table
-from core.comparison.statistics import cochran_q, holm, median_ratio, sign_flip, smallest_sign_flip
-from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, plain
-from core.errors import RunError
-from core.settings import SCENARIO_LABELS, SCENARIOS, differences
-
-Arm = dict[int, Outcome]
-"""The runs of one scenario, by seed."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArmSummary:
-    """One scenario over its seeds; accuracies are fractions of each seed's own test pictures."""
-
-    scenario: str
-    label: str
-    seeds: tuple[int, ...]
-    accuracies: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
+from core.comparison.planning import Settling, settling
+from core.comparison.scores import ScoreGap, score_gaps
+from core.comparison.statistics import SMALLEST_DISCORDANT, cochran_q, holm, median_ratio
+from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, decide, plain
+from core.settings import SCENARIO_LABELS, differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,30 +38,45 @@ class TimeRatio:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairVerdict:
-    """Two scenarios over the seeds that both have."""
+    """Two scenarios over the seeds that both have. Differences are accuracy of a minus accuracy of b."""
 
     a: str
     b: str
     label_a: str
     label_b: str
     seeds: tuple[int, ...]
+    pictures: int
+    """Test pictures of each seed."""
     differences: tuple[float, ...]
-    """Accuracy of a minus accuracy of b, seed by seed."""
+    """Seed by seed."""
     outcome: Verdict
     band: float
     reasons: tuple[str, ...]
     """Why not comparable; empty otherwise."""
-    median: float | None = None
+    gap: float | None = None
+    """Mean difference over the seeds."""
+    interval: Interval | None = None
+    """95 %: for new seeds and new pictures; with one seed for these two models (Newcombe); with two there is none."""
     p_value: float | None = None
-    """Sign-flip over seeds; exact McNemar where there is one seed."""
+    """That nothing differs: from three seeds on by the t interval's own test, with fewer by exact McNemar."""
     p_holm: float | None = None
     """The same after Holm's correction for all pairs of the race."""
     tests: int = 0
     """How many pairs the correction counts."""
-    smallest_p: float | None = None
-    """The smallest p after Holm that this many seeds can give; None with one seed."""
-    comparison: Comparison | None = None
-    """The two models on their pictures; only with one seed."""
+    estimate: Estimate | None = None
+    """From three seeds on."""
+    crossed: Crossed | None = None
+    """Where all seeds share their test pictures, from three seeds on: what the uncertainty is made of."""
+    discordant: int = 0
+    """Pictures on which the two differ with some seed."""
+    chances: Chances | None = None
+    """That the true gap lies above, inside and below the band."""
+    settling: Settling | None = None
+    """What would settle it, where it cannot be told."""
+    scores: tuple[ScoreGap, ...] = ()
+    """The same for other scores than accuracy, from three seeds on."""
+    comparisons: tuple[Comparison, ...] = ()
+    """The models on their pictures, seed by seed; only with one or two seeds."""
     cold: TimeRatio | None = None
     """Over the seeds in which neither run found features in the cache; None where machines or threads differ."""
     warm: TimeRatio | None = None
@@ -86,9 +91,14 @@ class PairVerdict:
         return self.outcome in ("a-better", "b-better")
 
     @property
+    def about_models(self) -> bool:
+        """Too few seeds for the way of training: it is about the trained models."""
+        return len(self.seeds) < LEAST_SEEDS
+
+    @property
     def inside_band(self) -> bool:
-        """Every seed's difference is practically no difference."""
-        return all(abs(difference) <= self.band for difference in self.differences)
+        """The whole interval is practically no difference."""
+        return self.interval is not None and -self.band <= self.interval.low and self.interval.high <= self.band
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,25 +120,24 @@ class RaceVerdict:
 def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict:
     """Compare scenarios over seeds.
 
-    A way of training is called better only if the sign-flip p, after Holm's correction over all pairs, is below 0.05.
-    Otherwise all per-seed differences inside the band: practically the same; else the race cannot tell.
+    Better: p, after Holm's correction over all pairs, below 0.05, and at least six pictures tell the two apart.
+    Practically the same: the whole 95 % interval inside the band. Everything else: the race cannot tell.
 
     Args:
         outcomes: finished runs, at most one for each scenario and seed; seeds may be missing in some scenarios.
         band: differences in accuracy within this fraction are practically no difference.
 
     Raises:
-        SettingsError: the band is not a fraction from 0 to 0.5, or there are more seeds than can be enumerated.
+        SettingsError: the band is not a fraction from 0 to 0.5.
         RunError: a scenario has two runs with the same seed, or a run has no test pictures.
     """
     check_band(band)
-    arms = _arms(outcomes)
-    pairs = [_pair(a, b, arms, band) for a, b in combinations(arms, 2)]
+    arms = arms_of(outcomes)
+    summaries = tuple(summary_of_arm(arm) for arm in arms.values())
     pairs = [
         replace(pair, sentence=race_wording.pair_sentence(pair), speed=race_wording.speed_sentence(pair))
-        for pair in _decided(pairs)
+        for pair in _decided([_pair(a, b, arms, band) for a, b in combinations(arms, 2)])
     ]
-    summaries = tuple(_arm_summary(scenario, arm) for scenario, arm in arms.items())
     cochran_p = _cochran(arms, pairs)
     lacks = dict.fromkeys(sentence for outcome in outcomes for sentence in outcome.lacks)
     sentence = " ".join([race_wording.race_sentence(summaries, pairs, cochran_p), *lacks])
@@ -136,68 +145,89 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
 
 
 def _cochran(arms: Mapping[str, Arm], pairs: Sequence[PairVerdict]) -> float | None:
-    """One test for all models together, where there are more than two and every pair can be compared."""
-    if len(arms) < 3 or not all(pair.comparison and pair.outcome != "not-comparable" for pair in pairs):
+    """One test for all models together, where there are more than two with one seed and every pair can be compared."""
+    if len(arms) < 3 or any(len(pair.seeds) != 1 or pair.outcome == "not-comparable" for pair in pairs):
         return None
     runs = [next(iter(arm.values())).tested for arm in arms.values()]
     return cochran_q(right_table(runs, common(runs)))
 
 
-def _arms(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
-    """Runs by scenario and seed, scenarios in their usual order, seeds ascending."""
-    arms: dict[str, Arm] = {}
-    for outcome in sorted(outcomes, key=lambda one: (SCENARIOS.index(one.settings.model.scenario), one.settings.seed)):
-        arm = arms.setdefault(outcome.settings.model.scenario, {})
-        if outcome.settings.seed in arm:
-            raise RunError(
-                f"{SCENARIO_LABELS[outcome.settings.model.scenario]} has two runs with seed {outcome.settings.seed}, "
-                f"{arm[outcome.settings.seed].run} and {outcome.run}; a race takes one."
-            )
-        arm[outcome.settings.seed] = outcome
-    return arms
-
-
-def _arm_summary(scenario: str, arm: Arm) -> ArmSummary:
-    accuracies = tuple(_accuracy(outcome) for outcome in arm.values())
-    return ArmSummary(
-        scenario=scenario,
-        label=SCENARIO_LABELS[scenario],
-        seeds=tuple(arm),
-        accuracies=accuracies,
-        mean=averages.fmean(accuracies),
-        low=min(accuracies),
-        high=max(accuracies),
-    )
-
-
-def _accuracy(outcome: Outcome) -> float:
-    if not outcome.pictures:
-        raise RunError(f"run {outcome.run} has no test pictures, so it has no accuracy; leave it out of the race.")
-    return float((outcome.probabilities.argmax(axis=1) == outcome.targets).mean())
-
-
 def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
     """Two scenarios before Holm's correction: the outcome is still `cannot-tell` or `not-comparable`."""
     seeds = tuple(seed for seed in arms[a] if seed in arms[b])
-    comparisons = [compare(arms[a][seed], arms[b][seed], band) for seed in seeds]
-    reasons = _reasons(arms[a], arms[b], seeds, comparisons)
+    in_a, in_b = ([arm[seed] for seed in seeds] for arm in (arms[a], arms[b]))
+    comparisons = [compare(*both, band) for both in zip(in_a, in_b, strict=True)]
+    reasons = _reasons(in_a, in_b, comparisons)
     pair = PairVerdict(
         a=a,
         b=b,
         label_a=SCENARIO_LABELS[a],
         label_b=SCENARIO_LABELS[b],
         seeds=seeds,
+        pictures=comparisons[0].pictures if comparisons else 0,
         differences=tuple(one.difference for one in comparisons if one.difference is not None),
         outcome="not-comparable" if reasons else "cannot-tell",
         band=band,
         reasons=reasons,
-        comparison=comparisons[0] if len(comparisons) == 1 else None,
+        comparisons=tuple(comparisons) if len(seeds) < LEAST_SEEDS else (),
     )
-    pair = _with_times(pair, comparisons, [[arm[seed] for seed in seeds] for arm in (arms[a], arms[b])])
+    pair = _with_times(pair, comparisons, [in_a, in_b])
     if reasons:
         return pair
-    p = pair.comparison.p_value if pair.comparison else sign_flip(pair.differences)
-    return replace(pair, median=averages.median(pair.differences), p_value=p)
+    pair = replace(pair, gap=averages.fmean(pair.differences))
+    if pair.about_models:
+        return _models(pair)
+    if parts_of_seeds(in_a) == "own":
+        return _ways_on_own_pictures(pair, comparisons, in_a)
+    return _ways(pair, in_a, in_b)
+
+
+def _models(pair: PairVerdict) -> PairVerdict:
+    """With one or two seeds: McNemar's test, whose p counts the seeds that were looked at."""
+    ps = [one.p_value for one in pair.comparisons if one.p_value is not None]
+    only = pair.comparisons[0] if len(pair.comparisons) == 1 else None
+    return replace(
+        pair,
+        p_value=min(1.0, len(ps) * min(ps)),
+        interval=only.interval if only else None,
+        discordant=max(one.discordant or 0 for one in pair.comparisons),
+    )
+
+
+def _ways(pair: PairVerdict, a: Sequence[Outcome], b: Sequence[Outcome]) -> PairVerdict:
+    """From three seeds on: an interval for new seeds and new pictures, where there are pictures enough."""
+    if pair.pictures < SMALLEST_DISCORDANT:
+        return replace(pair, p_value=1.0)
+    right = by_seed([*a, *b])  # both arms by the same order of pictures
+    right_a, right_b = right[: len(a)], right[len(a) :]
+    found = crossed_difference(right_a, right_b)
+    pair = replace(pair, crossed=found, scores=score_gaps(a, b))
+    return _with_estimate(pair, found.estimate, int((right_a != right_b).any(axis=0).sum()))
+
+
+def _ways_on_own_pictures(pair: PairVerdict, comparisons: Sequence[Comparison], runs: Sequence[Outcome]) -> PairVerdict:
+    """The same for older runs, in which every seed drew its own test part."""
+    estimate = resampled(pair.differences, _overlap(runs))
+    if estimate is None:
+        return replace(pair, p_value=1.0)
+    return _with_estimate(pair, estimate, sum(one.discordant or 0 for one in comparisons))
+
+
+def _with_estimate(pair: PairVerdict, estimate: Estimate, discordant: int) -> PairVerdict:
+    return replace(
+        pair,
+        estimate=estimate,
+        interval=estimate.interval,
+        p_value=estimate.p_value,
+        discordant=discordant,
+        chances=estimate.chances(pair.band),
+    )
+
+
+def _overlap(runs: Sequence[Outcome]) -> float:
+    """How much of a test part another seed tests on as well, on average."""
+    parts = [frozenset(run.tested) for run in runs]
+    return float(np.mean([len(one & other) / max(len(one), len(other)) for one, other in combinations(parts, 2)]))
 
 
 def _with_times(pair: PairVerdict, comparisons: Sequence[Comparison], arms: Sequence[Sequence[Outcome]]) -> PairVerdict:
@@ -220,17 +250,23 @@ def _time_ratio(ratios: Sequence[float]) -> TimeRatio | None:
     return TimeRatio(runs=len(ratios), median=middle, interval=interval)
 
 
-def _reasons(a: Arm, b: Arm, seeds: tuple[int, ...], comparisons: list[Comparison]) -> tuple[str, ...]:
+def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Why two scenarios cannot be compared over these seeds, each sentence once."""
-    if not seeds:
+    if not comparisons:
         return ("They have no seed in common.",)
     reasons = [reason for one in comparisons for reason in one.fairness.reasons]
+    reasons += filter(None, [mixed_rules([*a, *b])])
     for arm in (a, b):
-        first = arm[seeds[0]].settings
-        changed = {row[0] for seed in seeds for row in differences(first, arm[seed].settings)} - {"seed"}
+        first = arm[0].settings
+        changed = {row[0] for run in arm for row in differences(first, run.settings)} - {"seed", "data.split_rule"}
         if changed:
             label = SCENARIO_LABELS[first.model.scenario]
             reasons.append(f"{label} changed more than its seed from run to run: {', '.join(sorted(changed))}.")
+    if not reasons and parts_of_seeds(a) == "mixed":
+        reasons.append(
+            "Some seeds share their test pictures and others have pictures of their own, as older runs do. Compare "
+            "runs of one kind."
+        )
     return tuple(dict.fromkeys(reasons))
 
 
@@ -246,13 +282,35 @@ def _decided(pairs: list[PairVerdict]) -> list[PairVerdict]:
 
 def _with_outcome(pair: PairVerdict) -> PairVerdict:
     """The outcome of a comparable pair whose corrected p is known."""
-    p = pair.p_holm
-    assert p is not None
-    if pair.comparison:
-        # two models on their pictures; looking at several pairs can only take a "better" back
-        better = pair.comparison.outcome in ("a-better", "b-better")
-        return replace(pair, outcome="cannot-tell" if better and p >= ALPHA else pair.comparison.outcome)
-    pair = replace(pair, smallest_p=min(1.0, pair.tests * smallest_sign_flip(len(pair.seeds))))
-    if p < ALPHA:
-        return replace(pair, outcome="a-better" if sum(pair.differences) > 0 else "b-better")
-    return replace(pair, outcome="same" if pair.inside_band else "cannot-tell")
+    outcome = _outcome_of_models(pair) if pair.about_models else _outcome_of_ways(pair)
+    pair = replace(pair, outcome=outcome)
+    unsettled = outcome == "cannot-tell" and pair.crossed is not None
+    return replace(pair, settling=settling(pair.crossed, pair.band)) if unsettled and pair.crossed else pair
+
+
+def _outcome_of_ways(pair: PairVerdict) -> Verdict:
+    if pair.interval is None:
+        return "cannot-tell"
+    assert pair.p_holm is not None and pair.gap is not None
+    return decide_over_seeds(pair.gap, pair.interval, pair.p_holm, pair.discordant, pair.band)
+
+
+def decide_over_seeds(gap: float, interval: Interval, p: float, discordant: int, band: float) -> Verdict:
+    """The fixed rules from three seeds on; fewer discordant pictures than McNemar's test needs never make a better."""
+    return decide(gap, interval, p if discordant >= SMALLEST_DISCORDANT else 1.0, band)
+
+
+def _outcome_of_models(pair: PairVerdict) -> Verdict:
+    assert pair.p_holm is not None
+    return decide_over_models([one.outcome for one in pair.comparisons], pair.differences, pair.p_holm)
+
+
+def decide_over_models(outcomes: Sequence[Verdict], differences: Sequence[float], p: float) -> Verdict:
+    """The fixed rules for one or two seeds, from what is said of each.
+
+    Looking at several pairs or seeds can only take a "better" back, and no seed may point the other way.
+    """
+    found = [outcome for outcome in outcomes if outcome in ("a-better", "b-better")]
+    if found and p < ALPHA and len({np.sign(value) for value in differences}) == 1:
+        return found[0]
+    return "same" if set(outcomes) == {"same"} else "cannot-tell"

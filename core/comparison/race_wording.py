@@ -1,70 +1,174 @@
 """What a race says, in plain words. Nothing is called better here that `race` has not decided."""
 
 from collections.abc import Sequence
-from statistics import median
 from typing import TYPE_CHECKING, Final
 
-from core.comparison.verdict import ALPHA
-from core.comparison.wording import p_value, per_cent, points, seed_count, sentence, signed_points
+from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.metrics import Interval
+from core.comparison.planning import Settling, smallest_gap
+from core.comparison.statistics import SMALLEST_DISCORDANT
+from core.comparison.wording import (
+    FEW_DISCORDANT,
+    count_of,
+    interval_ends,
+    p_value,
+    per_cent,
+    points,
+    seed_count,
+    sentence,
+    whole_points,
+)
 
 if TYPE_CHECKING:
-    from core.comparison.race import ArmSummary, PairVerdict, TimeRatio
+    from core.comparison.arms import ArmSummary
+    from core.comparison.race import PairVerdict, TimeRatio
+    from core.comparison.verdict import Comparison
 
 TIMES: Final = {1: "once", 2: "twice"}
-ONE_SEED: Final = "With one seed this is about these trained models, not about the way of training."
+
+
+def accuracy_interval(arm: "ArmSummary") -> str:
+    """The interval of one way of training's accuracy with what it holds for, or what stands in its place."""
+    if arm.interval is None:
+        return (
+            f"{per_cent(arm.low)} to {per_cent(arm.high)} over {seed_count(len(arm.seeds))}, each with its own pictures"
+        )
+    ends = f"{100 * arm.interval.low:.1f} to {per_cent(arm.interval.high)}"
+    if arm.holds_for_seeds:
+        return f"95 % interval {ends}, for new seeds and new pictures"
+    models = "this model" if len(arm.seeds) == 1 else "these models"
+    return f"95 % interval {ends}, for {models} on new pictures"
 
 
 def pair_sentence(pair: "PairVerdict") -> str:
-    """What a race says about two of its scenarios."""
+    """What a race says about two of its scenarios, in sentences short enough to be read out."""
     if pair.outcome == "not-comparable":
         return f"{pair.label_a} and {pair.label_b} are not comparable. {' '.join(pair.reasons)}"
-    if pair.comparison:
-        return _one_seed(pair)
-    flip = sum(pair.differences) < 0
-    first, second = (pair.label_b, pair.label_a) if flip else (pair.label_a, pair.label_b)
-    dots = _dots(first, [-value if flip else value for value in pair.differences])
-    seeds = seed_count(len(pair.seeds))
+    if pair.about_models:
+        return f"{_models(pair)} {about_models(len(pair.seeds), pair.pictures)}"
+    if pair.estimate is None:
+        return _nothing_varies(pair)
+    first, second = _ahead_first(pair)
     within = f"within {points(pair.band)}"
     match pair.outcome:
         case "a-better" | "b-better":
-            small = f" The difference is real but small: always {within}." if pair.inside_band else ""
-            return f"{first} is a better way of training than {second} on this data. {dots} {_test(pair)}{small}"
+            small = f" The difference is real but small: {within}." if pair.inside_band else ""
+            return f"{first} is better than {second} for pictures like these: by {_gap(pair)}.{small}"
         case "same":
-            return f"{first} and {second} are practically the same on this data: {within} in each of {seeds}. {dots}"
-    return f"{seeds.capitalize()} cannot tell {first} from {second}. {dots} {_test(pair)}"
+            return (
+                f"{first} and {second} are practically the same for pictures like these: a difference of {_gap(pair)}. "
+                f"The whole interval lies {within}."
+            )
+    who = f"{seed_count(len(pair.seeds))} and {count_of(pair.pictures)} cannot tell {first} from {second}"
+    parts = (f"{who}: a difference of {_gap(pair)}.", _few(pair), settling_sentence(pair.settling))
+    return " ".join(part for part in parts if part)
 
 
-def _one_seed(pair: "PairVerdict") -> str:
-    """The sentence about two models, with what looking at several pairs takes back."""
-    assert pair.comparison and pair.p_holm is not None
-    text = sentence(pair.comparison)
-    if pair.outcome != pair.comparison.outcome:
-        text += (
-            f" Counting all {pair.tests} pairs of this race (Holm's correction), {p_value(pair.p_holm)}: "
-            "so this race cannot tell."
-        )
-    return f"{text} {ONE_SEED}"
+def _ahead_first(pair: "PairVerdict") -> tuple[str, str]:
+    """Labels of the scenario that is ahead on average, and of the other."""
+    labels = pair.label_a, pair.label_b
+    return (labels[1], labels[0]) if (pair.gap or 0.0) < 0 else labels
 
 
-def _dots(first: str, seen: list[float]) -> str:
-    """The differences themselves, seen from the scenario that is ahead on average."""
-    ahead = sum(value > 0 for value in seen)
-    return (
-        f"{first} was ahead in {ahead} of {len(seen)} seeds, by a median of {signed_points(median(seen))} points "
-        f"({signed_points(min(seen))} to {signed_points(max(seen))})."
+def _gap(pair: "PairVerdict") -> str:
+    """The mean difference, seen from the scenario that is ahead, with its interval and p."""
+    assert pair.gap is not None and pair.interval is not None and pair.p_holm is not None
+    ends = pair.interval if pair.gap >= 0 else Interval(low=-pair.interval.high, high=-pair.interval.low)
+    holm = f", counting all {pair.tests} pairs" if pair.tests > 1 else ""
+    return f"{points(pair.gap)} ({interval_ends(ends)}; {p_value(pair.p_holm)}{holm})"
+
+
+def _few(pair: "PairVerdict") -> str:
+    return FEW_DISCORDANT if pair.discordant < SMALLEST_DISCORDANT else ""
+
+
+def expected_gap(seeds: int, pictures: int) -> str:
+    """What a race of so many seeds and test pictures will show, before anything is trained."""
+    gap = smallest_gap(seeds, pictures)
+    what = "two ways of training" if seeds >= LEAST_SEEDS else "two trained models"
+    given = f"{seed_count(seeds)} and {pictures:,} test picture{'s' * (pictures != 1)}"
+    if gap is None:
+        return f"{given} are too few to show any difference between {what} (80 % power, 5 %)."
+    size = whole_points(gap)
+    return f"Smallest detectable difference between {what}, with {given}: about {size} (80 % power, 5 %)."
+
+
+def settling_sentence(found: Settling | None) -> str:
+    """What would help where nothing can be told; empty where that is not known."""
+    if found is None:
+        return ""
+    share = f"Of this uncertainty {found.picture_share:.0%} comes from the test pictures".replace("%", " %")
+    sought = f"a difference of {points(found.gap)}"
+    seeds = "" if found.more_seeds is None else f"{_more_seeds(found.more_seeds)} would show {sought}"
+    pictures = "" if found.pictures is None else f"about {_roughly(found.pictures)} test pictures would show {sought}"
+    if found.pictures is not None and seeds:
+        return f"{share}. {seeds}; so would about {_roughly(found.pictures)} test pictures."
+    if seeds:
+        return f"{share}. More pictures alone will not settle it; {seeds[0].lower()}{seeds[1:]}."
+    if pictures:
+        return f"{share}: more seeds will not settle it; {pictures}."
+    if found.together is None:
+        return f"{share}. {sought[0].upper()}{sought[1:]} is out of reach."
+    more, total = found.together
+    return f"{share}. {_more_seeds(more)} together with about {_roughly(total)} test pictures would show {sought}."
+
+
+def _roughly(count: int) -> str:
+    """Two digits of it, rounded up: 310, 1,200."""
+    step = 10 ** max(len(str(count)) - 2, 0)
+    return f"{-(-count // step) * step:,}"
+
+
+def _more_seeds(count: int) -> str:
+    return "One more seed" if count == 1 else f"About {count} more seeds"
+
+
+def _nothing_varies(pair: "PairVerdict") -> str:
+    """Of seeds that all differ by exactly the same, or of hardly any pictures, there is no interval."""
+    why = (
+        f"With fewer than {SMALLEST_DISCORDANT} test pictures nothing can be told apart."
+        if pair.pictures < SMALLEST_DISCORDANT
+        else "Every seed shows exactly the same difference, so there is nothing to judge its uncertainty by."
     )
+    return f"{seed_count(len(pair.seeds))} cannot tell {pair.label_a} from {pair.label_b}. {why}"
 
 
-def _test(pair: "PairVerdict") -> str:
-    """The sign-flip test over seeds, or why it could not have said yes."""
-    assert pair.smallest_p is not None and pair.p_holm is not None
-    holm = f", Holm's correction for {pair.tests} pairs included" if pair.tests > 1 else ""
-    if pair.smallest_p >= ALPHA:
-        return (
-            f"So few seeds can never reach p < {ALPHA:g} (the smallest possible is {pair.smallest_p:.2g}{holm}): "
-            "look at the dots."
-        )
-    return f"Sign-flip test over seeds: {p_value(pair.p_holm)}{holm}."
+def _models(pair: "PairVerdict") -> str:
+    """What one or two seeds say about their trained models."""
+    assert pair.p_holm is not None
+    if len(pair.comparisons) == 1:
+        text = sentence(pair.comparisons[0])
+        if pair.outcome != pair.comparisons[0].outcome:
+            text += f" Counting all {pair.tests} pairs of this race, {p_value(pair.p_holm)}: so it cannot tell."
+        return text
+    seeds = zip(pair.seeds, pair.comparisons, strict=True)
+    return f"{_verdict_of_models(pair)} {' '.join(_one_of_two(pair, seed, one) for seed, one in seeds)}"
+
+
+def _verdict_of_models(pair: "PairVerdict") -> str:
+    first, second = _ahead_first(pair)
+    match pair.outcome:
+        case "a-better" | "b-better":
+            return f"The models of {first} are better than those of {second} ({p_value(pair.p_holm or 0.0)})."
+        case "same":
+            return f"The models of {first} and {second} are practically the same with both seeds."
+    return f"The models of {first} and {second} cannot be told apart."
+
+
+def _one_of_two(pair: "PairVerdict", seed: int, one: "Comparison") -> str:
+    first = pair.label_a if (one.difference or 0.0) >= 0 else pair.label_b
+    ahead = f"{first} {points(one.difference or 0.0)} ahead" if one.difference else "no difference"
+    return f"Seed {seed}: {ahead}, {p_value(one.p_value or 0.0)}."
+
+
+def about_models(seeds: int, pictures: int) -> str:
+    """What too few seeds say nothing about, and what three would show."""
+    count = "one seed" if seeds == 1 else f"{seeds} seeds"
+    text = f"With {count} this is about these trained models, not about the way of training"
+    gap = smallest_gap(LEAST_SEEDS, pictures)
+    if gap is None:
+        return f"{text}; for that it takes {LEAST_SEEDS} seeds and more test pictures."
+    return f"{text}: {LEAST_SEEDS} seeds would show differences from about {whole_points(gap)} on."
 
 
 def speed_sentence(pair: "PairVerdict") -> str:
@@ -92,18 +196,18 @@ def _faster(pair: "PairVerdict", found: "TimeRatio") -> str:
 
 
 def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], cochran_p: float | None = None) -> str:
-    """The whole race in a few sentences: the means, then what can be said about the pairs."""
+    """The whole race in a few sentences: what can be said about the pairs, then the accuracies."""
     if not arms:
         return "No run has finished yet."
     if len(pairs) == 1:
         return pairs[0].sentence
     ranked = sorted(arms, key=lambda arm: -arm.mean)
     means = ", ".join(f"{arm.label} {per_cent(arm.mean)} ({seed_count(len(arm.seeds))})" for arm in ranked)
-    parts = [f"Mean accuracy: {means}."]
+    means = f"Mean accuracy: {means}."
     if not pairs:
-        return f"{parts[0]} One scenario alone has nothing to be compared with."
+        return f"{means} One scenario alone has nothing to be compared with."
     better = [f"{winner} than {loser}" for winner, loser in (_ordered(pair) for pair in pairs if pair.better)]
-    parts.append(f"Better: {'; '.join(better)}." if better else "No scenario can be called better than another.")
+    parts = [f"Better: {'; '.join(better)}." if better else "No scenario can be called better than another."]
     for title, outcome in (
         ("Practically the same", "same"),
         ("Cannot tell", "cannot-tell"),
@@ -112,12 +216,13 @@ def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], 
         names = [f"{pair.label_a} and {pair.label_b}" for pair in pairs if pair.outcome == outcome]
         if names:
             parts.append(f"{title}: {'; '.join(names)}.")
+    parts.append(means)
     if cochran_p is not None:
         parts.append(f"All {len(arms)} together: {p_value(cochran_p)} (Cochran's Q).")
-    if all(pair.comparison for pair in pairs):
-        parts.append(ONE_SEED)
-    elif any(pair.smallest_p is not None and pair.smallest_p >= ALPHA for pair in pairs):
-        parts.append(f"So few seeds can never reach p < {ALPHA:g}: look at the dots.")
+    comparable = [pair for pair in pairs if pair.outcome != "not-comparable"]
+    fewest = min(comparable, key=lambda pair: len(pair.seeds), default=None)
+    if fewest is not None and fewest.about_models:
+        parts.append(about_models(len(fewest.seeds), fewest.pictures))
     return " ".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Intervals and tests for one run, two runs and several seeds: libraries where they have it, each with its source.
+"""Intervals and tests for one run and for two: libraries where they have it, each with its source. Seeds: `crossed`.
 
 Fractions everywhere. "Two runs" are always seen on the same pictures, so that every picture is a pair.
 """
@@ -14,21 +14,13 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval, Rate
-from core.errors import SettingsError
-
-MAX_SEEDS: Final = 15
-"""Sign flips are enumerated: 2 to the power of 15 of them is instant, of 30 it is not."""
 
 SMALLEST_DISCORDANT: Final = 6
 """Discordant pictures from which an exact McNemar p below 0.05 is possible: 2 / 2**6 = 0.031, 2 / 2**5 = 0.0625."""
 
 
-USUAL_DISAGREEMENT: Final = (0.06, 0.1)
-"""Shares of pictures on which exactly one of two runs is right, as ants and bees show them."""
-
-
-def wilson(correct: int, total: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a share (Wilson 1927); `total` is at least 1."""
+def wilson(correct: float, total: int, confidence: float = 0.95) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927); `total` is at least 1, `correct` may be a mean over seeds."""
     low, high = proportion_confint(correct, total, alpha=1 - confidence, method="wilson")
     return Interval(low=float(low), high=float(high))
 
@@ -113,18 +105,6 @@ def detectable_gap(n: int, discordant_share: float, power: float = 0.8, alpha: f
     return gap if 0 < gap <= discordant_share else None
 
 
-def gaps_before(n: int) -> tuple[float, float] | None:
-    """Smallest gaps that n pictures will show, before anything is trained: where runs disagree on few or on many.
-
-    Fractions, for 80 % power at 5 %; None if not even runs that are never both wrong would be told apart.
-    """
-    one_sided = next((gap for gap in np.arange(0.001, 1, 0.001) if (pictures_needed(gap, gap) or n) <= n), None)
-    if one_sided is None:
-        return None
-    few, many = (detectable_gap(n, share) or float(one_sided) for share in USUAL_DISAGREEMENT)
-    return min(few, many), max(few, many)
-
-
 def median_ratio(ratios: Sequence[float]) -> tuple[float, Interval | None]:
     """The median of paired ratios of times, with a 95 % percentile bootstrap interval from three repeats on."""
     middle = float(np.median(ratios))
@@ -149,27 +129,3 @@ def cochran_q(right: Array) -> float:
     """
     told_apart = right.any(axis=1) & ~right.all(axis=1)
     return float(cochrans_q(right.astype(int)).pvalue) if told_apart.any() else 1.0
-
-
-def sign_flip(differences: Sequence[float]) -> float:
-    """Exact two-sided p that paired differences, one per seed, are centred on 0 (Fisher's randomisation test).
-
-    Every way of swapping the two arms within seeds is enumerated; p is the share of them with a sum at least as far
-    from 0 as the real one. Without seeds p is 1.
-
-    Raises:
-        SettingsError: more seeds than can be enumerated.
-    """
-    seeds = len(differences)
-    if seeds > MAX_SEEDS:
-        raise SettingsError(f"there are {seeds} seeds; the sign-flip test takes at most {MAX_SEEDS}.")
-    values = np.asarray(differences, dtype=np.float64)
-    swapped = np.arange(2**seeds)[:, None] >> np.arange(seeds) & 1  # (2^seeds, seeds)
-    sums = np.abs((1 - 2 * swapped) @ values)
-    # sums that are equal on paper differ in the last bits: accuracies are shares like 143/153
-    return float(np.mean(sums >= abs(values.sum()) - 1e-9 * np.abs(values).sum()))
-
-
-def smallest_sign_flip(seeds: int) -> float:
-    """The smallest p that `sign_flip` can give: all seeds point the same way."""
-    return min(1.0, 2.0 ** (1 - seeds))

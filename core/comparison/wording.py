@@ -23,6 +23,11 @@ def points(fraction: float) -> str:
     return f"{text} point" if text == "1" else f"{text} points"
 
 
+def whole_points(fraction: float) -> str:
+    """A size that is known only roughly: 7 points, 0.8 points."""
+    return f"{100 * fraction:.0f} points" if fraction >= 0.015 else points(fraction)
+
+
 def count_of(pictures: int) -> str:
     return "1 picture" if pictures == 1 else f"{pictures:,} pictures"
 
@@ -45,7 +50,7 @@ def p_value(p: float) -> str:
     return f"p = {text if text != '0.05' else f'{p:.4f}'}"
 
 
-def _ends(interval: Interval) -> str:
+def interval_ends(interval: Interval) -> str:
     return f"95 % interval {_end(interval.low)} to {_end(interval.high)}"
 
 
@@ -78,7 +83,8 @@ def _verdict(result: "Comparison", flip: bool) -> str:
     assert first.accuracy and second.accuracy
     numbers = (
         f"{per_cent(first.accuracy.value)} against {per_cent(second.accuracy.value)}, a difference of "
-        f"{points(first.accuracy.value - second.accuracy.value)} ({_ends(interval)}), {p_value(result.p_value)}."
+        f"{points(first.accuracy.value - second.accuracy.value)} ({interval_ends(interval)}), "
+        f"{p_value(result.p_value)}."
     )
     pictures = f"these {count_of(result.pictures)}" if result.pictures > 1 else "this picture"
     match result.outcome:

@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.comparison.arms import ArmSummary
 from core.comparison.calibration import seconds_to
 from core.comparison.fairness import has_effect
 from core.comparison.metrics import balanced_accuracy
-from core.comparison.race import PairVerdict, RaceVerdict
+from core.comparison.race import RaceVerdict
+from core.comparison.race_report import race_as_csv, race_as_markdown
 from core.comparison.report import as_csv, as_markdown
 from core.comparison.selection import best_of
 from core.comparison.statistics import rate
@@ -20,14 +22,14 @@ from core.comparison.wording import points
 from core.runs.example import example_runs
 from core.runs.record import is_recorded
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, differences
+from core.settings import differences
 
 from . import chosen
-from .comparison_charts import seed_dots
+from .comparison_charts import chances, forest
 from .messages import LONGEST_MESSAGE, md, plain
 from .race import race_verdict_of
 from .resources import run_outcome, run_store
-from .results import by_scenario, record, show_lacks, training_seconds
+from .results import accuracy_caption, by_scenario, record, show_lacks, training_seconds
 from .wording import counted, interval, per_cent, percentage, run_label, seconds
 
 _OUTCOMES: Final = {
@@ -40,26 +42,22 @@ _OUTCOMES: Final = {
 
 
 def way_cards(runs: Sequence[Run]) -> None:
-    """A card per way of training: its accuracy and seconds over the seeds, and in bold the settings that differ."""
+    """A card per way of training: its accuracy with its interval, seconds, and in bold the settings that differ."""
     ways = by_scenario(runs)
+    arms = {arm.scenario: arm for arm in race_verdict_of([run.id for run in runs]).arms}
     first = [group[0].settings for group in ways.values()]
     differing = [row[0] for other in first[1:] for row in differences(first[0], other)]
     fields = [name for name in dict.fromkeys(differing) if name not in ("model.scenario", "seed", "data.dataset")]
     grid = st.grid(min(4, len(ways)), min_column_width=230)
     for scenario, group in ways.items():
         with grid.cell(), st.container(border=True, height="stretch"):
-            _way(scenario, group, fields)
+            _way(arms[scenario], group, fields)
 
 
-def _way(scenario: str, group: Sequence[Run], fields: Sequence[str]) -> None:
+def _way(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     results = [record(run) for run in group]
-    accuracies = [result.test_accuracy for result in results]
-    st.metric(
-        SCENARIO_LABELS[scenario], per_cent(float(np.mean(accuracies))), help="Mean accuracy on the test pictures."
-    )
-    seeds = sorted({run.settings.seed for run in group})
-    spread = f"{min(accuracies):.1%} to {max(accuracies):.1%} over seeds " if len(seeds) > 1 else "seed "
-    st.caption(spread + ", ".join(map(str, seeds)))
+    st.metric(arm.label, per_cent(arm.mean), help="Mean accuracy on the test pictures.")
+    st.caption(accuracy_caption(arm))
     show_lacks(results)
     for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
         times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
@@ -128,30 +126,55 @@ def side_by_side(runs: Sequence[Run]) -> None:
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 
-def race_outcome(verdict: RaceVerdict) -> None:
-    """What a race says: the whole in a sentence, then every pair with its outcome and who trained faster."""
+def race_outcome(verdict: RaceVerdict, key: str) -> None:
+    """What a race says: the conclusion, every pair in one plot, chances as bars; sentences and files folded away."""
     with st.container(border=True):
         st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
-        for pair in verdict.pairs:
-            with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+        if len(verdict.pairs) == 1 and verdict.pairs[0].speed:
+            st.caption(md(verdict.pairs[0].speed, LONGEST_MESSAGE))
+    shown = [pair for pair in verdict.pairs if pair.gap is not None]
+    if shown:
+        st.plotly_chart(
+            forest(shown, verdict.band), key=f"{key}.forest", alt="Differences in accuracy with their intervals"
+        )
+        st.caption(
+            f"Grey: practically the same, within {points(verdict.band)}. A filled diamond: one is better. A circle is "
+            "a seed."
+        )
+    likely = [pair for pair in shown if pair.chances is not None]
+    if likely:
+        st.markdown("##### How probable is which?")
+        st.plotly_chart(chances(likely, verdict.band), key=f"{key}.chances", alt="Chances that one is better")
+    if len(verdict.pairs) > 1:
+        with st.expander(f"All {len(verdict.pairs)} pairs in words", icon=":material/format_list_bulleted:"):
+            for pair in verdict.pairs:
                 _badge(pair.outcome, pair.label_a, pair.label_b)
-                st.caption(md(_in_short(pair, verdict), LONGEST_MESSAGE))
-    pairs = [
-        (f"{pair.label_a} - {pair.label_b}", pair.seeds, pair.differences)
-        for pair in verdict.pairs
-        if len(pair.differences) > 1
+                st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
+
+
+def race_files(verdict: RaceVerdict) -> None:
+    """The race as files: a page of Markdown, a row per pair, and everything as JSON."""
+    files: list[tuple[str, str, str, Callable[[], str]]] = [
+        ("Race report", "md", "text/markdown", lambda: race_as_markdown(verdict)),
+        ("Pairs", "csv", "text/csv", lambda: race_as_csv(verdict)),
+        ("Race numbers", "json", "application/json", lambda: json.dumps(verdict.to_dict(), indent=1)),
     ]
-    if pairs:
-        st.markdown("##### Seed by seed")
-        figure = seed_dots(pairs, verdict.band)
-        st.plotly_chart(figure, key="compare.seeds", alt="Differences in accuracy, seed by seed")
-        st.caption("Each circle is a seed, with its number above it. Grey: practically the same.")
+    _downloads(files, "thaw-race", "compare.race")
 
 
-def _in_short(pair: PairVerdict, verdict: RaceVerdict) -> str:
-    """A single pair's sentence is the verdict, which stands above."""
-    sentence = "" if pair.sentence in verdict.sentence else pair.sentence
-    return f"{sentence} {pair.speed}".strip()
+def _downloads(files: Sequence[tuple[str, str, str, Callable[[], str]]], name: str, key: str) -> None:
+    """Buttons for (label, ending, kind, how to write it); written when they are asked for."""
+    with st.container(horizontal=True):
+        for label, ending, kind, write in files:
+            st.download_button(
+                label,
+                lambda write=write: write().encode("utf-8", "replace"),
+                f"{name}.{ending}",
+                kind,
+                icon=":material/download:",
+                key=f"{key}.{ending}",
+                on_click="ignore",
+            )
 
 
 def cautions(runs: Sequence[Run]) -> None:
@@ -223,17 +246,7 @@ def take_home(result: Comparison, a: Run, b: Run) -> None:
     ]
     if result.agreement is not None:
         files.insert(1, ("Pictures", "csv", "text/csv", pictures))
-    with st.container(horizontal=True):
-        for label, ending, kind, write in files:
-            st.download_button(
-                label,
-                lambda write=write: write().encode("utf-8", "replace"),  # written when it is asked for
-                f"{name}.{ending}",
-                kind,
-                icon=":material/download:",
-                key=f"compare.{ending}",
-                on_click="ignore",
-            )
+    _downloads(files, name, "compare")
 
 
 def recorded_example() -> None:
@@ -244,7 +257,7 @@ def recorded_example() -> None:
     st.subheader("What a race looks like")
     st.caption(f"A recorded one, on the photos of PyTorch's tutorial: {len(runs)} runs, trained with Thaw by us.")
     way_cards(runs)
-    st.markdown(md(race_verdict_of([run.id for run in runs]).sentence, LONGEST_MESSAGE))
+    race_outcome(race_verdict_of([run.id for run in runs]), "home.example")
     st.page_link("compare.py", label="Look into it", icon=":material/balance:")
 
 

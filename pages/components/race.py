@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.race import RaceVerdict, race_verdict
-from core.comparison.statistics import gaps_before, smallest_sign_flip
+from core.comparison.race_wording import expected_gap
+from core.comparison.verdict import BAND
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
@@ -15,6 +17,7 @@ from core.settings import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen
+from .comparison_charts import smallest_gaps
 from .resources import run_outcome, run_store, split_sizes
 
 
@@ -35,20 +38,31 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     return estimate(plan, settings)
 
 
-def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int = 1) -> str:
-    """What the test part, and so many seeds, will be able to show, said before anything is trained."""
+def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -> None:
+    """The smallest difference that so many seeds and the test part will show, said before anything is trained."""
     tested = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[2]
-    gaps = gaps_before(tested)
-    pictures = f"{tested} test picture{'s' * (tested != 1)}"
-    if gaps is None:
-        return f":material/visibility: {pictures}: too few to show any difference between two models (80 % power, 5 %)."
-    low, high = (f"{100 * gap:.0f}" for gap in gaps)
-    points = low if low == high else f"{low} to {high}"
-    text = f":material/visibility: Smallest detectable difference with {pictures}: "
-    text += f"about {points} points (80 % power, 5 %)."
-    if seeds > 1:
-        text += f" Over {seeds} seeds the smallest possible p is {smallest_sign_flip(seeds):.2g}."
-    return text
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f":material/visibility: {expected_gap(seeds, tested)}", width="stretch")
+        more = st.popover(
+            "More seeds, more pictures?",
+            icon=":material/show_chart:",
+            type="tertiary",
+            key=f"{key}.gaps",
+            on_change="rerun",
+        )
+    if more.open:
+        with more:
+            _how_gaps_fall(tested, seeds, key)
+
+
+def _how_gaps_fall(tested: int, seeds: int, key: str) -> None:
+    figure = smallest_gaps(tested, seeds)
+    st.plotly_chart(figure, key=f"{key}.gaps.chart", alt="Smallest detectable difference by number of seeds")
+    st.caption(
+        f"What a race shows in 80 % of repeats. {LEAST_SEEDS} seeds are the fewest that say something about a way of "
+        "training; with fewer, only the trained models are compared. How much runs differ is taken from our own race "
+        "on the photos of ants and bees."
+    )
 
 
 def race_to_show(dataset: Dataset) -> list[Run]:
@@ -98,6 +112,6 @@ def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
     return race_verdict([run_outcome(home, run_id) for run_id in ids], band)
 
 
-def race_verdict_of(ids: Sequence[str], band: float = 0.02) -> RaceVerdict:
-    """The verdict over finished runs of a race."""
+def race_verdict_of(ids: Sequence[str], band: float = BAND) -> RaceVerdict:
+    """The verdict over finished runs, with every accuracy: whatever page shows one takes it from here."""
     return _verdict(chosen.home(), tuple(ids), band)

@@ -5,9 +5,10 @@ from collections.abc import Sequence, Set
 import numpy as np
 import streamlit as st
 
+from core.comparison.arms import ArmSummary
 from core.comparison.metrics import balanced_accuracy
 from core.comparison.pictures import PictureKey, common, right_table
-from core.comparison.statistics import wilson
+from core.comparison.race_wording import accuracy_interval
 from core.data.folder_names import listed
 from core.runs.record import RunRecord
 from core.runs.store import Run
@@ -18,6 +19,7 @@ from .charts import curves, phase_bars
 from .comparison_charts import accuracy_against_seconds
 from .gallery import GalleryItem, gallery
 from .messages import LONGEST_MESSAGE, md
+from .race import race_verdict_of
 from .resources import run_outcome, run_record, thumbnail_or_grey
 from .wording import per_cent, run_label, seconds
 
@@ -36,14 +38,13 @@ def cards(runs: Sequence[Run]) -> None:
 
 
 def _card(run: Run, result: RunRecord) -> None:
-    total = len(result.test_pictures)
-    interval = wilson(round(result.test_accuracy * total), total)
+    arm = race_verdict_of([run.id]).arms[0]
     st.metric(
         run_label(run),
-        per_cent(result.test_accuracy),
-        help=f"Accuracy on {total} test pictures, which nothing was chosen on. In brackets the 95 % Wilson interval.",
+        per_cent(arm.mean),
+        help=f"Accuracy on {arm.pictures} test pictures, which nothing was chosen on. Wilson's 95 % interval.",
     )
-    st.caption(f"({interval.low:.1%} to {interval.high:.1%}) of {total} test pictures")
+    st.caption(accuracy_caption(arm))
     show_lacks([result])
     if result.settings.optim.class_weights == "balanced":
         mean = balanced_accuracy(np.array(result.confusion))
@@ -55,6 +56,12 @@ def _card(run: Run, result: RunRecord) -> None:
     trained, share = result.parameters["trained"], result.parameters["trained_share"]
     st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
     _audit_badge(result)
+
+
+def accuracy_caption(arm: ArmSummary) -> str:
+    """What an accuracy's interval is and holds for, and what it was measured on."""
+    seeds = "" if len(arm.seeds) == 1 else f", seeds {', '.join(map(str, arm.seeds))}"
+    return f"{accuracy_interval(arm)} · {arm.pictures:,} test picture{'s' * (arm.pictures != 1)}{seeds}"
 
 
 def show_lacks(results: Sequence[RunRecord]) -> None:

@@ -1,11 +1,14 @@
 """Home: the race is queued as chosen, and what it says comes from the runs."""
 
-import re
-
 from helpers import drawn, write_files
 
+from core.comparison.planning import smallest_gap
+from core.comparison.race import race_verdict
+from core.comparison.race_wording import accuracy_interval, expected_gap
 from core.data.ingest import ingest
+from core.runs.example import example_runs
 from core.runs.race import plan_race, submit
+from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings import RunSettings
 
@@ -71,7 +74,7 @@ def test_the_result_shows_every_run_with_its_interval_and_the_verdict(start, fin
     assert shown == [f"{run['test_accuracy']:.1%}" for run in finished_race.values["runs"]]
     assert any("Verdict" in markdown.value for markdown in at.markdown)
     assert sum("bit-identical" in markdown.value for markdown in at.markdown) == 1
-    assert len(at.get("plotly_chart")) == 3
+    assert len(at.get("plotly_chart")) == 4  # the difference with its interval, two of curves, one of seconds
 
 
 def test_the_machine_card_shows_what_was_measured_and_what_was_chosen(start, tiny_dataset):
@@ -90,13 +93,40 @@ def test_a_machine_that_was_never_measured_says_so(start, tiny_dataset, thaw_hom
     assert not at.exception and any("has not been timed here yet" in caption.value for caption in at.caption)
 
 
-def test_what_the_test_part_can_show_is_one_number_where_it_is_one(start, tmp_path):
-    """Eight test pictures tell two models apart from one gap up, whether they disagree on few pictures or on many."""
+def told_gap(at) -> str:
+    (told,) = [caption.value for caption in at.caption if "Smallest detectable difference" in caption.value]
+    return told
+
+
+def test_what_the_test_part_can_show_is_said_before_the_race_for_the_chosen_seeds(start, tmp_path):
     files = {f"{part}/{name}/{n}.png": drawn(name, n + 50 * len(part)) for part, many in (("train", 8), ("test", 4))
              for name in ("discs", "squares") for n in range(many)}  # fmt: skip
     dataset = ingest(write_files(tmp_path / "few", files)).dataset
 
     at = start("home.py", data=dataset.id)
+    assert expected_gap(1, 8) in told_gap(at) and "two trained models" in told_gap(at)
 
-    (told,) = [caption.value for caption in at.caption if "Smallest detectable difference" in caption.value]
-    assert re.search(r"with 8 test pictures: about \d+ points", told)
+    at.segmented_control(key="home.seeds").set_value(3).run()
+    assert expected_gap(3, 8) in told_gap(at) and "two ways of training, with 3 seeds" in told_gap(at)
+    assert smallest_gap(3, 8) < smallest_gap(1, 8)
+
+
+def test_a_race_over_three_seeds_queues_every_scenario_with_each(start, tiny_dataset):
+    at = start("home.py", data=tiny_dataset.id)
+    at.segmented_control(key="home.seeds").set_value(3)
+    at.pills(key="home.scenarios").set_value(["frozen", "scratch"]).run()
+    at.button(key="home.race").click().run()
+
+    queued = sorted((run.settings.model.scenario, run.settings.seed) for run in RunStore().runs())
+    assert queued == [(name, seed) for name in ("frozen", "scratch") for seed in (0, 1, 2)]
+
+
+def test_the_recorded_race_is_shown_with_intervals_that_are_the_verdicts(start, tiny_dataset):
+    at = start("home.py", data=tiny_dataset.id)
+
+    verdict = race_verdict([load_outcome(run.id) for run in example_runs()])
+    captions = [caption.value for caption in at.caption]
+    for arm in verdict.arms:
+        assert any(accuracy_interval(arm) in caption for caption in captions)
+        assert f"{arm.mean:.1%}" in [metric.value for metric in at.metric]
+    assert {"home.example.forest", "home.example.chances"} <= {chart.key for chart in at.get("plotly_chart")}

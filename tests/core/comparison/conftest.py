@@ -36,7 +36,7 @@ def make_outcome(
         "fingerprint": "data",
         "split_hash": f"split-{seed}",
         "class_names": ("ant", "bee"),
-        "pictures": tuple(f"picture-{seed}-{index}" for index in range(len(right))),
+        "pictures": tuple(f"picture-{index}" for index in range(len(right))),
         "targets": targets,
         "probabilities": probabilities,
         "timings": {"decode": 3.0, "features": 1.0, "train": 2.0, "val": 1.0, "test": 5.0},

@@ -76,9 +76,12 @@ def test_where_both_rules_gave_the_same_parts_the_rule_is_no_difference(outcome)
 
 def test_a_race_that_mixes_the_rules_across_its_seeds_is_known(outcome):
     """Each pair shares its test part; the seeds do not."""
-    runs = [outcome(RIGHT, name, seed, data__split_rule=2 - seed) for seed in (0, 1) for name in ("frozen", "scratch")]
+    own = {"pictures": tuple("abcdef")}
+    runs = [outcome(RIGHT, name, 0) for name in ("frozen", "scratch")]
+    runs += [outcome(RIGHT, name, 1, changed=own, data__split_rule=1) for name in ("frozen", "scratch")]
 
     assert mixed_rules(runs) == MIXED_RULES
+    assert all(check_fairness(a, b).comparable for a, b in (runs[:2], runs[2:]))
 
 
 def test_runs_without_test_pictures_are_not_comparable(outcome):

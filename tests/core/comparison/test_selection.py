@@ -41,4 +41,9 @@ def test_the_best_of_three_is_found_and_two_need_no_warning(outcome):
 
 
 def test_runs_on_different_pictures_are_not_ranked(outcome):
-    assert best_of([outcome("RRW", seed=seed) for seed in range(3)]) is None
+    assert (
+        best_of(
+            [outcome("RRW", seed=seed, changed={"pictures": tuple(f"{seed}{n}" for n in "abc")}) for seed in range(3)]
+        )
+        is None
+    )

@@ -1,29 +1,21 @@
 """Intervals and tests against published examples: python -m pytest tests/core/comparison/test_statistics.py"""
 
-import math
-
 import numpy as np
 import pytest
-from scipy.stats import chi2, permutation_test
+from scipy.stats import chi2
 
 from core.comparison.metrics import Interval
 from core.comparison.statistics import (
-    MAX_SEEDS,
-    USUAL_DISAGREEMENT,
     cochran_q,
     detectable_gap,
-    gaps_before,
     holm,
     mcnemar_exact,
     median_ratio,
     paired_difference,
     pictures_needed,
     rate,
-    sign_flip,
-    smallest_sign_flip,
     wilson,
 )
-from core.errors import SettingsError
 
 
 @pytest.mark.parametrize(
@@ -180,60 +172,6 @@ def test_holm_of_a_worked_example_in_the_order_given():
     assert holm([]) == ()
 
 
-@pytest.mark.parametrize(("seeds", "p"), [(1, 1.0), (3, 0.25), (5, 0.0625), (6, 0.03125), (MAX_SEEDS, 2.0**-14)])
-def test_smallest_sign_flip_p_when_all_seeds_point_the_same_way(seeds, p):
-    assert sign_flip([0.01 * (seed + 1) for seed in range(seeds)]) == p
-    assert smallest_sign_flip(seeds) == p
-
-
-def test_sign_flip_of_fishers_darwin_data():
-    # Fisher, The Design of Experiments (1935), section 21: heights of 15 pairs of maize, cross- against
-    # self-fertilised, in eighths of an inch; 863 of the 32,768 arrangements reach the sum or more, 1,726 on both sides
-    darwin = [49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]
-
-    assert sign_flip(darwin) == 1726 / 32768
-
-
-def test_sign_flip_agrees_with_scipy():
-    random = np.random.default_rng(0)
-    for seeds in (4, 7):
-        values = random.normal(0.01, 0.02, seeds)
-        theirs = permutation_test((values,), np.sum, permutation_type="samples", n_resamples=np.inf).pvalue
-
-        assert sign_flip(values.tolist()) == pytest.approx(theirs)
-
-
-def test_sign_flip_counts_equal_sums_as_equal():
-    thirds = [1 / 153, 2 / 153, -3 / 153]
-
-    assert sign_flip(thirds) == 1.0
-    assert sign_flip([value * 1e-3 for value in thirds]) == 1.0
-
-
-def test_sign_flip_does_not_care_which_arm_is_called_a():
-    values = [0.02, -0.01, 0.03, 0.015, 0.0]
-
-    assert sign_flip(values) == sign_flip([-value for value in values])
-
-
-def test_sign_flip_without_differences_or_seeds_is_no_evidence():
-    assert sign_flip([0.0, 0.0, 0.0]) == 1.0
-    assert sign_flip([]) == 1.0
-
-
-def test_more_seeds_than_can_be_enumerated_are_refused():
-    with pytest.raises(SettingsError, match="16 seeds"):
-        sign_flip([0.01] * (MAX_SEEDS + 1))
-
-
-def test_every_p_is_a_share():
-    random = np.random.default_rng(2)
-    for _ in range(20):
-        p = sign_flip(random.normal(size=6).tolist())
-
-        assert 0 < p <= 1 and math.isclose(p * 64, round(p * 64))
-
-
 def test_cochrans_q_is_its_definition():
     right = np.random.default_rng(3).random((40, 4)) < [0.9, 0.7, 0.6, 0.8]
 
@@ -246,22 +184,6 @@ def test_cochrans_q_is_its_definition():
 
 def test_runs_that_are_right_on_the_same_pictures_cannot_be_told_apart():
     assert cochran_q(np.array([[True] * 3, [False] * 3])) == 1.0
-
-
-def test_the_gaps_that_pictures_will_show_shrink_with_their_number():
-    found = [gaps_before(n) for n in (20, 75, 153, 1000)]
-
-    assert all(low <= high for low, high in found)
-    assert [low for low, _ in found] == sorted((low for low, _ in found), reverse=True)
-    low, high = gaps_before(153)  # comparison.md: about 7 to 10 points where runs disagree on 6 to 10 %
-    assert 0.05 < low < high < 0.085
-    assert gaps_before(1) is None
-
-
-def test_a_gap_that_is_promised_is_one_that_so_many_pictures_find():
-    for n in (50, 153, 400):
-        for gap, share in zip(gaps_before(n), USUAL_DISAGREEMENT, strict=True):
-            assert pictures_needed(gap, max(gap, share)) <= n + 1  # it rounds up to whole pictures
 
 
 def test_a_median_ratio_has_an_interval_from_three_repeats_on():

@@ -1,0 +1,113 @@
+"""One way of training over its seeds: its accuracies, and the interval that seeds and test pictures together allow.
+
+Every page that shows an accuracy takes it from here, so that all of them show the same.
+"""
+
+import statistics as averages
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from core.comparison.crossed import LEAST_SEEDS, crossed_share
+from core.comparison.fairness import Outcome
+from core.comparison.metrics import Array, Interval
+from core.comparison.pictures import right_table
+from core.comparison.statistics import wilson
+from core.errors import RunError
+from core.settings import SCENARIO_LABELS, SCENARIOS
+
+Arm = dict[int, Outcome]
+"""The runs of one scenario, by seed."""
+Parts = Literal["shared", "own", "mixed"]
+"""All seeds were tested on the same pictures; each on pictures of its own; some on the same and some not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmSummary:
+    """One scenario over its seeds. Accuracies are fractions of each seed's test pictures."""
+
+    scenario: str
+    label: str
+    seeds: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+    pictures: int
+    """Test pictures of each seed."""
+    interval: Interval | None
+    """95 %: from three seeds on for new seeds and new pictures, with fewer for these models on new pictures (Wilson).
+    None where each seed was tested on pictures of its own."""
+
+    @property
+    def holds_for_seeds(self) -> bool:
+        """The interval is about new seeds, too."""
+        return self.interval is not None and len(self.seeds) >= LEAST_SEEDS
+
+
+def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
+    """Runs by scenario and seed, scenarios in their usual order, seeds ascending.
+
+    Raises:
+        RunError: a scenario has two runs with the same seed.
+    """
+    arms: dict[str, Arm] = {}
+    for outcome in sorted(outcomes, key=lambda one: (SCENARIOS.index(one.settings.model.scenario), one.settings.seed)):
+        arm = arms.setdefault(outcome.settings.model.scenario, {})
+        if outcome.settings.seed in arm:
+            raise RunError(
+                f"{SCENARIO_LABELS[outcome.settings.model.scenario]} has two runs with seed {outcome.settings.seed}, "
+                f"{arm[outcome.settings.seed].run} and {outcome.run}; a race takes one."
+            )
+        arm[outcome.settings.seed] = outcome
+    return arms
+
+
+def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
+    """One scenario's accuracy over its seeds, or that of a single run.
+
+    Raises:
+        RunError: a run has no test pictures.
+    """
+    runs = list(arm.values())
+    accuracies = tuple(_accuracy(run) for run in runs)
+    return ArmSummary(
+        scenario=runs[0].settings.model.scenario,
+        label=runs[0].label,
+        seeds=tuple(arm),
+        accuracies=accuracies,
+        mean=averages.fmean(accuracies),
+        low=min(accuracies),
+        high=max(accuracies),
+        pictures=len(runs[0].pictures),
+        interval=_interval(runs, accuracies),
+    )
+
+
+def parts_of_seeds(runs: Sequence[Outcome]) -> Parts:
+    """Whether these runs, one per seed, were tested on the same pictures. Older ones drew them anew for every seed."""
+    different = len({frozenset(run.tested) for run in runs})
+    if different == 1:
+        return "shared"
+    return "own" if different == len(runs) else "mixed"
+
+
+def by_seed(runs: Sequence[Outcome]) -> Array:
+    """Which of the pictures that all share each run has right: (S, N) of bool, pictures in the first run's order."""
+    tested = [run.tested for run in runs]
+    return right_table(tested, list(tested[0])).T
+
+
+def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval | None:
+    if parts_of_seeds(runs) != "shared":
+        return None
+    if len(runs) >= LEAST_SEEDS:
+        return crossed_share(by_seed(runs))
+    pictures = len(runs[0].pictures)
+    return wilson(averages.fmean(accuracies) * pictures, pictures)
+
+
+def _accuracy(outcome: Outcome) -> float:
+    if not outcome.pictures:
+        raise RunError(f"run {outcome.run} has no test pictures, so it has no accuracy; leave it out of the race.")
+    return float((outcome.probabilities.argmax(axis=1) == outcome.targets).mean())

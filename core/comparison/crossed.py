@@ -1,0 +1,286 @@
+"""Seeds and test pictures as crossed random effects: is this way of training better, for new seeds and new pictures?
+
+Every seed is tested on the same pictures, so each number d[s, i] belongs to a seed and to a picture, and both are only
+a sample of what there could be. It is the multi-reader multi-case analysis of radiology (Obuchowski and Rockette,
+Communications in Statistics 24 (1995) 285-308; Hillis, Statistics in Medicine 26 (2007) 596-619, for the degrees of
+freedom), with seeds as readers and pictures as cases.
+
+S seeds, N pictures. Fractions everywhere.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from scipy.stats import t as student
+
+from core.comparison.metrics import Array, Interval
+
+LEAST_SEEDS: Final = 3
+"""With two seeds "better" would be said too often where nothing is: in 8 to 13 % of simulated races."""
+CONFIDENCE: Final = 0.95
+Z: Final = 1.959963984540054  # normal quantile that belongs to it
+FEW_PICTURES: Final = 300
+"""With fewer, seeds that differ no more than noise count as more than S - 1 degrees of freedom: the noise of so few
+pictures hides only spreads that training does not show. Chosen by simulation, see benchmarks/simulation.py."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeanSquares:
+    """A table of seeds by pictures in an analysis of variance."""
+
+    seeds: float
+    pictures: float
+    rest: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Components:
+    """What makes one number d[s, i] vary: its seed, its picture, and both together. Variances, never negative."""
+
+    seeds: float
+    pictures: float
+    rest: float
+
+    def squares(self, seeds: int, pictures: int) -> MeanSquares:
+        """The mean squares that so many seeds and pictures show on average."""
+        return MeanSquares(
+            seeds=self.rest + pictures * self.seeds, pictures=self.rest + seeds * self.pictures, rest=self.rest
+        )
+
+    def picture_share(self, seeds: int, pictures: int) -> float:
+        """How much of a mean's variance no further seed would take away."""
+        from_pictures = self.pictures / pictures
+        whole = from_pictures + self.seeds / seeds + self.rest / (seeds * pictures)
+        return from_pictures / whole if whole else 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chances:
+    """How probable it is that the true gap lies above, inside and below a band around 0; they add up to 1."""
+
+    above: float
+    inside: float
+    below: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A mean with its standard error, both in the unit of what was averaged."""
+
+    value: float
+    error: float
+    """Standard error, above 0."""
+    df: float
+    """Degrees of freedom of its t distribution."""
+    interval: Interval
+    """95 %."""
+    p_value: float
+    """Two-sided, that the true value is 0."""
+
+    def chances(self, band: float) -> Chances:
+        """Where the true value lies, read off the t distribution around the estimate (a flat prior)."""
+        above = float(student.sf(band, self.df, self.value, self.error))
+        below = float(student.cdf(-band, self.df, self.value, self.error))
+        return Chances(above=above, inside=max(1.0 - above - below, 0.0), below=below)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crossed:
+    """What S seeds on the same N pictures say about a mean, and what their uncertainty is made of."""
+
+    seeds: int
+    pictures: int
+    estimate: Estimate
+    components: Components
+
+    @property
+    def picture_share(self) -> float:
+        """Share of the uncertainty that comes from the test pictures (fraction): more seeds do not lower it."""
+        return self.components.picture_share(self.seeds, self.pictures)
+
+
+def estimate_of(value: float, error: float, df: float) -> Estimate:
+    """A mean with everything that follows from its standard error; `error` is above 0."""
+    half = quantile(df) * error
+    return Estimate(
+        value=value,
+        error=error,
+        df=df,
+        interval=Interval(low=value - half, high=value + half),
+        p_value=float(2 * student.sf(abs(value) / error, df)),
+    )
+
+
+def quantile(df: float, share: float = (1 + CONFIDENCE) / 2) -> float:
+    """Of the t distribution: by default what a 95 % interval needs."""
+    return float(student.ppf(share, df))
+
+
+def mean_squares(scores: Array) -> MeanSquares:
+    """The analysis of variance of a table (S, N), both at least 2, with one number in each cell."""
+    scores = np.asarray(scores, dtype=np.float64)
+    seeds, pictures = scores.shape
+    mean, by_seed, by_picture = scores.mean(), scores.mean(axis=1), scores.mean(axis=0)
+    rest = scores - by_seed[:, None] - by_picture + mean  # (S, N)
+    return MeanSquares(
+        seeds=float(pictures * np.square(by_seed - mean).sum() / (seeds - 1)),
+        pictures=float(seeds * np.square(by_picture - mean).sum() / (pictures - 1)),
+        rest=float(np.square(rest).sum() / ((seeds - 1) * (pictures - 1))),
+    )
+
+
+def error_and_df(squares: MeanSquares, seeds: int, pictures: float) -> tuple[float, float]:
+    """Standard error of a mean over seeds and pictures, and its degrees of freedom.
+
+    Both are Hillis's (2007), in the form for one score per reader and case: squared, the error is
+    (MS_seeds + max(MS_pictures - MS_rest, 0)) / (S N). Seeds that vary less than noise would are taken to vary like it.
+    """
+    noise_only = squares.seeds <= squares.rest * (1 + 1e-9)  # equal on paper: one picture in one seed makes them so
+    from_seeds = max(squares.seeds, squares.rest)
+    both = from_seeds + max(squares.pictures - squares.rest, 0.0)
+    seed_df = (seeds - 1) * (max(1.0, FEW_PICTURES / pictures) if noise_only else 1.0)
+    df = seed_df * (both / from_seeds) ** 2 if from_seeds > 0 else math.inf
+    return math.sqrt(both / (seeds * pictures)), min(df, max(pictures - 1, 1.0))
+
+
+def components_of(squares: MeanSquares, seeds: int, pictures: int) -> Components:
+    """Variance components by the usual moments, negative ones at 0."""
+    return Components(
+        seeds=max(squares.seeds - squares.rest, 0.0) / pictures,
+        pictures=max(squares.pictures - squares.rest, 0.0) / seeds,
+        rest=squares.rest,
+    )
+
+
+def crossed(scores: Array) -> Crossed | None:
+    """The mean of any score per seed and picture, such as a difference of two log-losses.
+
+    Args:
+        scores: (S, N), at least three seeds.
+
+    Returns:
+        None where nothing varies or there are fewer than two pictures: then there is no interval.
+    """
+    seeds, pictures = scores.shape
+    if pictures < 2:
+        return None
+    squares = mean_squares(scores)
+    error, df = error_and_df(squares, seeds, pictures)
+    if error < 1e-12:
+        return None
+    estimate = estimate_of(float(scores.mean()), error, df)
+    return Crossed(
+        seeds=seeds, pictures=pictures, estimate=estimate, components=components_of(squares, seeds, pictures)
+    )
+
+
+def crossed_difference(right_a: Array, right_b: Array) -> Crossed:
+    """Accuracy of a minus accuracy of b, over new seeds and new pictures.
+
+    Runs that hardly ever differ leave a standard error near 0, which N pictures cannot know to be true: the interval is
+    never narrower than Wilson's of a share that none of the N shows.
+
+    Args:
+        right_a: (S, N) of bool, at least three seeds and two pictures; right_b the same seeds and pictures.
+    """
+    scores = right_a.astype(np.float64) - right_b
+    seeds, pictures = scores.shape
+    squares = mean_squares(scores)
+    error, df = error_and_df(squares, seeds, pictures)
+    least = Z**2 / (pictures + Z**2) / 2
+    found = estimate_of(float(scores.mean()), max(error, least / quantile(df)), df)
+    ends = Interval(low=max(found.interval.low, -1.0), high=min(found.interval.high, 1.0))
+    return Crossed(
+        seeds=seeds,
+        pictures=pictures,
+        estimate=Estimate(value=found.value, error=found.error, df=df, interval=ends, p_value=found.p_value),
+        components=components_of(squares, seeds, pictures),
+    )
+
+
+def crossed_share(right: Array) -> Interval:
+    """95 % interval of one way of training's accuracy, over new seeds and new pictures.
+
+    Wilson's interval (1927) with as many pictures as would give the standard error found, and t for z. For that error,
+    half a picture that every seed gets right and half a one that all get wrong are added, so that a way of training
+    that was never wrong has the interval of about N pictures and not a point.
+
+    Args:
+        right: (S, N) of bool, at least three seeds and one picture.
+    """
+    seeds, pictures = right.shape
+    share = float(right.mean())
+    added, weights = _with_two_halves(right)
+    error, df = error_and_df(_weighted_squares(added, weights), seeds, pictures + 1)
+    padded = (share * pictures + 0.5) / (pictures + 1)
+    return _wilson(share, padded * (1 - padded) / error**2, quantile(df))
+
+
+def _with_two_halves(right: Array) -> tuple[Array, Array]:
+    """The table with a column of right and one of wrong, (S, N + 2), and how much each column counts."""
+    seeds = len(right)
+    table = np.hstack([right.astype(np.float64), np.ones((seeds, 1)), np.zeros((seeds, 1))])
+    return table, np.append(np.ones(right.shape[1]), [0.5, 0.5])
+
+
+def _weighted_squares(scores: Array, weights: Array) -> MeanSquares:
+    """`mean_squares` of a table (S, N) whose columns count `weights` (N,) times."""
+    seeds, pictures = len(scores), float(weights.sum())
+    by_seed, by_picture = scores @ weights / pictures, scores.mean(axis=0)
+    mean = float(by_seed.mean())
+    rest = scores - by_seed[:, None] - by_picture + mean
+    return MeanSquares(
+        seeds=pictures * float(np.square(by_seed - mean).sum()) / (seeds - 1),
+        pictures=seeds * float(np.square(by_picture - mean) @ weights) / (pictures - 1),
+        rest=float((np.square(rest) @ weights).sum()) / ((seeds - 1) * (pictures - 1)),
+    )
+
+
+def _wilson(share: float, pictures: float, z: float) -> Interval:
+    """Wilson's score interval of a share of so many pictures, whole or not, for any quantile."""
+    weight = z**2 / pictures
+    middle = (share + weight / 2) / (1 + weight)
+    half = z / (1 + weight) * math.sqrt(share * (1 - share) / pictures + weight / (4 * pictures))
+    return Interval(low=max(middle - half, 0.0), high=min(middle + half, 1.0))
+
+
+def balanced_scores(scores: Array, targets: Array) -> Array:
+    """Scores whose mean is the mean over classes, whatever the classes' sizes: for balanced accuracy.
+
+    A picture's distance from its class's mean is weighted by how rare its class is. The classes' own differences are no
+    uncertainty: how many pictures each has is given.
+
+    Args:
+        scores: (S, N), targets: (N,) class numbers.
+
+    Returns:
+        (S, N) float64.
+    """
+    numbers, members = np.unique(targets, return_inverse=True)
+    indicator = np.eye(len(numbers))[members]  # (N, K)
+    per_class = indicator.sum(axis=0)
+    means = scores.mean(axis=0) @ indicator / per_class  # (K,)
+    weights = len(targets) / (len(numbers) * per_class)
+    balanced: Array = means.mean() + weights[members] * (scores - means[members])
+    return balanced
+
+
+def resampled(differences: Sequence[float], shared: float) -> Estimate | None:
+    """The mean difference where every seed was tested on pictures of its own, drawn from the same data.
+
+    The corrected resampled t-test of Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52
+    (2003) 239-281: test parts that overlap make seeds agree more than new data would.
+
+    Args:
+        differences: of accuracy, one per seed, at least three.
+        shared: share of a test part that another seed tests on as well, from 0 to below 1.
+
+    Returns:
+        None where all seeds show the same difference: then there is no interval.
+    """
+    variance = float(np.var(differences, ddof=1))
+    error = math.sqrt(variance * (1 / len(differences) + shared / (1 - shared)))
+    return estimate_of(float(np.mean(differences)), error, len(differences) - 1) if error > 1e-12 else None

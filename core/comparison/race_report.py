@@ -1,0 +1,96 @@
+"""A race to take home: Markdown with its small print, and CSV with a row for every pair of scenarios."""
+
+import csv
+import io
+
+from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.metrics import Interval
+from core.comparison.race import PairVerdict, RaceVerdict
+from core.comparison.race_wording import accuracy_interval
+from core.comparison.scores import ScoreGap
+from core.comparison.wording import p_value, per_cent, signed_points
+
+OUTCOMES = {
+    "a-better": "first is better",
+    "b-better": "second is better",
+    "same": "practically the same",
+    "cannot-tell": "cannot tell",
+    "not-comparable": "not comparable",
+}
+
+
+def race_as_markdown(race: RaceVerdict) -> str:
+    """The whole race as a page of Markdown."""
+    lines = ["# Race", "", race.sentence, "", "## Accuracy on the test pictures", ""]
+    lines += ["| | mean | seeds | test pictures | |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {arm.label} | {per_cent(arm.mean)} | {', '.join(map(str, arm.seeds))} | {arm.pictures} "
+        f"| {accuracy_interval(arm)} |"
+        for arm in race.arms
+    ]
+    lines += ["", "## Pairs, in points of accuracy", ""]
+    lines += [
+        "| first minus second | gap | 95 % interval | p | above, inside, below | verdict |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [_pair_row(pair) for pair in race.pairs]
+    lines += [
+        "",
+        *(f"- {pair.sentence}" for pair in race.pairs),
+        *(f"- {pair.speed}" for pair in race.pairs if pair.speed),
+    ]
+    rows = [_score_row(pair, score) for pair in race.pairs for score in pair.scores]
+    if rows:
+        head = ["| pair | score | first | second | first minus second | 95 % interval |", "|---|---|---|---|---|---|"]
+        lines += ["", "## Other scores", "", *head, *rows]
+    return "\n".join([*lines, "", "## Small print", "", *_small_print(race)]) + "\n"
+
+
+def race_as_csv(race: RaceVerdict) -> str:
+    """A row per pair; gaps are fractions, first minus second."""
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    head = ["first", "second", "seeds", "test pictures", "gap", "low", "high", "p", "p Holm"]
+    writer.writerow([*head, "above", "inside", "below", "verdict", "by seed"])
+    for pair in race.pairs:
+        ends = (pair.interval.low, pair.interval.high) if pair.interval else ("", "")
+        chances = pair.chances
+        places = (chances.above, chances.inside, chances.below) if chances else ("", "", "")
+        numbers = ["" if value is None else value for value in (pair.gap, *ends, pair.p_value, pair.p_holm, *places)]
+        by_seed = " ".join(f"{seed}:{gap:g}" for seed, gap in zip(pair.seeds, pair.differences, strict=False))
+        names = [pair.label_a, pair.label_b, len(pair.seeds), pair.pictures]
+        writer.writerow([*names, *numbers, pair.outcome, by_seed])
+    return file.getvalue()
+
+
+def _pair_row(pair: PairVerdict) -> str:
+    gap = "-" if pair.gap is None else signed_points(pair.gap)
+    p = "-" if pair.p_holm is None else p_value(pair.p_holm)
+    chances = pair.chances
+    places = f"{chances.above:.0%}, {chances.inside:.0%}, {chances.below:.0%}" if chances else "-"
+    ends = _ends(pair.interval) if pair.interval else "-"
+    return f"| {pair.label_a} minus {pair.label_b} | {gap} | {ends} | {p} | {places} | {OUTCOMES[pair.outcome]} |"
+
+
+def _ends(interval: Interval) -> str:
+    return f"{signed_points(interval.low)} to {signed_points(interval.high)}"
+
+
+def _score_row(pair: PairVerdict, score: ScoreGap) -> str:
+    gap = score.estimate
+    return (
+        f"| {pair.label_a}, {pair.label_b} | {score.name} | {score.a:.3f} | {score.b:.3f} | {gap.value:+.3f} "
+        f"| {gap.interval.low:+.3f} to {gap.interval.high:+.3f} |"
+    )
+
+
+def _small_print(race: RaceVerdict) -> list[str]:
+    tests = max((pair.tests for pair in race.pairs), default=0)
+    return [
+        f"- From {LEAST_SEEDS} seeds on: seeds and test pictures are crossed random effects (Obuchowski and Rockette "
+        "1995, degrees of freedom after Hillis 2007), a t interval. With fewer: exact McNemar test of the trained "
+        "models, seed by seed.",
+        f"- Practically the same within {100 * race.band:g} points. Pairs tested: {tests}, p after Holm's correction.",
+        "- Above, inside, below: chances that the true gap lies so, from the same t distribution.",
+        "- It is about this data set: other pictures of the same kind, not other subjects.",
+    ]
