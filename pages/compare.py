@@ -16,7 +16,7 @@ from components.comparison import (
 from components.firsts import fair_pair, may_be_compared, runs_to_compare
 from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
-from components.race import race_verdict_of
+from components.race import race_verdict_of, say_what_folds_answer
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
 from components.wording import linked_number, place_of, run_label
@@ -25,8 +25,9 @@ from core.comparison.verdict import BAND, compare
 from core.comparison.wording import p_value
 from core.errors import ThawError
 from core.runs.example import example_runs
+from core.runs.race import MAX_RUNS
 
-MOST = 24  # runs: more curves than that cannot be told apart
+MOST = MAX_RUNS  # a whole race
 
 st.title("Compare")
 st.caption("Which is better, and can I believe it?")
@@ -73,6 +74,7 @@ try:
         st.markdown("#### Is one way of training better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
         race_outcome(verdict, "compare.race")
+        say_what_folds_answer(runs)
         race_files(verdict)
     cautions(runs)
     charts(runs, "compare.charts")

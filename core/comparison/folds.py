@@ -41,7 +41,11 @@ def gather_folds(outcomes: Sequence[Outcome]) -> list[Outcome]:
 
 def question(outcomes: Sequence[Outcome]) -> str:
     """Which question accuracies over folds answer; empty where there are no folds."""
-    folds = next((one.settings.data.folds for one in outcomes if one.settings.data.folds), None)
+    return question_of(next((one.settings.data.folds for one in outcomes if one.settings.data.folds), None))
+
+
+def question_of(folds: int | None) -> str:
+    """The same of so many folds."""
     return QUESTION.format(folds=folds, folds_less=folds - 1) if folds else ""
 
 
