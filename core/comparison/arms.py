@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from core.comparison.crossed import LEAST_SEEDS, crossed_share
+from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
@@ -101,10 +101,12 @@ def by_seed(runs: Sequence[Outcome]) -> Array:
 def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval | None:
     if parts_of_seeds(runs) != "shared":
         return None
+    first = runs[0]
     if len(runs) >= LEAST_SEEDS:
-        return crossed_share(by_seed(runs))
-    pictures = len(runs[0].pictures)
-    return wilson(averages.fmean(accuracies) * pictures, pictures)
+        return crossed_share(by_seed(runs), first.groups)
+    if first.groups:
+        return grouped_share(by_seed(runs).mean(axis=0), first.groups)
+    return wilson(averages.fmean(accuracies) * len(first.pictures), len(first.pictures))
 
 
 def _accuracy(outcome: Outcome) -> float:

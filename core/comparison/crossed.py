@@ -10,7 +10,7 @@ S seeds, N pictures. Fractions everywhere.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -177,7 +177,7 @@ def crossed(scores: Array) -> Crossed | None:
     )
 
 
-def crossed_difference(right_a: Array, right_b: Array) -> Crossed:
+def crossed_difference(right_a: Array, right_b: Array, groups: Sequence[str] = ()) -> Crossed:
     """Accuracy of a minus accuracy of b, over new seeds and new pictures.
 
     Runs that hardly ever differ leave a standard error near 0, which N pictures cannot know to be true: the interval is
@@ -185,23 +185,26 @@ def crossed_difference(right_a: Array, right_b: Array) -> Crossed:
 
     Args:
         right_a: (S, N) of bool, at least three seeds and two pictures; right_b the same seeds and pictures.
+        groups: of the pictures, where several show the same subject: then groups are what there are N of.
     """
-    scores = right_a.astype(np.float64) - right_b
+    scores = of_groups(right_a.astype(np.float64) - right_b, groups)
     seeds, pictures = scores.shape
     squares = mean_squares(scores)
     error, df = error_and_df(squares, seeds, pictures)
+    estimate = _floored(float(scores.mean()), error, df, pictures)
+    components = components_of(squares, seeds, pictures)
+    return Crossed(seeds=seeds, pictures=pictures, estimate=estimate, components=components)
+
+
+def _floored(value: float, error: float, df: float, pictures: int) -> Estimate:
+    """The estimate of a difference of two shares, with no smaller error than so many pictures can vouch for."""
     least = Z**2 / (pictures + Z**2) / 2
-    found = estimate_of(float(scores.mean()), max(error, least / quantile(df)), df)
+    found = estimate_of(value, max(error, least / quantile(df)), df)
     ends = Interval(low=max(found.interval.low, -1.0), high=min(found.interval.high, 1.0))
-    return Crossed(
-        seeds=seeds,
-        pictures=pictures,
-        estimate=Estimate(value=found.value, error=found.error, df=df, interval=ends, p_value=found.p_value),
-        components=components_of(squares, seeds, pictures),
-    )
+    return replace(found, interval=ends)
 
 
-def crossed_share(right: Array) -> Interval:
+def crossed_share(right: Array, groups: Sequence[str] = ()) -> Interval:
     """95 % interval of one way of training's accuracy, over new seeds and new pictures.
 
     Wilson's interval (1927) with as many pictures as would give the standard error found, and t for z. For that error,
@@ -210,20 +213,63 @@ def crossed_share(right: Array) -> Interval:
 
     Args:
         right: (S, N) of bool, at least three seeds and one picture.
+        groups: as of `crossed_difference`.
     """
-    seeds, pictures = right.shape
-    share = float(right.mean())
-    added, weights = _with_two_halves(right)
-    error, df = error_and_df(_weighted_squares(added, weights), seeds, pictures + 1)
-    padded = (share * pictures + 0.5) / (pictures + 1)
+    table, weights = _with_two_halves(of_groups(right, groups))
+    error, df = error_and_df(_weighted_squares(table, weights), len(right), float(weights.sum()))
+    return _effective_wilson(float(right.mean()), float((table @ weights).mean() / weights.sum()), error, df)
+
+
+def of_groups(scores: Array, groups: Sequence[str]) -> Array:
+    """A number per seed and group, (S, G), with the same means over seeds; the scores themselves where there are none.
+
+    What pictures of one subject share is no independent evidence. A group counts by its size (linearised, as the mean
+    of a cluster sample is in survey statistics).
+
+    Args:
+        scores: (S, N), groups: (N,).
+    """
+    scores = np.asarray(scores, dtype=np.float64)
+    if not len(groups):
+        return scores
+    names, members = np.unique(np.asarray(groups), return_inverse=True)
+    mean = scores.mean()
+    sums = (scores - mean) @ np.eye(len(names))[members]  # (S, G)
+    grouped: Array = mean + sums * len(names) / len(groups)
+    return grouped
+
+
+def grouped_difference(right_a: Array, right_b: Array, groups: Sequence[str]) -> Estimate | None:
+    """Accuracy of a minus accuracy of b for two models, (N,) of bool each, over new groups of pictures.
+
+    McNemar's test for clustered pairs: the variance of the groups' sums (Obuchowski, "On the comparison of correlated
+    proportions for clustered data", Statistics in Medicine 17 (1998) 1495-1507), with t for z. None of one group.
+    """
+    scores = of_groups((right_a.astype(np.float64) - right_b)[None], groups)[0]  # (G,)
+    if len(scores) < 2:
+        return None
+    error = float(scores.std(ddof=1)) / math.sqrt(len(scores))
+    return _floored(float(scores.mean()), error, len(scores) - 1, len(scores))
+
+
+def grouped_share(right: Array, groups: Sequence[str]) -> Interval:
+    """95 % interval of a model's accuracy, right (N,), over new groups: Wilson's with an effective number of them."""
+    table, weights = _with_two_halves(of_groups(np.asarray(right)[None], groups))
+    count, row = float(weights.sum()), table[0]
+    padded = float(row @ weights) / count
+    variance = float(np.square(row - padded) @ weights) / max(count - 1, 0.5)
+    return _effective_wilson(float(np.mean(right)), padded, math.sqrt(variance / count), max(count - 1, 1.0))
+
+
+def _effective_wilson(share: float, padded: float, error: float, df: float) -> Interval:
     return _wilson(share, padded * (1 - padded) / error**2, quantile(df))
 
 
-def _with_two_halves(right: Array) -> tuple[Array, Array]:
+def _with_two_halves(scores: Array) -> tuple[Array, Array]:
     """The table with a column of right and one of wrong, (S, N + 2), and how much each column counts."""
-    seeds = len(right)
-    table = np.hstack([right.astype(np.float64), np.ones((seeds, 1)), np.zeros((seeds, 1))])
-    return table, np.append(np.ones(right.shape[1]), [0.5, 0.5])
+    seeds = len(scores)
+    table = np.hstack([scores, np.ones((seeds, 1)), np.zeros((seeds, 1))])
+    return table, np.append(np.ones(scores.shape[1]), [0.5, 0.5])
 
 
 def _weighted_squares(scores: Array, weights: Array) -> MeanSquares:

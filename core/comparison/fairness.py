@@ -59,6 +59,8 @@ class Outcome:
     """Pictures whose features came from the cache: where there are any, times are warm ones."""
     lacks: tuple[str, ...] = ()
     """Which classes its parts lack, in sentences."""
+    groups: tuple[str, ...] = ()
+    """What each test picture shows (a patient, a place), where several show the same; empty where all stand alone."""
     tested: PictureAnswers = field(init=False, repr=False)
     """The same answers by picture: what they are joined to another run's answers by."""
 

@@ -67,6 +67,7 @@ def _as_one(settings: RunSettings, runs: Sequence[Outcome]) -> Outcome:
         probabilities=np.concatenate([run.probabilities for run in runs]),
         timings={phase: sum(run.timings.get(phase, 0.0) for run in runs) for phase in phases},
         duration_s=sum(run.duration_s for run in runs),
+        groups=tuple(group for run in runs for group in run.groups),
         lacks=tuple(dict.fromkeys(sentence for run in runs for sentence in run.lacks)),
         cached_features=sum(run.cached_features for run in runs),
     )

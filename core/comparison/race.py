@@ -22,7 +22,17 @@ from core.comparison.pictures import common, right_table
 from core.comparison.planning import Settling, settling
 from core.comparison.scores import ScoreGap, score_gaps
 from core.comparison.statistics import SMALLEST_DISCORDANT, cochran_q, holm, median_ratio
-from core.comparison.verdict import ALPHA, BAND, Comparison, Verdict, check_band, compare, decide, plain
+from core.comparison.verdict import (
+    ALPHA,
+    BAND,
+    Comparison,
+    Verdict,
+    check_band,
+    compare,
+    decide,
+    discordant_units,
+    plain,
+)
 from core.settings import SCENARIO_LABELS, differences
 
 
@@ -68,7 +78,7 @@ class PairVerdict:
     crossed: Crossed | None = None
     """Where all seeds share their test pictures, from three seeds on: what the uncertainty is made of."""
     discordant: int = 0
-    """Pictures on which the two differ with some seed."""
+    """Pictures on which the two differ with some seed; groups of them, where there are groups."""
     chances: Chances | None = None
     """That the true gap lies above, inside and below the band."""
     settling: Settling | None = None
@@ -196,13 +206,13 @@ def _models(pair: PairVerdict) -> PairVerdict:
 
 def _ways(pair: PairVerdict, a: Sequence[Outcome], b: Sequence[Outcome]) -> PairVerdict:
     """From three seeds on: an interval for new seeds and new pictures, where there are pictures enough."""
-    if pair.pictures < SMALLEST_DISCORDANT:
+    if min(pair.pictures, len(set(a[0].groups)) or pair.pictures) < SMALLEST_DISCORDANT:
         return replace(pair, p_value=1.0)
     right = by_seed([*a, *b])  # both arms by the same order of pictures
     right_a, right_b = right[: len(a)], right[len(a) :]
-    found = crossed_difference(right_a, right_b)
+    found = crossed_difference(right_a, right_b, a[0].groups)
     pair = replace(pair, crossed=found, scores=score_gaps(a, b))
-    return _with_estimate(pair, found.estimate, int((right_a != right_b).any(axis=0).sum()))
+    return _with_estimate(pair, found.estimate, discordant_units((right_a != right_b).any(axis=0), a[0].groups))
 
 
 def _ways_on_own_pictures(pair: PairVerdict, comparisons: Sequence[Comparison], runs: Sequence[Outcome]) -> PairVerdict:

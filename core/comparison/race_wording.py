@@ -60,7 +60,7 @@ def pair_sentence(pair: "PairVerdict") -> str:
                 f"The whole interval lies {within}."
             )
     who = f"{seed_count(len(pair.seeds))} and {count_of(pair.pictures)} cannot tell {first} from {second}"
-    parts = (f"{who}: a difference of {_gap(pair)}.", _few(pair), settling_sentence(pair.settling))
+    parts = (f"{who}: a difference of {_gap(pair)}.", _few(pair), settling_sentence(pair.settling, _unit(pair)))
     return " ".join(part for part in parts if part)
 
 
@@ -93,24 +93,33 @@ def expected_gap(seeds: int, pictures: int) -> str:
     return f"Smallest detectable difference between {what}, with {given}: about {size} (80 % power, 5 %)."
 
 
-def settling_sentence(found: Settling | None) -> str:
-    """What would help where nothing can be told; empty where that is not known."""
+def settling_sentence(found: Settling | None, unit: str = "test pictures") -> str:
+    """What would help where nothing can be told; empty where that is not known.
+
+    Args:
+        unit: what `found.pictures` counts.
+    """
     if found is None:
         return ""
-    share = f"Of this uncertainty {found.picture_share:.0%} comes from the test pictures".replace("%", " %")
+    share = f"Of this uncertainty {found.picture_share:.0%} comes from the {unit}".replace("%", " %")
     sought = f"a difference of {points(found.gap)}"
-    seeds = "" if found.more_seeds is None else f"{_more_seeds(found.more_seeds)} would show {sought}"
-    pictures = "" if found.pictures is None else f"about {_roughly(found.pictures)} test pictures would show {sought}"
-    if found.pictures is not None and seeds:
-        return f"{share}. {seeds}; so would about {_roughly(found.pictures)} test pictures."
-    if seeds:
-        return f"{share}. More pictures alone will not settle it; {seeds[0].lower()}{seeds[1:]}."
-    if pictures:
-        return f"{share}: more seeds will not settle it; {pictures}."
+    if found.more_seeds is not None:
+        seeds = f"{_more_seeds(found.more_seeds)} would show {sought}"
+        if found.pictures is not None:
+            return f"{share}. {seeds}; so would about {_roughly(found.pictures)} {unit}."
+        return f"{share}. More of them alone will not settle it; {seeds[0].lower()}{seeds[1:]}."
+    if found.pictures is not None:
+        return f"{share}: more seeds will not settle it; about {_roughly(found.pictures)} {unit} would show {sought}."
     if found.together is None:
         return f"{share}. {sought[0].upper()}{sought[1:]} is out of reach."
     more, total = found.together
-    return f"{share}. {_more_seeds(more)} together with about {_roughly(total)} test pictures would show {sought}."
+    return f"{share}. {_more_seeds(more)} together with about {_roughly(total)} {unit} would show {sought}."
+
+
+def _unit(pair: "PairVerdict") -> str:
+    """What a pair's interval counts as one piece of evidence besides a seed."""
+    grouped = pair.crossed is not None and pair.crossed.pictures < pair.pictures
+    return "groups of test pictures" if grouped else "test pictures"
 
 
 def _roughly(count: int) -> str:

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from core.comparison.calibration import brier_scores
-from core.comparison.crossed import Estimate, balanced_scores, crossed
+from core.comparison.crossed import Estimate, balanced_scores, crossed, of_groups
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Array, log_losses
 
@@ -36,7 +36,7 @@ def score_gaps(a: Sequence[Outcome], b: Sequence[Outcome]) -> tuple[ScoreGap, ..
             targets = a[0].targets
             differences = balanced_scores(differences, targets)
             in_a, in_b = balanced_scores(in_a, targets), balanced_scores(in_b, targets)
-        result = crossed(differences)
+        result = crossed(of_groups(differences, a[0].groups))
         if result is not None:
             row = ScoreGap(
                 name=name,

@@ -5,14 +5,16 @@ The answer is about two trained models, never about two ways of training: for th
 
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from core.comparison import metrics, wording
+from core.comparison.crossed import grouped_difference, grouped_share
 from core.comparison.fairness import Fairness, Outcome, check_fairness
-from core.comparison.metrics import Interval, Rate
+from core.comparison.metrics import Array, Interval, Rate
 from core.comparison.pictures import common, right_table
 from core.comparison.statistics import (
     SMALLEST_DISCORDANT,
@@ -140,7 +142,7 @@ def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
     seconds = result.b.train_s
     result = replace(result, time_ratio=result.a.train_s / seconds if seconds > 0 else None)
     if fairness.comparable:
-        result = _with_statistics(result, _agreement(a, b))
+        result = _with_statistics(result, _agreement(a, b), a.groups)
     return replace(result, sentence=" ".join([wording.sentence(result), *result.lacks]))
 
 
@@ -157,7 +159,7 @@ def _summary(outcome: Outcome, same_label: bool) -> RunSummary:
         run=outcome.run,
         label=outcome.label,
         name=f"{outcome.label} ({outcome.run})" if same_label else outcome.label,
-        accuracy=rate(sum(diagonal), sum(per_class)),
+        accuracy=_accuracy(outcome, sum(diagonal), sum(per_class)),
         balanced_accuracy=metrics.balanced_accuracy(matrix),
         recalls=tuple(rate(correct, total) for correct, total in zip(diagonal, per_class, strict=True)),
         log_loss=metrics.log_loss(outcome.targets, outcome.probabilities),
@@ -165,6 +167,14 @@ def _summary(outcome: Outcome, same_label: bool) -> RunSummary:
         class_names=outcome.class_names,
         train_s=float(sum(outcome.timings.get(phase, 0.0) for phase in TRAINING_PHASES)),
     )
+
+
+def _accuracy(outcome: Outcome, correct: int, total: int) -> Rate | None:
+    found = rate(correct, total)
+    if found is None or not outcome.groups:
+        return found
+    ends = grouped_share(outcome.tested.right(list(outcome.tested)), outcome.groups)
+    return replace(found, low=ends.low, high=ends.high)
 
 
 def _agreement(a: Outcome, b: Outcome) -> Agreement:
@@ -187,11 +197,13 @@ def _agreement(a: Outcome, b: Outcome) -> Agreement:
     )
 
 
-def _with_statistics(result: Comparison, agreement: Agreement) -> Comparison:
+def _with_statistics(result: Comparison, agreement: Agreement, groups: Sequence[str]) -> Comparison:
     """Everything that follows from McNemar's table, the outcome included."""
     counts = agreement.both, agreement.only_a, agreement.only_b, agreement.neither
     difference, interval = paired_difference(*counts)
     p = mcnemar_exact(agreement.only_a, agreement.only_b)
+    if groups:
+        interval, p = _over_groups(agreement, groups)
     outcome: Verdict = decide(difference, interval, p, result.band) if result.fairness.fair else "not-comparable"
     result = replace(
         result,
@@ -205,6 +217,22 @@ def _with_statistics(result: Comparison, agreement: Agreement) -> Comparison:
         note=wording.FEW_DISCORDANT if agreement.discordant < SMALLEST_DISCORDANT else "",
     )
     return _with_pictures_needed(result, agreement.discordant) if outcome == "cannot-tell" else result
+
+
+def _over_groups(agreement: Agreement, groups: Sequence[str]) -> tuple[Interval, float]:
+    """Interval and p where several pictures show the same subject, whose answers are no independent evidence."""
+    right = np.zeros((2, len(groups)), dtype=bool)
+    right[:, list(agreement.both_index)] = True
+    right[0, list(agreement.only_a_index)] = right[1, list(agreement.only_b_index)] = True
+    found = grouped_difference(right[0], right[1], groups)
+    if found is None or discordant_units(right[0] != right[1], groups) < SMALLEST_DISCORDANT:
+        return (found.interval if found else Interval(low=-1.0, high=1.0)), 1.0
+    return found.interval, found.p_value
+
+
+def discordant_units(differ: Array, groups: Sequence[str]) -> int:
+    """Pictures, (N,) of bool, that tell two runs apart; groups of them, where there are groups."""
+    return len(set(np.asarray(groups)[differ].tolist())) if len(groups) else int(differ.sum())
 
 
 def decide(difference: float, interval: Interval, p: float, band: float) -> Verdict:

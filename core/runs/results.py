@@ -32,5 +32,6 @@ def load_outcome(run_id: str) -> Outcome:
         threads=record.threads,
         engine=record.engine,
         lacks=record.lacks,
+        groups=record.test_groups,
         cached_features=record.work.get("features_from_cache", 0),
     )

@@ -34,6 +34,7 @@ from core.data.dataset import Dataset, stored_datasets
 from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
 from core.runs.record import load_predictions, load_record
+from core.runs.results import load_outcome
 from core.runs.store import Run, RunStore
 from core.settings import SCENARIOS, RunSettings
 from core.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
@@ -744,6 +745,12 @@ def test_groups_are_told_and_are_what_a_race_divides_by(capsys: pytest.CaptureFi
     plans = ("--scenarios", "frozen", "--seeds", "0,1", "--weights", "none")
     runs = asked(capsys, "race", "--data", folder, *how, *plans)["runs"]
     assert {run["dataset"]["id"] for run in runs} == {values["dataset"]}
+    for run in runs:
+        record = load_record(run["run"])
+        named = [name.split("/")[1].split("_")[0] for name in record.test_names]
+        assert len(set(zip(named, record.test_groups, strict=True))) == len(set(named)) == len(set(record.test_groups))
+        assert not any("patient" in group for group in record.test_groups)
+        assert load_outcome(run["run"]).groups == record.test_groups
     tested = {tuple(sorted(load_record(run["run"]).test_names)) for run in runs}
     assert len(tested) == 1 and len({name.split("/")[1].split("_")[0] for name in tested.pop()}) == 2
 

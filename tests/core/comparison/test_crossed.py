@@ -19,6 +19,8 @@ from core.comparison.crossed import (
     crossed_share,
     error_and_df,
     estimate_of,
+    grouped_difference,
+    grouped_share,
     mean_squares,
     resampled,
 )
@@ -225,3 +227,52 @@ def test_chances_are_those_of_the_t_distribution():
 
     assert found.chances(0.02).above == pytest.approx(0.975, abs=1e-4)
     assert estimate_of(0.0, 0.01, 4).chances(0.02776).inside == pytest.approx(0.95, abs=1e-4)
+
+
+@settings(max_examples=40, deadline=None)
+@given(TABLES, st.integers(2, 5))
+def test_copies_of_one_picture_in_a_group_are_no_more_evidence_than_the_picture(tables, copies):
+    pictures = tables[0].shape[1]
+    groups = [str(place) for place in range(pictures) for _ in range(copies)]
+    many = [np.repeat(table, copies, axis=1) for table in tables]
+
+    alone, grouped = crossed_difference(*tables).estimate, crossed_difference(*many, groups).estimate
+    assert (grouped.interval.low, grouped.df) == (pytest.approx(alone.interval.low), pytest.approx(alone.df))
+    assert crossed_share(many[0], groups).low == pytest.approx(crossed_share(tables[0]).low)
+    one = [grouped_difference(a[0], b[0], g) for a, b, g in ((*many, groups), (*tables, groups[::copies]))]
+    assert one[0].interval.low == pytest.approx(one[1].interval.low)
+    shares = grouped_share(many[0][0], groups), grouped_share(tables[0][0], groups[::copies])
+    assert shares[0].low == pytest.approx(shares[1].low)
+
+
+def test_two_models_over_groups_worked_by_hand():
+    # sums of the differences by group: 2, 0, -1, 1 over 8 pictures; mean 1/4, deviations 1.5, -0.5, -1.5, 0.5 in
+    # eighths of 4 groups, so the variance of the mean is (2.25 + 0.25 + 2.25 + 0.25) / 3 / 4 / 4
+    groups = list("aabbccdd")
+    a = np.array([1, 1, 1, 0, 0, 1, 1, 0], bool)
+    b = np.array([0, 0, 0, 1, 1, 1, 0, 0], bool)
+    found = grouped_difference(a, b, groups)
+
+    assert (found.value, found.df) == (pytest.approx(0.25), 3)
+    assert found.error == pytest.approx(math.sqrt(5 / 3 / 4 / 4))
+
+
+def test_groups_of_one_picture_each_leave_about_wilsons_interval():
+    right = np.random.default_rng(4).random(150) < 0.9
+    found, plain = grouped_share(right, [str(place) for place in range(150)]), wilson(int(right.sum()), 150)
+
+    assert (found.low, found.high) == (pytest.approx(plain.low, abs=0.005), pytest.approx(plain.high, abs=0.005))
+
+
+def test_intervals_over_groups_hold_the_truth_where_those_over_pictures_do_not():
+    random, held, naive = np.random.default_rng(5), 0, 0
+    groups = [str(group) for group in range(40) for _ in range(5)]
+    for _ in range(400):
+        subject = random.normal(size=(1, 40)).repeat(5, axis=1)  # what five pictures of one subject share
+        right = 1.0 + subject + 0.5 * random.normal(size=(3, 200)) > 0
+        truth = 0.8144533  # of a standard normal, below 1 / sqrt(1 + 0.25)
+        ends, without = crossed_share(right, groups), crossed_share(right)
+        held += ends.low <= truth <= ends.high
+        naive += without.low <= truth <= without.high
+
+    assert 0.92 <= held / 400 <= 0.98 and naive / 400 < 0.85

@@ -1,5 +1,7 @@
 """Runs of all folds are gathered as one in which every picture was tested once."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,15 @@ def test_the_question_is_said_where_there_are_folds_and_only_there(outcome):
     assert "Over 3 folds every picture was tested once" in question(folds(outcome))
     assert "learns from 2 of 3 parts" in question(folds(outcome))
     assert question([outcome("RRW")]) == ""
+
+
+def test_groups_of_all_folds_go_along(outcome):
+    runs = folds(outcome)
+    grouped = [
+        replace(run, groups=tuple(f"{number}/{place // 2}" for place in range(len(run.pictures))))
+        for number, run in enumerate(runs)
+    ]
+
+    (one,) = gather_folds(grouped)
+
+    assert one.groups == ("0/0", "0/0", "0/1", "1/0", "1/0", "1/1", "2/0", "2/0", "2/1", "2/1")

@@ -407,3 +407,29 @@ def test_a_race_of_earlier_and_newer_runs_is_not_comparable_and_says_what_to_do(
 
     assert race.pairs[0].outcome == "not-comparable" and race.pairs[0].reasons == (MIXED_RULES,)
     assert "Train the earlier ones again" in race.sentence
+
+
+def test_pictures_of_one_subject_are_no_independent_evidence(outcome):
+    groups = tuple(str(place // 10) for place in range(PICTURES))
+    plain = arm(outcome, "frozen", [40, 42, 41]) + arm(outcome, "finetuned", [20, 21, 22])
+    grouped = [replace(run, groups=groups) for run in plain]
+
+    alone, together = race_verdict(plain), race_verdict(grouped)
+
+    assert (alone.pairs[0].outcome, together.pairs[0].outcome) == ("b-better", "cannot-tell")
+    assert together.pairs[0].discordant == 3 and together.pairs[0].crossed.pictures == 20
+    assert "groups of test pictures" in together.sentence
+    for narrow, wide in zip(alone.arms, together.arms, strict=True):
+        assert wide.interval.high - wide.interval.low > 1.5 * (narrow.interval.high - narrow.interval.low)
+
+
+def test_two_models_on_groups_of_pictures_are_compared_by_groups(outcome):
+    groups = tuple(str(place // 10) for place in range(PICTURES))
+    pair = [
+        replace(arm(outcome, name, [count])[0], groups=groups) for name, count in (("frozen", 40), ("finetuned", 10))
+    ]
+
+    found = compare(*pair)
+
+    assert (found.outcome, found.p_value) == ("cannot-tell", 1.0)  # three groups tell them apart, six is the least
+    assert found.a.accuracy.high - found.a.accuracy.low > 0.25 and found.a.accuracy.value == 0.8
