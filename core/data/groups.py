@@ -87,10 +87,14 @@ def _path_and_column(text: str) -> tuple[Path, str]:
 def _read(path: Path) -> bytes:
     try:
         if ordinary(path).stat().st_size > MAX_TABLE_BYTES:
-            raise DatasetError(f"{path.name} is larger than {MAX_TABLE_BYTES // 1024**2} MB (limit of a table).")
+            raise _too_large(path.name)
         return path.read_bytes()
     except (OSError, ValueError) as error:  # a name with a NUL in it is no OSError
         raise DatasetError(f"The table {path.name!r} cannot be read.") from error
+
+
+def _too_large(name: str) -> DatasetError:
+    return DatasetError(f"{name} is larger than {MAX_TABLE_BYTES // 1024**2} MB (limit of a table).")
 
 
 def by_folder(dataset: Dataset) -> Grouping:
@@ -177,6 +181,8 @@ def by_table(dataset: Dataset, name: str, data: bytes, column: str = "") -> Grou
     Raises:
         DatasetError: it names no pictures, or not which column says the group.
     """
+    if len(data) > MAX_TABLE_BYTES:
+        raise _too_large(name)
     places: dict[str, list[int]] = {}
     for index, picture in enumerate(dataset.pictures):
         places.setdefault(picture.name, []).append(index)

@@ -1,5 +1,7 @@
 """Pictures of one group are never parted, however they are said to be groups, and no pattern takes long."""
 
+import csv
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,8 +18,10 @@ from core.data.edit import add_pictures, drop_pictures, set_groups
 from core.data.groups import by_table, compile_pattern, count_groups, find_groups, groups_sentence, looks_grouped
 from core.data.health import Finding, find_problems
 from core.data.ingest import ingest
+from core.data.report import as_csv
 from core.errors import DatasetError
 from core.home import sealed, unsealed
+from core.takehome.training_script import pictures_csv
 
 quick = settings(
     max_examples=150,
@@ -370,6 +374,37 @@ def test_a_group_that_was_brought_in_two_parts_is_tested_and_not_trained_on(tmp_
     found = finding(parted, "groups-across")
     assert found.serious and len(found.pictures) == 18 and "draw-all" in found.mends
     assert found.sentence.startswith("2 groups were brought in more than one part (patient0 and patient1)")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_run_that_is_taken_home_has_the_same_parts_for_its_script(grouped_set: Dataset, seed: int):
+    """All seeds list the same test pictures, and no patient in two parts."""
+    split = grouped_set.split(seed)
+    rows = list(csv.DictReader(io.StringIO(pictures_csv(grouped_set, split))))
+
+    assert {row["sha256"] for row in rows if row["part"] == "test"} == {
+        grouped_set.pictures[index].content for index in grouped_set.split(0).test
+    }
+    parts = {(row["name"].split("/")[1].split("_")[0], row["part"]) for row in rows}
+    assert len(parts) == 6 and {part for _, part in parts} == set(SPLITS)
+
+
+def test_the_report_says_the_group_of_every_picture(grouped_set: Dataset):
+    rows = list(csv.DictReader(io.StringIO(as_csv(grouped_set))))
+
+    assert all(f"/{row['group']}_" in row["file"] for row in rows) and len({row["group"] for row in rows}) == 6
+
+
+def test_a_table_that_is_too_large_is_not_read(tiny_dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("core.data.groups.MAX_TABLE_BYTES", 100)
+    (tmp_path / "groups.csv").write_text("".join(TABLE))
+
+    for ask in (
+        lambda: find_groups(tiny_dataset, f"table:{tmp_path / 'groups.csv'}:who"),
+        lambda: by_table(tiny_dataset, "groups.csv", b"x" * 101),
+    ):
+        with pytest.raises(DatasetError, match=r"groups\.csv is larger than"):
+            ask()
 
 
 def test_where_all_of_train_is_of_the_groups_of_test_it_is_refused(tmp_path: Path):
