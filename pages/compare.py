@@ -71,7 +71,7 @@ try:
         st.markdown(f":material/call_split: {md(apart, LONGEST_MESSAGE)}")
     (cards if apart else way_cards)(runs)
     if len(ids) > 2 and not apart:
-        st.markdown("#### Is one way of training better?")
+        st.markdown("#### Is one training strategy better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
         race_outcome(verdict, "compare.race")
         say_what_folds_answer(runs)

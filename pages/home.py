@@ -54,7 +54,7 @@ with st.container(border=True):
             default=SEED_CHOICES[0],
             required=True,
             key="home.seeds",
-            help="Every way of training is repeated with so many seeds. From 3 on the answer holds for new seeds, too.",
+            help="Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.",
         )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.stats import t as student
 
 from core.comparison.metrics import Array, Interval
+from core.comparison.weighing import of_groups
 
 LEAST_SEEDS: Final = 3
 """With two seeds "better" would be said too often where nothing is: in 8 to 13 % of simulated races."""
@@ -25,6 +26,9 @@ Z: Final = 1.959963984540054  # normal quantile that belongs to it
 FEW_PICTURES: Final = 300
 """With fewer, seeds that differ no more than noise count as more than S - 1 degrees of freedom: the noise of so few
 pictures hides only spreads that training does not show. Chosen by simulation, see benchmarks/simulation.py."""
+DF_EXPONENT: Final = 1.5
+"""0 is Obuchowski and Rockette's S - 1 degrees of freedom, far too few; 2 is Hillis's, with which three seeds on 1,000
+pictures say "better" in up to 7.7 % of races between equals. Chosen by simulation, see benchmarks/simulation.py."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,17 +136,23 @@ def mean_squares(scores: Array) -> MeanSquares:
     )
 
 
-def error_and_df(squares: MeanSquares, seeds: int, pictures: float) -> tuple[float, float]:
+def error_and_df(
+    squares: MeanSquares, seeds: int, pictures: float, exponent: float = DF_EXPONENT
+) -> tuple[float, float]:
     """Standard error of a mean over seeds and pictures, and its degrees of freedom.
 
-    Both are Hillis's (2007), in the form for one score per reader and case: squared, the error is
-    (MS_seeds + max(MS_pictures - MS_rest, 0)) / (S N). Seeds that vary less than noise would are taken to vary like it.
+    Both are Hillis's (2007) in the form for one score per reader and case: squared, the error is
+    (MS_seeds + max(MS_pictures - MS_rest, 0)) / (S N), and there are (S - 1) r^2 degrees of freedom, where r is that
+    numerator over MS_seeds. Seeds that vary less than noise would are taken to vary like it.
+
+    Args:
+        exponent: of r.
     """
     noise_only = squares.seeds <= squares.rest * (1 + 1e-9)  # equal on paper: one picture in one seed makes them so
     from_seeds = max(squares.seeds, squares.rest)
     both = from_seeds + max(squares.pictures - squares.rest, 0.0)
     seed_df = (seeds - 1) * (max(1.0, FEW_PICTURES / pictures) if noise_only else 1.0)
-    df = seed_df * (both / from_seeds) ** 2 if from_seeds > 0 else math.inf
+    df = seed_df * (both / from_seeds) ** exponent if from_seeds > 0 else math.inf
     return math.sqrt(both / (seeds * pictures)), min(df, max(pictures - 1, 1.0))
 
 
@@ -220,25 +230,6 @@ def crossed_share(right: Array, groups: Sequence[str] = ()) -> Interval:
     return _effective_wilson(float(right.mean()), float((table @ weights).mean() / weights.sum()), error, df)
 
 
-def of_groups(scores: Array, groups: Sequence[str]) -> Array:
-    """A number per seed and group, (S, G), with the same means over seeds; the scores themselves where there are none.
-
-    What pictures of one subject share is no independent evidence. A group counts by its size (linearised, as the mean
-    of a cluster sample is in survey statistics).
-
-    Args:
-        scores: (S, N), groups: (N,).
-    """
-    scores = np.asarray(scores, dtype=np.float64)
-    if not len(groups):
-        return scores
-    names, members = np.unique(np.asarray(groups), return_inverse=True)
-    mean = scores.mean()
-    sums = (scores - mean) @ np.eye(len(names))[members]  # (S, G)
-    grouped: Array = mean + sums * len(names) / len(groups)
-    return grouped
-
-
 def grouped_difference(right_a: Array, right_b: Array, groups: Sequence[str]) -> Estimate | None:
     """Accuracy of a minus accuracy of b for two models, (N,) of bool each, over new groups of pictures.
 
@@ -291,27 +282,6 @@ def _wilson(share: float, pictures: float, z: float) -> Interval:
     middle = (share + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share * (1 - share) / pictures + weight / (4 * pictures))
     return Interval(low=max(middle - half, 0.0), high=min(middle + half, 1.0))
-
-
-def balanced_scores(scores: Array, targets: Array) -> Array:
-    """Scores whose mean is the mean over classes, whatever the classes' sizes: for balanced accuracy.
-
-    A picture's distance from its class's mean is weighted by how rare its class is. The classes' own differences are no
-    uncertainty: how many pictures each has is given.
-
-    Args:
-        scores: (S, N), targets: (N,) class numbers.
-
-    Returns:
-        (S, N) float64.
-    """
-    numbers, members = np.unique(targets, return_inverse=True)
-    indicator = np.eye(len(numbers))[members]  # (N, K)
-    per_class = indicator.sum(axis=0)
-    means = scores.mean(axis=0) @ indicator / per_class  # (K,)
-    weights = len(targets) / (len(numbers) * per_class)
-    balanced: Array = means.mean() + weights[members] * (scores - means[members])
-    return balanced
 
 
 def resampled(differences: Sequence[float], shared: float) -> Estimate | None:

@@ -21,7 +21,8 @@ from core.comparison.metrics import Interval
 from core.comparison.pictures import common, right_table
 from core.comparison.planning import Settling, settling
 from core.comparison.scores import ScoreGap, score_gaps
-from core.comparison.statistics import SMALLEST_DISCORDANT, cochran_q, holm, median_ratio
+from core.comparison.statistics import SMALLEST_DISCORDANT, cochran_q, holm
+from core.comparison.times import TimeRatio, time_ratios
 from core.comparison.verdict import (
     ALPHA,
     BAND,
@@ -34,16 +35,6 @@ from core.comparison.verdict import (
     plain,
 )
 from core.settings import SCENARIO_LABELS, differences
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TimeRatio:
-    """Training seconds of one scenario over those of another, run by run."""
-
-    runs: int
-    median: float
-    interval: Interval | None
-    """95 % bootstrap interval of the median; None with fewer than three runs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,7 +172,8 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
         reasons=reasons,
         comparisons=tuple(comparisons) if len(seeds) < LEAST_SEEDS else (),
     )
-    pair = _with_times(pair, comparisons, [in_a, in_b])
+    cold, warm = time_ratios(comparisons, in_a, in_b)
+    pair = replace(pair, cold=cold, warm=warm)
     if reasons:
         return pair
     pair = replace(pair, gap=averages.fmean(pair.differences))
@@ -238,26 +230,6 @@ def _overlap(runs: Sequence[Outcome]) -> float:
     """How much of a test part another seed tests on as well, on average."""
     parts = [frozenset(run.tested) for run in runs]
     return float(np.mean([len(one & other) / max(len(one), len(other)) for one, other in combinations(parts, 2)]))
-
-
-def _with_times(pair: PairVerdict, comparisons: Sequence[Comparison], arms: Sequence[Sequence[Outcome]]) -> PairVerdict:
-    """How much longer a trained than b, where all runs were timed on the same machine in the same way."""
-    chips = {chip.field for one in comparisons for chip in one.fairness.chips}
-    if chips & {"machine", "threads", "engine"}:
-        return pair
-    cold: list[float] = []
-    warm: list[float] = []
-    for one, runs in zip(comparisons, zip(*arms, strict=True), strict=True):
-        if one.time_ratio:
-            (warm if any(run.cached_features for run in runs) else cold).append(one.time_ratio)
-    return replace(pair, cold=_time_ratio(cold), warm=_time_ratio(warm))
-
-
-def _time_ratio(ratios: Sequence[float]) -> TimeRatio | None:
-    if not ratios:
-        return None
-    middle, interval = median_ratio(ratios)
-    return TimeRatio(runs=len(ratios), median=middle, interval=interval)
 
 
 def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[Comparison]) -> tuple[str, ...]:

@@ -21,7 +21,8 @@ from core.comparison.wording import (
 
 if TYPE_CHECKING:
     from core.comparison.arms import ArmSummary
-    from core.comparison.race import PairVerdict, TimeRatio
+    from core.comparison.race import PairVerdict
+    from core.comparison.times import TimeRatio
     from core.comparison.verdict import Comparison
 
 TIMES: Final = {1: "once", 2: "twice"}
@@ -85,7 +86,7 @@ def _few(pair: "PairVerdict") -> str:
 def expected_gap(seeds: int, pictures: int) -> str:
     """What a race of so many seeds and test pictures will show, before anything is trained."""
     gap = smallest_gap(seeds, pictures)
-    what = "two ways of training" if seeds >= LEAST_SEEDS else "two trained models"
+    what = "two training strategies" if seeds >= LEAST_SEEDS else "two trained models"
     given = f"{seed_count(seeds)} and {pictures:,} test picture{'s' * (pictures != 1)}"
     if gap is None:
         return f"{given} are too few to show any difference between {what} (80 % power, 5 %)."
@@ -173,7 +174,7 @@ def _one_of_two(pair: "PairVerdict", seed: int, one: "Comparison") -> str:
 def about_models(seeds: int, pictures: int) -> str:
     """What too few seeds say nothing about, and what three would show."""
     count = "one seed" if seeds == 1 else f"{seeds} seeds"
-    text = f"With {count} this is about these trained models, not about the way of training"
+    text = f"With {count} this is about these trained models, not about the training strategy"
     gap = smallest_gap(LEAST_SEEDS, pictures)
     if gap is None:
         return f"{text}; for that it takes {LEAST_SEEDS} seeds and more test pictures."

@@ -125,7 +125,7 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], looks
     return [
         *lines,
         f"- {result.pictures} test pictures; practically the same within {100 * result.band:g} points; one comparison.",
-        "- This is about two trained models on these pictures, not about two ways of training.",
+        "- This is about two trained models on these pictures, not about two training strategies.",
     ]
 
 

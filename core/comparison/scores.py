@@ -10,9 +10,10 @@ from typing import Final
 import numpy as np
 
 from core.comparison.calibration import brier_scores
-from core.comparison.crossed import Estimate, balanced_scores, crossed, of_groups
+from core.comparison.crossed import Estimate, crossed
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Array, log_losses
+from core.comparison.weighing import balanced_scores, of_groups
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

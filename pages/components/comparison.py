@@ -137,9 +137,11 @@ def race_outcome(verdict: RaceVerdict, key: str) -> None:
         st.plotly_chart(
             forest(shown, verdict.band), key=f"{key}.forest", alt="Differences in accuracy with their intervals"
         )
+        tests = max(pair.tests for pair in shown)
+        several = f" Intervals are each pair's own; the verdict counts all {tests}." if tests > 1 else ""
         st.caption(
             f"Grey: practically the same, within {points(verdict.band)}. A filled diamond: one is better. A circle is "
-            "a seed."
+            f"a seed.{several}"
         )
     likely = [pair for pair in shown if pair.chances is not None]
     if likely:

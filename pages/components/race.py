@@ -61,9 +61,9 @@ def _how_gaps_fall(tested: int, seeds: int, key: str) -> None:
     figure = smallest_gaps(tested, seeds)
     st.plotly_chart(figure, key=f"{key}.gaps.chart", alt="Smallest detectable difference by number of seeds")
     st.caption(
-        f"What a race shows in 80 % of repeats. {LEAST_SEEDS} seeds are the fewest that say something about a way of "
-        "training; with fewer, only the trained models are compared. How much runs differ is taken from our own race "
-        "on the photos of ants and bees."
+        f"What a race shows in 80 % of repeats. {LEAST_SEEDS} seeds are the fewest that say something about a "
+        "training strategy; with fewer, only the trained models are compared. How much runs differ is taken from our "
+        "own race on the photos of ants and bees."
     )
 
 

@@ -33,6 +33,7 @@ from core.__main__ import build_parser, main
 from core.data.dataset import Dataset, stored_datasets
 from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
+from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import Run, RunStore
@@ -502,6 +503,19 @@ def test_a_comparison_is_printed_as_a_report_or_a_table_of_pictures(finished_rac
     lines = capsys.readouterr().out.strip().splitlines()
     assert lines[0].startswith("picture,true,A says")
     assert len(lines) - 1 == finished_race.values["runs"][0]["split"]["test"]
+
+
+def test_a_race_is_printed_as_a_report_or_a_table_of_pairs(capsys: pytest.CaptureFixture[str]):
+    recorded = [run.id for run in example_runs()]
+    verdict = asked(capsys, "compare", *recorded)
+
+    assert main(["compare", *recorded, "--report", "markdown"]) == 0
+    assert verdict["sentence"] in capsys.readouterr().out
+    assert main(["compare", *recorded, "--report", "csv"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 1 + len(verdict["pairs"]) and lines[0].startswith("first,second,seeds")
+    assert main(["compare", *recorded]) == 0
+    assert capsys.readouterr().out.count("for new seeds and new pictures") == len(verdict["arms"])
 
 
 def test_classify_names_classes_for_a_coverage_and_says_what_it_promises(

@@ -107,7 +107,7 @@ def test_what_the_test_part_can_show_is_said_before_the_race_for_the_chosen_seed
     assert expected_gap(1, 8) in told_gap(at) and "two trained models" in told_gap(at)
 
     at.segmented_control(key="home.seeds").set_value(3).run()
-    assert expected_gap(3, 8) in told_gap(at) and "two ways of training, with 3 seeds" in told_gap(at)
+    assert expected_gap(3, 8) in told_gap(at) and "two training strategies, with 3 seeds" in told_gap(at)
     assert smallest_gap(3, 8) < smallest_gap(1, 8)
 
 

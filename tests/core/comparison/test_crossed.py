@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import ttest_1samp
 
 from core.comparison.crossed import (
+    DF_EXPONENT,
     MeanSquares,
-    balanced_scores,
     components_of,
     crossed,
     crossed_difference,
@@ -26,6 +26,7 @@ from core.comparison.crossed import (
 )
 from core.comparison.metrics import balanced_accuracy, confusion_matrix
 from core.comparison.statistics import wilson
+from core.comparison.weighing import balanced_scores
 
 # Van Dyke et al., "Cine MRI in the diagnosis of thoracic aortic dissection", RSNA 1993: 5 readers, 114 cases, spin echo
 # against cine MRI, area under the curve. Mean squares of DBM pseudovalues and results after Hillis, as the R package
@@ -39,11 +40,19 @@ TABLES = st.tuples(st.integers(3, 6), st.integers(2, 40)).flatmap(
 
 
 def test_the_difference_of_two_treatments_over_readers_and_cases_as_published():
-    error, df = error_and_df(BETWEEN_TREATMENTS, READERS, CASES)
+    error, df = error_and_df(BETWEEN_TREATMENTS, READERS, CASES, exponent=2)
     found = estimate_of(-0.04380032, error, df)
 
     assert (round(error, 5), round(df, 2), round(found.p_value, 4)) == (0.02075, 15.26, 0.0517)
     assert (round(found.interval.low, 5), round(found.interval.high, 5)) == (-0.08796, 0.00036)
+
+
+def test_degrees_of_freedom_lie_between_those_of_the_two_papers():
+    # Obuchowski and Rockette (1995): readers - 1; Hillis (2007): 15.26
+    by_exponent = [error_and_df(BETWEEN_TREATMENTS, READERS, CASES, exponent=power)[1] for power in (0, DF_EXPONENT, 2)]
+
+    assert by_exponent == sorted(by_exponent) and by_exponent[0] == READERS - 1
+    assert error_and_df(BETWEEN_TREATMENTS, READERS, CASES)[1] == by_exponent[1] == pytest.approx(10.92, abs=0.01)
 
 
 @pytest.mark.parametrize(
@@ -56,7 +65,7 @@ def test_the_difference_of_two_treatments_over_readers_and_cases_as_published():
 )
 def test_one_treatment_over_readers_and_cases_as_published(squares, mean, error, df, low, high):
     seeds, pictures, rest = squares
-    its_error, its_df = error_and_df(MeanSquares(seeds=seeds, pictures=pictures, rest=rest), READERS, CASES)
+    its_error, its_df = error_and_df(MeanSquares(seeds=seeds, pictures=pictures, rest=rest), READERS, CASES, exponent=2)
     found = estimate_of(mean, its_error, its_df)
 
     assert (its_error, round(its_df, 2)) == (pytest.approx(error, abs=5e-9), df)

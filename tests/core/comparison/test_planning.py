@@ -52,7 +52,7 @@ def test_more_seeds_and_more_pictures_show_smaller_gaps():
     by_pictures = [smallest_gap(5, pictures) for pictures in (20, 40, 75, 150, 300, 1000)]
 
     assert by_seeds == sorted(by_seeds, reverse=True) and by_pictures == sorted(by_pictures, reverse=True)
-    assert 0.06 < by_seeds[0] < 0.08  # three seeds on the photos' 153 test pictures
+    assert 0.07 < by_seeds[0] < 0.09  # three seeds on about as many test pictures as the photos have
 
 
 def test_pictures_alone_cannot_take_away_what_three_seeds_leave_open():

@@ -30,7 +30,7 @@ def test_one_seed_is_the_comparison_of_its_two_models(outcome):
     assert [(pair.a, pair.b, pair.outcome) for pair in race.pairs] == [("frozen", "finetuned", "b-better")]
     assert race.pairs[0].p_value == race.pairs[0].p_holm == alone.p_value
     assert race.sentence.startswith(alone.sentence)
-    assert "not about the way of training" in race.sentence
+    assert "not about the training strategy" in race.sentence
 
 
 def test_several_pairs_of_one_seed_can_take_a_better_back(outcome):
@@ -67,7 +67,7 @@ def test_two_seeds_are_compared_model_by_model(outcome, frozen, finetuned, verdi
     assert pair.outcome == verdict and pair.estimate is None
     assert pair.p_value == min(1.0, 2 * min(one.p_value for one in pair.comparisons))
     assert "Seed 0: " in pair.sentence and "Seed 1: " in pair.sentence
-    assert "With 2 seeds this is about these trained models, not about the way of training: 3 seeds" in pair.sentence
+    assert "With 2 seeds this is about these trained models, not about the training strategy: 3 seeds" in pair.sentence
 
 
 def test_three_seeds_that_agree_call_a_way_of_training_better(outcome):
