@@ -10,6 +10,7 @@ from typing import Literal
 
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
+from core.comparison.folds import overlap
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
@@ -101,11 +102,11 @@ def by_seed(runs: Sequence[Outcome]) -> Array:
 def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval | None:
     if parts_of_seeds(runs) != "shared":
         return None
-    first = runs[0]
+    first, widened = runs[0], overlap(runs[0].settings.data)
     if len(runs) >= LEAST_SEEDS:
-        return crossed_share(by_seed(runs), first.groups)
-    if first.groups:
-        return grouped_share(by_seed(runs).mean(axis=0), first.groups)
+        return crossed_share(by_seed(runs), first.groups, widened)
+    if first.groups or widened > 1:
+        return grouped_share(by_seed(runs).mean(axis=0), first.groups, widened)
     return wilson(averages.fmean(accuracies) * len(first.pictures), len(first.pictures))
 
 

@@ -5,6 +5,7 @@ over models that each learnt from all folds but one. It is the accuracy of none 
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -13,7 +14,7 @@ import numpy as np
 
 from core.comparison.fairness import Outcome
 from core.errors import RunError
-from core.settings import RunSettings
+from core.settings import DataSettings, RunSettings
 
 QUESTION: Final = (
     "Over {folds} folds every picture was tested once, by a model that had not seen it: this is how good the way of "
@@ -47,6 +48,20 @@ def question(outcomes: Sequence[Outcome]) -> str:
 def question_of(folds: int | None) -> str:
     """The same of so many folds."""
     return QUESTION.format(folds=folds, folds_less=folds - 1) if folds else ""
+
+
+def overlap(data: DataSettings) -> float:
+    """What an accuracy's standard error over all folds is to be multiplied by; 1 without folds and for one alone.
+
+    Models that learn from almost the same pictures, each from what others are tested on, err together: the usual error
+    is too small, and no estimate of it from the folds is right for all data (Bengio and Grandvalet, Journal of Machine
+    Learning Research 5 (2004) 1089-1105). The correction of Nadeau and Bengio (Machine Learning 52 (2003) 239-281)
+    takes 1/K + tested/trained in the place of 1/K, which is 1/K + 1/(K - 1) here. How often the interval then holds
+    the truth, and that differences need no correction, is measured by benchmarks/truth.py.
+    """
+    if data.folds is None or data.fold is not None:
+        return 1.0
+    return math.sqrt(1 + data.folds / (data.folds - 1))
 
 
 def _as_one(settings: RunSettings, runs: Sequence[Outcome]) -> Outcome:

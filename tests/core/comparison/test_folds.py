@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.comparison.folds import gather_folds, question
+from core.comparison.arms import summary_of_arm
+from core.comparison.folds import gather_folds, overlap, question
+from core.comparison.statistics import wilson
 from core.errors import RunError
+from core.settings import DataSettings
 
 ANSWERS = ("RRW", "RWR", "RRRR")
 
@@ -95,3 +98,35 @@ def test_groups_of_all_folds_go_along(outcome):
     (one,) = gather_folds(grouped)
 
     assert one.groups == ("0/0", "0/0", "0/1", "1/0", "1/0", "1/1", "2/0", "2/0", "2/1", "2/1")
+
+
+def test_an_accuracy_over_folds_has_the_corrected_interval(outcome):
+    """Nadeau and Bengio's correction for 3 folds: an error larger by the root of 1 + 3/2, as of 2.5 times fewer."""
+    answers = ("RRRRRRRRRW" * 4, "RRRRRRRRWW" * 4, "RRRRRRRRRR" * 4)
+    runs = [run for seed in range(3) for run in folds(outcome, seed=seed, answers=answers)]
+    over = summary_of_arm({one.settings.seed: one for one in gather_folds(runs)})
+    plain = {
+        seed: replace(one, settings=replace(one.settings, data=DataSettings()))
+        for seed, one in enumerate(gather_folds(runs))
+    }
+    usual = summary_of_arm(plain)
+
+    assert over.mean == usual.mean == pytest.approx(0.9) and over.pictures == 120
+    wider = (over.interval.high - over.interval.low) / (usual.interval.high - usual.interval.low)
+    assert wider == pytest.approx(2.5**0.5, rel=0.05)
+
+
+def test_one_seed_over_folds_is_corrected_too_and_one_fold_alone_is_not(outcome):
+    runs = folds(outcome, answers=("RRRRRRRRRW" * 4,) * 3)
+    (one,) = gather_folds(runs)
+
+    over, alone = summary_of_arm({0: one}), summary_of_arm({0: runs[0]})
+
+    usual = wilson(108, 120)
+    assert (over.interval.high - over.interval.low) > 1.4 * (usual.high - usual.low)
+    assert (alone.interval.low, alone.interval.high) == pytest.approx((wilson(36, 40).low, wilson(36, 40).high))
+
+
+def test_the_correction_is_that_of_the_paper():
+    assert overlap(DataSettings(folds=5)) == pytest.approx((5 * (1 / 5 + 1 / 4)) ** 0.5) == 1.5
+    assert overlap(DataSettings()) == overlap(DataSettings(folds=5, fold=2)) == 1.0
