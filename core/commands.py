@@ -377,11 +377,14 @@ def run_values(run: Run) -> dict[str, Any]:
     model = run.settings.model
     values = {"run": run.id, "number": run.number, "state": run.state, "scenario": model.scenario}
     values |= {"backbone": model.backbone, "seed": run.settings.seed, "data": run.dataset_title, "race": run.race}
+    values |= {"fold": run.settings.data.fold, "folds": run.settings.data.folds}
     return {**values, "cause": run.cause, **(run.summary or {})}
 
 
 def _run_line(values: dict[str, Any]) -> str:
-    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} {values['backbone']}, seed {values['seed']}: "
+    fold = f", fold {values['fold']} of {values['folds']}" if values["fold"] is not None else ""
+    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} "
+    line += f"{values['backbone']}, seed {values['seed']}{fold}: "
     if values["state"] != "finished":
         return line + str(values["state"]) + (f" ({values['cause']})" if values["cause"] else "")
     parameters = values["parameters"]

@@ -39,6 +39,8 @@ class ArmSummary:
     interval: Interval | None
     """95 %: from three seeds on for new seeds and new pictures, with fewer for these models on new pictures (Wilson).
     None where each seed was tested on pictures of its own."""
+    folds: int | None = None
+    """Every picture was tested once, by one of so many models of each seed; None where there is one test part."""
 
     @property
     def holds_for_seeds(self) -> bool:
@@ -82,6 +84,7 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         high=max(accuracies),
         pictures=len(runs[0].pictures),
         interval=_interval(runs, accuracies),
+        folds=runs[0].settings.data.folds if runs[0].settings.data.fold is None else None,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from core.comparison.arms import summary_of_arm
 from core.comparison.folds import gather_folds, overlap, question
+from core.comparison.race_wording import accuracy_interval
 from core.comparison.statistics import wilson
 from core.errors import RunError
 from core.settings import DataSettings
@@ -124,6 +125,8 @@ def test_one_seed_over_folds_is_corrected_too_and_one_fold_alone_is_not(outcome)
 
     usual = wilson(108, 120)
     assert (over.interval.high - over.interval.low) > 1.4 * (usual.high - usual.low)
+    assert accuracy_interval(over).endswith("for these models on new pictures")
+    assert accuracy_interval(alone).endswith("for this model on new pictures")
     assert (alone.interval.low, alone.interval.high) == pytest.approx((wilson(36, 40).low, wilson(36, 40).high))
 
 
