@@ -27,7 +27,7 @@ from core.errors import ThawError
 from core.runs.example import example_runs
 from core.runs.race import MAX_RUNS
 
-MOST = MAX_RUNS  # a whole race
+MOST = 24  # runs: more curves than that cannot be told apart
 
 st.title("Compare")
 st.caption("Which is better, and can I believe it?")
@@ -48,14 +48,16 @@ if not usual:
 if len(finished) < 2:
     st.stop()
 
+# over folds every picture is tested once only where no run is left out
+most = MAX_RUNS if any(run.settings.data.folds for run in finished.values()) else MOST
 asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
 ids = st.multiselect(
     "Runs",
     list(finished),
-    default=(asked if len(asked) > 1 else [run.id for run in usual])[:MOST],
+    default=(asked if len(asked) > 1 else [run.id for run in usual])[:most],
     format_func=lambda run_id: f"{run_label(finished[run_id])} · {finished[run_id].dataset_title}",
     key="compare.runs",
-    max_selections=MOST,
+    max_selections=most,
 )
 if len(ids) < 2:
     st.caption("Choose at least two runs.")
