@@ -7,8 +7,6 @@ from components.comparison import (
     cautions,
     differences_table,
     outcome_badge,
-    race_files,
-    race_outcome,
     side_by_side,
     take_home,
     way_cards,
@@ -19,6 +17,7 @@ from components.messages import LONGEST_MESSAGE, md, show_error
 from components.race import race_verdict_of, say_what_folds_answer
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
+from components.verdicts import race_files, race_outcome, race_scores
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
@@ -78,6 +77,7 @@ try:
         race_outcome(verdict, "compare.race")
         say_what_folds_answer(runs)
         race_files(verdict)
+        race_scores(verdict)
     cautions(runs)
     charts(runs, "compare.charts")
     with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):

@@ -2,7 +2,7 @@
 
 import streamlit as st
 from components import chosen
-from components.comparison import race_outcome, recorded_example, way_cards
+from components.comparison import recorded_example, way_cards
 from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
@@ -19,6 +19,7 @@ from components.race import (
 )
 from components.resources import thumbnail
 from components.results import cards, charts, sample_pictures
+from components.verdicts import race_outcome
 from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError

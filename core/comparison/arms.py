@@ -6,19 +6,24 @@ Every page that shows an accuracy takes it from here, so that all of them show t
 import statistics as averages
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
+import numpy as np
+
+from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
 from core.comparison.folds import overlap
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
+from core.comparison.weighing import balanced_scores
 from core.errors import RunError
 from core.settings import SCENARIO_LABELS, SCENARIOS
 
 Arm = dict[int, Outcome]
 """The runs of one scenario, by seed."""
+UNBALANCED: Final = 1.5
 Parts = Literal["shared", "own", "mixed"]
 """All seeds were tested on the same pictures; each on pictures of its own; some on the same and some not."""
 
@@ -34,6 +39,12 @@ class ArmSummary:
     mean: float
     low: float
     high: float
+    balanced: float
+    """Balanced accuracy: the mean recall over classes, averaged over the seeds."""
+    balanced_interval: Interval | None
+    """95 %, of the same kind, from three seeds on."""
+    unbalanced: bool
+    """One class has more than 1.5 times as many test pictures as another: accuracy is mostly about the larger one."""
     pictures: int
     """Test pictures of each seed."""
     interval: Interval | None
@@ -82,6 +93,9 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         mean=averages.fmean(accuracies),
         low=min(accuracies),
         high=max(accuracies),
+        balanced=averages.fmean(_balanced(run) for run in runs),
+        balanced_interval=_balanced_interval(runs),
+        unbalanced=_unbalanced(runs[0]),
         pictures=len(runs[0].pictures),
         interval=_interval(runs, accuracies),
         folds=runs[0].settings.data.folds if runs[0].settings.data.fold is None else None,
@@ -111,6 +125,23 @@ def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval 
     if first.groups or widened > 1:
         return grouped_share(by_seed(runs).mean(axis=0), first.groups, widened)
     return wilson(averages.fmean(accuracies) * len(first.pictures), len(first.pictures))
+
+
+def _balanced_interval(runs: Sequence[Outcome]) -> Interval | None:
+    if len(runs) < LEAST_SEEDS or parts_of_seeds(runs) != "shared":
+        return None
+    return crossed_share(balanced_scores(by_seed(runs), runs[0].targets), runs[0].groups)
+
+
+def _balanced(run: Outcome) -> float:
+    found = metrics.balanced_accuracy(metrics.confusion_matrix(run.targets, run.probabilities))
+    assert found is not None, "a run without test pictures was refused"
+    return found
+
+
+def _unbalanced(run: Outcome) -> bool:
+    counts = np.unique(run.targets, return_counts=True)[1]
+    return bool(counts.max() > UNBALANCED * counts.min())
 
 
 def _accuracy(outcome: Outcome) -> float:

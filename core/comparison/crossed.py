@@ -222,7 +222,8 @@ def crossed_share(right: Array, groups: Sequence[str] = (), widened: float = 1.0
     that was never wrong has the interval of about N pictures and not a point.
 
     Args:
-        right: (S, N) of bool, at least three seeds and one picture.
+        right: (S, N) of bool, at least three seeds and one picture; or scores whose mean is a share, such as
+            `balanced_scores` of it.
         groups: as of `crossed_difference`.
         widened: what the standard error is multiplied by, see `core.comparison.folds.overlap`.
     """

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,6 @@ from core.comparison.arms import ArmSummary
 from core.comparison.calibration import seconds_to
 from core.comparison.fairness import has_effect
 from core.comparison.metrics import balanced_accuracy
-from core.comparison.race import RaceVerdict
-from core.comparison.race_report import race_as_csv, race_as_markdown
 from core.comparison.report import as_csv, as_markdown
 from core.comparison.selection import best_of
 from core.comparison.statistics import rate
@@ -25,20 +22,12 @@ from core.runs.store import Run
 from core.settings import differences
 
 from . import chosen
-from .comparison_charts import chances, forest
-from .messages import LONGEST_MESSAGE, md, plain
+from .messages import md, plain
 from .race import race_verdict_of
 from .resources import run_outcome, run_store
 from .results import accuracy_caption, by_scenario, record, show_lacks, training_seconds
+from .verdicts import badge, downloads, race_outcome
 from .wording import counted, interval, per_cent, percentage, run_label, seconds
-
-_OUTCOMES: Final = {
-    "a-better": ("{a} is better", ":material/trophy:", "green"),
-    "b-better": ("{b} is better", ":material/trophy:", "green"),
-    "same": ("Practically the same", ":material/equal:", "blue"),
-    "cannot-tell": ("Cannot tell", ":material/help:", "gray"),
-    "not-comparable": ("Not comparable", ":material/block:", "red"),
-}
 
 
 def way_cards(runs: Sequence[Run]) -> None:
@@ -58,6 +47,10 @@ def _way(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     results = [record(run) for run in group]
     st.metric(arm.label, per_cent(arm.mean), help="Mean accuracy on the test pictures.")
     st.caption(accuracy_caption(arm))
+    if arm.unbalanced or group[0].settings.optim.class_weights == "balanced":
+        ends = arm.balanced_interval
+        within = f" (95 % interval {100 * ends.low:.1f} to {per_cent(ends.high)})" if ends else ""
+        st.caption(f":material/balance: balanced accuracy {per_cent(arm.balanced)}{within}: the mean over the classes")
     show_lacks(results)
     for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
         times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
@@ -126,59 +119,6 @@ def side_by_side(runs: Sequence[Run]) -> None:
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 
-def race_outcome(verdict: RaceVerdict, key: str) -> None:
-    """What a race says: the conclusion, every pair in one plot, chances as bars; sentences and files folded away."""
-    with st.container(border=True):
-        st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
-        if len(verdict.pairs) == 1 and verdict.pairs[0].speed:
-            st.caption(md(verdict.pairs[0].speed, LONGEST_MESSAGE))
-    shown = [pair for pair in verdict.pairs if pair.gap is not None]
-    if shown:
-        st.plotly_chart(
-            forest(shown, verdict.band), key=f"{key}.forest", alt="Differences in accuracy with their intervals"
-        )
-        tests = max(pair.tests for pair in shown)
-        several = f" Intervals are each pair's own; the verdict counts all {tests}." if tests > 1 else ""
-        st.caption(
-            f"Grey: practically the same, within {points(verdict.band)}. A filled diamond: one is better. A circle is "
-            f"a seed.{several}"
-        )
-    likely = [pair for pair in shown if pair.chances is not None]
-    if likely:
-        st.markdown("##### How probable is which?")
-        st.plotly_chart(chances(likely, verdict.band), key=f"{key}.chances", alt="Chances that one is better")
-    if len(verdict.pairs) > 1:
-        with st.expander(f"All {len(verdict.pairs)} pairs in words", icon=":material/format_list_bulleted:"):
-            for pair in verdict.pairs:
-                _badge(pair.outcome, pair.label_a, pair.label_b)
-                st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
-
-
-def race_files(verdict: RaceVerdict) -> None:
-    """The race as files: a page of Markdown, a row per pair, and everything as JSON."""
-    files: list[tuple[str, str, str, Callable[[], str]]] = [
-        ("Race report", "md", "text/markdown", lambda: race_as_markdown(verdict)),
-        ("Pairs", "csv", "text/csv", lambda: race_as_csv(verdict)),
-        ("Race numbers", "json", "application/json", lambda: json.dumps(verdict.to_dict(), indent=1)),
-    ]
-    _downloads(files, "thaw-race", "compare.race")
-
-
-def _downloads(files: Sequence[tuple[str, str, str, Callable[[], str]]], name: str, key: str) -> None:
-    """Buttons for (label, ending, kind, how to write it); written when they are asked for."""
-    with st.container(horizontal=True):
-        for label, ending, kind, write in files:
-            st.download_button(
-                label,
-                lambda write=write: write().encode("utf-8", "replace"),
-                f"{name}.{ending}",
-                kind,
-                icon=":material/download:",
-                key=f"{key}.{ending}",
-                on_click="ignore",
-            )
-
-
 def cautions(runs: Sequence[Run]) -> None:
     """What a reader must know before believing: picked on the test part, looked at often, in ImageNet, recorded."""
     best = best_of([run_outcome(chosen.home(), run.id) for run in runs])
@@ -203,15 +143,10 @@ def cautions(runs: Sequence[Run]) -> None:
         )
 
 
-def _badge(outcome: str, a: str, b: str) -> None:
-    word, icon, colour = _OUTCOMES[outcome]
-    st.badge(word.format(a=a, b=b), icon=icon, color=colour)  # type: ignore[arg-type]
-
-
 def outcome_badge(result: Comparison) -> None:
     """One of the five outcomes, by word, icon and colour, and a red chip for each uncontrolled difference."""
     with st.container(horizontal=True):
-        _badge(result.outcome, "A", "B")
+        badge(result.outcome, "A", "B")
         for chip in result.fairness.chips:
             st.badge(
                 plain(chip.text), icon=":material/warning:", color="red" if chip.affects == "accuracy" else "orange"
@@ -248,7 +183,7 @@ def take_home(result: Comparison, a: Run, b: Run) -> None:
     ]
     if result.agreement is not None:
         files.insert(1, ("Pictures", "csv", "text/csv", pictures))
-    _downloads(files, name, "compare")
+    downloads(files, name, "compare")
 
 
 def recorded_example() -> None:

@@ -47,6 +47,17 @@ def test_with_fewer_than_two_runs_the_recorded_race_is_shown(start, tiny_dataset
     assert len(at.metric) == len({run.settings.model.scenario for run in example_runs()})
 
 
+def test_a_race_over_seeds_shows_every_pair_in_one_plot_and_by_other_scores(start, tiny_dataset):
+    at = start("compare.py", data=tiny_dataset.id)
+
+    values = compare([run.id for run in example_runs()], band=0.02)[0]
+    assert {"compare.race.forest", "compare.race.chances"} <= {chart.key for chart in at.get("plotly_chart")}
+    table = table_with(at, "score")
+    wanted = [score for pair in values["pairs"] for score in pair["scores"]]
+    assert table["difference"].tolist() == pytest.approx([score["estimate"]["value"] for score in wanted])
+    assert {"Race report", "Pairs", "Race numbers"} <= {button.proto.label for button in at.get("download_button")}
+
+
 def test_the_verdict_is_the_command_lines(at, ids):
     values, sentence = compare(ids, band=0.02)
 

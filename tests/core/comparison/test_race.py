@@ -433,3 +433,19 @@ def test_two_models_on_groups_of_pictures_are_compared_by_groups(outcome):
 
     assert (found.outcome, found.p_value) == ("cannot-tell", 1.0)  # three groups tell them apart, six is the least
     assert found.a.accuracy.high - found.a.accuracy.low > 0.25 and found.a.accuracy.value == 0.8
+
+
+def test_where_classes_are_unequal_balanced_accuracy_has_an_interval_of_its_own(outcome):
+    # 180 ants and 20 bees; half of the bees are taken for ants
+    targets = np.array([0] * 180 + [1] * 20)
+    probabilities = np.tile([0.9, 0.1], (200, 1)).astype(np.float32)
+    probabilities[190:] = [0.1, 0.9]
+    values = {"targets": targets, "probabilities": probabilities}
+    one = race_verdict([outcome("R" * 200, "frozen", seed, changed=values) for seed in range(3)]).arms[0]
+
+    assert one.unbalanced and (one.mean, one.balanced) == (pytest.approx(0.95), pytest.approx(0.75))
+    # half of the standard error of a recall of 50 % of 20 pictures is 0.056
+    width = one.balanced_interval.high - one.balanced_interval.low
+    assert width == pytest.approx(2 * 1.96 * 0.056, rel=0.1) and one.balanced_interval.low < 0.75
+    assert one.interval.high - one.interval.low < 0.08
+    assert not race_verdict(arm(outcome, "frozen", [20])).arms[0].unbalanced
