@@ -15,6 +15,7 @@ from threading import Thread
 from typing import Any, NoReturn
 
 from core import commands
+from core.data.groups import GROUPS_HELP
 from core.data.layout import AUTO, LAYOUT_HELP
 from core.errors import ThawError
 from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
@@ -56,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     data = add(
         "data",
         "Bring a data set into the store and describe it.",
-        lambda a: commands.data(a.data, _data(a), a.report, a.draw, a.layout),
+        lambda a: commands.data(a.data, _data(a), a.report, a.draw, a.layout, a.groups),
     )
     data.add_argument("data", metavar="D", help="builtin, a zip or a folder")
     _add_layout(data)
@@ -65,7 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     train = add(
         "train",
         "Train one scenario with one seed.",
-        lambda a: commands.train(a.data, _settings(a), _say(a), a.layout),
+        lambda a: commands.train(a.data, _settings(a), _say(a), a.layout, a.groups),
     )
     _add_run_options(train)
     train.add_argument("--scenario", default="frozen", help="which part of the network trains")
@@ -73,7 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     race = add(
         "race",
         "Train several scenarios with several seeds on the same data, and say which is better.",
-        lambda a: commands.race(a.data, _settings(a), _names(a.scenarios), _seeds(a.seeds), _say(a), a.layout),
+        lambda a: commands.race(
+            a.data, _settings(a), _names(a.scenarios), _seeds(a.seeds), _say(a), a.layout, a.groups
+        ),
     )
     _add_run_options(race)
     race.add_argument("--scenarios", default="frozen,finetuned", help="comma-separated")
@@ -116,6 +119,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _add_layout(command: argparse.ArgumentParser) -> None:
     command.add_argument("--layout", default=AUTO, metavar="HOW", help=LAYOUT_HELP)
+    command.add_argument("--groups", metavar="HOW", help=GROUPS_HELP)
 
 
 def _add_run_options(command: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,8 @@ from PIL import Image
 
 from core.data.dataset import Dataset
 from core.data.decode import decode_picture
+from core.data.edit import set_groups
+from core.data.groups import count_groups, find_groups, groups_sentence
 from core.data.ingest import Ingested, ingest
 from core.data.layout import AUTO
 from core.data.report import as_csv
@@ -45,14 +47,20 @@ OWNER_BEAT_S = 10.0
 
 
 def data(
-    where: str, settings: DataSettings, report: str = "text", draw: str | None = None, layout: str = AUTO
+    where: str,
+    settings: DataSettings,
+    report: str = "text",
+    draw: str | None = None,
+    layout: str = AUTO,
+    groups: str | None = None,
 ) -> Result:
     """Classes, counts by split, fingerprint, what was left out, and what may be wrong; or a row per file as CSV."""
     from core.data.health import find_problems
 
     if draw is not None:
         _draw(where, Path(draw))
-    dataset = ingest(where, layout=layout).dataset
+    dataset = _bring(where, layout, groups).dataset
+    grouped = count_groups([row.name for row in dataset.pictures], [row.subject for row in dataset.pictures])
     split = dataset.split(0, settings)
     findings = find_problems(dataset, split)
     counts = dataset.counts(split)
@@ -64,6 +72,7 @@ def data(
         "fingerprint": dataset.fingerprint,
         "split": split.hash,
         "read_as": dataset.read_as,
+        "groups": {"by": dataset.grouped_by, **asdict(grouped)},
         "class_folders": [asdict(row) for row in dataset.class_folders],
         "skipped": [{"file": row.file, "reason": row.reason} for row in dataset.skipped],
         "ignored": [{"file": row.file, "reason": row.reason} for row in dataset.ignored],
@@ -74,6 +83,7 @@ def data(
         return values, as_csv(dataset)
     lines = [f"{dataset.title}: {len(dataset.pictures)} pictures, {len(dataset.class_names)} classes"]
     lines += [f"  read as {dataset.read_as}"] if dataset.read_as else []
+    lines += [f"  groups by {dataset.grouped_by}: {groups_sentence(grouped)}"] if dataset.grouped_by else []
     lines += [f"  {part:5} " + ", ".join(f"{name} {n}" for name, n in row.items()) for part, row in counts.items()]
     lines += [f"  skipped {row.file}: {row.reason}" for row in dataset.skipped]
     if dataset.ignored:
@@ -82,6 +92,14 @@ def data(
     lines += [f"  {notice}" for notice in (*dataset.notices, *split.notices)]
     lines += [f"  {'warning' if finding.serious else 'note'}: {finding.sentence}" for finding in findings]
     return values, "\n".join(lines)
+
+
+def _bring(where: str, layout: str, groups: str | None) -> Ingested:
+    """A data set in the store, its pictures grouped where that is asked for."""
+    ingested = ingest(where, layout=layout)
+    if groups is None:
+        return ingested
+    return replace(ingested, dataset=set_groups(ingested.dataset, find_groups(ingested.dataset, groups)))
 
 
 def _draw(where: str, folder: Path) -> None:
@@ -103,22 +121,28 @@ def _why(error: OSError) -> str:
     return f" ({error.strerror})" if error.strerror else ""
 
 
-def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO) -> Result:
+def train(where: str, settings: RunSettings, say: Say, layout: str = AUTO, groups: str | None = None) -> Result:
     """One run, from data to record."""
-    store, ingested = RunStore(), ingest(where, layout=layout)
+    store, ingested = RunStore(), _bring(where, layout, groups)
     run = _work_off(store, _submit(store, [settings], ingested, as_race=False), say)[0]
     values = run_values(_finished(run))
     return values, "\n".join([_run_line(values), *_weighting(settings, ingested.dataset)])
 
 
 def race(
-    where: str, settings: RunSettings, scenarios: Sequence[str], seeds: Sequence[int], say: Say, layout: str = AUTO
+    where: str,
+    settings: RunSettings,
+    scenarios: Sequence[str],
+    seeds: Sequence[int],
+    say: Say,
+    layout: str = AUTO,
+    groups: str | None = None,
 ) -> Result:
     """Several runs on the same data, and the verdict."""
     from core.comparison.verdict import BAND
     from core.runs.results import load_outcome
 
-    store, ingested = RunStore(), ingest(where, layout=layout)
+    store, ingested = RunStore(), _bring(where, layout, groups)
     plans = plan_race(settings, scenarios, seeds)
     runs = [_finished(run) for run in _work_off(store, _submit(store, plans, ingested, as_race=True), say)]
     verdict, text = _race_result([load_outcome(run.id) for run in runs], BAND)
@@ -143,17 +167,19 @@ def _submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float, report: str = "text") -> Result:
     """The verdict over a race, with every arm, every pair and who trained faster."""
+    from core.comparison.folds import gather_folds, question
     from core.comparison.race import race_verdict
     from core.comparison.race_report import race_as_csv, race_as_markdown
     from core.comparison.race_wording import accuracy_interval
 
-    verdict = race_verdict(outcomes, band)
+    verdict = race_verdict(gather_folds(outcomes), band)
+    values = {**verdict.to_dict(), "question": question(outcomes)}
     if report != "text":
-        return verdict.to_dict(), (race_as_markdown if report == "markdown" else race_as_csv)(verdict)
+        return values, (race_as_markdown if report == "markdown" else race_as_csv)(verdict)
     pairs = [pair.sentence for pair in verdict.pairs] if len(verdict.pairs) > 1 else []
     arms = [f"{arm.label}: test accuracy {arm.mean:.1%} ({accuracy_interval(arm)})" for arm in verdict.arms]
     lines = [verdict.sentence, *arms, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed)]
-    return verdict.to_dict(), "\n".join(lines)
+    return values, "\n".join([*lines, *filter(None, [values["question"]])])
 
 
 def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
@@ -353,11 +379,14 @@ def run_values(run: Run) -> dict[str, Any]:
     model = run.settings.model
     values = {"run": run.id, "number": run.number, "state": run.state, "scenario": model.scenario}
     values |= {"backbone": model.backbone, "seed": run.settings.seed, "data": run.dataset_title, "race": run.race}
+    values |= {"fold": run.settings.data.fold, "folds": run.settings.data.folds}
     return {**values, "cause": run.cause, **(run.summary or {})}
 
 
 def _run_line(values: dict[str, Any]) -> str:
-    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} {values['backbone']}, seed {values['seed']}: "
+    fold = f", fold {values['fold']} of {values['folds']}" if values["fold"] is not None else ""
+    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} "
+    line += f"{values['backbone']}, seed {values['seed']}{fold}: "
     if values["state"] != "finished":
         return line + str(values["state"]) + (f" ({values['cause']})" if values["cause"] else "")
     parameters = values["parameters"]

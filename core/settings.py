@@ -105,14 +105,35 @@ def _check(name: str, value: Any, spec: Any) -> None:
         raise SettingsError(f"{name} is {value:g}; it must lie between {low:g} and {high:g}.")
 
 
+SPLIT_RULE: Final = 2
+"""One test part per data set, drawn from content alone. Rule 1 drew another one for every seed."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DataSettings(Checked):
     """Which pictures, and how those without a given split are divided."""
 
     dataset: str = "builtin"
     """The data set's id in the store (its fingerprint), or `builtin`."""
+    split_rule: int = SPLIT_RULE
+    """How a test part is drawn, see `core.data.dataset.split_dataset`; 1 in runs of earlier versions."""
     val_fraction: float = option(0.2, "Share of each class kept for choosing the epoch.", low=0.05, high=0.5)
     test_fraction: float = option(0.25, "Share of each class kept for the final report.", low=0.05, high=0.5)
+    folds: int | None = option(
+        None, "Divide all pictures into so many parts, each of them the test part once.", low=2, high=10, whole=True
+    )
+    """None: one test part."""
+    fold: int | None = option(
+        None, "Which of the folds is the test part of a run, counted from 1.", low=1, high=10, whole=True
+    )
+    """None where there are no folds, or while runs are planned: `core.runs.race.plan_race` makes one of each."""
+
+    def __post_init__(self) -> None:
+        Checked.__post_init__(self)
+        if self.fold is not None and self.fold > (self.folds or 0):
+            raise SettingsError(f"fold is {self.fold}; there are {self.folds or 'no'} folds.")
+        if self.split_rule not in range(1, SPLIT_RULE + 1):
+            raise SettingsError(f"split_rule is {self.split_rule!r}; this Thaw knows the rules 1 to {SPLIT_RULE}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,7 +249,7 @@ class RunSettings:
     augment: AugmentSettings = field(default_factory=AugmentSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
     optim: OptimSettings = field(default_factory=OptimSettings)
-    seed: int = option(0, "Fixes split, order, augmentation and the head's start.", low=0, high=2**31 - 1)
+    seed: int = option(0, "Fixes train and val, order, augmentation and the head's start.", low=0, high=2**31 - 1)
 
     def __post_init__(self) -> None:
         seed = next(spec for spec in fields(self) if spec.name == "seed")
@@ -243,7 +264,8 @@ class RunSettings:
         return self.optim.lr or head, self.optim.backbone_lr or backbone
 
 
-VERSION: Final = 4
+VERSION: Final = 5
+_NO_FOLDS: Final = {"folds": None, "fold": None}
 PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
 """The parts of a run's settings by name; what is in none of them belongs to the run itself."""
 
@@ -265,6 +287,8 @@ def from_dict(values: dict[str, Any]) -> RunSettings:
         values = {**values, "version": 3, "optim": {"seconds": None, **values.get("optim", {})}}
     if values.get("version") == 3:
         values = {**values, "version": 4, "optim": {"class_weights": "none", **values.get("optim", {})}}
+    if values.get("version") == 4:
+        values = {**values, "version": 5, "data": {"split_rule": 1, **_NO_FOLDS, **values.get("data", {})}}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     _check_names("settings", values, {"version", "seed", *PARTS})

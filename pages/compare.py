@@ -14,7 +14,7 @@ from components.comparison import (
 from components.firsts import fair_pair, may_be_compared, runs_to_compare
 from components.inside import all_small_print, calibration, costs, what_moved
 from components.messages import LONGEST_MESSAGE, md, show_error
-from components.race import race_verdict_of
+from components.race import race_verdict_of, say_what_folds_answer
 from components.resources import run_outcome, run_store
 from components.results import cards, charts, why_not_pooled
 from components.verdicts import race_files, race_outcome, race_scores
@@ -24,6 +24,7 @@ from core.comparison.verdict import BAND, compare
 from core.comparison.wording import p_value
 from core.errors import ThawError
 from core.runs.example import example_runs
+from core.runs.race import MAX_RUNS
 
 MOST = 24  # runs: more curves than that cannot be told apart
 
@@ -46,14 +47,16 @@ if not usual:
 if len(finished) < 2:
     st.stop()
 
+# over folds every picture is tested once only where no run is left out
+most = MAX_RUNS if any(run.settings.data.folds for run in finished.values()) else MOST
 asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
 ids = st.multiselect(
     "Runs",
     list(finished),
-    default=(asked if len(asked) > 1 else [run.id for run in usual])[:MOST],
+    default=(asked if len(asked) > 1 else [run.id for run in usual])[:most],
     format_func=lambda run_id: f"{run_label(finished[run_id])} · {finished[run_id].dataset_title}",
     key="compare.runs",
-    max_selections=MOST,
+    max_selections=most,
 )
 if len(ids) < 2:
     st.caption("Choose at least two runs.")
@@ -72,6 +75,7 @@ try:
         st.markdown("#### Is one training strategy better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
         race_outcome(verdict, "compare.race")
+        say_what_folds_answer(runs)
         race_files(verdict)
         race_scores(verdict)
     cautions(runs)

@@ -11,6 +11,7 @@ from components.editing import damaged_datasets, editing
 from components.frame import draw_each
 from components.framed import say_if_uploads_are_refused
 from components.gallery import GalleryItem, gallery
+from components.grouping import grouping
 from components.health import health
 from components.messages import md, show_error
 from components.resources import readable_datasets, thumbnail
@@ -61,6 +62,7 @@ try:
 except DatasetError as error:  # taken in by an earlier version
     show_error(error)
     upload_report(current)
+    grouping(current)
     editing(current)
     st.stop()
 if current.kind == "builtin":
@@ -87,10 +89,15 @@ with explained:
             "It came with train and val only: its val is the test part here, and a val part is drawn from train."
         )
     elif not given:
-        st.caption("Thaw divides these pictures: val and test are drawn from every class, by content and seed.")
+        st.caption(
+            "Thaw divides these pictures: test is drawn from every class by content alone, the same for all seeds; val "
+            "by content and seed."
+        )
+    if current.grouped_by:
+        st.caption(f":material/groups: Pictures of one group stay in one part: {md(current.grouped_by, 400)}.")
     st.caption(f"Seed {chosen.settings().seed} · split {split.hash[:8]} · content {current.fingerprint[:8]}")
 for notice in split.notices:
-    st.caption(f":material/content_copy: {notice}")
+    st.caption(f":material/content_copy: {md(notice, 400)}")
 
 st.markdown("#### Samples")
 part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
@@ -116,5 +123,5 @@ def report() -> None:
 
 
 # each of them whatever becomes of the others: a damaged data set must still be deletable
-draw_each(samples, lambda: health(current), report, lambda: editing(current))
+draw_each(samples, lambda: health(current), lambda: grouping(current), report, lambda: editing(current))
 st.page_link("augment.py", label="See what the network will see", icon=":material/tune:")

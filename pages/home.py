@@ -7,7 +7,16 @@ from components.gallery import GalleryItem, gallery
 from components.machine import machine_card
 from components.messages import md, show_error
 from components.progress import explain_end, live
-from components.race import can_be_seen, estimate_race, on_these, race_to_show, race_verdict_of, start_again, start_race
+from components.race import (
+    can_be_seen,
+    estimate_race,
+    on_these,
+    race_to_show,
+    race_verdict_of,
+    say_what_folds_answer,
+    start_again,
+    start_race,
+)
 from components.resources import thumbnail
 from components.results import cards, charts, sample_pictures
 from components.verdicts import race_outcome
@@ -104,11 +113,12 @@ for run in runs:
     explain_end(run)
 start_again([run for run in runs if run.state == "cancelled"])
 if finished:
-    several = len({run.settings.seed for run in finished}) > 1
+    several = len({(run.settings.seed, run.settings.data.fold) for run in finished}) > 1
     (way_cards if several else cards)(finished)
     if len(finished) > 1:
         st.markdown("#### Verdict")
         race_outcome(race_verdict_of([run.id for run in finished]), "home.race")
+        say_what_folds_answer(finished)
     charts(finished, "home.charts")
     st.markdown("#### Test pictures, and what each network says")
     sample_pictures(finished, 12, "home.pictures")

@@ -36,7 +36,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
     )
     about = f":material/photo_library: {md(dataset.title)}"
-    about += f" · {expected_time(expected, int(repeats))}" if ready else ""
+    about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""
     st.caption(about, width="content")
 if ready:
     can_be_seen(settings, dataset, int(repeats), "train")

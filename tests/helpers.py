@@ -62,6 +62,13 @@ def drawn(kind: str, number: int) -> bytes:
     return encoded(draw_picture(kind, number))
 
 
+def noise(*numbers: int) -> bytes:
+    """The bytes of a picture that is no near copy of any other, as PNG."""
+    dice = random.Random(repr(numbers))
+    small = Image.frombytes("RGB", (6, 6), dice.randbytes(6 * 6 * 3))
+    return encoded(small.resize((60, 60)))
+
+
 def know_speeds(home: Path) -> None:
     """Write into a home what a probe would have found, so that no run measures: fp32 is faster at everything."""
     home.mkdir(parents=True, exist_ok=True)

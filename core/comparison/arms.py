@@ -13,6 +13,7 @@ import numpy as np
 from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
+from core.comparison.folds import overlap
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
@@ -49,6 +50,8 @@ class ArmSummary:
     interval: Interval | None
     """95 %: from three seeds on for new seeds and new pictures, with fewer for these models on new pictures (Wilson).
     None where each seed was tested on pictures of its own."""
+    folds: int | None = None
+    """Every picture was tested once, by one of so many models of each seed; None where there is one test part."""
 
     @property
     def holds_for_seeds(self) -> bool:
@@ -95,6 +98,7 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         unbalanced=_unbalanced(runs[0]),
         pictures=len(runs[0].pictures),
         interval=_interval(runs, accuracies),
+        folds=runs[0].settings.data.folds if runs[0].settings.data.fold is None else None,
     )
 
 
@@ -115,11 +119,11 @@ def by_seed(runs: Sequence[Outcome]) -> Array:
 def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval | None:
     if parts_of_seeds(runs) != "shared":
         return None
-    first = runs[0]
+    first, widened = runs[0], overlap(runs[0].settings.data)
     if len(runs) >= LEAST_SEEDS:
-        return crossed_share(by_seed(runs), first.groups)
-    if first.groups:
-        return grouped_share(by_seed(runs).mean(axis=0), first.groups)
+        return crossed_share(by_seed(runs), first.groups, widened)
+    if first.groups or widened > 1:
+        return grouped_share(by_seed(runs).mean(axis=0), first.groups, widened)
     return wilson(averages.fmean(accuracies) * len(first.pictures), len(first.pictures))
 
 

@@ -5,7 +5,7 @@ the scenario is uncontrolled and becomes a chip: one is a warning, two leave not
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
@@ -16,6 +16,11 @@ from core.settings import RunSettings, differences
 
 MAX_UNCONTROLLED: Final = 1
 """More uncontrolled settings than this, and two runs are not comparable as scenarios."""
+
+MIXED_RULES: Final = (
+    "Some of these runs are of an earlier version of Thaw, which drew another test part for every seed; the others "
+    "share one test part. Train the earlier ones again to compare them."
+)
 
 HEAD_SOLVED: Final = {"frozen", "probe-then-finetune"}
 """Scenarios that solve for a head on cached features."""
@@ -139,7 +144,10 @@ def _hard_reasons(a: Outcome, b: Outcome) -> list[str]:
     reasons = []
     if a.fingerprint != b.fingerprint:
         reasons.append("They were trained on different data sets.")
-    if a.split_hash != b.split_hash:
+    mixed = mixed_rules([a, b])
+    if mixed:
+        reasons.append(mixed)
+    elif a.split_hash != b.split_hash:
         reasons.append("Their pictures were divided differently into train, val and test.")
     if a.class_names != b.class_names:
         reasons.append(f"Their classes differ: {', '.join(a.class_names)} against {', '.join(b.class_names)}.")
@@ -154,6 +162,16 @@ def _hard_reasons(a: Outcome, b: Outcome) -> list[str]:
     elif set(a.tested) != set(b.tested):
         reasons.append("The same test pictures carry different labels.")
     return reasons
+
+
+def mixed_rules(outcomes: Sequence[Outcome]) -> str:
+    """Why these runs cannot be compared, if some have a test part for their seed only and others one for all seeds.
+
+    Empty where all were divided by one rule, and where both rules gave the same test part.
+    """
+    rules = {one.settings.data.split_rule for one in outcomes}
+    tested = {tuple(sorted(one.pictures)) for one in outcomes}
+    return MIXED_RULES if len(rules) > 1 and len(tested) > 1 else ""
 
 
 def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
@@ -198,7 +216,9 @@ def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
             return settings.augment.preset == "custom"
         case "data.dataset":  # two names of the same pictures
             return run.fingerprint != other.fingerprint
-        case "data.val_fraction" | "data.test_fraction":  # not used where the data brings its own split
+        case "data.test_fraction" | "data.split_rule" if settings.data.folds is not None:
+            return False
+        case "data.val_fraction" | "data.test_fraction" | "data.split_rule":  # where all of it was drawn
             return run.split_hash != other.split_hash
     return True
 

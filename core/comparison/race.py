@@ -16,7 +16,7 @@ import numpy as np
 from core.comparison import race_wording
 from core.comparison.arms import Arm, ArmSummary, arms_of, by_seed, parts_of_seeds, summary_of_arm
 from core.comparison.crossed import LEAST_SEEDS, Chances, Crossed, Estimate, crossed_difference, resampled
-from core.comparison.fairness import Outcome
+from core.comparison.fairness import Outcome, mixed_rules
 from core.comparison.metrics import Interval
 from core.comparison.pictures import common, right_table
 from core.comparison.planning import Settling, settling
@@ -237,9 +237,10 @@ def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[C
     if not comparisons:
         return ("They have no seed in common.",)
     reasons = [reason for one in comparisons for reason in one.fairness.reasons]
+    reasons += filter(None, [mixed_rules([*a, *b])])
     for arm in (a, b):
         first = arm[0].settings
-        changed = {row[0] for run in arm for row in differences(first, run.settings)} - {"seed"}
+        changed = {row[0] for run in arm for row in differences(first, run.settings)} - {"seed", "data.split_rule"}
         if changed:
             label = SCENARIO_LABELS[first.model.scenario]
             reasons.append(f"{label} changed more than its seed from run to run: {', '.join(sorted(changed))}.")

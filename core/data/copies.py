@@ -6,7 +6,7 @@ Mirror images, rotations and crops are not found.
 Legend: N pictures, S the side of the small square that everything is judged on.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 from itertools import pairwise
@@ -142,7 +142,23 @@ def name_families(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]])
     A family is called after what its oldest members were called, so that a picture added later never moves those that
     were here before to another part. Where it joins two old families, they become the older one's.
     """
-    parent = list(range(len(pictures)))
+    kin = [(picture.kin, picture.group) for picture in pictures]
+    return _named(pictures, _joined(kin, pairs), lambda picture: picture.kin, _is_no_family)
+
+
+def name_together(pictures: Sequence[Picture]) -> list[str]:
+    """What each picture must not be parted from, copies and subjects taken together; empty where no subject counts.
+
+    Two patients of whom one photo shows both, or whose photos are copies of each other, are one side of a split. It
+    is called as `name_families` calls a family, for the same reason.
+    """
+    marks = [(picture.kin, f"subject {picture.subject}" if picture.subject else "") for picture in pictures]
+    return _named(pictures, _joined(marks, ()), lambda picture: picture.side, _has_no_subject)
+
+
+def _joined(marks: Sequence[tuple[str, ...]], pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """A number for each place: the same for places that share a mark, and for pairs of places."""
+    parent = list(range(len(marks)))
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -150,20 +166,35 @@ def name_families(pictures: Sequence[Picture], pairs: Iterable[tuple[int, int]])
             index = parent[index]
         return index
 
-    sides: dict[str, int] = {}
-    for index, picture in enumerate(pictures):
-        parent[root(index)] = root(sides.setdefault(picture.side, index))
-        parent[root(index)] = root(sides.setdefault(picture.group, index))
-    for first, second in pairs:
-        parent[root(first)] = root(second)
+    first: dict[str, int] = {}
+    for index, own in enumerate(marks):
+        for mark in filter(None, own):
+            parent[root(index)] = root(first.setdefault(mark, index))
+    for one, other in pairs:
+        parent[root(one)] = root(other)
+    return [root(index) for index in range(len(marks))]
+
+
+def _named(
+    pictures: Sequence[Picture],
+    joined: Sequence[int],
+    called: Callable[[Picture], str],
+    is_nothing: Callable[[Sequence[Picture]], bool],
+) -> list[str]:
+    """What each picture's company is called: as its oldest member was; empty where it is nothing to speak of."""
     members: dict[int, list[Picture]] = {}
-    for index, picture in enumerate(pictures):
-        members.setdefault(root(index), []).append(picture)
-    names = {place: _name(family) for place, family in members.items()}
-    return [names[root(index)] for index in range(len(pictures))]
+    for picture, number in zip(pictures, joined, strict=True):
+        members.setdefault(number, []).append(picture)
+    names = {
+        number: "" if is_nothing(company) else min((picture.batch, called(picture)) for picture in company)[1]
+        for number, company in members.items()
+    }
+    return [names[number] for number in joined]
 
 
-def _name(family: Sequence[Picture]) -> str:
-    if len({picture.group for picture in family}) == 1 and not any(picture.family for picture in family):
-        return ""
-    return min(family, key=lambda picture: (picture.batch, picture.side)).side
+def _is_no_family(company: Sequence[Picture]) -> bool:
+    return len({picture.group for picture in company}) == 1 and not any(picture.family for picture in company)
+
+
+def _has_no_subject(company: Sequence[Picture]) -> bool:
+    return not any(picture.subject for picture in company)

@@ -15,8 +15,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from core.data.draw import ALL_PARTS, draw_sides
-from core.data.parts import check_enough, check_some_left
+from core.data.draw import ALL_PARTS, draw_folds, draw_sides
+from core.data.parts import check_enough, check_folds, check_some_left
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
@@ -24,9 +24,11 @@ from core.json_types import fits, fits_fields
 from core.settings import DataSettings
 
 SPLITS = ("train", "val", "test")
+TEST_SEED: Final = 0
+"""Orders what a test part is drawn from; a constant, so that the part depends on content alone."""
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 2
-_READABLE = (1, 2)  # version 1 did not know what has a default below
+MANIFEST_VERSION = 3
+_READABLE = (1, 2, 3)  # earlier ones did not know what has a default below
 _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
 
@@ -58,11 +60,20 @@ class Picture:
     """0 for the pictures a data set began with, one more for each time some were added."""
     notes: tuple[str, ...] = ()
     """What was done to make it usable: "turned upright", "transparency on white"."""
+    subject: str = ""
+    """Its group as a person gave it: the patient, place or thing it shows. Empty where none was given."""
+    together: str = ""
+    """Shared by all that stand with it because of their subject, or of copies in it; empty where no subject counts."""
+
+    @property
+    def kin(self) -> str:
+        """Shared by copies, near copies and photos of one burst."""
+        return self.family or self.group
 
     @property
     def side(self) -> str:
         """What decides on which side of a split it stands: pictures that share this are never parted."""
-        return self.family or self.group
+        return self.together or self.kin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +140,8 @@ class Dataset:
     """What its folders were understood to be; empty in sets of earlier versions."""
     class_folders: tuple[ClassFolder, ...] = ()
     """Every class folder that was brought, those of which nothing is used included."""
+    grouped_by: str = ""
+    """Where its pictures' subjects come from, for a person; empty where they have none."""
     stamp: tuple[int, ...] = field(default=(), compare=False, repr=False)
     """Of the files it was read from, see `stamp_of`; empty before it is stored."""
 
@@ -142,7 +155,7 @@ class Dataset:
         return PixelStore(self.folder, places, hashes)
 
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
-        """Divide into train, val and test; the same content and seed always give the same parts."""
+        """Divide into train, val and test: test by content alone, the others by content and seed."""
         return split_dataset(self, seed, settings or DataSettings())
 
     def counts(self, split: Split) -> dict[str, dict[str, int]]:
@@ -162,46 +175,95 @@ def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
     pictures of a class by a hash of (seed, pixels or family), and those that were added later are drawn on their own:
     so adding pictures never moves an old one to another part. Whether it can be done does not depend on the seed.
 
+    There is one test part for all seeds: it is always drawn with `TEST_SEED`. Rule 1 of the settings, by which runs of
+    earlier versions were made, drew one for each seed; both divide alike for `TEST_SEED`.
+
     Raises:
         DatasetError: a part would be empty; it says why.
     """
+    if settings.folds is not None:
+        return _split_by_folds(dataset, seed, settings.folds, settings.fold or 1, settings.val_fraction)
     pictures = dataset.pictures
     given = {picture.given for picture in pictures}
     test_name = "test" if "test" in given else "val" if "val" in given else None
     test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
     rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
     notices = []
-    kept = _without_copies(pictures, rest, test)
-    copies = len(rest) - len(kept)
+    kept = _apart_from(pictures, rest, test)
+    copies, grouped = left_out_of(dataset, rest, test)
     if copies:
-        notices.append(f"{copies} training pictures are copies of test pictures and were left out.")
+        notices.append(f"{len(copies)} training pictures are copies of test pictures and were left out.")
+    if grouped:
+        notices.append(f"{len(grouped)} training pictures are of groups that stand in test, too, and were left out.")
     if test_name == "test" and "val" in given:
-        train, val = _given_parts(pictures, rest, kept)
+        train, val = _given_parts(dataset, rest, kept)
     else:
-        check_some_left("train", len(rest), len(kept), ["test"])
-        check_enough(dataset.class_names, [pictures[i] for i in kept], 2 if test_name else ALL_PARTS, copies)
+        check_some_left("train", len(rest), len(kept), ["test"], bool(dataset.grouped_by))
+        needed, left_out = 2 if test_name else ALL_PARTS, len(rest) - len(kept)
+        check_enough(dataset.class_names, [pictures[i] for i in kept], needed, left_out, bool(dataset.grouped_by))
         if test_name is None:
-            test, kept = _draw(pictures, kept, seed, settings.test_fraction, "test")
+            test_seed = seed if settings.split_rule == 1 else TEST_SEED
+            test, kept = _draw(pictures, kept, test_seed, settings.test_fraction, "test")
         val, train = _draw(pictures, kept, seed, settings.val_fraction, "val")
-    digest = hashlib.sha256()
+    return _split_of(dataset, train, val, test, notices)
+
+
+def _split_by_folds(dataset: Dataset, seed: int, folds: int, fold: int, val_fraction: float) -> Split:
+    """One fold of all pictures is test, whatever parts they came in; val is drawn from the others."""
+    pictures, everything = dataset.pictures, list(range(len(dataset.pictures)))
+    fold_of = draw_folds(pictures, folds)
+    rests = [[i for i in everything if fold_of[pictures[i].side] != number] for number in range(folds)]
+    check_folds(dataset.class_names, pictures, folds, [[pictures[i] for i in rest] for rest in rests])
+    rest = rests[fold - 1]
+    test = sorted(set(everything) - set(rest))
+    val, train = _draw(pictures, rest, seed, val_fraction, "val")
+    given = {picture.given for picture in pictures} - {None}
+    notices = [f"Fold {fold} of {folds}: over all folds, every picture is tested once."]
+    notices += ["The parts that the pictures came in are not used: folds are of all of them."] if given else []
+    return _split_of(dataset, train, val, test, notices)
+
+
+def _split_of(dataset: Dataset, train: list[int], val: list[int], test: list[int], notices: list[str]) -> Split:
+    """These parts with the hash that names them."""
+    pictures, digest = dataset.pictures, hashlib.sha256()
     for name, part in (("train", train), ("val", val), ("test", test)):
         digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
+    if dataset.grouped_by:
+        together = sorted(f"{picture.content}:{picture.subject}" for picture in pictures)
+        digest.update("\n".join(together).encode("utf-8", "surrogatepass"))
     return Split(train=tuple(train), val=tuple(val), test=tuple(test), hash=digest.hexdigest(), notices=tuple(notices))
 
 
-def _given_parts(pictures: Sequence[Picture], rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
-    """Train and val as they were brought, of what is kept: copies of val pictures are not trained on, either."""
+def left_out_of(dataset: Dataset, pool: Sequence[int], test: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Pictures of a pool that must not stand beside these test pictures: copies of them, and others of their groups."""
+    kin, sides = ({of(dataset.pictures[index]) for index in test} for of in (_kin_of, _side_of))
+    out = [index for index in pool if dataset.pictures[index].side in sides]
+    copies = [index for index in out if dataset.pictures[index].kin in kin]
+    return copies, sorted(set(out) - set(copies))
+
+
+def _kin_of(picture: Picture) -> str:
+    return picture.kin
+
+
+def _side_of(picture: Picture) -> str:
+    return picture.side
+
+
+def _given_parts(dataset: Dataset, rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
+    """Train and val as they were brought, of what is kept: what stands with val pictures is not trained on, either."""
+    pictures, grouped = dataset.pictures, bool(dataset.grouped_by)
     brought = sum(pictures[index].given == "val" for index in rest)
     val = [index for index in kept if pictures[index].given == "val"]
     unseen = [index for index in kept if pictures[index].given != "val"]
-    train = _without_copies(pictures, unseen, val)
+    train = _apart_from(pictures, unseen, val)
     copied = ["test"] * (len(unseen) < len(rest) - brought) + ["val"] * (len(train) < len(unseen))
-    check_some_left("train", len(rest) - brought, len(train), copied)
-    check_some_left("val", brought, len(val), ["test"])
+    check_some_left("train", len(rest) - brought, len(train), copied, grouped)
+    check_some_left("val", brought, len(val), ["test"], grouped)
     return train, val
 
 
-def _without_copies(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
+def _apart_from(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
     sides = {pictures[index].side for index in of}
     return [index for index in indices if pictures[index].side not in sides]
 
@@ -230,7 +292,7 @@ def manifest_of(dataset: Dataset) -> bytes:
     plain = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
     lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
     record = {"version": MANIFEST_VERSION, **plain, "class_names": list(dataset.class_names), **lists}
-    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as}
+    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as, "grouped_by": dataset.grouped_by}
     record["class_folders"] = [asdict(row) for row in dataset.class_folders]
     return sealed(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 

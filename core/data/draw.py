@@ -44,6 +44,32 @@ def draw_sides(pool: Sequence["Picture"], purpose: str, seed: int, fraction: flo
     return drawing.taken
 
 
+def draw_folds(pictures: Sequence["Picture"], folds: int) -> dict[str, int]:
+    """Side -> fold, from 0: a stratified division into folds of about one size, by content alone.
+
+    Sides go, the largest first, where pictures of their classes are fewest so far, each class measured by its own size
+    (as scikit-learn's StratifiedGroupKFold does it). What was added later is divided after what was there before.
+    """
+    sizes: dict[str, Counter[int]] = {}  # of each side, by class
+    since: dict[str, int] = {}
+    for picture in sorted(pictures, key=lambda picture: picture.batch):
+        if picture.batch == since.setdefault(picture.side, picture.batch):
+            sizes.setdefault(picture.side, Counter())[picture.target] += 1
+    in_all = Counter(picture.target for picture in pictures)
+    held = [Counter[int]() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    for side in sorted(sizes, key=lambda side: (since[side], -sizes[side].total(), _fold_rank(side))):
+        mine = sizes[side]
+        loads = [sum(n * (2 * fold[c] + n) / in_all[c] ** 2 for c, n in mine.items()) for fold in held]
+        fold_of[side] = min(range(folds), key=lambda place: (loads[place], held[place].total(), place))
+        held[fold_of[side]].update(mine)
+    return fold_of
+
+
+def _fold_rank(side: str) -> bytes:
+    return hashlib.sha256(f"fold:{side}".encode()).digest()
+
+
 class _Drawing:
     """What has been taken so far, and how many sides of each class have not."""
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from core.data.class_names import check_class_name
-from core.data.copies import burst_pairs, name_families, near_pairs, small_squares
+from core.data.copies import burst_pairs, name_families, name_together, near_pairs, small_squares
 from core.data.dataset import (
     MANIFEST,
     Dataset,
@@ -24,6 +24,7 @@ from core.data.dataset import (
     manifest_of,
 )
 from core.data.fingerprint import fingerprint_of
+from core.data.groups import Grouping
 from core.data.limits import MIN_CLASSES
 from core.data.parts import alike_classes
 from core.data.pixels import PixelWriter
@@ -103,6 +104,26 @@ def draw_all(dataset: Dataset) -> Dataset:
 def with_all_drawn(dataset: Dataset) -> Dataset:
     """The same, not stored."""
     return _given_as(dataset, {})
+
+
+def set_groups(dataset: Dataset, grouping: Grouping | None) -> Dataset:
+    """A data set whose pictures stand together by their group; None gives groups up.
+
+    Raises:
+        DatasetError: the groups cannot be divided, or the data set was changed meanwhile.
+    """
+    groups = grouping.groups if grouping else ("",) * len(dataset.pictures)
+    pictures = tuple(
+        replace(picture, subject=group, together="") for picture, group in zip(dataset.pictures, groups, strict=True)
+    )
+    pictures = tuple(_standing_together(pictures))
+    changed = replace(dataset, pictures=pictures, grouped_by=grouping.said if grouping else "")
+    return _stored_as(changed, _all_of(changed))
+
+
+def _standing_together(pictures: Sequence[Picture]) -> list[Picture]:
+    together = name_together(pictures)
+    return [replace(picture, together=name) for picture, name in zip(pictures, together, strict=True)]
 
 
 def _given_as(dataset: Dataset, parts: Mapping[str, str]) -> Dataset:
@@ -191,6 +212,7 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
             dataset,
             id=final.name,
             kind="edited",
+            grouped_by=next((source.grouped_by for source, _ in rows if source.grouped_by), ""),
             fingerprint=fingerprint,
             class_names=classes,
             pictures=tuple(pictures),
@@ -209,14 +231,17 @@ def _with_families(pictures: Sequence[Picture], rows: Sequence[tuple[Dataset, in
     squares = small_squares(source.pixels[index] for source, index in rows)
     pairs = [*near_pairs(squares), *burst_pairs([picture.taken for picture in pictures])]
     families = name_families(pictures, pairs)
-    return [replace(picture, family=family) for picture, family in zip(pictures, families, strict=True)]
+    return _standing_together(
+        [replace(picture, family=family) for picture, family in zip(pictures, families, strict=True)]
+    )
 
 
 def _edited_fingerprint(pictures: Sequence[Picture], classes: Sequence[str]) -> str:
-    """As for a set that came like that; where pictures were added, when they came counts, too."""
+    """As for a set that came like that; when pictures were added, and what group they are of, counts, too."""
     rows = [(picture.given, classes[picture.target], picture.content) for picture in pictures]
     plain = fingerprint_of(rows)
-    batches = sorted(f"{picture.content}:{picture.batch}" for picture in pictures if picture.batch)
-    if not batches:
+    more = sorted(f"{picture.content}:{picture.batch}" for picture in pictures if picture.batch)
+    more += sorted(f"{picture.content}:group {picture.subject}" for picture in pictures if picture.subject)
+    if not more:
         return plain
-    return hashlib.sha256(f"{plain}\n{chr(10).join(batches)}".encode()).hexdigest()
+    return hashlib.sha256(f"{plain}\n{chr(10).join(more)}".encode("utf-8", "surrogatepass")).hexdigest()

@@ -11,8 +11,11 @@ from typing import Final, Literal
 import numpy as np
 
 from core.data.copies import Squares, small_squares
-from core.data.dataset import SPLITS, Dataset, Split
+from core.data.dataset import SPLITS, Dataset, Split, left_out_of
+from core.data.draw import sides_by_class
 from core.data.edit import with_all_drawn, with_val_drawn
+from core.data.folder_names import listed
+from core.data.groups import count_groups, looks_grouped
 from core.data.limits import MIN_CLASSES
 from core.data.parts import SHOWN, Lack, alike_classes, class_counts, find_lacks
 from core.errors import DatasetError
@@ -24,6 +27,9 @@ Kind = Literal[
     "exact-copies",
     "near-copies",
     "across-splits",
+    "groups-across",
+    "one-group",
+    "looks-grouped",
     "small-class",
     "imbalance",
     "blank",
@@ -31,7 +37,7 @@ Kind = Literal[
     "shape",
     "told-by",
 ]
-Mend = Literal["drop", "drop-others", "move", "keep", "merge", "leave-out", "draw-val", "draw-all"]
+Mend = Literal["drop", "drop-others", "move", "keep", "merge", "leave-out", "draw-val", "draw-all", "group"]
 
 FEW: Final = 10
 """Pictures of a class below which a result says next to nothing about it."""
@@ -58,16 +64,19 @@ class Finding:
     """Indices of the pictures it is about."""
     mends: tuple[Mend, ...] = ()
     """What can be done: drop these pictures, drop all but the first of each group, move them to another class; merge
-    classes of one name, leave the classes out, draw val, or all parts, instead of taking them as they came."""
+    classes of one name, leave the classes out, draw val, or all parts, instead of taking them as they came; group them.
+    """
     classes: tuple[str, ...] = ()
     """Whole classes that it is about."""
+    groups: str = ""
+    """How to group them, as `core.data.groups.find_groups` reads it."""
 
 
 def find_problems(dataset: Dataset, split: Split) -> tuple[Finding, ...]:
     """All findings, serious ones first."""
     looked = _sample(dataset)
     squares = small_squares(dataset.pixels[i] for i in looked)
-    found = [*_lacks(dataset, split), *_copies(dataset, split), *_counts(dataset)]
+    found = [*_lacks(dataset, split), *_copies(dataset, split), *_groups(dataset, split), *_counts(dataset)]
     found += [*_looks(dataset, looked, squares), *_told_by(dataset, looked, squares)]
     return tuple(sorted(found, key=lambda finding: not finding.serious))
 
@@ -163,16 +172,72 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             pictures=tuple(near),
             mends=("drop-others", "keep"),
         )
-    used = {index for part in SPLITS for index in split.part(part)}
-    left_out = tuple(index for index in range(len(pictures)) if index not in used)
-    if left_out:
+    copied, _ = _left_out(dataset, split)
+    if copied:
         yield Finding(
             kind="across-splits",
             serious=True,
-            sentence=f"{len(left_out)} pictures were brought for training and are copies of test pictures; left out.",
-            pictures=left_out,
+            sentence=f"{len(copied)} pictures were brought for training and are copies of test pictures; left out.",
+            pictures=tuple(copied),
             mends=("drop", "keep"),
         )
+
+
+def _left_out(dataset: Dataset, split: Split) -> tuple[list[int], list[int]]:
+    """Pictures that stand in no part: copies of those that are tested or chosen on, and others of their groups."""
+    used = {index for part in SPLITS for index in split.part(part)}
+    unused = [index for index in range(len(dataset.pictures)) if index not in used]
+    return left_out_of(dataset, unused, (*split.test, *split.val))
+
+
+def _groups(dataset: Dataset, split: Split) -> Iterator[Finding]:
+    """Groups that names speak of and nobody has set; of those that were set, what cannot be divided."""
+    likely = None if dataset.grouped_by else looks_grouped(dataset)
+    if likely:
+        how, grouping = likely
+        counts = count_groups([picture.name for picture in dataset.pictures], grouping.groups)
+        (file, group), (largest, size) = counts.examples[0], counts.largest[0]
+        yield Finding(
+            kind="looks-grouped",
+            serious=True,
+            sentence=f"Pictures look grouped by {grouping.said}: {file} would be of {group}. There are "
+            f"{counts.groups:,} groups, the largest {largest} with {size:,} pictures. If a group is one patient or "
+            "place, set the groups: else a network is tested on what it has seen in training.",
+            mends=("group", "keep"),
+            groups=how,
+        )
+    yield from _groups_across(dataset, split)
+    for target, sides in sides_by_class(dataset.pictures).items():
+        pictures = [index for index, picture in enumerate(dataset.pictures) if picture.target == target]
+        if len(sides) == 1 < len(pictures) and any(dataset.pictures[index].subject for index in pictures):
+            yield Finding(
+                kind="one-group",
+                serious=True,
+                sentence=f"All {len(pictures):,} pictures of {dataset.class_names[target]} are of one group, which is "
+                "never divided. Bring pictures of other groups: with three, they can stand in train, val and test.",
+                pictures=tuple(pictures),
+                mends=("keep",),
+            )
+
+
+def _groups_across(dataset: Dataset, split: Split) -> Iterator[Finding]:
+    """Groups that were brought in several parts, and what was done."""
+    _, parted = _left_out(dataset, split)
+    if not parted:
+        return
+    names = sorted({dataset.pictures[index].subject for index in parted} - {""})
+    groups = f"{len(names)} groups were" if len(names) != 1 else "1 group was"
+    drawn = _is_whole(with_all_drawn(dataset))
+    mends: tuple[Mend, ...] = ("drop", "draw-all", "keep") if drawn else ("drop", "keep")
+    yield Finding(
+        kind="groups-across",
+        serious=True,
+        sentence=f"{groups} brought in more than one part ({listed(names, SHOWN)}): test keeps its pictures, and "
+        f"{len(parted):,} others of these groups are left out of training."
+        + (" Drawn again, all pictures are used." if drawn else ""),
+        pictures=tuple(parted),
+        mends=mends,
+    )
 
 
 def _copies_of(pictures: int) -> str:
@@ -306,8 +371,8 @@ def others_of(dataset: Dataset, indices: Sequence[int]) -> list[int]:
     seen: set[str] = set()
     extra = []
     for index in indices:
-        side = dataset.pictures[index].side
-        if side in seen:
+        kin = dataset.pictures[index].kin
+        if kin in seen:
             extra.append(index)
-        seen.add(side)
+        seen.add(kin)
     return extra

@@ -5,7 +5,7 @@ import io
 
 from core.data.dataset import Dataset
 
-COLUMNS = ("file", "outcome", "class", "what", "code", "width", "height", "bytes", "taken")
+COLUMNS = ("file", "outcome", "class", "what", "code", "width", "height", "bytes", "taken", "group")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what makes a spreadsheet compute a cell (OWASP, CSV injection)
 
 
@@ -25,6 +25,7 @@ def rows_of(dataset: Dataset) -> list[dict[str, object]]:
                 "height": height,
                 "bytes": picture.file_bytes,
                 "taken": picture.taken or "",
+                "group": picture.subject,
             }
         )
     for outcome, left_out in (("skipped", dataset.skipped), ("ignored", dataset.ignored)):

@@ -66,7 +66,7 @@ class Index:
 
     def count(self, values: Sequence[str]) -> int:
         """How many names of pictures stand in a column; quick, and a little generous."""
-        return len({key for value in values for key in _keys(value) if key in self._by})
+        return len({value for value in values if any(key in self._by for key in _keys(value))})
 
     def find(self, value: str, table: str) -> str | None:
         """The picture a value names, if it is one.

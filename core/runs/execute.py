@@ -27,6 +27,7 @@ from core.training.scenarios import Trained, train_run
 REPORT_EVERY_S = 0.3
 PATIENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
+GROUP_NAME: Final = 16  # characters of a hash: what a person called the group stays with the data set
 ENOUGH = 64  # pictures from which a pace is worth remembering
 _shelf = Shelf()
 _log = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
         test_pictures=trained.split.test,
         test_contents=tuple(picture.content for picture in pictures),
         test_names=tuple(picture.name for picture in pictures),
+        test_groups=tuple(picture.side[:GROUP_NAME] for picture in pictures) if dataset.grouped_by else (),
         history=tuple(asdict(epoch) for epoch in trained.history),
         best_epoch=trained.best.epoch,
         test_accuracy=trained.test.accuracy,

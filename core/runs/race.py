@@ -11,13 +11,15 @@ from core.errors import SettingsError
 from core.models.catalogue import check_model
 from core.runs.life import Identity
 from core.runs.store import RunStore
-from core.settings import SCENARIOS, ModelSettings, RunSettings, Scenario
+from core.settings import SCENARIOS, DataSettings, ModelSettings, RunSettings, Scenario
 
 MAX_RUNS = 60
 
 
 def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int]) -> list[RunSettings]:
     """The runs of a race, seed by seed: they differ from `base` in scenario and seed and nothing else.
+
+    Where `base` has folds and says none of them, there is a run for each fold, too.
 
     Raises:
         SettingsError: a scenario is unknown, nothing is left to race, or there would be too many runs.
@@ -29,9 +31,25 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
     wanted = sorted(set(seeds))
     if not chosen or not wanted:
         raise SettingsError("A race needs at least one scenario and one seed.")
-    if len(chosen) * len(wanted) > MAX_RUNS:
-        raise SettingsError(f"{len(chosen)} scenarios x {len(wanted)} seeds are more than {MAX_RUNS} runs (limit).")
-    return [replace(base, model=_with_scenario(base, name), seed=seed) for seed in wanted for name in chosen]
+    datas = every_fold(base.data)
+    if len(chosen) * len(wanted) * len(datas) > MAX_RUNS:
+        folds = f" x {len(datas)} folds" if len(datas) > 1 else ""
+        raise SettingsError(
+            f"{len(chosen)} scenarios x {len(wanted)} seeds{folds} are more than {MAX_RUNS} runs (limit)."
+        )
+    return [
+        replace(base, data=data, model=_with_scenario(base, name), seed=seed)
+        for seed in wanted
+        for data in datas
+        for name in chosen
+    ]
+
+
+def every_fold(data: DataSettings) -> list[DataSettings]:
+    """The settings of each fold where there are folds and none is said; else these."""
+    if data.folds is None or data.fold is not None:
+        return [data]
+    return [replace(data, fold=fold) for fold in range(1, data.folds + 1)]
 
 
 def _with_scenario(base: RunSettings, scenario: Scenario) -> ModelSettings:
@@ -58,6 +76,10 @@ def submit(
         DatasetError: the data set cannot be divided, or has only one class in train.
     """
     for plan in plans:
+        if plan.data.folds is not None and plan.data.fold is None:
+            raise SettingsError(
+                f"A run is about one fold: say which, from 1 to {plan.data.folds}, or race all of them."
+            )
         check_model(plan)
         steps_of(plan.augment)
         check_trainable(ingested.dataset, ingested.dataset.split(plan.seed, plan.data))

@@ -86,6 +86,9 @@ class RunRecord:
     """SHA-256 of the files beside the record, checked whenever one is read; empty in older runs."""
     class_counts: dict[str, list[int]] = field(default_factory=dict)
     """Pictures of each class in `train`, `val` and `test`; empty in older runs."""
+    test_groups: tuple[str, ...] = ()
+    """A name for what each test picture stands together with, which tells nothing else: pictures of one group are no
+    independent evidence. Empty where the data set has no groups, and in older runs."""
     imported: bool = False
     """Trained elsewhere and brought here as a zip: what it says about its training was not seen here."""
 
@@ -210,7 +213,7 @@ def record_from(values: dict[str, Any]) -> RunRecord:
         ValueError, KeyError, TypeError, SettingsError: they are not those of a record.
     """
     values = {name: value for name, value in values.items() if name != "version"}
-    for name in ("test_pictures", "test_contents", "test_names", "history", "layers"):
+    for name in ("test_pictures", "test_contents", "test_names", "test_groups", "history", "layers"):
         values[name] = tuple(values.get(name, ()))
     values["confusion"] = tuple(map(tuple, values["confusion"]))
     return RunRecord(**{**values, "settings": from_dict(values["settings"])})

@@ -33,5 +33,6 @@ def load_outcome(run_id: str) -> Outcome:
         engine=record.engine,
         precision=record.precision,
         lacks=record.lacks,
+        groups=record.test_groups,
         cached_features=record.work.get("features_from_cache", 0),
     )

@@ -131,6 +131,8 @@ def _check_scores(record: RunRecord, predictions: Predictions) -> None:
         _check_probabilities(predictions.val_probabilities, predictions.val_targets)
     if {len(record.test_pictures), len(record.test_contents), len(record.test_names)} != {record.split["test"]}:
         raise PackageError("The zip's record does not name every test picture once.")
+    if len(record.test_groups) not in (0, record.split["test"]):
+        raise PackageError("The zip's record does not say the group of every test picture.")
     confusion = confusion_matrix(predictions.targets, predictions.probabilities)
     if confusion.tolist() != [list(row) for row in record.confusion]:
         raise PackageError("The scores in the zip's record are not those of its predictions.")

@@ -66,7 +66,18 @@ _EPOCH = _object(
 )
 _LAYER = _object(name=_TENSOR_NAME, stage=_or_null(_COUNT), weights=_or_null(_AMOUNT), statistics=_or_null(_AMOUNT))
 _RECORD = _object(
-    optional=("precision", "engine", "head", "layers", "costs", "temperature", "files", "class_counts", "imported"),
+    optional=(
+        "precision",
+        "engine",
+        "head",
+        "layers",
+        "costs",
+        "temperature",
+        "files",
+        "class_counts",
+        "test_groups",
+        "imported",
+    ),
     version={"const": RECORD_VERSION},
     run=_pattern("[0-9a-f]{10}"),
     settings={"type": "object"},  # these have checks of their own
@@ -81,6 +92,7 @@ _RECORD = _object(
     test_pictures=_list(_COUNT),
     test_contents=_list(_HASH),
     test_names=_list(_text(1024)),
+    test_groups=_list(_text(64)),
     history=_list(_EPOCH, 100_000, 1),
     best_epoch=_COUNT,
     test_accuracy=_SHARE,

@@ -84,6 +84,10 @@ def _row(part: str, spec: Field[Any]) -> Row:
     return Row(name=_NAMES.get(spec.name, spec.name), text=text, change=change, wanted=wanted)
 
 
+def _is_chosen(spec: Field[Any]) -> bool:
+    return spec.name not in {"split_rule", "fold"}  # new runs have the newest; of folds, all are run
+
+
 def _augment_text(now: RunSettings) -> str:
     """A preset's name, or the steps with unusual numbers: `custom~Resize~ColorJitter,hue=0.1`."""
     if now.augment.preset != CUSTOM:
@@ -112,7 +116,13 @@ def _step_from(text: str) -> AugmentStep:
 
 _NAMES: Final = {"dataset": "data"}  # as addresses have called it since the first
 ROWS: Final = (
-    *(_row(part, spec) for part, kind in PARTS.items() if part != "augment" for spec in fields(kind)),
+    *(
+        _row(part, spec)
+        for part, kind in PARTS.items()
+        if part != "augment"
+        for spec in fields(kind)
+        if _is_chosen(spec)
+    ),
     Row(name="augment", text=_augment_text, change=_with_augment, wanted="a preset, or steps with numbers"),
     *(_row("", spec) for spec in fields(RunSettings) if spec.name not in PARTS),
 )

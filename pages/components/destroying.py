@@ -146,6 +146,8 @@ def what_changed(before: Dataset, after: Dataset) -> str:
 
 def _what_moved(before: Dataset, after: Dataset) -> str:
     """What differs where all pictures and classes are kept."""
+    if before.grouped_by != after.grouped_by:
+        return f"grouped by {plain(after.grouped_by)}" if after.grouped_by else "the groups are given up"
     brought = [Counter(picture.given for picture in dataset.pictures) for dataset in (before, after)]
     if brought[0] == brought[1]:
         return "pictures moved to other classes"

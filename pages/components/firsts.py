@@ -31,7 +31,7 @@ def runs_to_compare(finished: Sequence[Run]) -> list[Run]:
             partner = next((run for run in mine if may_be_compared(older, run)), None)
             if partner is not None:
                 both = [*_mates(older, finished), *mine]
-                ways = {(run.settings.model.scenario, run.settings.seed) for run in both}
+                ways = {(run.settings.model.scenario, run.settings.seed, run.settings.data.fold) for run in both}
                 return both if len(ways) == len(both) else [older, partner]
     return []
 

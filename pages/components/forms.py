@@ -7,6 +7,7 @@ import streamlit as st
 
 from core.augment.catalogue import CUSTOM, PRESETS
 from core.comparison.fairness import HEAD_SOLVED, VIEWS_SCENARIOS
+from core.comparison.folds import question_of
 from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES, get_backbone
 from core.settings import (
@@ -16,6 +17,7 @@ from core.settings import (
     AugmentSettings,
     BatchNorm,
     ClassWeights,
+    DataSettings,
     ModelSettings,
     OptimSettings,
     RunSettings,
@@ -30,6 +32,7 @@ from .runs import what_trains
 
 LABELS = {
     "seed": "Seed",
+    "folds": "Folds",
     "epochs": "Epochs",
     "seconds": "Seconds instead of epochs",
     "batch_size": "Batch size",
@@ -65,12 +68,19 @@ def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) ->
     with right:
         augment = _augment(settings.augment)
         optim = _main_optim(settings.optim, model)
-        seed = _number(_specs(RunSettings)["seed"], settings.seed)
-        optim = replace(optim, class_weights=_class_weights(replace(settings, optim=optim, seed=seed), dataset))
+        first, second = st.columns(2)
+        with first:
+            seed = _number(_specs(RunSettings)["seed"], settings.seed)
+        with second:
+            folds = _number(_specs(DataSettings)["folds"], settings.data.folds, placeholder="one test part")
+        if folds:
+            st.caption(f":material/splitscreen: {md(question_of(folds), LONGEST_MESSAGE)}")
+        settings = replace(settings, data=replace(settings.data, folds=folds), seed=seed)
+        optim = replace(optim, class_weights=_class_weights(replace(settings, optim=optim), dataset))
         what_trains(*model_description(model, len(dataset.class_names)))
     with st.expander("More settings", icon=":material/tune:", key="train.more"):
         optim = _more_optim(optim, replace(settings, model=model, optim=optim))
-    return replace(settings, model=model, augment=augment, optim=optim, seed=seed)
+    return replace(settings, model=model, augment=augment, optim=optim)
 
 
 def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:

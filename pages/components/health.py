@@ -6,8 +6,9 @@ from typing import Final
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes
+from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes, set_groups
 from core.data.folder_names import listed
+from core.data.groups import find_groups
 from core.data.health import Finding, find_problems, others_of
 from core.settings import DataSettings
 
@@ -39,6 +40,12 @@ _BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
         ":material/shuffle:",
         lambda d, f: draw_all(d),
         "The parts it came in are given up: train, val and test are drawn from all its pictures.",
+    ),
+    "group": (
+        "Set these groups",
+        ":material/groups:",
+        lambda d, f: set_groups(d, find_groups(d, f.groups)),
+        "Pictures of one group then stay in one part. Other ways to group them stand below, under Groups.",
     ),
     "leave-out": (
         "Leave out {classes}",

@@ -6,12 +6,13 @@ from dataclasses import replace
 import streamlit as st
 
 from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.folds import gather_folds, question_of
 from core.comparison.race import RaceVerdict, race_verdict
 from core.comparison.race_wording import expected_gap
 from core.comparison.verdict import BAND
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
-from core.runs.race import plan_race, submit
+from core.runs.race import every_fold, plan_race, submit
 from core.runs.store import Run
 from core.settings import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
@@ -40,7 +41,8 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
 
 def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -> None:
     """The smallest difference that so many seeds and the test part will show, said before anything is trained."""
-    tested = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[2]
+    sizes = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)
+    tested = sum(sizes) if settings.data.folds else sizes[2]
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f":material/visibility: {expected_gap(seeds, tested)}", width="stretch")
         more = st.popover(
@@ -89,10 +91,10 @@ def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str]
 
 
 def start_runs(settings: RunSettings, dataset: Dataset, repeats: int) -> str:
-    """Queue a run, or the same with several seeds as a race; the first run's id."""
+    """Queue a run, or the same with several seeds and every fold as a race; the first run's id."""
     seeds = range(settings.seed, settings.seed + repeats)
-    plans = [replace(settings, seed=seed) for seed in seeds]
-    return submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=repeats > 1)[0]
+    plans = [replace(settings, seed=seed, data=data) for seed in seeds for data in every_fold(settings.data)]
+    return submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=len(plans) > 1)[0]
 
 
 def start_again(stopped: Sequence[Run]) -> None:
@@ -109,9 +111,17 @@ def start_again(stopped: Sequence[Run]) -> None:
 
 @st.cache_data(max_entries=50, show_spinner=False)
 def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
-    return race_verdict([run_outcome(home, run_id) for run_id in ids], band)
+    outcomes = [run_outcome(home, run_id) for run_id in ids]
+    return race_verdict(gather_folds(outcomes) if len(outcomes) > 1 else outcomes, band)
 
 
 def race_verdict_of(ids: Sequence[str], band: float = BAND) -> RaceVerdict:
     """The verdict over finished runs, with every accuracy: whatever page shows one takes it from here."""
     return _verdict(chosen.home(), tuple(ids), band)
+
+
+def say_what_folds_answer(runs: Sequence[Run]) -> None:
+    """Which question accuracies over folds answer; nothing where there are none."""
+    said = question_of(next((run.settings.data.folds for run in runs if run.settings.data.folds), None))
+    if said:
+        st.caption(f":material/splitscreen: {said}")

@@ -97,9 +97,9 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
             f"These runs learnt from different data sets ({listed(titles.values(), 3)}), so each stands by itself. To "
             "compare ways of training over seeds, keep the runs of one data set above."
         )
-    first: dict[tuple[str, int], Run] = {}
+    first: dict[tuple[str, int, int | None], Run] = {}
     for run in runs:
-        other = first.setdefault((run.settings.model.scenario, run.settings.seed), run)
+        other = first.setdefault((run.settings.model.scenario, run.settings.seed, run.settings.data.fold), run)
         if other is not run:
             return (
                 f"{run_label(other)} and {run_label(run)} share strategy and seed, so each run stands by itself. "
@@ -159,8 +159,14 @@ def sample_pictures(
     for group in groups:
         shown = list(only[:count]) if only is not None else _telling(group, share, seen)
         seen.update(shown)
-        items += _judged(group, shown, sides, [f"seed {group[0].settings.seed}"] if len(groups) > 1 else [])
+        items += _judged(group, shown, sides, [_tested_by(group[0])] if len(groups) > 1 else [])
     gallery(items, 6, key)
+
+
+def _tested_by(run: Run) -> str:
+    """What tells the test part of a run from those of other runs."""
+    fold = run.settings.data.fold
+    return f"seed {run.settings.seed}" if fold is None else f"fold {fold}"
 
 
 def tested_together(runs: Sequence[Run]) -> list[list[Run]]:
@@ -173,7 +179,9 @@ def tested_together(runs: Sequence[Run]) -> list[list[Run]]:
 
 def _say_who_answers(runs: Sequence[Run], groups: Sequence[Sequence[Run]]) -> None:
     """Which runs the answers are of, where that is not plain."""
-    if len(groups) > 1:
+    if len(groups) > 1 and groups[0][0].settings.data.fold is not None:
+        st.caption("Each fold was tested on its own pictures: every picture has the answers of the fold named below.")
+    elif len(groups) > 1:
         st.caption("Each seed was tested on other pictures: every picture has the answers of the seed named below it.")
     elif len(groups[0]) < len(runs):
         seeds = ", ".join(sorted({f"seed {run.settings.seed}" for run in groups[0]}))

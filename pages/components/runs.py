@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 def run_table(runs: Sequence[Run], key: str) -> None:
     """All runs as a table; a click on one puts it into the address."""
+    folds = any(run.settings.data.fold is not None for run in runs)
     rows = [
         {
             "run": f"#{run.number}",
@@ -31,6 +32,7 @@ def run_table(runs: Sequence[Run], key: str) -> None:
             "backbone": BACKBONES[run.settings.model.backbone].label,
             "data": run.dataset_title,
             "seed": run.settings.seed,
+            **({"fold": run.settings.data.fold} if folds else {}),
             "test accuracy": 100 * run.summary["test_accuracy"] if run.summary else None,
             "seconds": run.summary["duration_s"] if run.summary else None,
         }

@@ -111,7 +111,9 @@ def run_label(run: Run) -> str:
     network = "" if model.backbone == ModelSettings().backbone else f", {BACKBONES[model.backbone].label}"
     number = "Recorded" if is_recorded(run.id) else f"#{run.number}"
     imported = ", imported" if (run.summary or {}).get("imported") else ""
-    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}{imported}"
+    data = run.settings.data
+    fold = f", fold {data.fold} of {data.folds}" if data.fold is not None else ""
+    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}{fold}{imported}"
 
 
 def dataset_labels(stored: Mapping[str, Dataset]) -> dict[str, str]:

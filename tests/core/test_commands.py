@@ -15,7 +15,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers import REPOSITORY, FinishedRace, drawn, drawn_classes, files_no_longer_than, write_files, write_zip
+from helpers import (
+    KINDS,
+    REPOSITORY,
+    FinishedRace,
+    drawn,
+    drawn_classes,
+    files_no_longer_than,
+    noise,
+    write_files,
+    write_zip,
+)
 from PIL import Image
 
 from core import commands
@@ -25,6 +35,7 @@ from core.data.ingest import ingest
 from core.models.catalogue import BACKBONES
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
+from core.runs.results import load_outcome
 from core.runs.store import Run, RunStore
 from core.settings import SCENARIOS, RunSettings
 from core.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
@@ -724,3 +735,66 @@ def test_a_zip_that_does_not_fit_is_named_and_leaves_nothing(
         said = refused(capsys, "export", finished_race.run("frozen"), str(target))
 
     assert "no room left for 'run.zip'; nothing was written" in said and list(tmp_path.iterdir()) == []
+
+
+def test_groups_are_told_and_are_what_a_race_divides_by(capsys: pytest.CaptureFixture[str], tmp_path: Path):
+    files = {
+        f"{kind}/patient{n}_{view}.png": noise(place, n, view)
+        for place, kind in enumerate(KINDS)
+        for n in range(6)
+        for view in range(3)
+    }
+    folder = str(write_files(tmp_path / "patients", files))
+    how = ("--groups", "name:(patient#)_*")
+
+    values = asked(capsys, "data", folder, *how)
+    plain = asked(capsys, "data", folder)
+    assert main(["data", folder, *how]) == 0
+    printed = capsys.readouterr().out
+
+    assert (values["groups"]["groups"], values["groups"]["grouped"], plain["groups"]["groups"]) == (6, 54, 0)
+    assert values["dataset"] != plain["dataset"] and values["split"] != plain["split"]
+    assert "groups by the pattern (patient#)_*: 6 groups of 54 pictures, the largest patient0 with 9" in printed
+    assert [finding["kind"] for finding in plain["findings"]] == ["looks-grouped"] and not values["findings"]
+    plans = ("--scenarios", "frozen", "--seeds", "0,1", "--weights", "none")
+    runs = asked(capsys, "race", "--data", folder, *how, *plans)["runs"]
+    assert {run["dataset"]["id"] for run in runs} == {values["dataset"]}
+    for run in runs:
+        record = load_record(run["run"])
+        named = [name.split("/")[1].split("_")[0] for name in record.test_names]
+        assert len(set(zip(named, record.test_groups, strict=True))) == len(set(named)) == len(set(record.test_groups))
+        assert not any("patient" in group for group in record.test_groups)
+        assert load_outcome(run["run"]).groups == record.test_groups
+    tested = {tuple(sorted(load_record(run["run"]).test_names)) for run in runs}
+    assert len(tested) == 1 and len({name.split("/")[1].split("_")[0] for name in tested.pop()}) == 2
+
+
+@pytest.mark.parametrize("how", ["name:patient", "name:(#)_*", "folder", "table:nosuch.csv", "patients"])
+def test_groups_that_are_none_are_refused_in_one_line(capsys: pytest.CaptureFixture[str], tiny_folder: Path, how: str):
+    said = refused(capsys, "data", str(tiny_folder), "--groups", how)
+
+    assert len(said) < 250 and str(tiny_folder) not in said
+
+
+def test_a_race_over_folds_tests_every_picture_once_and_says_which_question_that_answers(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Path
+):
+    options = ("--scenarios", "frozen", "--seeds", "0,1", "--folds", "3", "--weights", "none")
+
+    values = asked(capsys, "race", "--data", str(tiny_folder), *options)
+
+    records = [load_record(run["run"]) for run in values["runs"]]
+    assert [(record.settings.seed, record.settings.data.fold) for record in records] == [
+        (seed, fold) for seed in (0, 1) for fold in (1, 2, 3)
+    ]
+    for seed in (0, 1):
+        names = [name for record in records if record.settings.seed == seed for name in record.test_names]
+        assert len(names) == len(set(names)) == 30
+    assert "Over 3 folds every picture was tested once" in values["verdict"]["question"]
+    (arm,) = values["verdict"]["arms"]
+    right = [sum(np.trace(r.confusion) for r in records if r.settings.seed == seed) / 30 for seed in (0, 1)]
+    assert arm["accuracies"] == pytest.approx(right)
+
+
+def test_one_run_of_folds_must_say_which(capsys: pytest.CaptureFixture[str], tiny_folder: Path):
+    assert "say which, from 1 to 5" in refused(capsys, "train", "--data", str(tiny_folder), "--folds", "5")

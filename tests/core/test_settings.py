@@ -47,13 +47,23 @@ def test_every_option_says_what_it_is_and_has_limits_that_hold_its_default(kind:
 def test_only_names_and_parts_have_no_limits():
     free = {spec.name for kind in (*PARTS.values(), RunSettings) for spec in fields(kind) if not spec.metadata}
 
-    assert free == {"dataset", "preset", "steps", "backbone", *PARTS}
+    assert free == {"dataset", "split_rule", "preset", "steps", "backbone", *PARTS}
+
+
+BESIDE: dict[str, dict[str, Any]] = {"fold": {"folds": 10}}
+"""What a field needs beside it to be allowed."""
 
 
 @pytest.mark.parametrize(("kind", "spec"), named(NUMBERS))
 def test_a_number_may_be_its_limits(kind: type, spec: Any):
     for value in (spec.metadata["low"], spec.metadata["high"]):
-        assert getattr(kind(**{spec.name: value}), spec.name) == value
+        assert getattr(kind(**BESIDE.get(spec.name, {}), **{spec.name: value}), spec.name) == value
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_a_fold_that_there_is_not_is_refused(folds: int | None):
+    with pytest.raises(SettingsError, match=f"fold is 4; there are {folds or 'no'} folds"):
+        DataSettings(folds=folds, fold=4)
 
 
 @pytest.mark.parametrize(("kind", "spec"), named(NUMBERS))
@@ -144,7 +154,7 @@ def other_value(spec: Any) -> Any:
     if spec.name == "steps":
         return (AugmentStep(name="RandomHorizontalFlip", values=(("p", 0.25),)),)
     if not spec.metadata:
-        return "other"
+        return 1 if spec.name == "split_rule" else "other"
     if spec.metadata["choices"]:
         resolved = {"weights": "imagenet", "batchnorm": "kept"}.get(spec.name, spec.default)
         return next(choice for choice in spec.metadata["choices"] if choice != resolved)
@@ -157,6 +167,7 @@ FIELDS = [(name, spec) for name, kind in PARTS.items() for spec in fields(kind)]
 @pytest.mark.parametrize(("part", "spec"), [pytest.param(*row, id=f"{row[0]}.{row[1].name}") for row in FIELDS])
 def test_a_changed_field_survives_json_and_is_the_only_difference(part: str, spec: Any):
     base = RunSettings(model=ModelSettings(scenario="finetuned"))
+    base = replace(base, **{part: replace(getattr(base, part), **BESIDE.get(spec.name, {}))})
     changed = replace(base, **{part: replace(getattr(base, part), **{spec.name: other_value(spec)})})
 
     assert from_dict(json.loads(json.dumps(to_dict(changed)))) == changed
@@ -182,13 +193,23 @@ def test_settings_from_another_version_are_refused():
         from_dict({**to_dict(RunSettings()), "version": 99})
 
 
+NEW = ("split_rule", "folds", "fold")
+"""Fields of the data that the first four versions did not know."""
+
+
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
     for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds", "class_weights"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
+    for name in NEW:
+        del values["data"][name]
     return {**values, "version": 1}
+
+
+BEFORE = DataSettings(split_rule=1)
+"""What every run of the first four versions has: another test part for each seed."""
 
 
 def test_settings_of_version_1_mean_what_they_meant_then():
@@ -196,7 +217,7 @@ def test_settings_of_version_1_mean_what_they_meant_then():
 
     found = from_dict(of_version_1(settings))
 
-    assert found == replace(settings, optim=replace(settings.optim, precision="fp32"))
+    assert found == replace(settings, data=BEFORE, optim=replace(settings.optim, precision="fp32"))
     assert (found.optim.ema, found.optim.stage_decay, found.optim.l2, found.optim.train_size) == (0.0, 1.0, None, None)
     assert to_dict(found)["version"] == VERSION
 
@@ -204,17 +225,37 @@ def test_settings_of_version_1_mean_what_they_meant_then():
 def test_settings_of_version_2_knew_no_seconds():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3))))
     del values["optim"]["seconds"], values["optim"]["class_weights"]
+    for name in NEW:
+        del values["data"][name]
 
-    assert from_dict({**values, "version": 2}) == RunSettings(seed=3)
+    assert from_dict({**values, "version": 2}) == RunSettings(data=BEFORE, seed=3)
 
 
 def test_settings_of_version_3_knew_no_class_weights():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3, optim=OptimSettings(seconds=9.0)))))
     del values["optim"]["class_weights"]
+    for name in NEW:
+        del values["data"][name]
 
     found = from_dict({**values, "version": 3})
 
-    assert found == RunSettings(seed=3, optim=OptimSettings(seconds=9.0)) and found.optim.class_weights == "none"
+    assert found == RunSettings(data=BEFORE, seed=3, optim=OptimSettings(seconds=9.0))
+    assert found.optim.class_weights == "none"
+
+
+def test_runs_of_version_4_keep_the_rule_they_were_divided_by():
+    values = json.loads(json.dumps(to_dict(RunSettings())))
+    for name in NEW:
+        del values["data"][name]
+
+    assert from_dict({**values, "version": 4}).data == BEFORE
+    assert RunSettings().data.split_rule == 2
+
+
+@pytest.mark.parametrize("rule", [0, 3, "1", None])
+def test_a_rule_of_a_later_version_is_refused(rule: Any):
+    with pytest.raises(SettingsError, match=r"split_rule is .*knows the rules 1 to 2"):
+        DataSettings(split_rule=rule)
 
 
 @pytest.mark.parametrize(

@@ -146,6 +146,7 @@ def _finished(
         "engine": "torch",
         "head": None,
         "layers": (),
+        "test_groups": (),
         "temperature": None,
         "imported": False,
     }

@@ -11,7 +11,7 @@ from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.settings import SCENARIO_LABELS
+from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
 
 
 @pytest.fixture
@@ -242,3 +242,26 @@ def test_runs_that_share_way_and_seed_each_stand_by_themselves(start, finish, ti
     assert not at.exception and not at.error
     assert [metric.value for metric in at.metric] == ["100.0%", "0.0%", "100.0%"]
     assert any("#1 Frozen, seed 0 and #2 Frozen, seed 0 share strategy and seed" in text for text in texts(at))
+
+
+def test_a_race_over_folds_is_compared_whole_however_many_runs_it_has(start, finish, tiny_dataset):
+    runs = [
+        finish(
+            tiny_dataset,
+            name,
+            seed,
+            race="r",
+            settings=RunSettings(data=DataSettings(folds=5, fold=fold)),
+            wrong=range(12) if name == "scratch" else (),
+        )
+        for seed in range(3)
+        for fold in range(1, 6)
+        for name in ("frozen", "scratch")
+    ]
+
+    at = start("compare.py", data=tiny_dataset.id, runs=",".join(run.id for run in runs))
+
+    assert not at.exception and not at.error
+    said = " ".join(shown.value for shown in (*at.markdown, *at.caption)).replace("\\", "")
+    assert "30 test pictures, seeds 0, 1, 2" in said and "Over 5 folds every picture was tested once" in said
+    assert "Frozen is better than From scratch" in said

@@ -1,9 +1,11 @@
 """Data: what is uploaded is counted, what is left out is named, and the choice is kept."""
 
-from helpers import draw_picture, drawn, drawn_classes, encoded, write_files, write_zip
+from helpers import KINDS, draw_picture, drawn, drawn_classes, encoded, noise, write_files, write_zip
 from PIL import Image
 
 from core.data.dataset import load_stored, stored_datasets
+from core.data.edit import set_groups
+from core.data.groups import find_groups
 from core.data.ingest import ingest
 from core.runs.store import RunStore
 from core.settings import DataSettings, RunSettings
@@ -340,3 +342,80 @@ def test_the_report_is_of_what_was_brought_last(start, tiny_dataset, tmp_path):
     assert at.session_state["chosen.settings"].data.dataset == first
     assert "second" in [heading.value for heading in at.subheader]
     assert "worms" not in at.dataframe[0].value.index
+
+
+def patients(name="{kind}/patient{n}_{view}.png"):
+    return {
+        name.format(kind=kind, n=n, view=view): noise(place, n, view)
+        for place, kind in enumerate(KINDS)
+        for n in range(6)
+        for view in range(3)
+    }
+
+
+def chosen_now(at):
+    return load_stored(at.session_state["chosen.settings"].data.dataset)
+
+
+def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undone(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
+    at = start("data.py", data=dataset.id)
+
+    at.text_input(key="data.groups.pattern").set_value("(patient#)_*").run()
+
+    assert "6 groups of 54 pictures, the largest patient0 with 9" in said(at)
+    shown = next(table.value for table in at.dataframe if "its group" in table.value)
+    assert ("patient0_0.png", "patient0") in list(shown.itertuples(index=False, name=None))
+    assert chosen_now(at) == dataset, "nothing is set by looking"
+    at.button(key="data.groups.set").click().run()
+    assert not at.exception and chosen_now(at).grouped_by == "the pattern (patient#)_*"
+    assert "Changed in a copy: grouped by the pattern (patient#)_*." in said(at)
+    assert "Pictures of one group stay in one part: the pattern (patient#)_*." in said(at)
+    at.button(key="data.undo").click().run()
+    assert not at.exception and chosen_now(at) == dataset
+
+
+def test_groups_that_were_set_can_be_given_up(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
+    grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))
+    at = start("data.py", data=grouped.id)
+    assert "Grouped by the pattern (patient#)_*: 6 groups" in said(at)
+
+    at.button(key="data.groups.none").click().run()
+
+    assert not at.exception and chosen_now(at) == dataset
+
+
+def test_a_pattern_that_fits_nothing_is_said_and_the_page_stays(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+
+    at.text_input(key="data.groups.pattern").set_value("(patient#)_*").run()
+
+    assert not at.exception and "fits no file name" in at.error[0].value
+    assert "data.groups.set" not in [button.key for button in at.button]
+    assert "data.edit.rename" in [button.key for button in at.button], "what stands below is there all the same"
+
+
+def test_names_that_look_like_groups_are_grouped_by_one_click(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
+    at = start("data.py", data=dataset.id)
+    assert "Pictures look grouped by the pattern (*#)_*" in said(at)
+
+    at.button(key="data.health.0.group").click().run()
+
+    assert not at.exception and len({picture.subject for picture in chosen_now(at).pictures}) == 6
+    assert "look grouped" not in said(at)
+
+
+def test_a_table_and_sub_folders_say_the_groups_too(start, tmp_path):
+    files = patients("{kind}/anna {n}/{view}.png")
+    dataset = ingest(write_files(tmp_path / "folders", files), layout="folders").dataset
+    at = start("data.py", data=dataset.id)
+
+    at.radio(key="data.groups.way").set_value("folder").run()
+    assert "By the sub-folder below the class: 6 groups of 54 pictures" in said(at)
+    at.radio(key="data.groups.way").set_value("table").run()
+    rows = "".join(f"{picture.name},ward {picture.target}\n" for picture in dataset.pictures[:40])
+    at.file_uploader(key="data.groups.table").upload("wards.csv", f"file,ward\n{rows}".encode(), "text/csv").run()
+    assert not at.exception and "By the column ward of wards.csv: 3 groups of 40 pictures" in said(at)
+    assert "14 pictures stand alone" in said(at)

@@ -10,7 +10,7 @@ from core.runs.example import example_runs
 from core.runs.race import plan_race, submit
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings import DataSettings, RunSettings
 
 
 def race_of(dataset_id: str) -> list[str]:
@@ -130,3 +130,17 @@ def test_the_recorded_race_is_shown_with_intervals_that_are_the_verdicts(start, 
         assert any(accuracy_interval(arm) in caption for caption in captions)
         assert f"{arm.mean:.1%}" in [metric.value for metric in at.metric]
     assert {"home.example.forest", "home.example.chances"} <= {chart.key for chart in at.get("plotly_chart")}
+
+
+def test_a_race_over_folds_is_one_accuracy_over_all_pictures(start, finish, tiny_dataset):
+    for name in ("frozen", "scratch"):
+        for fold in (1, 2, 3):
+            base = RunSettings(data=DataSettings(folds=3, fold=fold))
+            finish(tiny_dataset, name, race="r", settings=base, wrong=range(0, 30, 3) if name == "scratch" else ())
+
+    at = start("home.py", data=tiny_dataset.id, race="r")
+
+    assert not at.exception and not at.error
+    said = " ".join(shown.value for shown in (*at.markdown, *at.caption)).replace("\\", "")
+    assert "30 test pictures" in said and "Each fold was tested on its own pictures" in said
+    assert "Over 3 folds every picture was tested once" in said

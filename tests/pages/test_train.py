@@ -241,3 +241,33 @@ def test_a_balanced_run_shows_balanced_accuracy_and_says_how_it_was_chosen(start
     assert any("balanced accuracy" in text for text in said) and any(
         "classes weighing the same" in text for text in said
     )
+
+
+def test_folds_become_a_race_in_which_every_picture_is_tested_once(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.number_input(key="train.folds").set_value(5).run()
+    said = " ".join(caption.value for caption in at.caption)
+    assert "Over 5 folds every picture was tested once" in said and "learns from 4 of 5 parts" in said
+    at.number_input(key="train.repeats").set_value(2).run()
+    at.button(key="train.start").click().run()
+
+    assert not at.exception and not at.error
+    runs = RunStore().runs()
+    assert sorted((run.settings.seed, run.settings.data.fold) for run in runs) == [
+        (seed, fold) for seed in (0, 1) for fold in range(1, 6)
+    ]
+    assert len({run.race for run in runs}) == 1 and {run.settings.data.folds for run in runs} == {5}
+    table = next(shown.value for shown in at.dataframe if "fold" in shown.value)
+    assert sorted(table["fold"]) == sorted([*range(1, 6)] * 2)
+
+
+def test_more_folds_than_the_pictures_allow_is_said_and_can_be_taken_back(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "few", drawn_classes(3))).dataset
+    at = start("train.py", data=dataset.id, class_weights="balanced")
+
+    at.number_input(key="train.folds").set_value(10).run()
+    assert not at.exception and "too few for 10 folds" in at.error[0].value
+
+    at.number_input(key="train.folds").set_value(None).run()
+    assert not at.exception and not at.error

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from core.comparison.fairness import check_fairness
+from core.comparison.fairness import MIXED_RULES, check_fairness, mixed_rules
 from core.errors import RunError
 from core.settings import AugmentStep
 
@@ -50,6 +50,38 @@ def test_hard_conditions_are_named_in_a_sentence(outcome, changed, says):
 
     assert not fairness.comparable and not fairness.fair
     assert any(says in reason for reason in fairness.reasons)
+
+
+def test_runs_of_both_rules_are_not_comparable_and_the_reason_is_said(outcome):
+    old = outcome(RIGHT, "frozen", 1, data__split_rule=1, changed={"split_hash": "its own"})
+    new = outcome(RIGHT, "finetuned", 1, changed={"pictures": tuple("abcdef")})
+
+    assert check_fairness(old, new).reasons[0] == MIXED_RULES == mixed_rules([old, new])
+    assert not any("divided differently" in reason for reason in check_fairness(old, new).reasons)
+
+
+def test_old_runs_are_comparable_among_themselves(outcome):
+    old, other = (outcome(RIGHT, name, 1, data__split_rule=1) for name in ("frozen", "finetuned"))
+
+    assert check_fairness(old, other).fair and mixed_rules([old, other]) == ""
+
+
+def test_where_both_rules_gave_the_same_parts_the_rule_is_no_difference(outcome):
+    """As where a data set brings its own test part."""
+    old, new = outcome(RIGHT, "frozen", data__split_rule=1), outcome(RIGHT, "finetuned")
+
+    assert check_fairness(old, new).fair and not check_fairness(old, new).uncontrolled
+    assert mixed_rules([old, new]) == ""
+
+
+def test_a_race_that_mixes_the_rules_across_its_seeds_is_known(outcome):
+    """Each pair shares its test part; the seeds do not."""
+    own = {"pictures": tuple("abcdef")}
+    runs = [outcome(RIGHT, name, 0) for name in ("frozen", "scratch")]
+    runs += [outcome(RIGHT, name, 1, changed=own, data__split_rule=1) for name in ("frozen", "scratch")]
+
+    assert mixed_rules(runs) == MIXED_RULES
+    assert all(check_fairness(a, b).comparable for a, b in (runs[:2], runs[2:]))
 
 
 def test_runs_without_test_pictures_are_not_comparable(outcome):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.comparison.fairness import MIXED_RULES
 from core.comparison.race import race_verdict
 from core.comparison.statistics import wilson
 from core.comparison.verdict import compare
@@ -392,6 +393,20 @@ def test_classes_that_a_part_lacks_stand_in_what_a_race_says_once(outcome, scena
 
     assert race.sentence.endswith(f" {lack}") and race.sentence.count(lack) == 1
     assert not any(lack in pair.sentence for pair in race.pairs)
+
+
+def test_a_race_of_earlier_and_newer_runs_is_not_comparable_and_says_what_to_do(outcome):
+    """Every pair of one seed shares its test part; the earlier seeds drew parts of their own."""
+    runs = arm(outcome, "frozen", [20, 22]) + arm(outcome, "finetuned", [6, 5])
+    for scenario, wrong in (("frozen", 20), ("finetuned", 6)):
+        earlier = own_parts(outcome, scenario, [wrong] * 3)[2]
+        data = replace(earlier.settings.data, split_rule=1)
+        runs.append(replace(earlier, settings=replace(earlier.settings, data=data)))
+
+    race = race_verdict(runs)
+
+    assert race.pairs[0].outcome == "not-comparable" and race.pairs[0].reasons == (MIXED_RULES,)
+    assert "Train the earlier ones again" in race.sentence
 
 
 def test_pictures_of_one_subject_are_no_independent_evidence(outcome):

@@ -8,12 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.dataset import SPLITS, Dataset, Picture, Split
+from core.data.dataset import SPLITS, TEST_SEED, Dataset, Picture, Split
 from core.errors import DatasetError
 from core.settings import DataSettings
 
 FRACTIONS = st.builds(
-    DataSettings, val_fraction=st.sampled_from([0.05, 0.2, 0.5]), test_fraction=st.sampled_from([0.05, 0.25, 0.5])
+    DataSettings,
+    val_fraction=st.sampled_from([0.05, 0.2, 0.5]),
+    test_fraction=st.sampled_from([0.05, 0.25, 0.5]),
+    split_rule=st.sampled_from([1, 2]),
 )
 SEEDS = st.integers(0, 2**31 - 1)
 SIZES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 8, 40]), min_size=1, max_size=9)
@@ -80,12 +83,13 @@ def by_share_alone(dataset: Dataset, seed: int, data: DataSettings) -> tuple[set
     """Sides of test and val as a draw takes them that looks at nothing but the share of each class."""
     taken: list[set[str]] = []
     pool = list(dataset.pictures)
-    for purpose, fraction in (("test", data.test_fraction), ("val", data.val_fraction)):
+    test_seed = seed if data.split_rule == 1 else TEST_SEED
+    for purpose, of, fraction in (("test", test_seed, data.test_fraction), ("val", seed, data.val_fraction)):
         found: set[str] = set()
         for target in range(len(dataset.class_names)):
             counts = Counter(picture.side for picture in pool if picture.target == target)
             quota, number = max(1, round(fraction * counts.total())) if len(counts) > 1 else 0, 0
-            for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{seed}:{name}".encode()).digest()):
+            for side in sorted(counts, key=lambda name: hashlib.sha256(f"{purpose}:{of}:{name}".encode()).digest()):
                 if number < quota:
                     found.add(side)
                     number += counts[side]
@@ -179,11 +183,136 @@ def test_where_every_side_is_some_class_s_only_one_a_part_is_drawn_all_the_same(
         assert all(dataset.split(seed).part(part) for part in SPLITS)
 
 
+@quick
+@given(classes=CLASSES, shared=SHARED, seeds=st.lists(SEEDS, min_size=2, max_size=6), data=FRACTIONS)
+def test_all_seeds_share_one_test_part_of_content_alone(classes, shared, seeds: list[int], data: DataSettings):
+    data = replace(data, split_rule=2)
+    dataset = listing(drawn(classes, shared), len(classes))
+    turned = replace(dataset, pictures=dataset.pictures[::-1])
+    if max(map(len, sides(dataset))) < 3:
+        return
+
+    tested = {dataset.split(seed, data).test for seed in seeds}
+    contents = {turned.pictures[index].content for index in turned.split(seeds[0], data).test}
+
+    assert len(tested) == 1
+    assert contents == {dataset.pictures[index].content for index in tested.pop()}
+
+
+def test_train_and_val_vary_with_the_seed():
+    dataset = listing(drawn([[1] * 20, [1] * 20]), 2)
+
+    assert len({dataset.split(seed).val for seed in range(10)}) == 10
+
+
 def test_divisions_of_earlier_versions_are_bit_for_bit_the_same():
     dataset = listing(drawn([[1] * 12, [1] * 9 + [3]]), 2)
+    old = DataSettings(split_rule=1)
 
-    assert [dataset.split(seed).hash[:16] for seed in range(3)] == [
+    assert [dataset.split(seed, old).hash[:16] for seed in range(3)] == [
         "407428ad0fea97ae",
         "b40b8d4c4627db90",
         "af5853c2f1c32ac4",
     ]
+
+
+def test_of_the_first_seed_both_rules_divide_alike_and_of_others_not():
+    dataset = listing(drawn([[1] * 12, [1] * 9 + [3]]), 2)
+    old = DataSettings(split_rule=1)
+
+    assert dataset.split(0) == dataset.split(0, old)
+    assert dataset.split(1).test != dataset.split(1, old).test
+
+
+def of_fold(fold: int, folds: int) -> DataSettings:
+    return DataSettings(folds=folds, fold=fold)
+
+
+def all_folds(dataset: Dataset, folds: int, seed: int = 0) -> list[tuple[int, ...]]:
+    return [dataset.split(seed, of_fold(fold, folds)).test for fold in range(1, folds + 1)]
+
+
+@quick
+@given(classes=CLASSES, shared=SHARED, folds=st.integers(2, 6), seed=st.integers(0, 99))
+def test_every_picture_is_tested_once_and_no_side_is_parted_or_all_folds_are_refused(classes, shared, folds, seed):
+    dataset = listing(drawn(classes, shared), len(classes))
+    refused = 0
+    for fold in range(1, folds + 1):
+        try:
+            split = dataset.split(seed, of_fold(fold, folds))
+        except DatasetError:
+            refused += 1
+            continue
+        held = [{dataset.pictures[index].side for index in split.part(part)} for part in SPLITS]
+        assert all(held) and sum(map(len, held)) == len(set().union(*held))
+        assert sorted(split.train + split.val + split.test) == list(range(len(dataset.pictures)))
+
+    assert refused in (0, folds)
+    if not refused:
+        assert sorted(sum(all_folds(dataset, folds, seed), ())) == list(range(len(dataset.pictures)))
+
+
+@pytest.mark.parametrize("folds", [2, 5, 7])
+def test_single_pictures_are_spread_to_within_one(folds: int):
+    dataset = listing(drawn([[1] * 33, [1] * 48, [1] * 9]), 3)
+
+    for target in range(3):
+        counts = [sum(dataset.pictures[i].target == target for i in test) for test in all_folds(dataset, folds)]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_groups_of_all_sizes_make_folds_of_about_one_size():
+    sizes = [1, 2, 3, 5, 8, 13] * 5
+    dataset = listing(drawn([sizes, sizes[::-1]]), 2)
+
+    counts = [Counter(dataset.pictures[index].target for index in test) for test in all_folds(dataset, 5)]
+
+    assert all(abs(count[target] - sum(sizes) / 5) <= 3 for count in counts for target in (0, 1))
+
+
+def test_the_test_parts_do_not_depend_on_the_seed_or_the_order_and_val_does():
+    dataset = listing(drawn([[1] * 20, [2] * 12]), 2)
+    turned = replace(dataset, pictures=dataset.pictures[::-1])
+
+    assert all_folds(dataset, 5, seed=0) == all_folds(dataset, 5, seed=9)
+    assert {frozenset(turned.pictures[i].content for i in test) for test in all_folds(turned, 5)} == {
+        frozenset(dataset.pictures[i].content for i in test) for test in all_folds(dataset, 5)
+    }
+    assert len({dataset.split(seed, of_fold(1, 5)).val for seed in range(5)}) > 1
+
+
+def test_every_fold_has_a_hash_of_its_own():
+    dataset = listing(drawn([[1] * 20, [1] * 20]), 2)
+
+    assert len({dataset.split(0, of_fold(fold, 5)).hash for fold in range(1, 6)} | {dataset.split(0).hash}) == 6
+
+
+def test_pictures_that_are_added_move_no_old_one_to_another_fold():
+    before = listing(drawn([[1] * 12, [3] * 9]), 2)
+    later = [replace(picture, group=before.pictures[0].group) for picture in drawn([[1]], batch=1)]
+    grown = replace(before, pictures=(*drawn([[4] * 7, [1] * 30], batch=1), *later, *before.pictures))
+
+    for old, new in zip(all_folds(before, 4), all_folds(grown, 4), strict=True):
+        contents = {grown.pictures[index].content for index in new}
+        assert {before.pictures[index].content for index in old} <= contents
+
+
+def test_parts_that_were_brought_are_not_used_and_that_is_said():
+    rows = [
+        replace(picture, given="test" if n % 4 == 0 else "train") for n, picture in enumerate(drawn([[1] * 20] * 2))
+    ]
+    dataset = listing(rows, 2)
+    split = dataset.split(0, of_fold(2, 4))
+
+    assert sorted(sum(all_folds(dataset, 4), ())) == list(range(40))
+    assert split.notices == (
+        "Fold 2 of 4: over all folds, every picture is tested once.",
+        "The parts that the pictures came in are not used: folds are of all of them.",
+    )
+
+
+def test_too_few_for_so_many_folds_is_said_with_the_number():
+    dataset = listing(drawn([[5, 5, 5], [1, 1]]), 2)
+
+    with pytest.raises(DatasetError, match="The class a, the largest, has 3 different pictures: too few for 5 folds"):
+        dataset.split(0, DataSettings(folds=5))

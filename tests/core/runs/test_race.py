@@ -158,3 +158,32 @@ def test_outcomes_of_a_race_are_comparable_by_construction(finished_race):
         assert getattr(frozen, name) == getattr(tuned, name)
     assert frozen.targets.tolist() == tuned.targets.tolist()
     assert load_predictions(frozen.run).probabilities.tolist() == frozen.probabilities.tolist()
+
+
+def test_a_race_over_folds_has_a_run_for_each_of_them():
+    plans = plan_race(RunSettings(data=DataSettings(folds=3)), ["frozen", "finetuned"], [0, 1])
+
+    assert [(plan.seed, plan.data.fold, plan.model.scenario) for plan in plans][:4] == [
+        (0, 1, "frozen"),
+        (0, 1, "finetuned"),
+        (0, 2, "frozen"),
+        (0, 2, "finetuned"),
+    ]
+    assert len(plans) == 12 and {plan.data.folds for plan in plans} == {3}
+    one = plan_race(RunSettings(data=DataSettings(folds=3, fold=2)), ["frozen"], [0])
+    assert [plan.data.fold for plan in one] == [2]
+
+
+def test_folds_count_to_the_limit_of_runs():
+    with pytest.raises(SettingsError, match=r"2 scenarios x 4 seeds x 10 folds are more than 60 runs"):
+        plan_race(RunSettings(data=DataSettings(folds=10)), ["frozen", "finetuned"], range(4))
+
+
+def test_a_run_of_no_fold_in_particular_is_not_queued(tiny_dataset):
+    with pytest.raises(SettingsError, match="say which, from 1 to 4, or race all of them"):
+        submit(
+            RunStore(),
+            [RunSettings(data=DataSettings(folds=4))],
+            Ingested(dataset=tiny_dataset, decode_s=0),
+            as_race=False,
+        )

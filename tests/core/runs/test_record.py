@@ -46,6 +46,7 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
     rows: dict[str, object] = {
         "history": (),
         "layers": (),
+        "test_groups": (),
         "confusion": ((1, 0), (0, 1)),
         "test_pictures": (3,),
         "test_contents": ("c",),

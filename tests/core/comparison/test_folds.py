@@ -1,0 +1,135 @@
+"""Runs of all folds are gathered as one in which every picture was tested once."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.comparison.arms import summary_of_arm
+from core.comparison.folds import gather_folds, overlap, question
+from core.comparison.race_wording import accuracy_interval
+from core.comparison.statistics import wilson
+from core.errors import RunError
+from core.settings import DataSettings
+
+ANSWERS = ("RRW", "RWR", "RRRR")
+
+
+def folds(outcome, scenario="frozen", seed=0, answers=ANSWERS, **values):
+    """A run for each fold; every picture of a fold has a name of its own."""
+    return [
+        outcome(
+            text,
+            scenario,
+            seed,
+            changed={
+                "run": f"{scenario}-{seed}-{fold}",
+                "pictures": tuple(f"{fold}/{place}" for place in range(len(text))),
+                "split_hash": f"{seed}/{fold}",
+                "lacks": (f"Fold {fold} lacks.",) if fold == 2 else (),
+            },
+            data__folds=len(answers),
+            data__fold=fold,
+            **values,
+        )
+        for fold, text in enumerate(answers, 1)
+    ]
+
+
+def test_every_picture_is_there_once_with_its_answer(outcome):
+    runs = folds(outcome)
+
+    (one,) = gather_folds(runs[::-1])
+
+    assert one.pictures == tuple(picture for run in runs for picture in run.pictures)
+    right = one.probabilities.argmax(axis=1) == one.targets
+    assert "".join("R" if answer else "W" for answer in right) == "".join(ANSWERS)
+    assert one.settings.data.folds == 3 and one.settings.data.fold is None
+    assert one.duration_s == pytest.approx(sum(run.duration_s for run in runs))
+    assert one.timings["train"] == pytest.approx(sum(run.timings["train"] for run in runs))
+    assert one.lacks == ("Fold 2 lacks.",)
+
+
+def test_scenarios_and_seeds_stay_apart_and_runs_without_folds_as_they_are(outcome):
+    plain = outcome("RRRW", "scratch", 5)
+    runs = [run for seed in (0, 1) for name in ("frozen", "finetuned") for run in folds(outcome, name, seed)]
+
+    found = gather_folds([*runs, plain])
+
+    assert [(one.settings.model.scenario, one.settings.seed) for one in found] == [
+        ("frozen", 0),
+        ("finetuned", 0),
+        ("frozen", 1),
+        ("finetuned", 1),
+        ("scratch", 5),
+    ]
+    assert found[-1] is plain and len({one.split_hash for one in found[:4]}) == 2, "seeds divide differently"
+
+
+def test_two_ways_of_training_over_the_same_folds_have_one_hash_and_the_same_pictures(outcome):
+    a, b = gather_folds([*folds(outcome, "frozen"), *folds(outcome, "finetuned", answers=("WRR", "RRR", "RWRR"))])
+
+    assert (a.split_hash, a.pictures) == (b.split_hash, b.pictures) and np.array_equal(a.targets, b.targets)
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [([0, 2], "fold 2 of 3 is missing"), ([1], "fold 1 and 3 of 3 is missing"), ([0, 1, 2, 2], "there twice")],
+)
+def test_a_fold_that_is_missing_or_there_twice_is_named(outcome, kept, says):
+    runs = folds(outcome)
+
+    with pytest.raises(RunError, match=f"Frozen, seed 0: .*{says}, so not every picture was tested once"):
+        gather_folds([runs[place] for place in kept])
+
+
+def test_the_question_is_said_where_there_are_folds_and_only_there(outcome):
+    assert "Over 3 folds every picture was tested once" in question(folds(outcome))
+    assert "learns from 2 of 3 parts" in question(folds(outcome))
+    assert question([outcome("RRW")]) == ""
+
+
+def test_groups_of_all_folds_go_along(outcome):
+    runs = folds(outcome)
+    grouped = [
+        replace(run, groups=tuple(f"{number}/{place // 2}" for place in range(len(run.pictures))))
+        for number, run in enumerate(runs)
+    ]
+
+    (one,) = gather_folds(grouped)
+
+    assert one.groups == ("0/0", "0/0", "0/1", "1/0", "1/0", "1/1", "2/0", "2/0", "2/1", "2/1")
+
+
+def test_an_accuracy_over_folds_has_the_corrected_interval(outcome):
+    """Nadeau and Bengio's correction for 3 folds: an error larger by the root of 1 + 3/2, as of 2.5 times fewer."""
+    answers = ("RRRRRRRRRW" * 4, "RRRRRRRRWW" * 4, "RRRRRRRRRR" * 4)
+    runs = [run for seed in range(3) for run in folds(outcome, seed=seed, answers=answers)]
+    over = summary_of_arm({one.settings.seed: one for one in gather_folds(runs)})
+    plain = {
+        seed: replace(one, settings=replace(one.settings, data=DataSettings()))
+        for seed, one in enumerate(gather_folds(runs))
+    }
+    usual = summary_of_arm(plain)
+
+    assert over.mean == usual.mean == pytest.approx(0.9) and over.pictures == 120
+    wider = (over.interval.high - over.interval.low) / (usual.interval.high - usual.interval.low)
+    assert wider == pytest.approx(2.5**0.5, rel=0.05)
+
+
+def test_one_seed_over_folds_is_corrected_too_and_one_fold_alone_is_not(outcome):
+    runs = folds(outcome, answers=("RRRRRRRRRW" * 4,) * 3)
+    (one,) = gather_folds(runs)
+
+    over, alone = summary_of_arm({0: one}), summary_of_arm({0: runs[0]})
+
+    usual = wilson(108, 120)
+    assert (over.interval.high - over.interval.low) > 1.4 * (usual.high - usual.low)
+    assert accuracy_interval(over).endswith("for these models on new pictures")
+    assert accuracy_interval(alone).endswith("for this model on new pictures")
+    assert (alone.interval.low, alone.interval.high) == pytest.approx((wilson(36, 40).low, wilson(36, 40).high))
+
+
+def test_the_correction_is_that_of_the_paper():
+    assert overlap(DataSettings(folds=5)) == pytest.approx((5 * (1 / 5 + 1 / 4)) ** 0.5) == 1.5
+    assert overlap(DataSettings()) == overlap(DataSettings(folds=5, fold=2)) == 1.0
