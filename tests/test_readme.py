@@ -32,6 +32,21 @@ def test_every_picture_it_shows_is_there(name):
     assert (REPOSITORY / name).stat().st_size < 600 * 1024
 
 
+@pytest.mark.parametrize("name", re.findall(r"\]\((docs/\w+\.md)\)", README))
+def test_every_document_it_names_is_there(name):
+    assert (REPOSITORY / name).read_text().startswith("# ")
+
+
+DOCUMENTS = [README, *(path.read_text() for path in sorted((REPOSITORY / "docs").glob("*.md")))]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for text in DOCUMENTS for name in re.findall(r"benchmarks/\w+\.py", text)})
+)
+def test_every_benchmark_behind_a_figure_is_there(name):
+    assert (REPOSITORY / name).is_file()
+
+
 @pytest.mark.parametrize("target", re.findall(r"^make (\S+)", README, re.MULTILINE))
 def test_every_make_target_it_names_is_one(target):
     assert re.search(rf"^{target}:", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
