@@ -38,7 +38,7 @@ if not usual:
         "A comparison needs two finished runs on the same pictures. Until you have yours, here is one of ours."
         if len(own) < 2
         else "No two of your runs can be compared: they were tested on different pictures, or differ in too much. Race "
-        "ways of training on the same data. Until then, here is a race of ours; yours can be chosen all the same."
+        "training strategies on the same data. Until then, here is a race of ours; yours can be chosen all the same."
     )
     with st.container(horizontal=True):
         st.page_link("home.py", label="Run the race", icon=":material/flag:")

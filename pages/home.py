@@ -1,4 +1,4 @@
-"""Home: what this is, and one button that races the ways of training against each other."""
+"""Home: what this is, and one button that races training strategies against each other."""
 
 import streamlit as st
 from components import chosen
@@ -40,7 +40,7 @@ with st.container(border=True):
     setup, button = st.columns([3, 2], vertical_alignment="bottom", gap="large")
     with setup:
         scenarios = st.pills(
-            "Ways of training to race",
+            "Training strategies to race",
             SCENARIOS,
             selection_mode="multi",
             default=["frozen", "finetuned", "scratch"],

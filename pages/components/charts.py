@@ -24,6 +24,7 @@ PHASE_LABELS: Final = {
     "other": "Building and writing",
 }
 _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x", "other": "-"}
+LEAST_SPAN: Final = 0.1  # of an axis of accuracies
 
 
 def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: str, y: str) -> go.Figure:
@@ -56,9 +57,15 @@ def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: st
 
 
 def accuracy_axis(figure: go.Figure) -> None:
-    """An axis of accuracy on val. It follows the curves, but where all of them are at 100 % it would go on to 200 %."""
+    """An axis of accuracy on val. It follows the curves, and makes no cliff of a picture or two.
+
+    Of itself it would go on to 200 % where all are at 100 %, and say "88 %" twice where all lie close together.
+    """
     room = 0.03  # for a marker at either end
-    limits = {"clipmin": -room, "clipmax": 1 + room}
+    shown = [value for trace in figure.data for value in trace.y]
+    middle = (min(shown) + max(shown)) / 2 if shown else 0.5
+    low = min(max(middle - LEAST_SPAN / 2, 0.0), 1 - LEAST_SPAN)
+    limits = {"clipmin": -room, "clipmax": 1 + room, "include": [low, low + LEAST_SPAN]}
     figure.update_yaxes(title="accuracy on val", tickformat=".0%", autorangeoptions=limits)
 
 

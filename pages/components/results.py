@@ -95,7 +95,7 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
     if len(titles) > 1:
         return (
             f"These runs learnt from different data sets ({listed(titles.values(), 3)}), so each stands by itself. To "
-            "compare ways of training over seeds, keep the runs of one data set above."
+            "compare training strategies over seeds, keep the runs of one data set above."
         )
     first: dict[tuple[str, int, int | None], Run] = {}
     for run in runs:
@@ -103,7 +103,7 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
         if other is not run:
             return (
                 f"{run_label(other)} and {run_label(run)} share strategy and seed, so each run stands by itself. "
-                "To compare ways of training over seeds, take one of the two out above."
+                "To compare training strategies over seeds, take one of the two out above."
             )
     return ""
 
