@@ -49,7 +49,7 @@ if len(finished) < 2:
 
 # over folds every picture is tested once only where no run is left out
 most = MAX_RUNS if any(run.settings.data.folds for run in finished.values()) else MOST
-asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
+asked = [run_id for run_id in dict.fromkeys(st.query_params.get("runs", "").split(",")) if run_id in finished]
 ids = st.multiselect(
     "Runs",
     list(finished),

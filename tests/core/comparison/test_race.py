@@ -423,6 +423,18 @@ def test_pictures_of_one_subject_are_no_independent_evidence(outcome):
         assert wide.interval.high - wide.interval.low > 1.5 * (narrow.interval.high - narrow.interval.low)
 
 
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_few_groups_are_few_however_many_pictures_they_hold(outcome, seeds):
+    groups = tuple(str(place // 50) for place in range(PICTURES))  # four
+    runs = arm(outcome, "frozen", [40, 42, 45][:seeds]) + arm(outcome, "finetuned", [20, 21, 22][:seeds])
+
+    race = race_verdict([replace(run, groups=groups) for run in runs])
+
+    assert (race.pairs[0].outcome, race.pairs[0].units) == ("cannot-tell", 4)
+    expected = "With fewer than 6 groups of test pictures nothing can be told apart."
+    assert (expected if seeds == 3 else "for that it takes 3 seeds and more test pictures.") in race.sentence
+
+
 def test_two_models_on_groups_of_pictures_are_compared_by_groups(outcome):
     groups = tuple(str(place // 10) for place in range(PICTURES))
     pair = [
