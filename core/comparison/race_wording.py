@@ -8,8 +8,8 @@ from core.comparison.metrics import Interval
 from core.comparison.planning import Settling, smallest_gap
 from core.comparison.statistics import SMALLEST_DISCORDANT
 from core.comparison.wording import (
-    FEW_DISCORDANT,
     count_of,
+    few_discordant,
     interval_ends,
     p_value,
     per_cent,
@@ -61,7 +61,11 @@ def pair_sentence(pair: "PairVerdict") -> str:
                 f"The whole interval lies {within}."
             )
     who = f"{seed_count(len(pair.seeds))} and {count_of(pair.pictures)} cannot tell {first} from {second}"
-    parts = (f"{who}: a difference of {_gap(pair)}.", _few(pair), settling_sentence(pair.settling, _unit(pair)))
+    parts = (
+        f"{who}: a difference of {_gap(pair)}.",
+        few_discordant(pair.discordant, bool(pair.groups)),
+        settling_sentence(pair.settling, _unit(pair)),
+    )
     return " ".join(part for part in parts if part)
 
 
@@ -77,10 +81,6 @@ def _gap(pair: "PairVerdict") -> str:
     ends = pair.interval if pair.gap >= 0 else Interval(low=-pair.interval.high, high=-pair.interval.low)
     holm = f", counting all {pair.tests} pairs" if pair.tests > 1 else ""
     return f"{points(pair.gap)} ({interval_ends(ends)}; {p_value(pair.p_holm)}{holm})"
-
-
-def _few(pair: "PairVerdict") -> str:
-    return FEW_DISCORDANT if pair.discordant < SMALLEST_DISCORDANT else ""
 
 
 def expected_gap(seeds: int, pictures: int) -> str:
