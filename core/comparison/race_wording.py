@@ -83,11 +83,16 @@ def _gap(pair: "PairVerdict") -> str:
     return f"{points(pair.gap)} ({interval_ends(ends)}; {p_value(pair.p_holm)}{holm})"
 
 
-def expected_gap(seeds: int, pictures: int) -> str:
-    """What a race of so many seeds and test pictures will show, before anything is trained."""
-    gap = smallest_gap(seeds, pictures)
+def expected_gap(seeds: int, units: int, grouped: bool = False) -> str:
+    """What a race of so many seeds and test pictures, or groups of them, will show, before anything is trained."""
+    gap = smallest_gap(seeds, units)
     what = "two training strategies" if seeds >= LEAST_SEEDS else "two trained models"
-    given = f"{seed_count(seeds)} and {pictures:,} test picture{'s' * (pictures != 1)}"
+    tested = (
+        f"{units:,} group{'s' * (units != 1)} of test pictures"
+        if grouped
+        else f"{units:,} test picture{'s' * (units != 1)}"
+    )
+    given = f"{seed_count(seeds)} and {tested}"
     if gap is None:
         return f"{given} are too few to show any difference between {what} (80 % power, 5 %)."
     size = whole_points(gap)
