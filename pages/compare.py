@@ -21,7 +21,7 @@ from components.verdicts import race_files, race_outcome, race_scores
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
-from core.comparison.wording import p_value
+from core.comparison.wording import p_value, paired_methods
 from core.errors import ThawError
 from core.runs.example import example_runs
 from core.runs.race import MAX_RUNS
@@ -49,7 +49,7 @@ if len(finished) < 2:
 
 # over folds every picture is tested once only where no run is left out
 most = MAX_RUNS if any(run.settings.data.folds for run in finished.values()) else MOST
-asked = [run_id for run_id in st.query_params.get("runs", "").split(",") if run_id in finished]
+asked = [run_id for run_id in dict.fromkeys(st.query_params.get("runs", "").split(",")) if run_id in finished]
 ids = st.multiselect(
     "Runs",
     list(finished),
@@ -119,8 +119,9 @@ with st.container(border=True):
             f"{100 * result.detectable_gap:.1f} points (80 % power, 5 %)."
         )
     if result.p_value is not None:
+        method, test = paired_methods(result)
         st.caption(
-            f"Paired difference with Newcombe's interval; exact McNemar test, {p_value(result.p_value)}, from the "
+            f"Paired difference and its interval: {method}. {test}: {p_value(result.p_value)}, from the "
             f"{result.discordant} pictures that only one of the two gets right."
         )
 differences_table(result)

@@ -130,8 +130,8 @@ def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval 
 def _balanced_interval(runs: Sequence[Outcome]) -> Interval | None:
     if len(runs) < LEAST_SEEDS or parts_of_seeds(runs) != "shared":
         return None
-    scores, first = balanced_scores(by_seed(runs), runs[0].targets), runs[0]
-    return crossed_share(scores, first.groups, overlap(first.settings.data))
+    first = runs[0]
+    return crossed_share(balanced_scores(by_seed(runs), first.targets), first.groups, overlap(first.settings.data))
 
 
 def _balanced(run: Outcome) -> float:

@@ -58,7 +58,7 @@ class Components:
         """How much of a mean's variance no further seed would take away."""
         from_pictures = self.pictures / pictures
         whole = from_pictures + self.seeds / seeds + self.rest / (seeds * pictures)
-        return from_pictures / whole if whole else 0.0
+        return from_pictures / whole if whole else 1.0  # what is left is what so few pictures cannot vouch for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,10 +206,14 @@ def crossed_difference(right_a: Array, right_b: Array, groups: Sequence[str] = (
     return Crossed(seeds=seeds, pictures=pictures, estimate=estimate, components=components)
 
 
+def least_error(pictures: float, df: float) -> float:
+    """The smallest standard error of a difference that so many pictures can vouch for, see `crossed_difference`."""
+    return Z**2 / (pictures + Z**2) / 2 / quantile(df)
+
+
 def _floored(value: float, error: float, df: float, pictures: int) -> Estimate:
     """The estimate of a difference of two shares, with no smaller error than so many pictures can vouch for."""
-    least = Z**2 / (pictures + Z**2) / 2
-    found = estimate_of(value, max(error, least / quantile(df)), df)
+    found = estimate_of(value, max(error, least_error(pictures, df)), df)
     ends = Interval(low=max(found.interval.low, -1.0), high=min(found.interval.high, 1.0))
     return replace(found, interval=ends)
 

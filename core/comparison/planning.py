@@ -11,7 +11,7 @@ from typing import Final
 from scipy.optimize import brentq
 from scipy.stats import nct
 
-from core.comparison.crossed import LEAST_SEEDS, Components, Crossed, error_and_df, quantile
+from core.comparison.crossed import LEAST_SEEDS, Components, Crossed, error_and_df, least_error, quantile
 from core.comparison.statistics import SMALLEST_DISCORDANT, pictures_needed
 
 POWER: Final = 0.8
@@ -55,7 +55,7 @@ def usual(gap: float) -> Components:
 def detectable(components: Components, seeds: int, pictures: int) -> float:
     """The gap that so many seeds, at least two, and pictures show where differences vary like that."""
     error, df = error_and_df(components.squares(seeds, pictures), seeds, pictures)
-    return _errors_away(round(df, 2)) * error
+    return _errors_away(round(df, 2)) * max(error, least_error(pictures, df))
 
 
 @cache

@@ -48,6 +48,8 @@ class PairVerdict:
     seeds: tuple[int, ...]
     pictures: int
     """Test pictures of each seed."""
+    groups: int
+    """How many groups they are of; 0 where they have none."""
     differences: tuple[float, ...]
     """Seed by seed."""
     outcome: Verdict
@@ -85,6 +87,11 @@ class PairVerdict:
     speed: str = ""
     """Which of the two trained faster, in a sentence; empty where nothing can be said."""
     sentence: str = ""
+
+    @property
+    def units(self) -> int:
+        """What counts as one piece of evidence besides a seed: groups of test pictures, or pictures."""
+        return self.groups or self.pictures
 
     @property
     def better(self) -> bool:
@@ -166,6 +173,7 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
         label_b=SCENARIO_LABELS[b],
         seeds=seeds,
         pictures=comparisons[0].pictures if comparisons else 0,
+        groups=len(set(in_a[0].groups)) if in_a else 0,
         differences=tuple(one.difference for one in comparisons if one.difference is not None),
         outcome="not-comparable" if reasons else "cannot-tell",
         band=band,
@@ -198,7 +206,7 @@ def _models(pair: PairVerdict) -> PairVerdict:
 
 def _ways(pair: PairVerdict, a: Sequence[Outcome], b: Sequence[Outcome]) -> PairVerdict:
     """From three seeds on: an interval for new seeds and new pictures, where there are pictures enough."""
-    if min(pair.pictures, len(set(a[0].groups)) or pair.pictures) < SMALLEST_DISCORDANT:
+    if pair.units < SMALLEST_DISCORDANT:
         return replace(pair, p_value=1.0)
     right = by_seed([*a, *b])  # both arms by the same order of pictures
     right_a, right_b = right[: len(a)], right[len(a) :]

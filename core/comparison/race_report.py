@@ -86,11 +86,13 @@ def _score_row(pair: PairVerdict, score: ScoreGap) -> str:
 
 def _small_print(race: RaceVerdict) -> list[str]:
     tests = max((pair.tests for pair in race.pairs), default=0)
+    grouped = any(pair.groups for pair in race.pairs)
+    others = "other groups of the same kind" if grouped else "other pictures of the same kind, not other subjects"
     return [
         f"- From {LEAST_SEEDS} seeds on: seeds and test pictures are crossed random effects (Obuchowski and Rockette "
         "1995, degrees of freedom after Hillis 2007), a t interval. With fewer: exact McNemar test of the trained "
         "models, seed by seed.",
         f"- Practically the same within {100 * race.band:g} points. Pairs tested: {tests}, p after Holm's correction.",
         "- Above, inside, below: chances that the true gap lies so, from the same t distribution.",
-        "- It is about this data set: other pictures of the same kind, not other subjects.",
+        f"- It is about this data set: {others}.",
     ]

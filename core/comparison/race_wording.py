@@ -8,8 +8,8 @@ from core.comparison.metrics import Interval
 from core.comparison.planning import Settling, smallest_gap
 from core.comparison.statistics import SMALLEST_DISCORDANT
 from core.comparison.wording import (
-    FEW_DISCORDANT,
     count_of,
+    few_discordant,
     interval_ends,
     p_value,
     per_cent,
@@ -32,7 +32,7 @@ def accuracy_interval(arm: "ArmSummary") -> str:
     """The interval of one way of training's accuracy with what it holds for, or what stands in its place."""
     if arm.interval is None:
         return (
-            f"{per_cent(arm.low)} to {per_cent(arm.high)} over {seed_count(len(arm.seeds))}, each with its own pictures"
+            f"{per_cent(arm.low)} to {per_cent(arm.high)} over {seed_count(len(arm.seeds))}, whose test pictures differ"
         )
     ends = f"{100 * arm.interval.low:.1f} to {per_cent(arm.interval.high)}"
     if arm.holds_for_seeds:
@@ -46,7 +46,7 @@ def pair_sentence(pair: "PairVerdict") -> str:
     if pair.outcome == "not-comparable":
         return f"{pair.label_a} and {pair.label_b} are not comparable. {' '.join(pair.reasons)}"
     if pair.about_models:
-        return f"{_models(pair)} {about_models(len(pair.seeds), pair.pictures)}"
+        return f"{_models(pair)} {about_models(len(pair.seeds), pair.units)}"
     if pair.estimate is None:
         return _nothing_varies(pair)
     first, second = _ahead_first(pair)
@@ -61,7 +61,11 @@ def pair_sentence(pair: "PairVerdict") -> str:
                 f"The whole interval lies {within}."
             )
     who = f"{seed_count(len(pair.seeds))} and {count_of(pair.pictures)} cannot tell {first} from {second}"
-    parts = (f"{who}: a difference of {_gap(pair)}.", _few(pair), settling_sentence(pair.settling, _unit(pair)))
+    parts = (
+        f"{who}: a difference of {_gap(pair)}.",
+        few_discordant(pair.discordant, bool(pair.groups)),
+        settling_sentence(pair.settling, _unit(pair)),
+    )
     return " ".join(part for part in parts if part)
 
 
@@ -79,15 +83,16 @@ def _gap(pair: "PairVerdict") -> str:
     return f"{points(pair.gap)} ({interval_ends(ends)}; {p_value(pair.p_holm)}{holm})"
 
 
-def _few(pair: "PairVerdict") -> str:
-    return FEW_DISCORDANT if pair.discordant < SMALLEST_DISCORDANT else ""
-
-
-def expected_gap(seeds: int, pictures: int) -> str:
-    """What a race of so many seeds and test pictures will show, before anything is trained."""
-    gap = smallest_gap(seeds, pictures)
+def expected_gap(seeds: int, units: int, grouped: bool = False) -> str:
+    """What a race of so many seeds and test pictures, or groups of them, will show, before anything is trained."""
+    gap = smallest_gap(seeds, units)
     what = "two training strategies" if seeds >= LEAST_SEEDS else "two trained models"
-    given = f"{seed_count(seeds)} and {pictures:,} test picture{'s' * (pictures != 1)}"
+    tested = (
+        f"{units:,} group{'s' * (units != 1)} of test pictures"
+        if grouped
+        else f"{units:,} test picture{'s' * (units != 1)}"
+    )
+    given = f"{seed_count(seeds)} and {tested}"
     if gap is None:
         return f"{given} are too few to show any difference between {what} (80 % power, 5 %)."
     size = whole_points(gap)
@@ -119,8 +124,7 @@ def settling_sentence(found: Settling | None, unit: str = "test pictures") -> st
 
 def _unit(pair: "PairVerdict") -> str:
     """What a pair's interval counts as one piece of evidence besides a seed."""
-    grouped = pair.crossed is not None and pair.crossed.pictures < pair.pictures
-    return "groups of test pictures" if grouped else "test pictures"
+    return "groups of test pictures" if pair.groups else "test pictures"
 
 
 def _roughly(count: int) -> str:
@@ -136,8 +140,8 @@ def _more_seeds(count: int) -> str:
 def _nothing_varies(pair: "PairVerdict") -> str:
     """Of seeds that all differ by exactly the same, or of hardly any pictures, there is no interval."""
     why = (
-        f"With fewer than {SMALLEST_DISCORDANT} test pictures nothing can be told apart."
-        if pair.pictures < SMALLEST_DISCORDANT
+        f"With fewer than {SMALLEST_DISCORDANT} {_unit(pair)} nothing can be told apart."
+        if pair.units < SMALLEST_DISCORDANT
         else "Every seed shows exactly the same difference, so there is nothing to judge its uncertainty by."
     )
     return f"{seed_count(len(pair.seeds))} cannot tell {pair.label_a} from {pair.label_b}. {why}"
@@ -232,7 +236,7 @@ def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], 
     comparable = [pair for pair in pairs if pair.outcome != "not-comparable"]
     fewest = min(comparable, key=lambda pair: len(pair.seeds), default=None)
     if fewest is not None and fewest.about_models:
-        parts.append(about_models(len(fewest.seeds), fewest.pictures))
+        parts.append(about_models(len(fewest.seeds), fewest.units))
     return " ".join(parts)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Rate
 from core.comparison.verdict import Comparison, RunSummary
-from core.comparison.wording import p_value, per_cent, signed_points
+from core.comparison.wording import p_value, paired_methods, per_cent, signed_points
 from core.data.report import harmless
 from core.runs.record import RunRecord
 
@@ -87,7 +87,8 @@ def _agreement(result: Comparison) -> list[str]:
     agreement, interval = result.agreement, result.interval
     assert agreement is not None and interval is not None and result.difference is not None
     assert result.p_value is not None
-    ends = f"95 % interval {signed_points(interval.low)} to {signed_points(interval.high)}, Newcombe's method 10"
+    method, test = paired_methods(result)
+    ends = f"95 % interval {signed_points(interval.low)} to {signed_points(interval.high)}, {method}"
     return [
         "| | B right | B wrong |",
         "|---|---|---|",
@@ -95,7 +96,7 @@ def _agreement(result: Comparison) -> list[str]:
         f"| A wrong | {agreement.only_b} | {agreement.neither} |",
         "",
         f"Accuracy of A minus B: {signed_points(result.difference)} points ({ends}). "
-        f"Exact McNemar test: {p_value(result.p_value)}.",
+        f"{test}: {p_value(result.p_value)}.",
     ]
 
 

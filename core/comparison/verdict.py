@@ -85,6 +85,8 @@ class Comparison:
     pictures: int
     band: float
     outcome: Verdict
+    groups: int = 0
+    """How many groups the pictures are of; 0 where they have none."""
     agreement: Agreement | None = None
     discordant: int | None = None
     difference: float | None = None
@@ -92,13 +94,14 @@ class Comparison:
     interval: Interval | None = None
     """95 % interval of the difference."""
     p_value: float | None = None
-    """Exact McNemar, two-sided."""
+    """Exact McNemar, two-sided; over groups, that for clustered pairs."""
     detectable_gap: float | None = None
-    """Smallest gap that this many pictures show at the observed disagreement (80 % power, 5 %); None: no gap does."""
+    """Smallest gap that this many pictures show at the observed disagreement (80 % power, 5 %); None: no gap does, or
+    pictures are of groups."""
     gap_sought: float | None = None
     """The gap `pictures_needed` is about: the observed one; the band if that is wider and would take more pictures."""
     pictures_needed: int | None = None
-    """How many pictures it would take (80 % power, 5 %); only where these cannot tell."""
+    """How many pictures it would take (80 % power, 5 %); only where these cannot tell, and are of no groups."""
     note: str = ""
     time_ratio: float | None = None
     """Training seconds of a over those of b; one timing each, so no interval."""
@@ -201,33 +204,42 @@ def _with_statistics(result: Comparison, agreement: Agreement, groups: Sequence[
     """Everything that follows from McNemar's table, the outcome included."""
     counts = agreement.both, agreement.only_a, agreement.only_b, agreement.neither
     difference, interval = paired_difference(*counts)
-    p = mcnemar_exact(agreement.only_a, agreement.only_b)
+    p, units = mcnemar_exact(agreement.only_a, agreement.only_b), agreement.discordant
     if groups:
-        interval, p = _over_groups(agreement, groups)
+        interval, p, units = _over_groups(agreement, groups)
     outcome: Verdict = decide(difference, interval, p, result.band) if result.fairness.fair else "not-comparable"
     result = replace(
         result,
         outcome=outcome,
+        groups=len(set(groups)),
         agreement=agreement,
         discordant=agreement.discordant,
         difference=difference,
         interval=interval,
         p_value=p,
-        detectable_gap=detectable_gap(result.pictures, agreement.discordant / result.pictures),
-        note=wording.FEW_DISCORDANT if agreement.discordant < SMALLEST_DISCORDANT else "",
+        detectable_gap=None if groups else detectable_gap(result.pictures, agreement.discordant / result.pictures),
+        note=wording.few_discordant(units, bool(groups)),
     )
-    return _with_pictures_needed(result, agreement.discordant) if outcome == "cannot-tell" else result
+    unsettled = outcome == "cannot-tell" and not groups  # the formulas are for pictures that each say something new
+    return _with_pictures_needed(result, agreement.discordant) if unsettled else result
 
 
-def _over_groups(agreement: Agreement, groups: Sequence[str]) -> tuple[Interval, float]:
-    """Interval and p where several pictures show the same subject, whose answers are no independent evidence."""
-    right = np.zeros((2, len(groups)), dtype=bool)
+def _over_groups(agreement: Agreement, groups: Sequence[str]) -> tuple[Interval, float, int]:
+    """Interval, p and how many groups tell the two apart: pictures of one subject are no independent evidence."""
+    right = _right(agreement, len(groups))
+    found = grouped_difference(right[0], right[1], groups)
+    units = discordant_units(right[0] != right[1], groups)
+    if found is None or units < SMALLEST_DISCORDANT:
+        return (found.interval if found else Interval(low=-1.0, high=1.0)), 1.0, units
+    return found.interval, found.p_value, units
+
+
+def _right(agreement: Agreement, pictures: int) -> Array:
+    """Which pictures a and b have right, (2, N) of bool."""
+    right = np.zeros((2, pictures), dtype=bool)
     right[:, list(agreement.both_index)] = True
     right[0, list(agreement.only_a_index)] = right[1, list(agreement.only_b_index)] = True
-    found = grouped_difference(right[0], right[1], groups)
-    if found is None or discordant_units(right[0] != right[1], groups) < SMALLEST_DISCORDANT:
-        return (found.interval if found else Interval(low=-1.0, high=1.0)), 1.0
-    return found.interval, found.p_value
+    return right
 
 
 def discordant_units(differ: Array, groups: Sequence[str]) -> int:

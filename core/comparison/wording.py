@@ -11,6 +11,17 @@ if TYPE_CHECKING:
 FEW_DISCORDANT = (
     f"Fewer than {SMALLEST_DISCORDANT} pictures are told right by only one of the two: that can never reach p < 0.05."
 )
+FEW_GROUPS = (
+    f"What only one of the two tells right is of fewer than {SMALLEST_DISCORDANT} groups of pictures: so few are never "
+    "called a difference."
+)
+
+
+def few_discordant(units: int, grouped: bool) -> str:
+    """What to say where so few pictures, or groups of them, tell two apart; empty where there are enough."""
+    if units >= SMALLEST_DISCORDANT:
+        return ""
+    return FEW_GROUPS if grouped else FEW_DISCORDANT
 
 
 def per_cent(fraction: float) -> str:
@@ -58,6 +69,13 @@ def _end(fraction: float) -> str:
     """An end of an interval in points; one that only rounding would put on 0 keeps a second digit."""
     text = f"{100 * fraction:.1f}"
     return f"{100 * fraction:.2f}" if fraction and float(text) == 0 else text
+
+
+def paired_methods(result: "Comparison") -> tuple[str, str]:
+    """How the paired difference's interval and its p were found."""
+    if result.groups:
+        return f"over {result.groups} groups of pictures", "McNemar's test for clustered pairs (Obuchowski 1998)"
+    return "Newcombe's method 10", "Exact McNemar test"
 
 
 def sentence(result: "Comparison") -> str:

@@ -151,6 +151,9 @@ def add_pictures(dataset: Dataset, added: Dataset) -> Dataset:
     """Both data sets' pictures as one; the added ones are divided among themselves, so no old one moves.
 
     Exact copies of what is there already, in the same class, are left out.
+
+    Raises:
+        DatasetError: nothing would be added, or only one of the two brings parts, or has groups.
     """
     known = {(_class_of(dataset, i), p.group) for i, p in enumerate(dataset.pictures)}
     rows = _all_of(dataset)
@@ -160,6 +163,12 @@ def add_pictures(dataset: Dataset, added: Dataset) -> Dataset:
     given = {picture.given for picture in dataset.pictures} | {picture.given for picture in added.pictures}
     if None in given and len(given) > 1:
         raise DatasetError("One of the two brings its own train and val parts, the other does not; bring both alike.")
+    if bool(dataset.grouped_by) != bool(added.grouped_by):
+        with_groups, without = (dataset, added) if dataset.grouped_by else (added, dataset)
+        raise DatasetError(
+            f"{with_groups.title} has groups and {without.title} has none, so pictures of one group could come to "
+            f"stand in two parts. Set the groups of {without.title} first."
+        )
     return _stored_as(dataset, rows)
 
 

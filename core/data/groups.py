@@ -179,7 +179,7 @@ def by_table(dataset: Dataset, name: str, data: bytes, column: str = "") -> Grou
         column: which one says the group; empty where only one can.
 
     Raises:
-        DatasetError: it names no pictures, or not which column says the group.
+        DatasetError: it names no pictures, or not which column says the group, or no group or two of one picture.
     """
     if len(data) > MAX_TABLE_BYTES:
         raise _too_large(name)
@@ -190,11 +190,25 @@ def by_table(dataset: Dataset, name: str, data: bytes, column: str = "") -> Grou
     if table is None or not any(table.found):
         raise DatasetError(f"{name} has no column that names the pictures here, beside one that says their group.")
     which = _group_column(table, column)
+    said = _said_by(table, which)
     found = [""] * len(dataset.pictures)
-    for picture_name, row in zip(table.found, table.rows, strict=True):
-        for index in places.get(picture_name or "", ()):
-            found[index] = row[which]
+    for picture_name, group in said.items():
+        for index in places[picture_name]:
+            found[index] = group
     return _grouping(f"the column {table.header[which]} of {name}", found)
+
+
+def _said_by(table: Table, which: int) -> dict[str, str]:
+    """Name of a picture -> its group, where a table says one."""
+    said: dict[str, str] = {}
+    for picture_name, row in zip(table.found, table.rows, strict=True):
+        group = row[which]
+        if picture_name and group and _plain(said.setdefault(picture_name, group)) != _plain(group):
+            both = f"{said[picture_name]} and {group}"
+            raise DatasetError(f"{table.name} gives {picture_name} two groups, {both}. A picture has one.")
+    if not said:
+        raise DatasetError(f"The column {table.header[which]} of {table.name} says no picture's group.")
+    return said
 
 
 def _group_column(table: Table, column: str) -> int:
@@ -209,11 +223,15 @@ def _group_column(table: Table, column: str) -> int:
 
 
 def _grouping(said: str, found: Sequence[str]) -> Grouping:
-    groups = tuple(unicodedata.normalize("NFKC", name).strip().casefold() for name in found)
+    groups = tuple(_plain(name) for name in found)
     longest = max(groups, key=len, default="")
     if len(longest) > MAX_LABEL:
         raise DatasetError(f"The group {longest[:40]!r}... has a name of more than {MAX_LABEL} characters.")
     return Grouping(said=said, groups=groups)
+
+
+def _plain(name: str) -> str:
+    return unicodedata.normalize("NFKC", name).strip().casefold()
 
 
 def count_groups(names: Sequence[str], groups: Sequence[str]) -> GroupCounts:

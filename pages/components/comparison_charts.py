@@ -277,12 +277,13 @@ def _ahead_first(pair: PairVerdict) -> tuple[float, float, float]:
     return (below, pair.chances.inside, above) if (pair.gap or 0.0) < 0 else (above, pair.chances.inside, below)
 
 
-def smallest_gaps(pictures: int, seeds: int) -> go.Figure:
+def smallest_gaps(pictures: int, seeds: int, unit: str = "test pictures") -> go.Figure:
     """The smallest detectable difference by number of seeds, for the test pictures there are and for more of them.
 
     Args:
-        pictures: in the test part.
+        pictures: in the test part; or the number of their groups.
         seeds: the number chosen, which is marked where it is about ways of training.
+        unit: what `pictures` counts.
     """
     figure = go.Figure()
     styles = ((1, "solid", "circle"), (2, "dash", "square"), (4, "dot", "diamond"))
@@ -293,7 +294,7 @@ def smallest_gaps(pictures: int, seeds: int) -> go.Figure:
             x=counts,
             y=[None if gap is None else 100 * gap for gap in gaps],
             mode="lines+markers",
-            name=f"{times * pictures:,} test pictures",
+            name=f"{times * pictures:,} {unit}",
             line={"color": BLUE, "dash": dash, "width": 2.5},
             marker={"color": BLUE, "symbol": symbol, "size": 8},
             hovertemplate="%{x} seeds: about %{y:.1f} points<extra></extra>",

@@ -85,6 +85,9 @@ def change(edit: Callable[[], Dataset]) -> None:
     except ThawError as error:
         show_error(error)
         return
+    if (edited.id, edited.title) == (before.id, before.title):
+        st.toast("Nothing was changed: it is like that already.", icon=":material/edit_off:")
+        return
     undo = Undo(said=what_changed(before, edited), before=before.id, title=before.title, is_new=edited.id not in known)
     _undos(edited).append(undo)
     st.toast(f"{md(undo.said, LONGEST_MESSAGE)} Undo stands below its title.", icon=":material/undo:", duration="long")

@@ -19,7 +19,7 @@ from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen
 from .comparison_charts import smallest_gaps
-from .resources import run_outcome, run_store, split_sizes
+from .resources import run_outcome, run_store, split_sizes, tested_units
 
 
 def estimate_race(
@@ -41,10 +41,9 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
 
 def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -> None:
     """The smallest difference that so many seeds and the test part will show, said before anything is trained."""
-    sizes = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)
-    tested = sum(sizes) if settings.data.folds else sizes[2]
+    tested, grouped = tested_units(chosen.home(), dataset.id, settings.seed, settings.data), bool(dataset.grouped_by)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption(f":material/visibility: {expected_gap(seeds, tested)}", width="stretch")
+        st.caption(f":material/visibility: {expected_gap(seeds, tested, grouped)}", width="stretch")
         more = st.popover(
             "More seeds, more pictures?",
             icon=":material/show_chart:",
@@ -54,11 +53,11 @@ def can_be_seen(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -
         )
     if more.open:
         with more:
-            _how_gaps_fall(tested, seeds, key)
+            _how_gaps_fall(tested, grouped, seeds, key)
 
 
-def _how_gaps_fall(tested: int, seeds: int, key: str) -> None:
-    figure = smallest_gaps(tested, seeds)
+def _how_gaps_fall(tested: int, grouped: bool, seeds: int, key: str) -> None:
+    figure = smallest_gaps(tested, seeds, "groups of test pictures" if grouped else "test pictures")
     st.plotly_chart(figure, key=f"{key}.gaps.chart", alt="Smallest detectable difference by number of seeds")
     st.caption(
         f"What a race shows in 80 % of repeats. {LEAST_SEEDS} seeds are the fewest that say something about a "

@@ -15,6 +15,7 @@ from core.data.ingest import ingest
 from core.data.parts import check_trainable
 from core.errors import DatasetError
 from core.models.catalogue import BACKBONES
+from core.runs.race import every_fold
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
@@ -81,6 +82,15 @@ def split_sizes(home: str, dataset_id: str, seed: int, settings: DataSettings) -
     split = dataset.split(seed, settings)
     check_trainable(dataset, split)
     return len(split.train), len(split.val), len(split.test)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def tested_units(home: str, dataset_id: str, seed: int, settings: DataSettings) -> int:
+    """What is tested, over all folds where there are some: test pictures, or groups of them where they have any."""
+    dataset = stored_dataset(home, dataset_id)
+    parts = [dataset.split(seed, data).test for data in every_fold(settings)]
+    tested = [dataset.pictures[index] for part in parts for index in part]
+    return len({picture.side for picture in tested}) if dataset.grouped_by else len(tested)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

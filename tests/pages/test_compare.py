@@ -124,6 +124,14 @@ def test_the_address_shows_the_same_comparison_to_others(start, ids):
     assert (at.query_params["band"], at.query_params["a"]) == ("3", ids[1])
 
 
+def test_a_run_that_the_address_names_twice_is_one_run(start, ids):
+    twice, both = (start("compare.py", runs=",".join(runs)) for runs in ([ids[0], ids[0]], [*ids, ids[0]]))
+
+    assert not twice.exception and not twice.error
+    assert len(set(twice.multiselect(key="compare.runs").value)) > 1, "the usual ones"
+    assert both.multiselect(key="compare.runs").value == list(ids) and not both.error
+
+
 @pytest.mark.parametrize("band", ["", "x", "nan", "-3", "1e9"])
 def test_a_strange_band_in_the_address_does_no_harm(start, ids, band):
     at = start("compare.py", runs=",".join(ids), band=band)

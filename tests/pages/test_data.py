@@ -375,6 +375,19 @@ def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undon
     assert not at.exception and chosen_now(at) == dataset
 
 
+def test_setting_the_groups_that_there_are_changes_nothing_and_claims_nothing(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
+    grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))
+    at = start("data.py", data=grouped.id)
+
+    at.text_input(key="data.groups.pattern").set_value("(*#)_*").run()
+    at.button(key="data.groups.set").click().run()
+
+    assert not at.exception and chosen_now(at) == grouped
+    assert [toast.value for toast in at.toast] == ["Nothing was changed: it is like that already."]
+    assert "data.undo" not in [button.key for button in at.button] and "Renamed" not in said(at)
+
+
 def test_groups_that_were_set_can_be_given_up(start, tmp_path):
     dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
     grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))

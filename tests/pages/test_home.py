@@ -1,13 +1,16 @@
 """Home: the race is queued as chosen, and what it says comes from the runs."""
 
-from helpers import drawn, write_files
+import pytest
+from helpers import drawn, noise, write_files
 
 from core.comparison.planning import smallest_gap
 from core.comparison.race import race_verdict
 from core.comparison.race_wording import accuracy_interval, expected_gap
+from core.data.edit import set_groups
+from core.data.groups import find_groups
 from core.data.ingest import ingest
 from core.runs.example import example_runs
-from core.runs.race import plan_race, submit
+from core.runs.race import every_fold, plan_race, submit
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings import DataSettings, RunSettings
@@ -109,6 +112,21 @@ def test_what_the_test_part_can_show_is_said_before_the_race_for_the_chosen_seed
     at.segmented_control(key="home.seeds").set_value(3).run()
     assert expected_gap(3, 8) in told_gap(at) and "two training strategies, with 3 seeds" in told_gap(at)
     assert smallest_gap(3, 8) < smallest_gap(1, 8)
+
+
+@pytest.mark.parametrize("folds", [None, 3])
+def test_of_pictures_in_groups_the_groups_are_counted(start, tmp_path, folds):
+    """Ten pictures of one subject show no ten times as much; the verdict counts groups, too."""
+    files = {f"{kind}/p{n // 3 + 6 * (kind == 'b')}_{n}.png": noise(n, ord(kind)) for kind in "ab" for n in range(18)}
+    dataset = ingest(write_files(tmp_path / "patients", files)).dataset
+    grouped = set_groups(dataset, find_groups(dataset, "name:(p#)_*"))
+    settings = DataSettings(folds=folds)
+    tested = {grouped.pictures[i].subject for data in every_fold(settings) for i in grouped.split(0, data).test}
+
+    at = start("home.py", data=grouped.id, **({"folds": str(folds)} if folds else {}))
+    at.segmented_control(key="home.seeds").set_value(3).run()
+
+    assert f"{len(tested)} groups of test pictures" in " ".join(caption.value for caption in at.caption)
 
 
 def test_a_race_over_three_seeds_queues_every_scenario_with_each(start, tiny_dataset):

@@ -5,7 +5,15 @@ import math
 import numpy as np
 import pytest
 
-from core.comparison.crossed import Components, Crossed, MeanSquares, error_and_df, estimate_of, quantile
+from core.comparison.crossed import (
+    Components,
+    Crossed,
+    MeanSquares,
+    crossed_difference,
+    error_and_df,
+    estimate_of,
+    quantile,
+)
 from core.comparison.planning import (
     MOST_SEEDS,
     POWER,
@@ -96,6 +104,15 @@ def test_where_neither_alone_is_enough_both_together_are_named():
     assert (advice.more_seeds, advice.pictures) == (None, None)
     more, pictures = advice.together
     assert 3 + more <= MOST_SEEDS and detectable(both, 3 + more, pictures) <= 0.02
+
+
+def test_runs_that_never_differ_are_settled_by_pictures_alone():
+    """There is no spread to learn from: what stays uncertain is what so few pictures cannot rule out."""
+    right = np.ones((3, 40), dtype=bool)
+    advice = settling(crossed_difference(right, right), 0.02)
+
+    assert advice.picture_share == 1.0 and advice.more_seeds is None
+    assert advice.pictures > 90, "Wilson's interval of 0 of 90 is wider than the band"
 
 
 def test_a_gap_below_the_band_is_not_looked_for():

@@ -10,6 +10,7 @@ from core.comparison.fairness import MIXED_RULES
 from core.comparison.race import race_verdict
 from core.comparison.statistics import wilson
 from core.comparison.verdict import compare
+from core.comparison.wording import paired_methods
 from core.errors import RunError, SettingsError
 
 PICTURES = 200
@@ -419,8 +420,21 @@ def test_pictures_of_one_subject_are_no_independent_evidence(outcome):
     assert (alone.pairs[0].outcome, together.pairs[0].outcome) == ("b-better", "cannot-tell")
     assert together.pairs[0].discordant == 3 and together.pairs[0].crossed.pictures == 20
     assert "groups of test pictures" in together.sentence
+    assert "is of fewer than 6 groups of pictures" in together.sentence
     for narrow, wide in zip(alone.arms, together.arms, strict=True):
         assert wide.interval.high - wide.interval.low > 1.5 * (narrow.interval.high - narrow.interval.low)
+
+
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_few_groups_are_few_however_many_pictures_they_hold(outcome, seeds):
+    groups = tuple(str(place // 50) for place in range(PICTURES))  # four
+    runs = arm(outcome, "frozen", [40, 42, 45][:seeds]) + arm(outcome, "finetuned", [20, 21, 22][:seeds])
+
+    race = race_verdict([replace(run, groups=groups) for run in runs])
+
+    assert (race.pairs[0].outcome, race.pairs[0].units) == ("cannot-tell", 4)
+    expected = "With fewer than 6 groups of test pictures nothing can be told apart."
+    assert (expected if seeds == 3 else "for that it takes 3 seeds and more test pictures.") in race.sentence
 
 
 def test_two_models_on_groups_of_pictures_are_compared_by_groups(outcome):
@@ -432,6 +446,9 @@ def test_two_models_on_groups_of_pictures_are_compared_by_groups(outcome):
     found = compare(*pair)
 
     assert (found.outcome, found.p_value) == ("cannot-tell", 1.0)  # three groups tell them apart, six is the least
+    assert "is of fewer than 6 groups of pictures" in found.sentence and found.discordant == 30 and found.groups == 20
+    assert found.pictures_needed is found.detectable_gap is None, "their formulas know no groups"
+    assert paired_methods(found)[0] == "over 20 groups of pictures" and "clustered" in paired_methods(found)[1]
     assert found.a.accuracy.high - found.a.accuracy.low > 0.25 and found.a.accuracy.value == 0.8
 
 

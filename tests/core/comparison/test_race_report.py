@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -42,6 +43,14 @@ def test_the_report_says_everything_that_the_page_says(outcome):
     assert report.count("for new seeds and new pictures") == 3  # an interval for every scenario
     assert "| Frozen minus Fine-tuned | -17.2 |" in report and "second is better" in report
     assert "log-loss" in report and "Obuchowski and Rockette" in report
+
+
+def test_the_small_print_says_whether_it_is_about_other_subjects(outcome):
+    runs = [outcome("RRRW" * 5, name, seed) for name in ("frozen", "finetuned") for seed in range(3)]
+    grouped = [replace(run, groups=tuple(str(place // 2) for place in range(20))) for run in runs]
+
+    assert "not other subjects" in race_as_markdown(race_verdict(runs))
+    assert "other groups of the same kind" in race_as_markdown(race_verdict(grouped))
 
 
 def test_a_race_that_cannot_be_compared_is_reported_without_numbers(outcome):

@@ -191,8 +191,14 @@ def test_a_table_without_a_header_says_them_too(tiny_dataset: Dataset):
         (["a,b\n", "x1.png,2\n", "x3.png,4\n"], "", "no column that names the pictures here"),
         ([line.replace("discs/", "../../discs/") for line in TABLE], "who", "tries to leave the folder"),
         ([line.replace("anna", "a" * 300) for line in TABLE], "who", "more than 200 characters"),
+        ([*TABLE, "discs/0.png,ben,\n"], "who", "gives discs/0.png two groups, anna and ben"),
+        (
+            [line.replace("anna", "").replace("ben", "") for line in TABLE],
+            "who",
+            "column who .* says no picture's group",
+        ),
     ],
-    ids=["several", "unknown", "other pictures", "a way out", "a long name"],
+    ids=["several", "unknown", "other pictures", "a way out", "a long name", "two groups", "no group"],
 )
 def test_a_table_that_says_nothing_is_refused(tiny_dataset: Dataset, lines: list[str], column: str, message: str):
     with pytest.raises(DatasetError, match=message):
@@ -296,6 +302,24 @@ def test_the_hash_of_a_split_knows_the_groups(tmp_path: Path):
     said = replace(dataset, pictures=alone, grouped_by="the name")
 
     assert said.split(0).train == dataset.split(0).train and said.split(0).hash != dataset.split(0).hash
+
+
+def test_a_row_that_is_there_twice_and_one_without_a_group_change_nothing(tiny_dataset: Dataset):
+    twice = [*TABLE, "discs/0.png,Anna,\n", "discs/1.png,,\n"]
+
+    found, again = (by_table(tiny_dataset, "g.csv", "".join(lines).encode(), "who") for lines in (TABLE, twice))
+
+    assert again.groups == found.groups
+
+
+@pytest.mark.parametrize("grouped_first", [True, False])
+def test_pictures_without_groups_do_not_join_some_that_have(grouped_set: Dataset, tmp_path: Path, grouped_first: bool):
+    """Another picture of patient3 would stand alone, and so in any part."""
+    more = ingest(write_files(tmp_path / "more", {"discs/patient3_9.png": noise(9_000)} | other())).dataset
+    both = (grouped_set, more) if grouped_first else (more, grouped_set)
+
+    with pytest.raises(DatasetError, match=f"Set the groups of {more.title} first"):
+        add_pictures(*both)
 
 
 def test_edits_keep_the_groups(grouped_set: Dataset, tmp_path: Path):
