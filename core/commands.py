@@ -167,19 +167,20 @@ def _submit(store: RunStore, plans: Sequence[RunSettings], ingested: Ingested, *
 
 def _race_result(outcomes: "Sequence[Outcome]", band: float, report: str = "text") -> Result:
     """The verdict over a race, with every arm, every pair and who trained faster."""
-    from core.comparison.folds import gather_folds, question
+    from core.comparison.folds import gather_folds, incomplete_seeds, question
     from core.comparison.race import race_verdict
     from core.comparison.race_report import race_as_csv, race_as_markdown
     from core.comparison.race_wording import accuracy_interval
 
     verdict = race_verdict(gather_folds(outcomes), band)
-    values = {**verdict.to_dict(), "question": question(outcomes)}
+    left_out = incomplete_seeds([outcome.settings for outcome in outcomes])
+    values = {**verdict.to_dict(), "question": question(outcomes), "left_out": left_out}
     if report != "text":
         return values, (race_as_markdown if report == "markdown" else race_as_csv)(verdict)
     pairs = [pair.sentence for pair in verdict.pairs] if len(verdict.pairs) > 1 else []
     arms = [f"{arm.label}: test accuracy {arm.mean:.1%} ({accuracy_interval(arm)})" for arm in verdict.arms]
     lines = [verdict.sentence, *arms, *pairs, *(pair.speed for pair in verdict.pairs if pair.speed)]
-    return values, "\n".join([*lines, *filter(None, [values["question"]])])
+    return values, "\n".join([*lines, *filter(None, [values["question"]]), *left_out])
 
 
 def compare(names: Sequence[str], band: float, report: str = "text") -> Result:

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.comparison.fairness import Outcome
 from core.errors import RunError
-from core.settings import DataSettings, RunSettings
+from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
 
 QUESTION: Final = (
     "Over {folds} folds every picture was tested once, by a model that had not seen it: this is how good the way of "
@@ -26,17 +26,30 @@ QUESTION: Final = (
 def gather_folds(outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The same runs, those of the folds of one seed and scenario as one; runs without folds stay as they are.
 
+    Seeds that lack a fold are left out, as `incomplete_seeds` says, as long as there is something else.
+
     Raises:
-        RunError: a fold is missing, or there twice.
+        RunError: a fold is missing and there is nothing else, or it is there twice.
     """
-    gathered: dict[RunSettings, list[Outcome]] = {}
-    for outcome in outcomes:
-        data = replace(outcome.settings.data, fold=None) if outcome.settings.data.folds else outcome.settings.data
-        gathered.setdefault(replace(outcome.settings, data=data), []).append(outcome)
+    runs = [outcome.settings for outcome in outcomes]
+    everything = _by_seed(runs)
+    whole = {settings: at for settings, at in everything.items() if not _missing_folds(settings, [runs[i] for i in at])}
     return [
-        _as_one(settings, runs) if settings.data.folds else run
-        for settings, runs in gathered.items()
-        for run in (runs[:1] if settings.data.folds else runs)
+        one
+        for settings, at in (whole or everything).items()
+        for one in _gathered(settings, [outcomes[place] for place in at])
+    ]
+
+
+def incomplete_seeds(runs: Sequence[RunSettings]) -> list[str]:
+    """A sentence for each seed and scenario that lacks folds and is left out of what is said about the others."""
+    lacking = {settings: _missing_folds(settings, [runs[i] for i in at]) for settings, at in _by_seed(runs).items()}
+    if all(lacking.values()):
+        return []
+    return [
+        f"{SCENARIO_LABELS[settings.model.scenario]}, seed {settings.seed} is left out: {missing}."
+        for settings, missing in lacking.items()
+        if missing
     ]
 
 
@@ -64,12 +77,31 @@ def overlap(data: DataSettings) -> float:
     return math.sqrt(1 + data.folds / (data.folds - 1))
 
 
+def _by_seed(runs: Sequence[RunSettings]) -> dict[RunSettings, list[int]]:
+    """Places of the runs that differ in their fold alone, by what they have in common."""
+    places: dict[RunSettings, list[int]] = {}
+    for place, settings in enumerate(runs):
+        data = replace(settings.data, fold=None) if settings.data.folds else settings.data
+        places.setdefault(replace(settings, data=data), []).append(place)
+    return places
+
+
+def _missing_folds(settings: RunSettings, runs: Sequence[RunSettings]) -> str:
+    """Which folds these runs lack, in words; empty where they lack none."""
+    folds, there = settings.data.folds or 0, {run.data.fold for run in runs}
+    missing = [str(fold) for fold in range(1, folds + 1) if fold not in there]
+    return f"fold {' and '.join(missing)} of {folds} is missing" if missing else ""
+
+
+def _gathered(settings: RunSettings, runs: list[Outcome]) -> list[Outcome]:
+    return [_as_one(settings, runs)] if settings.data.folds else runs
+
+
 def _as_one(settings: RunSettings, runs: Sequence[Outcome]) -> Outcome:
     runs = sorted(runs, key=lambda run: run.settings.data.fold or 0)
-    folds, there = settings.data.folds or 0, [run.settings.data.fold for run in runs]
-    if there != list(range(1, folds + 1)):
-        missing = [str(fold) for fold in range(1, folds + 1) if fold not in there]
-        what = f"fold {' and '.join(missing)} of {folds} is missing" if missing else "a fold is there twice"
+    wrong = _missing_folds(settings, [run.settings for run in runs])
+    if wrong or len(runs) != settings.data.folds:
+        what = wrong or "a fold is there twice"
         raise RunError(f"{runs[0].label}, seed {settings.seed}: {what}, so not every picture was tested once.")
     first = runs[0]
     phases = dict.fromkeys(phase for run in runs for phase in run.timings)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import streamlit as st
 
 from core.comparison.crossed import LEAST_SEEDS
-from core.comparison.folds import gather_folds, question_of
+from core.comparison.folds import gather_folds, incomplete_seeds, question_of
 from core.comparison.race import RaceVerdict, race_verdict
 from core.comparison.race_wording import expected_gap
 from core.comparison.verdict import BAND
@@ -120,7 +120,9 @@ def race_verdict_of(ids: Sequence[str], band: float = BAND) -> RaceVerdict:
 
 
 def say_what_folds_answer(runs: Sequence[Run]) -> None:
-    """Which question accuracies over folds answer; nothing where there are none."""
+    """Which question accuracies over folds answer, and whose are not among them; nothing where there are none."""
     said = question_of(next((run.settings.data.folds for run in runs if run.settings.data.folds), None))
     if said:
         st.caption(f":material/splitscreen: {said}")
+    for sentence in incomplete_seeds([run.settings for run in runs]):
+        st.warning(sentence, icon=":material/splitscreen:")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.comparison.arms import summary_of_arm
-from core.comparison.folds import gather_folds, overlap, question
+from core.comparison.folds import gather_folds, incomplete_seeds, overlap, question
 from core.comparison.race_wording import accuracy_interval
 from core.comparison.statistics import wilson
 from core.errors import RunError
@@ -81,6 +81,19 @@ def test_a_fold_that_is_missing_or_there_twice_is_named(outcome, kept, says):
 
     with pytest.raises(RunError, match=f"Frozen, seed 0: .*{says}, so not every picture was tested once"):
         gather_folds([runs[place] for place in kept])
+
+
+def test_a_seed_that_lacks_a_fold_is_left_out_and_named_while_there_are_others(outcome):
+    whole, partial, plain = folds(outcome, "frozen"), folds(outcome, "finetuned", seed=1)[:2], outcome("RRW", "scratch")
+    runs = [*partial, *whole, plain]
+
+    found = gather_folds(runs)
+
+    assert [one.settings.model.scenario for one in found] == ["frozen", "scratch"]
+    said = incomplete_seeds([run.settings for run in runs])
+    assert said == ["Fine-tuned, seed 1 is left out: fold 3 of 3 is missing."]
+    assert incomplete_seeds([run.settings for run in [*whole, plain]]) == []
+    assert incomplete_seeds([run.settings for run in partial]) == [], "there is nothing else: then it is an error"
 
 
 def test_the_question_is_said_where_there_are_folds_and_only_there(outcome):
