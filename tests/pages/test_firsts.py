@@ -176,9 +176,9 @@ def test_home_watches_a_race_that_is_going_on_whatever_is_chosen(start, finish, 
     assert "The race is on" in [heading.value for heading in at.subheader]
 
 
-def test_where_nothing_was_timed_yet_the_first_run_is_said_to_do_it(start, tiny_dataset, thaw_home):
+def test_where_nothing_was_timed_yet_it_is_said_when_that_will_be(start, tiny_dataset, thaw_home):
     (thaw_home / "speeds.json").unlink()
 
     for page in ("home.py", "train.py"):
         at = start(page, data=tiny_dataset.id)
-        assert any("timed with the first run" in caption.value for caption in at.caption)
+        assert any("timed as soon as nothing trains" in caption.value for caption in at.caption)
