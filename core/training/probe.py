@@ -20,7 +20,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.data.decode import decode_picture
-from core.data.loaders import EVAL_BATCH
 from core.machine import usable_cores
 from core.models.build import TransferModel, build_model
 from core.models.compiled import LAYOUT, CompiledBackbone
@@ -50,9 +49,10 @@ DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": to
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
 ROUNDS: Final = 3  # the fastest counts, since other programs only ever slow a round down
 FORWARD_S: Final = 0.8  # as long as this many seconds have not passed, forward passes take another turn,
-STEPS_S: Final = 1.5  # and training steps
+STEPS_S: Final = 1.0  # and training steps
 TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little faster; but the probe is to be short
-FORWARD_GFLOP: Final = 120.0  # of a forward pass that is timed: fewer pictures where the network is large
+MOST_PICTURES: Final = 16  # of a forward pass that is timed, and fewer
+FORWARD_GFLOP: Final = 120.0  # where they take more arithmetic than this
 SETTLE_S: Final = 1.2
 HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
 EMULATED_FROM: Final = 5.0
@@ -131,7 +131,7 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     """
     model = build_model(backbone, 2, start="none", seed=0)
     side = preprocessing_of(backbone).image_size
-    pictures = max(TRAIN_BATCH, min(EVAL_BATCH, int(FORWARD_GFLOP / model.spec.forward_gflop)))
+    pictures = max(TRAIN_BATCH, min(MOST_PICTURES, int(FORWARD_GFLOP / model.spec.forward_gflop)))
     images = torch.rand(pictures, 3, side, side).contiguous(memory_format=torch.channels_last)
     threads = _best_threads(model.eval(), images)
     torch.set_num_threads(threads)
@@ -168,7 +168,7 @@ def _time_steps(steps: Mapping[Step, Callable[[], object]], helps: bool, should_
         return seconds | _race(halves, {}, rounds=0, should_stop=should_stop)
     rivals: dict[Step, Step] = {step: (step[0], "fp32") for step in halves}
     seconds = _race(steps, rivals, within_s=STEPS_S, should_stop=should_stop)
-    won = [(half, rival) for half, rival in rivals.items() if seconds[half] < seconds[rival]]
+    won = [(half, rival) for half, rival in rivals.items() if WORTH_IT * seconds[half] < seconds[rival]]
     again = {step: steps[step] for pair in won for step in pair}
     for step, taken in _race(again, {}, rounds=1, should_stop=should_stop).items():
         seconds[step] = min(seconds[step], taken)  # one round may have been disturbed, and this chooses for all runs

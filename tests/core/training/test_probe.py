@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.data.loaders import EVAL_BATCH
 from core.machine import usable_cores
 from core.settings import ModelSettings, OptimSettings, RunSettings
 from core.speeds import PRECISIONS, WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
@@ -215,7 +214,7 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
     speeds = measure_speeds("efficientnet_lite0")
 
     assert set(times.values()) == {1} and len(times) == 6
-    assert speeds.probed["forward/bf16"] == pytest.approx(EVAL_BATCH / half, abs=1e-3)
+    assert speeds.probed["forward/bf16"] == pytest.approx(probe.MOST_PICTURES / half, abs=1e-3)
     for work in ("train-kept", "train-adapted"):
         assert speeds.probed[f"{work}/fp32"] == probe.TRAIN_BATCH
         assert speeds.probed[f"{work}/bf16"] == pytest.approx(probe.TRAIN_BATCH / (half if raced else 3.0), abs=1e-3)
