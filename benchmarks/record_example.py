@@ -15,6 +15,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from core.home import sealed  # noqa: E402
 from core.runs.example import ABOUT  # noqa: E402
 from core.runs.record import (  # noqa: E402
     PREDICTIONS,
@@ -59,7 +60,8 @@ def main() -> None:
         folder.mkdir(parents=True)
         shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
-        (folder / RECORD).write_text(json.dumps(shortened(values), ensure_ascii=False, separators=(",", ":")) + "\n")
+        text = json.dumps(shortened(values), ensure_ascii=False, separators=(",", ":")) + "\n"
+        (folder / RECORD).write_bytes(sealed(text.encode()))
     created = max(run.ended or 0.0 for run in runs)
     about = {"race": "recorded", "created": created, "date": datetime.fromtimestamp(created, UTC).date().isoformat()}
     (RECORDED / ABOUT).write_text(json.dumps(about) + "\n")
