@@ -15,6 +15,8 @@ def fits(value: object, kind: Any) -> bool:
         return value in inner
     if origin is tuple:
         return isinstance(value, list | tuple) and _fits_tuple(value, inner)
+    if origin is list:
+        return isinstance(value, list) and all(fits(one, inner[0]) for one in value)
     if origin is dict:
         return isinstance(value, dict) and all(fits(k, inner[0]) and fits(v, inner[1]) for k, v in value.items())
     if kind is float or kind is int:
