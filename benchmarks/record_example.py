@@ -16,7 +16,6 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from core.home import sealed  # noqa: E402
-from core.home import sealed  # noqa: E402
 from core.runs.example import ABOUT  # noqa: E402
 from core.runs.record import (  # noqa: E402
     PREDICTIONS,

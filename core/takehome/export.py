@@ -12,13 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-import numpy as np
 import torch
 from PIL import Image
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from core.comparison.statistics import rate
 from core.data import picture
 from core.data.dataset import load_stored
 from core.data.decode import POLICY, decode_picture
@@ -33,6 +31,7 @@ from core.settings import SCENARIO_LABELS
 from core.storage import explained
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain
+from core.takehome.scores import Score, scores_of
 from core.takehome.training_script import pictures_csv, training_script
 
 TOLERANCE: Final = 1e-3
@@ -231,7 +230,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         f"{_cell(data['title'])}: {counts} pictures. Content {data['fingerprint'][:16]}, split {split['hash'][:16]}.",
         *_notices(record),
         "",
-        "## Scores on the test part, which nothing was chosen on (95 % Wilson intervals)",
+        f"## Scores on the test part, which nothing was chosen on (95 % intervals for new {_units(record)})",
         "",
         "| class | right | share |",
         "|---|---|---|",
@@ -250,17 +249,18 @@ def card(record: RunRecord, with_training: bool) -> str:
     return "\n".join(lines)
 
 
+def _units(record: RunRecord) -> str:
+    return "groups of pictures" if record.test_groups else "pictures"
+
+
 def _scores(record: RunRecord) -> list[str]:
-    confusion = np.array(record.confusion)
-    rows = [("all", int(np.trace(confusion)), int(confusion.sum()))]
-    for place, name in enumerate(record.dataset["class_names"]):
-        rows.append((name, int(confusion[place, place]), int(confusion[place].sum())))
-    lines = []
-    for name, correct, total in rows:
-        found = rate(correct, total)
-        shown = f"{found.value:.1%} ({found.low:.1%} to {found.high:.1%})" if found else "not measured"
-        lines.append(f"| {_cell(name)} | {correct} of {total} | {shown} |")
-    return lines
+    whole, each = scores_of(record)
+    rows = zip(("all", *record.dataset["class_names"]), (whole, *each), strict=True)
+    return [f"| {_cell(name)} | {score.right} of {score.total} | {_share(score)} |" for name, score in rows]
+
+
+def _share(score: Score) -> str:
+    return f"{score.right / score.total:.1%} ({score.ends})" if score.total else score.ends
 
 
 def _notices(record: RunRecord) -> list[str]:

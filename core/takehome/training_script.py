@@ -14,12 +14,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.augment.code import as_code
 from core.augment.preprocessing import Preprocessing
-from core.comparison.statistics import wilson
 from core.data.dataset import Dataset, Split
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.record import RunRecord
 from core.settings import SCENARIO_HELP, SCENARIO_LABELS
 from core.takehome.plain import classifier_of, library_of
+from core.takehome.scores import scores_of
 from core.training.head import USUAL_L2
 from core.training.plan import views_of
 
@@ -52,8 +52,7 @@ def training_script(record: RunRecord) -> str:
     scenario, optim = settings.model.scenario, settings.optim
     frozen = count_frozen_stages(settings.model, spec)
     library, network = library_of(spec.name)
-    right, total = round(record.test_accuracy * record.split["test"]), record.split["test"]
-    interval = wilson(right, total)
+    score, _ = scores_of(record)
     views = views_of(settings)
     return _TEMPLATES.get_template("train.py.jinja").render(
         label=SCENARIO_LABELS[scenario],
@@ -78,9 +77,9 @@ def training_script(record: RunRecord) -> str:
         augmented="view_transform" if _at_two_sizes(record) else "train_transform",
         epochs=optim.epochs if optim.seconds is None else len(record.history),
         transforms=_transforms(record),
-        right=right,
-        total=total,
-        interval=f"{interval.low:.1%} to {interval.high:.1%}",
+        right=score.right,
+        total=score.total,
+        interval=score.ends,
     )
 
 
