@@ -52,6 +52,8 @@ class ArmSummary:
     None where each seed was tested on pictures of its own."""
     folds: int | None = None
     """Every picture was tested once, by one of so many models of each seed; None where there is one test part."""
+    units: str = "pictures"
+    """What the interval holds for new ones of: pictures, or groups of them."""
 
     @property
     def holds_for_seeds(self) -> bool:
@@ -68,10 +70,16 @@ def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
     arms: dict[str, Arm] = {}
     for outcome in sorted(outcomes, key=lambda one: (SCENARIOS.index(one.settings.model.scenario), one.settings.seed)):
         arm = arms.setdefault(outcome.settings.model.scenario, {})
-        if outcome.settings.seed in arm:
+        other = arm.get(outcome.settings.seed)
+        if other and other.settings.data.folds != outcome.settings.data.folds:
+            raise RunError(
+                f"{outcome.label}, seed {outcome.settings.seed}, was tested over folds and on a test part, or over other "
+                "folds: compare runs that were tested in the same way."
+            )
+        if other:
             raise RunError(
                 f"{SCENARIO_LABELS[outcome.settings.model.scenario]} has two runs with seed {outcome.settings.seed}, "
-                f"{arm[outcome.settings.seed].run} and {outcome.run}; a race takes one."
+                f"{other.run} and {outcome.run}; a race takes one."
             )
         arm[outcome.settings.seed] = outcome
     return arms
@@ -99,6 +107,7 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         pictures=len(runs[0].pictures),
         interval=_interval(runs, accuracies),
         folds=runs[0].settings.data.folds if runs[0].settings.data.fold is None else None,
+        units="groups" if runs[0].groups else "pictures",
     )
 
 

@@ -36,9 +36,9 @@ def accuracy_interval(arm: "ArmSummary") -> str:
         )
     ends = f"{100 * arm.interval.low:.1f} to {per_cent(arm.interval.high)}"
     if arm.holds_for_seeds:
-        return f"95 % interval {ends}, for new seeds and new pictures"
+        return f"95 % interval {ends}, for new seeds and new {arm.units}"
     models = "this model" if len(arm.seeds) == 1 and not arm.folds else "these models"
-    return f"95 % interval {ends}, for {models} on new pictures"
+    return f"95 % interval {ends}, for {models} on new {arm.units}"
 
 
 def pair_sentence(pair: "PairVerdict") -> str:

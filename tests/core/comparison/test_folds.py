@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.comparison.arms import summary_of_arm
+from core.comparison.arms import arms_of, summary_of_arm
 from core.comparison.folds import gather_folds, incomplete_seeds, overlap, question
 from core.comparison.race_wording import accuracy_interval
 from core.comparison.statistics import wilson
@@ -94,6 +94,22 @@ def test_a_seed_that_lacks_a_fold_is_left_out_and_named_while_there_are_others(o
     assert said == ["Fine-tuned, seed 1 is left out: fold 3 of 3 is missing."]
     assert incomplete_seeds([run.settings for run in [*whole, plain]]) == []
     assert incomplete_seeds([run.settings for run in partial]) == [], "there is nothing else: then it is an error"
+
+
+def test_a_run_over_folds_and_one_without_are_told_apart(outcome):
+    runs = [*gather_folds(folds(outcome)), outcome("RRW")]
+
+    with pytest.raises(RunError, match="Frozen, seed 0, was tested over folds and on a test part"):
+        arms_of(runs)
+
+
+@pytest.mark.parametrize(("groups", "units"), [((), "pictures"), (("a", "a", "b", "c"), "groups")])
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_an_interval_says_what_it_holds_for_new_ones_of(outcome, groups: tuple[str, ...], units: str, seeds: int):
+    arm = summary_of_arm({seed: replace(outcome("RRWR", seed=seed), groups=groups) for seed in range(seeds)})
+
+    assert arm.units == units
+    assert accuracy_interval(arm).endswith(f"new {units}")
 
 
 def test_the_question_is_said_where_there_are_folds_and_only_there(outcome):
