@@ -73,8 +73,8 @@ def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
         other = arm.get(outcome.settings.seed)
         if other and other.settings.data.folds != outcome.settings.data.folds:
             raise RunError(
-                f"{outcome.label}, seed {outcome.settings.seed}, was tested over folds and on a test part, or over other "
-                "folds: compare runs that were tested in the same way."
+                f"{outcome.label}, seed {outcome.settings.seed}, was tested over folds and on a test part, or over "
+                "other folds: compare runs that were tested in the same way."
             )
         if other:
             raise RunError(
