@@ -279,7 +279,12 @@ def started_training(folder: Path, seen: Callable[[Run], object]) -> "subprocess
     """A race on the command line, of which the first run is at work and the second one waits."""
     options = ["--scenarios", "finetuned,scratch", "--epochs", "200", "--batch-size", "8"]
     command = [sys.executable, "-m", "core", "race", "--data", str(folder), *options]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background jobs ignore it
+    )
     deadline = time.monotonic() + 150
     while not any(seen(run) for run in RunStore().runs()):
         assert process.poll() is None and time.monotonic() < deadline
