@@ -163,11 +163,14 @@ def _measure_next(store: RunStore, stop: threading.Event) -> bool:
     unknown = [name for name in dict.fromkeys([ModelSettings().backbone, *used]) if load_speeds(name) is None]
     if load_peaks() is not None and not unknown:
         return False
-    from core.training.history import Cancelled
-    from core.training.probe import known_peaks, known_speeds
 
     def busy() -> bool:
         return stop.is_set() or bool(store.runs(["queued", "running"], limit=1))
+
+    if busy():  # asked before a network is built: beside another process's run that would be done again and again
+        return True
+    from core.training.history import Cancelled
+    from core.training.probe import known_peaks, known_speeds
 
     try:
         known_peaks(should_stop=busy)

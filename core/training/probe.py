@@ -133,7 +133,7 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     side = preprocessing_of(backbone).image_size
     pictures = max(TRAIN_BATCH, min(MOST_PICTURES, int(FORWARD_GFLOP / model.spec.forward_gflop)))
     images = torch.rand(pictures, 3, side, side).contiguous(memory_format=torch.channels_last)
-    threads = _best_threads(model.eval(), images)
+    threads = _best_threads(model.eval(), images, should_stop)
     torch.set_num_threads(threads)
 
     precisions = worthwhile()
@@ -240,7 +240,7 @@ def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
         model(images)
 
 
-def _best_threads(model: nn.Module, images: Tensor) -> int:
+def _best_threads(model: nn.Module, images: Tensor, should_stop: ShouldStop = lambda: False) -> int:
     """All usable cores, or, from four on, half of them where two share one arithmetic unit.
 
     Threads that were just made take up to a second until each has a core to itself, so all are kept busy for longer.
@@ -252,6 +252,8 @@ def _best_threads(model: nn.Module, images: Tensor) -> int:
         torch.set_num_threads(threads)
         start = time.perf_counter()
         while time.perf_counter() - start < SETTLE_S:
+            if should_stop():
+                raise Cancelled
             _forward(model, images, "fp32")
         seconds[threads] = _fastest(lambda: _forward(model, images, "fp32"))
     most, fewer = max(seconds), min(seconds)

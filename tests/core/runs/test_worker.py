@@ -194,7 +194,7 @@ def test_nothing_is_measured_while_a_run_waits_and_all_of_it_in_the_next_pause(
     store, runs = queue(tiny_dataset)
     turns: list[object] = []
     monkeypatch.setattr(probe, "_seconds", lambda work: turns.append(work) or 1.0)
-    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
+    monkeypatch.setattr(probe, "worthwhile", lambda: turns.append("small product") or PRECISIONS)
     stop = threading.Event()
 
     assert worker._measure_next(store, stop), "there is more to do, but not now"

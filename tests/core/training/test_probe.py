@@ -287,6 +287,15 @@ def test_fewer_threads_are_taken_only_if_they_are_clearly_faster(
     assert probe._best_threads(torch.nn.Identity(), torch.zeros(1)) == expected
 
 
+@pytest.mark.usefixtures("threads_as_before")
+def test_threads_are_not_settled_for_whoever_asks_to_stop(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(probe, "usable_cores", lambda: 4)
+    monkeypatch.setattr(probe, "SETTLE_S", 1e9)
+
+    with pytest.raises(Cancelled):
+        probe._best_threads(torch.nn.Identity(), torch.zeros(1), lambda: True)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("unknown", "threads_as_before")
 def test_a_backbone_can_really_be_measured():
