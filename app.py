@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from starlette.middleware import Middleware
 
-from core.machine import imports_exempt_from_gc, prepare_process
+from core.machine.process import imports_exempt_from_gc, prepare_process
 from core.runs.supervisor import Supervisor
 
 # everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to

@@ -29,7 +29,8 @@ from paired import ratios, spoken
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process
 
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
@@ -87,7 +88,7 @@ def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]
 
     import core.runs.execute  # noqa: F401
     from core import commands
-    from core.settings import ModelSettings, OptimSettings, RunSettings
+    from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
     # a random start is as fast, and needs no weights
     model = ModelSettings(backbone=backbone, scenario=scenario, weights=None if backbone == BACKBONE else "none")

@@ -26,8 +26,8 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.data.ingest import ingest, ingest_files  # noqa: E402
-from core.errors import DatasetError  # noqa: E402
+from core.data.ingest import ingest, ingest_files
+from core.errors import DatasetError
 
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "TIFF", "WEBP", "AVIF")
 
@@ -36,7 +36,7 @@ WATCHED = """
 import json, resource, sys
 sys.path.insert(0, sys.argv[2])
 from core.data.ingest import ingest
-from core.machine import forget_peak_memory, peak_memory
+from core.machine.process import forget_peak_memory, peak_memory
 forget_peak_memory()
 steps = []
 done = ingest(sys.argv[1], lambda progress: steps.append(progress.stage))

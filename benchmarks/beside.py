@@ -19,9 +19,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from paired import ratios, spoken  # noqa: E402
+from paired import ratios, spoken
 
-from core.machine import this_machine  # noqa: E402
+from core.machine.facts import this_machine
 
 BUSY = 2
 COMMANDS = {

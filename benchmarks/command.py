@@ -23,7 +23,8 @@ from paired import ratios, spoken
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import prepare_process
 
 
 def timed(project: Path, home: Path, *words: str) -> tuple[float, str]:
@@ -78,7 +79,7 @@ def main() -> None:
     prepare_process()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["THAW_HOME"] = folder
-        from core.settings import ModelSettings
+        from core.settings.schema import ModelSettings
         from core.training.probe import known_peaks, known_speeds
 
         known_peaks()

@@ -1,7 +1,8 @@
 """The gradient of a depthwise kernel's weights: `python benchmarks/depthwise.py`.
 
-Torch's own against `core.models.convolution`, which takes a few columns at a time; they take turns. Sizes are those of
-EfficientNet's and ConvNeXt's layers, 8 pictures. Prints Markdown: milliseconds, and the ratio with its interval.
+Torch's own against `core.models.accel.convolution`, which takes a few columns at a time; they take turns. Sizes are
+those of EfficientNet's and ConvNeXt's layers, 8 pictures. Prints Markdown: milliseconds, and the ratio with its
+interval.
 """
 
 import sys
@@ -14,14 +15,15 @@ from paired import interval, ratios, spoken, take_turns
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine, usable_cores  # noqa: E402
+from core.machine.facts import this_machine, usable_cores
+from core.machine.process import keep_freed_memory, prepare_process
 
 prepare_process()
 keep_freed_memory()
 
-import torch  # noqa: E402
+import torch
 
-from core.models.convolution import Geometry, convolve  # noqa: E402
+from core.models.accel.convolution import Geometry, convolve
 
 PICTURES, ROUNDS = 8, 15
 LAYERS = [(96, 112, 3, 2), (240, 28, 5, 1), (144, 56, 5, 2), (672, 14, 5, 1), (1152, 7, 5, 1), (96, 56, 7, 1)]

@@ -15,7 +15,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import keep_freed_memory, prepare_process
 
 
 def main() -> None:
@@ -30,7 +31,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as home:
         os.environ["THAW_HOME"] = home
         from core.data.ingest import ingest
-        from core.settings import ModelSettings, RunSettings
+        from core.settings.schema import ModelSettings, RunSettings
         from core.training.plan import estimate, plan_run
         from core.training.probe import known_speeds
         from core.training.scenarios import train_run

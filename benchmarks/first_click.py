@@ -18,7 +18,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import this_machine  # noqa: E402
+from core.machine.facts import this_machine
 
 ALONE_S = 15.0
 PENALTIES = (None, 0.01, 0.03)
@@ -29,7 +29,7 @@ def waits(data: str) -> list[float]:
     from core.data.ingest import ingest
     from core.runs.race import submit
     from core.runs.store import RunStore
-    from core.settings import ModelSettings, OptimSettings, RunSettings
+    from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
     ingested, store, seconds = ingest(data), RunStore(), []
     with socket.socket() as free:
@@ -64,7 +64,7 @@ def main() -> None:
     print("| first run, s | other penalties, s |\n|---|---|")
     with tempfile.TemporaryDirectory() as measured:
         os.environ["THAW_HOME"] = measured
-        from core.settings import ModelSettings
+        from core.settings.schema import ModelSettings
         from core.training.probe import known_peaks, known_speeds
 
         known_peaks()

@@ -15,14 +15,15 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import prepare_process
 
 prepare_process()
 
-import torch  # noqa: E402
+import torch
 
-from core.training.head import ONE_THREAD, solve_head  # noqa: E402
-from core.training.threads import one_thread  # noqa: E402
+from core.models.accel.threads import one_thread
+from core.training.head import ONE_THREAD, solve_head
 
 FEATURES, VIEWS, ROUNDS = 1280, 2, 3
 ROWS, CLASSES = (100, 390, 780, 1110, 2000, 5000, 10_000), (2, 10, 100)

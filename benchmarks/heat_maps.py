@@ -18,18 +18,18 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.comparison.calibration import brier, calibration_error, reliability  # noqa: E402
-from core.comparison.metrics import log_loss  # noqa: E402
-from core.data.dataset import load_stored  # noqa: E402
-from core.data.ingest import ingest  # noqa: E402
-from core.inference.explain import heat_map  # noqa: E402
-from core.inference.predictor import Predictor  # noqa: E402
-from core.inference.temperature import at_temperature  # noqa: E402
-from core.runs.race import plan_race, submit  # noqa: E402
-from core.runs.record import load_predictions, load_record  # noqa: E402
-from core.runs.store import RunStore  # noqa: E402
-from core.runs.worker import work_off  # noqa: E402
-from core.settings import RunSettings  # noqa: E402
+from core.comparison.calibration import brier, calibration_error, reliability
+from core.comparison.metrics import log_loss
+from core.comparison.temperature import at_temperature
+from core.data.dataset import load_stored
+from core.data.ingest import ingest
+from core.inference.explain import heat_map
+from core.inference.predictor import Predictor
+from core.runs.race import plan_race, submit
+from core.runs.record import load_predictions, load_record
+from core.runs.store import RunStore
+from core.runs.worker import work_off
+from core.settings.schema import RunSettings
 
 SCENARIOS = ("frozen", "finetuned")
 SHARE = 0.2  # of a picture that is hidden

@@ -21,7 +21,8 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import keep_freed_memory, prepare_process
 
 MB = 1024**2
 
@@ -49,7 +50,7 @@ def arm(folder: Path, backbone: str, weights: str) -> dict[str, Any]:
     prepare_process()
     keep_freed_memory()
     from core.data.ingest import ingest
-    from core.settings import AugmentSettings, DataSettings, ModelSettings, RunSettings
+    from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, RunSettings
     from core.training.probe import known_speeds
     from core.training.scenarios import train_run
 

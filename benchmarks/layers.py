@@ -19,20 +19,21 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine, usable_cores  # noqa: E402
+from core.machine.facts import this_machine, usable_cores
+from core.machine.process import keep_freed_memory, prepare_process
 
 prepare_process()
 keep_freed_memory()
 
-import onnxruntime  # noqa: E402
-import torch  # noqa: E402
+import onnxruntime
+import torch
 
-from core.data.loaders import EVAL_BATCH  # noqa: E402
-from core.models.build import build_model  # noqa: E402
-from core.models.compiled import CompiledBackbone  # noqa: E402
-from core.models.weights import preprocessing_of  # noqa: E402
-from core.streams import in_streams  # noqa: E402
-from core.training.probe import measure_peaks  # noqa: E402
+from core.data.loaders import EVAL_BATCH
+from core.machine.streams import in_streams
+from core.models.accel.compiled import CompiledBackbone
+from core.models.build import build_model
+from core.models.weights import preprocessing_of
+from core.training.probe import measure_peaks
 
 BATCHES = 60
 WARM_UP = 0.25  # of the passes, left out

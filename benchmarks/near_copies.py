@@ -18,14 +18,14 @@ from PIL import Image, ImageEnhance
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.data.copies import (  # noqa: E402
+from core.data.copies import (
     MOST_BITS_APART,
     correlations,
     near_pairs,
     perceptual_hashes,
     small_square,
 )
-from core.data.ingest import ingest  # noqa: E402
+from core.data.ingest import ingest
 
 THRESHOLDS = (0.8, 0.85, 0.9, 0.95, 0.98)
 

@@ -34,7 +34,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 HERE = PROJECT / "benchmarks"
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import PROCESS_ENVIRONMENT, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import PROCESS_ENVIRONMENT, prepare_process
 
 BACKBONE = "efficientnet_lite0"
 

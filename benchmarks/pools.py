@@ -21,18 +21,18 @@ from torch import Tensor
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed  # noqa: E402
-from core.data.dataset import Dataset, Picture, Split  # noqa: E402
-from core.data.drawings import CLASS_NAMES, compose, develop, draw  # noqa: E402
-from core.data.drawn.camera import Camera  # noqa: E402
-from core.data.drawn.insects import ant, bee  # noqa: E402
-from core.data.drawn.parts import unit  # noqa: E402
-from core.home import home_folder  # noqa: E402
-from core.models.build import build_model  # noqa: E402
-from core.models.compiled import LAYOUT, CompiledBackbone  # noqa: E402
-from core.models.weights import preprocessing_of  # noqa: E402
-from core.settings import AugmentSettings, ModelSettings  # noqa: E402
-from core.training.head import solve_head  # noqa: E402
+from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
+from core.data.dataset import Dataset, Picture, Split
+from core.data.drawn.camera import Camera
+from core.data.drawn.drawings import CLASS_NAMES, compose, develop, draw
+from core.data.drawn.insects import ant, bee
+from core.data.drawn.parts import unit
+from core.home import home_folder
+from core.models.accel.compiled import LAYOUT, CompiledBackbone
+from core.models.build import build_model
+from core.models.weights import preprocessing_of
+from core.settings.schema import AugmentSettings, ModelSettings
+from core.training.head import solve_head
 
 PIECE: Final = 200  # pictures that are kept together: a pool that is broken off goes on there
 FIRST, FIRST_INDIVIDUAL = 10_000, 400_000  # where the numbers of the pools begin

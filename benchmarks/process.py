@@ -1,4 +1,4 @@
-"""What the process settings in `core.machine` bring: `python benchmarks/process.py [--rounds N]`.
+"""What the process settings in `core.machine.facts` bring: `python benchmarks/process.py [--rounds N]`.
 
 Times forward passes and training steps of EfficientNet-Lite0 with and without them, interleaved, in fresh processes:
 on a machine that does nothing else, and beside a busy loop on one core. The environment is for every process, kept
@@ -18,7 +18,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process, this_machine, usable_cores  # noqa: E402
+from core.machine.facts import this_machine, usable_cores
+from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process
 
 ARMS = {"as torch comes": {}, "huge pages, short spinning": PROCESS_ENVIRONMENT, "and freed memory kept": {"KEEP": "1"}}
 BATCHES = (4, 8, 16, 32)
@@ -31,8 +32,8 @@ def time_here() -> dict[str, float]:
         keep_freed_memory()
     import torch
 
+    from core.models.accel.folding import weights_stand_still
     from core.models.build import build_model
-    from core.models.folding import weights_stand_still
 
     torch.set_num_threads(usable_cores())
     model = build_model("efficientnet_lite0", 2, start="none", seed=0).eval()

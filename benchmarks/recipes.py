@@ -17,15 +17,16 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import keep_freed_memory, prepare_process
 
 prepare_process()
 keep_freed_memory()
 
-from core.data.dataset import Dataset  # noqa: E402
-from core.data.ingest import ingest  # noqa: E402
-from core.settings import ModelSettings, OptimSettings, RunSettings  # noqa: E402
-from core.training.scenarios import train_run  # noqa: E402
+from core.data.dataset import Dataset
+from core.data.ingest import ingest
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
+from core.training.scenarios import train_run
 
 RECIPES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
     "finetuned": ({"scenario": "finetuned"}, {}),

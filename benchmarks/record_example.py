@@ -15,9 +15,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.home import sealed  # noqa: E402
-from core.runs.example import ABOUT  # noqa: E402
-from core.runs.record import (  # noqa: E402
+from core.home import sealed
+from core.runs.example import ABOUT
+from core.runs.record import (
     PREDICTIONS,
     RECORD,
     RECORD_VERSION,
@@ -26,8 +26,8 @@ from core.runs.record import (  # noqa: E402
     load_record,
     run_folder,
 )
-from core.runs.store import RunStore  # noqa: E402
-from core.settings import to_dict  # noqa: E402
+from core.runs.store import RunStore
+from core.settings.versions import to_dict
 
 DIGITS = 6  # significant ones of what is not a probability
 

@@ -25,10 +25,10 @@ from scipy.stats import norm
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.comparison.crossed import LEAST_SEEDS, crossed_difference, crossed_share  # noqa: E402
-from core.comparison.race import decide_over_models, decide_over_seeds  # noqa: E402
-from core.comparison.statistics import mcnemar_exact, paired_difference, wilson  # noqa: E402
-from core.comparison.verdict import BAND, Verdict, decide  # noqa: E402
+from core.comparison.crossed import LEAST_SEEDS, crossed_difference, crossed_share
+from core.comparison.race import decide_over_models, decide_over_seeds
+from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
+from core.comparison.verdict import BAND, Verdict, decide
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
 ACCURACY = 0.94

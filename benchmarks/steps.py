@@ -24,30 +24,31 @@ from paired import interval, ratios, spoken, take_turns
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.machine import keep_freed_memory, prepare_process, this_machine  # noqa: E402
+from core.machine.facts import this_machine
+from core.machine.process import keep_freed_memory, prepare_process
 
 prepare_process()
 keep_freed_memory()
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch import nn  # noqa: E402
+import numpy as np
+import torch
+from torch import nn
 
-from core.augment.pipelines import EvalPipeline, normalise  # noqa: E402
-from core.data.decode import decode_picture  # noqa: E402
-from core.data.sources import open_source  # noqa: E402
-from core.inference.predictor import Predictor  # noqa: E402
-from core.models.build import build_model  # noqa: E402
-from core.models.compiled import CompiledBackbone  # noqa: E402
-from core.models.freezing import apply_scenario  # noqa: E402
-from core.models.network import build_network  # noqa: E402
-from core.models.weights import load_weights, preprocessing_of  # noqa: E402
-from core.settings import ModelSettings  # noqa: E402
-from core.speeds import Precision, Work  # noqa: E402
-from core.training.loop import cast, train_one_epoch  # noqa: E402
-from core.training.optimizers import build_optimizer, build_schedule  # noqa: E402
-from core.training.probe import known_speeds  # noqa: E402
-from core.training.scenarios import PIECE  # noqa: E402
+from core.augment.pipelines import EvalPipeline, normalise
+from core.data.reading.decode import decode_picture
+from core.data.sources import open_source
+from core.inference.predictor import Predictor
+from core.machine.speeds import Precision, Work
+from core.models.accel.compiled import CompiledBackbone
+from core.models.build import build_model
+from core.models.freezing import apply_scenario
+from core.models.network import build_network
+from core.models.weights import load_weights, preprocessing_of
+from core.settings.schema import ModelSettings
+from core.training.loop import cast, train_one_epoch
+from core.training.optimizers import build_optimizer, build_schedule
+from core.training.probe import known_speeds
+from core.training.scenarios import PIECE
 
 CAPS = ("", "AVX512_CORE", "AVX2")
 BATCH = 16

@@ -19,15 +19,15 @@ from scipy.stats import betabinom
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "benchmarks")]
 
-from heat_maps import SCENARIOS, trained  # noqa: E402
+from heat_maps import SCENARIOS, trained
 
-from core.data.dataset import load_stored  # noqa: E402
-from core.data.drawn.strangers import STRANGERS, draw_stranger  # noqa: E402
-from core.inference.evidence import remember, strangeness  # noqa: E402
-from core.inference.prediction_sets import fit_sets  # noqa: E402
-from core.inference.predictor import Predictor  # noqa: E402
-from core.inference.strangers import NEIGHBOURS, fit_limit  # noqa: E402
-from core.runs.record import Predictions, load_predictions, load_record  # noqa: E402
+from core.data.dataset import load_stored
+from core.data.drawn.strangers import STRANGERS, draw_stranger
+from core.inference.evidence import remember, strangeness
+from core.inference.prediction_sets import fit_sets
+from core.inference.predictor import Predictor
+from core.inference.strangers import NEIGHBOURS, fit_limit
+from core.runs.record import Predictions, load_predictions, load_record
 
 COVERAGES = (0.8, 0.9, 0.95)
 TURNED_AWAY = 0.05

@@ -24,21 +24,21 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(Path(__file__).parent)]
 
-import onnxruntime  # noqa: E402
-import torch  # noqa: E402
-from heat_maps import trained  # noqa: E402
+import onnxruntime
+import torch
+from heat_maps import trained
 
-from core.augment.pipelines import normalise  # noqa: E402
-from core.augment.preprocessing import Preprocessing  # noqa: E402
-from core.data.decode import decode_picture  # noqa: E402
-from core.errors import PackageError  # noqa: E402
-from core.inference.predictor import Predictor  # noqa: E402
-from core.runs.record import load_record  # noqa: E402
-from core.runs.store import RunStore  # noqa: E402
-from core.settings import SCENARIO_LABELS  # noqa: E402
-from core.takehome.export import export_run  # noqa: E402
-from core.takehome.import_run import import_run  # noqa: E402
-from core.takehome.package import open_package  # noqa: E402
+from core.augment.pipelines import normalise
+from core.augment.preprocessing import Preprocessing
+from core.data.reading.decode import decode_picture
+from core.errors import PackageError
+from core.inference.predictor import Predictor
+from core.runs.record import load_record
+from core.runs.store import RunStore
+from core.settings.scenarios import SCENARIO_LABELS
+from core.takehome.export import export_run
+from core.takehome.import_run import import_run
+from core.takehome.package import open_package
 
 
 def fresh_python(requirements: Path, folder: Path) -> str:

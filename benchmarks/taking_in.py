@@ -26,12 +26,12 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.data.child import take_in_contained  # noqa: E402
-from core.data.decode import SHORT_SIDE  # noqa: E402
-from core.data.ingest import ingest  # noqa: E402
-from core.data.intake import Request  # noqa: E402
-from core.data.sources import open_source  # noqa: E402
-from core.machine import this_machine, usable_cores  # noqa: E402
+from core.data.ingest import ingest
+from core.data.reading.child import take_in_contained
+from core.data.reading.decode import SHORT_SIDE
+from core.data.reading.intake import Request
+from core.data.sources import open_source
+from core.machine.facts import this_machine, usable_cores
 
 
 def files_of(where: str) -> list[bytes]:

@@ -44,7 +44,7 @@ from core.comparison.statistics import wilson
 from core.comparison.verdict import ALPHA, BAND
 from core.data.dataset import Dataset
 from core.home import home_folder
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 SIZES: Final = (60, 100, 160, 240, 350, 470)
 RECIPES: Final = (

@@ -16,11 +16,11 @@ from typing import Any, NoReturn
 
 from core import commands
 from core.data.groups import GROUPS_HELP
-from core.data.layout import AUTO, LAYOUT_HELP
+from core.data.reading.layout import AUTO, LAYOUT_HELP
 from core.errors import ThawError
-from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process
+from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process
 from core.runs.worker import preload
-from core.settings import (
+from core.settings.schema import (
     AugmentSettings,
     DataSettings,
     ModelSettings,

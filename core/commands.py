@@ -13,16 +13,17 @@ import numpy as np
 from PIL import Image
 
 from core.data.dataset import Dataset
-from core.data.decode import decode_picture
 from core.data.edit import set_groups
 from core.data.groups import count_groups, find_groups, groups_sentence
 from core.data.ingest import Ingested, ingest
-from core.data.layout import AUTO
-from core.data.report import as_csv
+from core.data.reading.decode import decode_picture
+from core.data.reading.layout import AUTO
+from core.data.reading.report import as_csv
 from core.data.sources import pictures_in
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.home import sweep_staging
-from core.machine import this_machine, usable_cores
+from core.machine.facts import this_machine, usable_cores
+from core.machine.speeds import WORKS, load_peaks, load_speeds
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
@@ -30,8 +31,8 @@ from core.runs.life import identity, repeated
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
-from core.settings import SCENARIO_LABELS, DataSettings, ModelSettings, RunSettings
-from core.speeds import WORKS, load_peaks, load_speeds
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import DataSettings, ModelSettings, RunSettings
 from core.training.weighting import weighting_sentence
 
 if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
@@ -104,7 +105,7 @@ def _bring(where: str, layout: str, groups: str | None) -> Ingested:
 
 def _draw(where: str, folder: Path) -> None:
     """The built-in pictures as files, in a folder for each part and class."""
-    from core.data.drawings import pictures
+    from core.data.drawn.drawings import pictures
 
     if where != "builtin":
         raise SettingsError("--draw writes the built-in pictures; yours are files already.")
@@ -225,9 +226,9 @@ def classify(
         coverage: share of pictures whose true class is to be among those named; None names none.
         explain: folder that heat maps are written into.
     """
+    from core.comparison.temperature import temperature_sentence
     from core.inference.prediction_sets import set_sentence
     from core.inference.predictor import Predictor
-    from core.inference.temperature import temperature_sentence
     from core.inference.values import answer_values, run_answers
 
     if top < 1:

@@ -35,7 +35,7 @@ class LayoutQuestion(DatasetError):
     """Choose one of the ways it can be read."""
 
     def __init__(self, reason: str, offers: Sequence[tuple[str, str]]) -> None:
-        """`offers`: (layout, what it gives), as `core.data.layout` calls them, the likeliest first."""
+        """`offers`: (layout, what it gives), as `core.data.reading.layout` calls them, the likeliest first."""
         ways = " or ".join(f"--layout {layout} ({what})" for layout, what in offers)
         super().__init__(f"{reason} To choose, give {ways}.")
         self.reason = reason

@@ -6,14 +6,14 @@ import streamlit as st
 from components import chosen
 from components.answer_cards import answer_cards
 from components.answers import answers, as_csv, as_table
-from components.asking import ask
-from components.doubt import as_json, asked_doubt, doubt_cells, doubts
+from components.explanations import show_legend, wanted_whys
 from components.firsts import best_on_val, networks_of_one_data_set
 from components.messages import md, plain, show_error
+from components.picture_input import ask
 from components.resources import run_record, run_store
 from components.results import show_lacks
 from components.takehome import bring_back_model, take_home_model
-from components.whys import show_legend, wanted_whys
+from components.uncertainty import as_json, asked_doubt, doubt_cells, doubts
 from components.wording import per_cent, run_label
 
 from core.errors import ThawError

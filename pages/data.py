@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 from components import chosen
-from components.bringing import bring_pictures
+from components.add_pictures import bring_pictures
 from components.destroying import offer_undo
 from components.editing import damaged_datasets, editing
 from components.frame import draw_each

@@ -23,7 +23,7 @@ from components.verdicts import race_outcome
 from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError
-from core.settings import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
 
 SEED_CHOICES = (1, 3, 5)
 

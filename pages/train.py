@@ -13,7 +13,7 @@ from components.runs import delete_run, run_table, small_print
 from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 
 st.title("Train")
 st.caption("What do I want to try? A run is one scenario, trained once with one seed.")

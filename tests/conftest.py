@@ -22,7 +22,7 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)
-    monkeypatch.setattr("core.data.child.CONTAINED", False)  # a process per data set would double the time
+    monkeypatch.setattr("core.data.reading.child.CONTAINED", False)  # a process per data set would double the time
     return home
 
 

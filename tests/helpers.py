@@ -77,7 +77,7 @@ def know_speeds(home: Path) -> None:
 
 @cache
 def _known_speeds() -> bytes:
-    from core import speeds
+    from core.machine import speeds
     from core.models.catalogue import BACKBONES
 
     rates = {"fp32": 50.0, "bf16": 40.0}

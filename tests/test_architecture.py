@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import REPOSITORY, drawn_classes, write_files
 
-from core.speeds import Peaks, save_peaks
+from core.machine.speeds import Peaks, save_peaks
 
 MODULES = sorted(
     path.relative_to(REPOSITORY).with_suffix("")
@@ -25,8 +25,6 @@ FLOORS = {
     "json_types": 0,
     "storage": 1,
     "machine": 1,
-    "speeds": 1,
-    "streams": 1,
     "data": 2,
     "augment": 2,
     "models": 2,
@@ -40,11 +38,11 @@ FLOORS = {
 }
 """A module imports from its own floor and those below."""
 TORCH_FREE = [
-    "core.settings",
+    "core.settings.schema",
     "core.errors",
     "core.home",
-    "core.machine",
-    "core.speeds",
+    "core.machine.facts",
+    "core.machine.speeds",
     "core.training.plan",
     "core.runs.store",
     "core.runs.record",
@@ -57,7 +55,7 @@ TORCH_FREE = [
     "core.commands",
     "core.data.drawn.strangers",
     "core.inference.prediction_sets",
-    "core.inference.temperature",
+    "core.comparison.temperature",
     "core.inference.values",
     *(name for name in NAMES if name.startswith("core.comparison.")),
 ]

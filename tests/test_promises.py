@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 PATIENCE_S = 900
 README_SCRIPT = """
 from core.data.ingest import ingest
-from core.settings import ModelSettings, RunSettings
+from core.settings.schema import ModelSettings, RunSettings
 from core.training.scenarios import train_run
 import sys
 
@@ -212,7 +212,7 @@ def _wait_for_run() -> None:
     from core.data.ingest import ingest
     from core.runs.race import submit
     from core.runs.store import RunStore
-    from core.settings import RunSettings
+    from core.settings.schema import RunSettings
 
     store = RunStore()
     (run,) = submit(store, [RunSettings()], ingest("builtin"), as_race=False)

@@ -8,7 +8,7 @@ from core.augment.preprocessing import Preprocessing
 from core.augment.specs import Call, ParameterSpec, PresetSpec, TransformSpec
 from core.augment.transforms import TRANSFORMS, evaluation_calls
 from core.errors import SettingsError
-from core.settings import AugmentSettings, AugmentStep
+from core.settings.schema import AugmentSettings, AugmentStep
 
 __all__ = [
     "CUSTOM",

@@ -6,7 +6,7 @@ from typing import Any
 from core.augment.catalogue import evaluation_calls, training_calls
 from core.augment.preprocessing import Preprocessing
 from core.augment.specs import Call
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 
 def as_code(settings: AugmentSettings, preprocessing: Preprocessing) -> str:

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 from core.augment.catalogue import evaluation_calls, training_calls
 from core.augment.preprocessing import Preprocessing
 from core.augment.specs import Call
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 MAX_STRETCH: Final = 20
 """Longest side of a picture in short sides. What lies further out is cut off before scaling: a strip of 1 x 50,000

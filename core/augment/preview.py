@@ -13,7 +13,7 @@ from core.augment.catalogue import TRANSFORMS
 from core.augment.pipelines import TrainPipeline, picture_seed
 from core.augment.preprocessing import Preprocessing
 from core.errors import SettingsError
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 MAX_SAMPLES: Final = 64
 _JITTERS: Final = ("brightness", "contrast", "saturation", "hue")  # in the order of ColorJitter's fn_idx

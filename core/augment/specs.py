@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.augment.preprocessing import Preprocessing
-from core.settings import AugmentStep
+from core.settings.schema import AugmentStep
 
 
 @dataclass(frozen=True, slots=True)

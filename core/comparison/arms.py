@@ -19,7 +19,7 @@ from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
 from core.comparison.weighing import balanced_scores
 from core.errors import RunError
-from core.settings import SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIO_LABELS, SCENARIOS
 
 Arm = dict[int, Outcome]
 """The runs of one scenario, by seed."""

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 from core.comparison.metrics import Array, check_predictions
 from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
-from core.settings import RunSettings, differences
+from core.settings.schema import RunSettings, differences
 
 MAX_UNCONTROLLED: Final = 1
 """More uncontrolled settings than this, and two runs are not comparable as scenarios."""

@@ -14,7 +14,8 @@ import numpy as np
 
 from core.comparison.fairness import Outcome
 from core.errors import RunError
-from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import DataSettings, RunSettings
 
 QUESTION: Final = (
     "Over {folds} folds every picture was tested once, by a model that had not seen it: this is how good the way of "

@@ -34,7 +34,8 @@ from core.comparison.verdict import (
     discordant_units,
     plain,
 )
-from core.settings import SCENARIO_LABELS, differences
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from core.comparison.fairness import Outcome
 from core.comparison.metrics import Rate
 from core.comparison.verdict import Comparison, RunSummary
 from core.comparison.wording import p_value, paired_methods, per_cent, signed_points
-from core.data.report import harmless
+from core.data.reading.report import harmless
 from core.runs.record import RunRecord
 
 CELLS = ("both", "only A", "only B", "neither")

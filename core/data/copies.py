@@ -19,8 +19,8 @@ from PIL import Image
 
 from core.data.dataset import Picture
 from core.data.squares import SIDE, square_of
-from core.machine import usable_cores
-from core.streams import in_streams
+from core.machine.facts import usable_cores
+from core.machine.streams import in_streams
 
 HASH_SIDE: Final = 8
 MOST_BITS_APART: Final = 10

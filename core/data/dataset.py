@@ -21,7 +21,7 @@ from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
 from core.json_types import fits, fits_fields
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 SPLITS = ("train", "val", "test")
 TEST_SEED: Final = 0

@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from core.data.class_names import check_class_name
 from core.data.copies import burst_pairs, name_families, name_together, near_pairs, small_squares
 from core.data.dataset import (
     MANIFEST,
@@ -25,9 +24,10 @@ from core.data.dataset import (
 )
 from core.data.fingerprint import fingerprint_of
 from core.data.groups import Grouping
-from core.data.limits import MIN_CLASSES
 from core.data.parts import alike_classes
 from core.data.pixels import PixelWriter
+from core.data.reading.class_names import check_class_name
+from core.data.reading.limits import MIN_CLASSES
 from core.errors import DatasetError
 from core.home import folder_in_the_making, write_atomically
 

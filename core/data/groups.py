@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from core.data.candidates import PICTURE_ENDINGS
 from core.data.dataset import Dataset, Picture
-from core.data.tables import MAX_TABLE_BYTES, Index, Table, read_table
+from core.data.reading.candidates import PICTURE_ENDINGS
+from core.data.reading.tables import MAX_TABLE_BYTES, Index, Table, read_table
 from core.errors import DatasetError
 from core.home import ordinary
 

@@ -14,10 +14,10 @@ from core.data.copies import Squares, small_squares
 from core.data.dataset import SPLITS, Dataset, Split, left_out_of
 from core.data.draw import sides_by_class
 from core.data.edit import with_all_drawn, with_val_drawn
-from core.data.folder_names import listed
 from core.data.groups import count_groups, looks_grouped
-from core.data.limits import MIN_CLASSES
 from core.data.parts import SHOWN, Lack, alike_classes, class_counts, find_lacks
+from core.data.reading.folder_names import listed
+from core.data.reading.limits import MIN_CLASSES
 from core.errors import DatasetError
 
 Kind = Literal[

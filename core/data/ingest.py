@@ -9,8 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core.data.child import take_in_contained
-from core.data.class_names import check_class_name
 from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
@@ -26,13 +24,15 @@ from core.data.dataset import (
     stored_datasets,
     stored_ids,
 )
-from core.data.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
-from core.data.layout import AUTO, check_layout
-from core.data.limits import MIN_CLASSES
+from core.data.reading.child import take_in_contained
+from core.data.reading.class_names import check_class_name
+from core.data.reading.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
+from core.data.reading.layout import AUTO, check_layout
+from core.data.reading.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
-from core.machine import usable_cores
+from core.machine.facts import usable_cores
 
 ID_LENGTH = 16
 
@@ -69,7 +69,7 @@ def ingest(
         where: `builtin`, the id of a stored data set, or the path of a zip or a folder.
         on_progress: called from this thread, often.
         title: what to call it, where the file's own name says nothing.
-        layout: how folders are to be read, see `core.data.layout.LAYOUTS`.
+        layout: how folders are to be read, see `core.data.reading.layout.LAYOUTS`.
 
     Raises:
         LayoutQuestion: it can be read in more than one way; nothing was stored.

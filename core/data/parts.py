@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from core.data.draw import ALL_PARTS, sides_by_class
-from core.data.folder_names import listed
+from core.data.reading.folder_names import listed
 from core.errors import DatasetError
 
 if TYPE_CHECKING:

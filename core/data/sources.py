@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.data.archive import Archive
-from core.data.candidates import looks_like_picture
-from core.data.kinds import HEAD_BYTES
-from core.data.layout import Placed
-from core.data.limits import MAX_FILES_IN_FOLDER, MAX_MEMBER_BYTES
+from core.data.reading.archive import Archive
+from core.data.reading.candidates import looks_like_picture
+from core.data.reading.kinds import HEAD_BYTES
+from core.data.reading.layout import Placed
+from core.data.reading.limits import MAX_FILES_IN_FOLDER, MAX_MEMBER_BYTES
 from core.errors import DatasetError, ImageError
-from core.machine import usable_cores
+from core.machine.facts import usable_cores
 
 BUILTIN = "builtin"
 LISTING = "listing.json"
@@ -84,7 +84,7 @@ def _short(name: str) -> str:
 
 
 def _drawings() -> Source:
-    from core.data.drawings import pictures
+    from core.data.drawn.drawings import pictures
 
     drawn = dict(pictures(usable_cores()))
     return Source(

@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from core.augment.pipelines import EvalPipeline, normalise
 from core.augment.preprocessing import Preprocessing
-from core.data.decode import decode_picture
+from core.comparison.temperature import at_temperature
 from core.data.loaders import EVAL_BATCH
+from core.data.reading.decode import decode_picture
 from core.errors import RunError
-from core.inference.temperature import at_temperature
+from core.machine.speeds import load_speeds
+from core.models.accel.compiled import LAYOUT, CompiledBackbone
+from core.models.accel.folding import weights_stand_still
 from core.models.build import TransferModel, restore_model
-from core.models.compiled import LAYOUT, CompiledBackbone
-from core.models.folding import weights_stand_still
 from core.runs.record import WEIGHTS, RunRecord, checked_file, load_record
-from core.speeds import load_speeds
 
 T = TypeVar("T")
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from core.comparison.metrics import Array
+from core.comparison.temperature import at_temperature
 from core.inference.prediction_sets import SetRule
-from core.inference.temperature import at_temperature
 from core.runs.record import RunRecord
 
 

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.errors import RunError, WeightsError
+from core.models.accel.folding import fold_batchnorm, quicken_depthwise
 from core.models.catalogue import BackboneSpec, get_backbone, starts_with
 from core.models.download import OnProgress
-from core.models.folding import fold_batchnorm, quicken_depthwise
 from core.models.network import build_empty_network, build_network
 from core.models.weights import load_weights
-from core.settings import ModelSettings, Weights
+from core.settings.schema import ModelSettings, Weights
 
 IMAGENET_CLASSES = 1000
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from core.errors import SettingsError
-from core.settings import ModelSettings, RunSettings
+from core.settings.schema import ModelSettings, RunSettings
 
 Source = Literal["package", "torchvision"]
 

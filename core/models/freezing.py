@@ -13,7 +13,7 @@ from torch import nn
 
 from core.models.build import TransferModel
 from core.models.catalogue import count_frozen_stages, starts_with
-from core.settings import ModelSettings
+from core.settings.schema import ModelSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ from functools import cache
 
 from core.runs.record import RECORD, RECORDED, is_recorded, load_record, summary_of
 from core.runs.store import Run, RunStore
-from core.settings import SCENARIOS
+from core.settings.scenarios import SCENARIOS
 
 ABOUT = "about.json"
 

@@ -10,16 +10,17 @@ import numpy as np
 from safetensors.torch import save_model
 
 from core.comparison.metrics import confusion_matrix
+from core.comparison.temperature import fit_temperature
 from core.data.dataset import Dataset, load_stored
 from core.data.parts import class_counts
 from core.errors import StorageError
-from core.inference.temperature import fit_temperature
-from core.machine import forget_peak_memory, peak_memory, this_machine
-from core.models.shelf import Shelf
+from core.machine.facts import this_machine
+from core.machine.process import forget_peak_memory, peak_memory
+from core.machine.speeds import load_speeds, remember_seen
+from core.models.accel.shelf import Shelf
 from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
-from core.speeds import load_speeds, remember_seen
 from core.storage import explain
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
 from core.training.scenarios import Trained, train_run

@@ -11,7 +11,8 @@ from core.errors import SettingsError
 from core.models.catalogue import check_model
 from core.runs.life import Identity
 from core.runs.store import RunStore
-from core.settings import SCENARIOS, DataSettings, ModelSettings, RunSettings, Scenario
+from core.settings.scenarios import SCENARIOS, Scenario
+from core.settings.schema import DataSettings, ModelSettings, RunSettings
 
 MAX_RUNS = 60
 

@@ -23,7 +23,8 @@ from core.errors import RunError, SettingsError, shown
 from core.home import folder_in_the_making, home_folder, ordinary, sealed, unsealed, write_atomically
 from core.json_types import fits_fields
 from core.models.download import file_sha256
-from core.settings import RunSettings, from_dict, to_dict
+from core.settings.schema import RunSettings
+from core.settings.versions import from_dict, to_dict
 
 RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
 RECORD_VERSION = 1

@@ -1,9 +1,9 @@
 """Finished runs as the comparison wants them."""
 
 from core.comparison.fairness import Outcome
-from core.machine import Machine
+from core.machine.facts import Machine
 from core.runs.record import load_predictions, load_record
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 
 
 def load_outcome(run_id: str) -> Outcome:

@@ -23,7 +23,8 @@ from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_h
 from core.runs.life import identity as _identity
 from core.runs.loss import ENDED_UNEXPECTEDLY, RESTARTED, STOPPED_ANSWERING, after_loss
 from core.runs.loss import MAX_CRASHES as MAX_CRASHES
-from core.settings import RunSettings, from_dict, to_dict
+from core.settings.schema import RunSettings
+from core.settings.versions import from_dict, to_dict
 from core.storage import DATABASE, damaged_database, explained
 
 ACTIVE: Final = ("queued", "running")

@@ -18,11 +18,11 @@ from typing import TypeVar
 
 from core.errors import StorageError
 from core.home import sweep_staging
-from core.machine import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
+from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
+from core.machine.speeds import load_peaks, load_speeds
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
 from core.runs.store import Run, RunStore
-from core.settings import ModelSettings
-from core.speeds import load_peaks, load_speeds
+from core.settings.schema import ModelSettings
 
 POLL_S = 0.3
 STORAGE_S = 2.0

@@ -17,17 +17,17 @@ from PIL import Image
 from safetensors.torch import save, save_file
 from torch import Tensor
 
-from core.data import picture
 from core.data.dataset import load_stored
-from core.data.decode import POLICY, decode_picture
-from core.data.drawings import pictures as drawings
+from core.data.drawn.drawings import pictures as drawings
+from core.data.reading import picture
+from core.data.reading.decode import POLICY, decode_picture
 from core.errors import DatasetError, RunError
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel
 from core.models.catalogue import get_backbone
 from core.models.weights import PACKAGE
 from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 from core.storage import explained
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain

@@ -18,7 +18,7 @@ from torch import Tensor
 from core.augment.catalogue import steps_of
 from core.augment.preprocessing import Preprocessing
 from core.comparison.metrics import confusion_matrix
-from core.data.class_names import check_class_name
+from core.data.reading.class_names import check_class_name
 from core.errors import DatasetError, ImageError, PackageError, RunError, SettingsError
 from core.inference.predictor import Predictor
 from core.models.build import describe_model, restore_model

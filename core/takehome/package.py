@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from core.data.archive import Archive
+from core.data.reading.archive import Archive
 from core.errors import DatasetError, ImageError, PackageError
 from core.home import ordinary
 from core.storage import explained

@@ -10,11 +10,11 @@ from typing import Any, Final, get_args
 from jsonschema import Draft202012Validator
 
 from core.data.dataset import SPLITS
-from core.data.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
+from core.data.reading.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
 from core.errors import PackageError
-from core.machine import Machine
+from core.machine.facts import Machine
+from core.machine.speeds import Engine
 from core.runs.record import RECORD_VERSION
-from core.speeds import Engine
 from core.training.history import PHASES
 
 MOST: Final = 1_000_000

@@ -17,7 +17,7 @@ from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.record import RunRecord
-from core.settings import SCENARIO_HELP, SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS
 from core.takehome.plain import classifier_of, library_of
 from core.takehome.scores import scores_of
 from core.training.head import USUAL_L2

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from core.errors import StorageError
 from core.home import ordinary, thaw_home
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 from core.storage import explained
 
 BUDGET_BYTES: Final = 2 * 1024**3

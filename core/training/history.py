@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from core.speeds import Precision, Work
+from core.machine.speeds import Precision, Work
 
 PHASES: Final = ("decode", "features", "train", "val", "test", "other")
 """Where a run's seconds go; `other` is what is left: building the network, hashing, writing."""

@@ -14,8 +14,8 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from core.errors import TrainingError
-from core.models.folding import weights_stand_still
-from core.speeds import Precision
+from core.machine.speeds import Precision
+from core.models.accel.folding import weights_stand_still
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
 from core.training.losses import Loss
 

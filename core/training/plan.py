@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from core.augment.catalogue import PRESETS, is_random, steps_of
+from core.machine.speeds import Precision, Speeds, Work, load_speeds
 from core.models.catalogue import BACKBONES, count_frozen_stages, get_backbone
-from core.settings import RunSettings
-from core.speeds import Precision, Speeds, Work, load_speeds
+from core.settings.schema import RunSettings
 
 TRAIN_COST: Final = 6.0  # a training step against a forward pass, per picture; measured 4 to 7 on two cores
 OVERHEAD_S: Final = 0.5  # building the network, hashing it twice, writing the record

@@ -19,16 +19,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from core.data.decode import decode_picture
-from core.machine import usable_cores
-from core.models.build import TransferModel, build_model
-from core.models.compiled import LAYOUT, CompiledBackbone
-from core.models.folding import weights_stand_still
-from core.models.freezing import apply_scenario
-from core.models.onnx_graph import can_translate
-from core.models.weights import preprocessing_of
-from core.settings import BatchNorm, ModelSettings, RunSettings
-from core.speeds import (
+from core.data.reading.decode import decode_picture
+from core.machine.facts import usable_cores
+from core.machine.speeds import (
     PRECISIONS,
     WORTH_IT,
     Engine,
@@ -41,7 +34,14 @@ from core.speeds import (
     save_peaks,
     save_speeds,
 )
-from core.streams import in_streams
+from core.machine.streams import in_streams
+from core.models.accel.compiled import LAYOUT, CompiledBackbone
+from core.models.accel.folding import weights_stand_still
+from core.models.accel.onnx_graph import can_translate
+from core.models.build import TransferModel, build_model
+from core.models.freezing import apply_scenario
+from core.models.weights import preprocessing_of
+from core.settings.schema import BatchNorm, ModelSettings, RunSettings
 from core.training.history import Cancelled, ShouldStop
 from core.training.loop import cast
 

@@ -18,14 +18,15 @@ from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.data.parts import check_trainable
+from core.models.accel.shelf import Shelf
+from core.models.accel.threads import one_thread
 from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
 from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
-from core.models.shelf import Shelf
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 from core.training.head import FEW, ONE_THREAD, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, evaluate, fit
@@ -34,7 +35,6 @@ from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import plan_run, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
-from core.training.threads import one_thread
 
 PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
 MOST_EPOCHS = 10_000  # of a run that is given seconds

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor, nn
 
 from core.data.loaders import Loaders
+from core.machine.speeds import Precision, Work
+from core.machine.streams import in_streams
+from core.models.accel.compiled import LAYOUT, CompiledBackbone
+from core.models.accel.folding import weights_stand_still
+from core.models.accel.threads import one_thread
 from core.models.build import TransferModel
-from core.models.compiled import LAYOUT, CompiledBackbone
-from core.models.folding import weights_stand_still
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
-from core.settings import RunSettings
-from core.speeds import Precision, Work
-from core.streams import in_streams
+from core.settings.schema import RunSettings
 from core.training.features import WHOLE, FeatureStore, computed_by_torch, feature_recipe
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
 from core.training.plan import Plan
 from core.training.probe import Compute
-from core.training.threads import one_thread
 from core.training.weighting import class_weights
 
 WAITING = 3  # pairs of pictures that wait for a core while all are taken

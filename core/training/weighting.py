@@ -7,7 +7,7 @@ picture counts 1 on average (scikit-learn's `balanced`). To count twice is the s
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from core.settings import ClassWeights
+from core.settings.schema import ClassWeights
 
 SHOWN: Final = 6
 """So many classes are named with what they count; of more, the rarest and the most frequent ones."""

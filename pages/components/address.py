@@ -1,6 +1,6 @@
 """Settings in a page's address, so that a reload, a second tab and a restarted server keep what was chosen.
 
-One row per field of the settings, made from the table in `core.settings`; only what differs from the defaults is
+One row per field of the settings, made from the table in `core.settings.schema`; only what differs from the defaults is
 written. A field that is added there is kept here without a word.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 from core.augment.catalogue import CUSTOM, TRANSFORMS, steps_of
 from core.errors import SettingsError
 from core.models.catalogue import check_model
-from core.settings import PARTS, AugmentSettings, AugmentStep, RunSettings
+from core.settings.schema import PARTS, AugmentSettings, AugmentStep, RunSettings
 
 LONGEST: Final = 2000
 """Characters of one value; the longest pipeline there can be has fewer."""

@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 
 from .answers import Answer
-from .doubt import Doubt, doubt_badges
+from .explanations import Wanted, draw_whys
 from .messages import md, plain
-from .whys import Wanted, draw_whys
+from .uncertainty import Doubt, doubt_badges
 
 PER_PAGE = 24
 _MOST_NAMED = 20

@@ -14,10 +14,10 @@ from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.comparison.report import harmless
-from core.data.decode import decode_picture
+from core.comparison.temperature import at_temperature
 from core.data.drawn.strangers import STRANGERS, draw_stranger
+from core.data.reading.decode import decode_picture
 from core.errors import ImageError
-from core.inference.temperature import at_temperature
 from core.runs.record import RunRecord
 from core.runs.store import Run
 

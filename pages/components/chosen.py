@@ -9,7 +9,7 @@ from core.augment.catalogue import CUSTOM
 from core.data.dataset import Dataset
 from core.errors import DatasetError, ThawError
 from core.home import thaw_home
-from core.settings import AugmentSettings, RunSettings
+from core.settings.schema import AugmentSettings, RunSettings
 
 from .address import from_address, to_address
 from .messages import show_error

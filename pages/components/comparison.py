@@ -19,7 +19,7 @@ from core.comparison.wording import points
 from core.runs.example import example_runs
 from core.runs.record import is_recorded
 from core.runs.store import Run
-from core.settings import differences
+from core.settings.schema import differences
 
 from . import chosen
 from .messages import md, plain

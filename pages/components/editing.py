@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import streamlit as st
 
-from core.data import limits
 from core.data.dataset import Dataset, delete_stored, stored_ids
 from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
+from core.data.reading import limits
 from core.errors import DatasetError, StorageError
 from core.runs.store import Run
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 from . import chosen
 from .destroying import change, delete_button, offer_undo

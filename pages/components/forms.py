@@ -10,10 +10,8 @@ from core.comparison.fairness import HEAD_SOLVED, VIEWS_SCENARIOS
 from core.comparison.folds import question_of
 from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES, get_backbone
-from core.settings import (
-    SCENARIO_HELP,
-    SCENARIO_LABELS,
-    SCENARIOS,
+from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+from core.settings.schema import (
     AugmentSettings,
     BatchNorm,
     ClassWeights,

@@ -7,10 +7,10 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes, set_groups
-from core.data.folder_names import listed
 from core.data.groups import find_groups
 from core.data.health import Finding, find_problems, others_of
-from core.settings import DataSettings
+from core.data.reading.folder_names import listed
+from core.settings.schema import DataSettings
 
 from . import chosen
 from .destroying import change

@@ -9,7 +9,7 @@ from core.comparison.calibration import brier, calibration_error, reliability
 from core.comparison.verdict import Comparison
 from core.models.catalogue import BACKBONES
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 
 from . import chosen
 from .comparison_charts import layer_changes, reliability_curve

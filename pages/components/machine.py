@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from core.machine import this_machine
+from core.machine.facts import this_machine
+from core.machine.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
 from core.models.catalogue import BACKBONES
-from core.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
 
 from .messages import md
 

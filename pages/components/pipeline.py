@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.augment.catalogue import CUSTOM, PRESETS, TRANSFORMS, ParameterSpec, TransformSpec, default_step, steps_of
 from core.errors import SettingsError
-from core.settings import AugmentSettings, AugmentStep
+from core.settings.schema import AugmentSettings, AugmentStep
 
 from . import chosen
 from .messages import show_error

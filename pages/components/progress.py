@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.errors import RunError
 from core.runs.store import ACTIVE, Run
-from core.settings import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIO_LABELS
 
 from .charts import STYLES
 from .frame import framed

@@ -14,7 +14,7 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import every_fold, plan_race, submit
 from core.runs.store import Run
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen

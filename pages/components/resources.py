@@ -19,7 +19,7 @@ from core.runs.race import every_fold
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import DataSettings, ModelSettings, RunSettings
+from core.settings.schema import DataSettings, ModelSettings, RunSettings
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders

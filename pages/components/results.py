@@ -9,10 +9,10 @@ from core.comparison.arms import ArmSummary
 from core.comparison.metrics import balanced_accuracy
 from core.comparison.pictures import PictureKey, common, right_table
 from core.comparison.race_wording import accuracy_interval
-from core.data.folder_names import listed
+from core.data.reading.folder_names import listed
 from core.runs.record import RunRecord
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIO_LABELS, SCENARIOS
 
 from . import chosen
 from .charts import curves, phase_bars

@@ -9,7 +9,8 @@ import streamlit as st
 from core.models.catalogue import BACKBONES
 from core.runs import deletion
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, to_dict
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.versions import to_dict
 
 from . import chosen
 from .destroying import delete_button

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.augment.catalogue import is_random
 from core.augment.preprocessing import Preprocessing
-from core.settings import AugmentSettings, RunSettings
+from core.settings.schema import AugmentSettings, RunSettings
 from core.training.plan import views_of
 
 from .resources import stored_dataset

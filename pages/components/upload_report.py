@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.report import as_csv
+from core.data.reading.report import as_csv
 
 from . import chosen
 from .gallery import GalleryItem, gallery

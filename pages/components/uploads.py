@@ -9,8 +9,8 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested, IngestProgress, ingest, ingest_files
-from core.data.layout import AUTO
 from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
+from core.data.reading.layout import AUTO
 from core.errors import DatasetError, LayoutQuestion
 from core.home import temporary_folder
 

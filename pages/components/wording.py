@@ -9,7 +9,8 @@ from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
-from core.settings import SCENARIO_LABELS, ModelSettings, RunSettings
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import ModelSettings, RunSettings
 from core.training.plan import Estimate
 
 STATES = {

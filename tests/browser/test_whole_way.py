@@ -17,7 +17,7 @@ from typing import Any
 import psutil
 import pytest
 
-from core.data.drawings import draw
+from core.data.drawn.drawings import draw
 
 WORK_MS = 300_000  # for training; generous, as other work may share the machine
 CLICK_MS = 60_000

@@ -32,13 +32,14 @@ from core import commands
 from core.__main__ import build_parser, main
 from core.data.dataset import Dataset, stored_datasets
 from core.data.ingest import ingest
+from core.machine.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
 from core.models.catalogue import BACKBONES
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import Run, RunStore
-from core.settings import SCENARIOS, RunSettings
-from core.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import RunSettings
 from core.storage import FULL_SENTENCE
 
 RUN_FIELDS = {
@@ -257,7 +258,7 @@ def test_classify_refuses_what_makes_no_sense(capsys: pytest.CaptureFixture[str]
 
 
 def test_a_run_that_has_not_finished_cannot_be_used(capsys: pytest.CaptureFixture[str]):
-    from core.settings import RunSettings
+    from core.settings.schema import RunSettings
 
     (run,) = RunStore().submit([RunSettings()], "pictures")
 
@@ -343,7 +344,7 @@ def test_what_an_apps_worker_trains_for_a_command_ends_when_the_command_is_kille
 
 def test_runs_tells_how_things_really_are(capsys: pytest.CaptureFixture[str]):
     code = (
-        "from core.runs.store import RunStore; from core.settings import RunSettings\n"
+        "from core.runs.store import RunStore; from core.settings.schema import RunSettings\n"
         "RunStore().submit([RunSettings()], 'pictures'); assert RunStore().claim()"
     )
     subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, check=True)
@@ -366,7 +367,7 @@ def test_every_option_of_a_run_is_told_in_its_help(capsys: pytest.CaptureFixture
 
 def test_the_defaults_of_the_command_line_are_those_of_the_settings(tiny_folder: Path):
     from core.__main__ import _settings
-    from core.settings import RunSettings
+    from core.settings.schema import RunSettings
 
     arguments = build_parser().parse_args(["train", "--data", str(tiny_folder)])
 

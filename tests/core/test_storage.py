@@ -20,7 +20,7 @@ from core.errors import RunError, StorageError
 from core.home import home_folder, sealed, temporary_folder, unsealed, write_atomically
 from core.runs import store as store_module
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 from core.storage import FULL_SENTENCE, explain, explained
 
 COMMANDS = [
@@ -290,7 +290,7 @@ def test_a_full_database_is_the_same_sentence_as_a_full_disk(thaw_home: Path):
     def stop_growing(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")
 
-    from core.settings import RunSettings
+    from core.settings.schema import RunSettings
 
     with pytest.raises(StorageError) as raised:
         store.submit([RunSettings()] * 200, "pictures")

@@ -16,10 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
-from core.machine import this_machine
+from core.machine.facts import this_machine
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
-from core.settings import RunSettings, Scenario
+from core.settings.scenarios import Scenario
+from core.settings.schema import RunSettings
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,8 @@ from streamlit.testing.v1 import AppTest
 
 from core.augment.catalogue import PRESETS, TRANSFORMS, default_step
 from core.models.catalogue import BACKBONES
-from core.settings import PARTS, SCENARIOS, AugmentSettings, DataSettings, OptimSettings, RunSettings
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import PARTS, AugmentSettings, DataSettings, OptimSettings, RunSettings
 from pages.components.address import LONGEST, ROWS, from_address, to_address
 
 FINETUNED = replace(RunSettings(), model=replace(RunSettings().model, scenario="finetuned"))

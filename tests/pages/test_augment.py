@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.augment.catalogue import PRESETS, TRANSFORMS, steps_of
-from core.settings import AugmentSettings, RunSettings
+from core.settings.schema import AugmentSettings, RunSettings
 
 
 @pytest.fixture

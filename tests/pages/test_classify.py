@@ -101,7 +101,7 @@ def test_nothing_is_computed_twice(page, monkeypatch):
 
 
 def test_the_picture_shown_is_made_anew_from_the_pixels():
-    from core.data.decode import decode_picture
+    from core.data.reading.decode import decode_picture
     from pages.components.resources import square_jpeg
 
     note = "taken at my home"
@@ -158,7 +158,7 @@ def cards(classes: tuple[tuple[str, ...], tuple[str, ...]]):
 
     import numpy as np
 
-    from core.settings import RunSettings
+    from core.settings.schema import RunSettings
     from pages.components.answer_cards import answer_cards
     from pages.components.answers import Answer, Asked
 
@@ -329,7 +329,7 @@ def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsy
     from core.__main__ import main
     from core.inference.prediction_sets import fit_sets
     from pages.components.answers import Answer, Asked
-    from pages.components.doubt import Doubt, as_json
+    from pages.components.uncertainty import Doubt, as_json
 
     run, path = finished_race.run("frozen"), tmp_path / "one.png"
     path.write_bytes(drawn("discs", 5))

@@ -11,7 +11,8 @@ from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.settings import SCENARIO_LABELS, DataSettings, RunSettings
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import DataSettings, RunSettings
 
 
 @pytest.fixture

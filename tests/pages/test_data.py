@@ -8,7 +8,7 @@ from core.data.edit import set_groups
 from core.data.groups import find_groups
 from core.data.ingest import ingest
 from core.runs.store import RunStore
-from core.settings import DataSettings, RunSettings
+from core.settings.schema import DataSettings, RunSettings
 
 
 def upload(at, files, tmp_path, name="mine.zip"):

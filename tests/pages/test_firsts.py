@@ -10,7 +10,7 @@ from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import delete_files
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 
 WAYS = ("frozen", "finetuned", "scratch")
 

@@ -17,7 +17,7 @@ from core.data.edit import drop_pictures
 from core.errors import StorageError
 from core.runs.record import run_folder
 from core.runs.store import RunStore
-from core.settings import DataSettings, RunSettings
+from core.settings.schema import DataSettings, RunSettings
 from core.storage import FULL_SENTENCE
 
 PAGES = ["home.py", "data.py", "augment.py", "train.py", "compare.py", "classify.py"]

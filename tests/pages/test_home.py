@@ -13,7 +13,7 @@ from core.runs.example import example_runs
 from core.runs.race import every_fold, plan_race, submit
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import DataSettings, RunSettings
+from core.settings.schema import DataSettings, RunSettings
 
 
 def race_of(dataset_id: str) -> list[str]:

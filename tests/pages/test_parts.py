@@ -14,7 +14,7 @@ from core.home import sealed, unsealed
 from core.runs.race import submit
 from core.runs.record import RECORD, load_record, run_folder, summary_of
 from core.runs.store import RunStore
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 
 PAGES = ("home.py", "data.py", "augment.py", "train.py", "compare.py", "classify.py")
 LACK = "The class discs has no picture in train: it can never be named, and all of its 2 test pictures count as wrong."

@@ -6,7 +6,7 @@ from core.__main__ import main
 from core.data.ingest import ingest
 from core.runs.record import run_folder
 from core.runs.store import RunStore
-from core.settings import DataSettings, RunSettings
+from core.settings.schema import DataSettings, RunSettings
 
 NOT_THERE = {f"discs/{number}.png" for number in range(5, 10)}
 

@@ -10,7 +10,7 @@ from core.data.ingest import ingest
 from core.runs import execute
 from core.runs.race import plan_race, submit
 from core.runs.store import MAX_CRASHES, RunStore
-from core.settings import RunSettings
+from core.settings.schema import RunSettings
 from core.training.history import Progress
 from pages.components.wording import time_left
 

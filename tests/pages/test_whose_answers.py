@@ -8,7 +8,7 @@ import streamlit as st
 from helpers import KINDS, REPOSITORY, drawn, drawn_classes, write_files
 
 from core.data.ingest import ingest
-from core.settings import DataSettings, RunSettings
+from core.settings.schema import DataSettings, RunSettings
 
 SEEDS = (0, 1, 2)
 

@@ -18,7 +18,8 @@ from core.augment.catalogue import (
 )
 from core.augment.preprocessing import Preprocessing
 from core.errors import SettingsError
-from core.settings import AugmentSettings, AugmentStep, RunSettings, from_dict, to_dict
+from core.settings.schema import AugmentSettings, AugmentStep, RunSettings
+from core.settings.versions import from_dict, to_dict
 
 PREPROCESSING = Preprocessing(image_size=32, resize_size=40, interpolation="bicubic", mean=(0.5,) * 3, std=(0.5,) * 3)
 NUMBERS = [(spec, number) for spec in TRANSFORMS.values() for number in spec.parameters]

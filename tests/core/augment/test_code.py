@@ -11,7 +11,7 @@ from core.augment.catalogue import CUSTOM, PRESETS, TRANSFORMS, default_step
 from core.augment.code import as_code
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise
 from core.augment.preprocessing import Preprocessing
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 PREPROCESSING = Preprocessing(
     image_size=48, resize_size=56, interpolation="bicubic", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)

@@ -10,7 +10,7 @@ from torchvision.transforms._presets import ImageClassification
 from core.augment.catalogue import CUSTOM, PRESETS, TRANSFORMS, default_step
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
 from core.augment.preprocessing import Preprocessing
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 PREPROCESSING = Preprocessing(
     image_size=64, resize_size=72, interpolation="bicubic", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)

@@ -11,7 +11,7 @@ from core.augment.pipelines import TrainPipeline, picture_seed
 from core.augment.preprocessing import Preprocessing
 from core.augment.preview import draw_samples
 from core.errors import SettingsError
-from core.settings import AugmentSettings
+from core.settings.schema import AugmentSettings
 
 PREPROCESSING = Preprocessing(image_size=48, resize_size=56, interpolation="bilinear", mean=(0.5,) * 3, std=(0.5,) * 3)
 IMAGE = torch.randint(0, 256, (3, 60, 90), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.comparison.fairness import Outcome
-from core.settings import SCENARIO_LABELS, AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
+from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
 
 def make_settings(scenario: str = "frozen", seed: int = 0, **changes: Any) -> RunSettings:

@@ -5,7 +5,7 @@ import pytest
 
 from core.comparison.fairness import MIXED_RULES, check_fairness, mixed_rules
 from core.errors import RunError
-from core.settings import AugmentStep
+from core.settings.schema import AugmentStep
 
 RIGHT = "RRRRWR"
 

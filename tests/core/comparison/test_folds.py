@@ -10,7 +10,7 @@ from core.comparison.folds import gather_folds, incomplete_seeds, overlap, quest
 from core.comparison.race_wording import accuracy_interval
 from core.comparison.statistics import wilson
 from core.errors import RunError
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 ANSWERS = ("RRW", "RWR", "RRRR")
 

@@ -12,9 +12,9 @@ from bad_archives import REFUSED, SKIPPED, USED, zipped
 from helpers import drawn, drawn_classes, encoded
 from PIL import Image
 
-from core.data import archive, limits
 from core.data.dataset import stored_datasets
 from core.data.ingest import Ingested, ingest
+from core.data.reading import archive, limits
 from core.errors import DatasetError
 
 

@@ -14,7 +14,7 @@ import pytest
 from helpers import encoded, shared_file
 from PIL import ExifTags, Image, ImageCms, PngImagePlugin
 
-from core.data.decode import SHORT_SIDE, ReadPicture, read_picture
+from core.data.reading.decode import SHORT_SIDE, ReadPicture, read_picture
 from core.errors import ImageError
 
 RED = (250, 10, 20)

@@ -13,10 +13,10 @@ from scipy.fft import dctn
 from core.data import copies
 from core.data.copies import burst_pairs, name_families, near_pairs, small_square
 from core.data.dataset import SPLITS, Dataset, Picture
-from core.data.decode import decode_picture
-from core.data.drawings import pictures as drawings
+from core.data.drawn.drawings import pictures as drawings
 from core.data.ingest import ingest
-from core.settings import DataSettings
+from core.data.reading.decode import decode_picture
+from core.settings.schema import DataSettings
 
 
 def recompressed(image: Image.Image) -> Image.Image:

@@ -10,7 +10,7 @@ import pytest
 
 from core.data.dataset import MANIFEST, SPLITS, Dataset, Picture, Split, load_stored, stored_datasets
 from core.errors import DatasetError
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 
 def picture(target: int, number: int, given: str | None = None, group: str | None = None) -> Picture:

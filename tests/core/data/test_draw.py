@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from core.data.dataset import SPLITS, TEST_SEED, Dataset, Picture, Split
 from core.errors import DatasetError
-from core.settings import DataSettings
+from core.settings.schema import DataSettings
 
 FRACTIONS = st.builds(
     DataSettings,

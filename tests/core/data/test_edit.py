@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from helpers import drawn_classes, write_files
 
-from core.data import intake
 from core.data.dataset import SPLITS, Dataset, load_stored, stored_ids
-from core.data.decode import read_picture
 from core.data.edit import (
     add_pictures,
     delete,
@@ -22,6 +20,8 @@ from core.data.edit import (
     rename_class,
 )
 from core.data.ingest import ingest
+from core.data.reading import intake
+from core.data.reading.decode import read_picture
 from core.errors import DatasetError
 
 

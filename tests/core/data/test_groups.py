@@ -18,7 +18,7 @@ from core.data.edit import add_pictures, drop_pictures, set_groups
 from core.data.groups import by_table, compile_pattern, count_groups, find_groups, groups_sentence, looks_grouped
 from core.data.health import Finding, find_problems
 from core.data.ingest import ingest
-from core.data.report import as_csv
+from core.data.reading.report import as_csv
 from core.errors import DatasetError
 from core.home import sealed, unsealed
 from core.takehome.training_script import pictures_csv

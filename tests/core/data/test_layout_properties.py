@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.layout import Layout, Listing, find_layout
+from core.data.reading.layout import Layout, Listing, find_layout
 from core.errors import DatasetError, LayoutQuestion
 
 FOLDERS = (

@@ -7,9 +7,9 @@ import pytest
 from helpers import drawn_classes, write_files, write_zip
 
 from core.data import sources
-from core.data.archive import Archive
 from core.data.ingest import ingest
-from core.data.layout import Listing, find_layout
+from core.data.reading.archive import Archive
+from core.data.reading.layout import Listing, find_layout
 from core.data.sources import open_source
 from core.errors import DatasetError, ImageError
 

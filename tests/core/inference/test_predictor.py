@@ -8,8 +8,8 @@ import torch
 from helpers import FinishedRace, draw_picture, encoded
 
 from core.data.dataset import load_stored
-from core.data.decode import decode_picture
 from core.data.loaders import EVAL_BATCH
+from core.data.reading.decode import decode_picture
 from core.errors import ImageError, RunError
 from core.inference.predictor import Predictor
 from core.runs.record import WEIGHTS, delete_files, load_predictions, load_record, run_folder

@@ -12,7 +12,7 @@ from core.errors import SettingsError
 from core.models.build import split_head
 from core.models.catalogue import BACKBONES, check_model, get_backbone, starts_with
 from core.models.network import build_empty_network
-from core.settings import ModelSettings, OptimSettings, RunSettings
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
 

@@ -6,7 +6,7 @@ import torch
 from core.models.build import TransferModel, build_model
 from core.models.drift import LayerChange, measure_drift, snapshot
 from core.models.freezing import apply_scenario
-from core.settings import ModelSettings
+from core.settings.schema import ModelSettings
 
 
 def build(scenario: str) -> TransferModel:

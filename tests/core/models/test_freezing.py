@@ -11,7 +11,8 @@ from core.errors import SettingsError
 from core.models.build import TransferModel, build_model, count_parameters, layer_tree
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.models.freezing import apply_scenario, audit, parameter_groups, state_hashes
-from core.settings import SCENARIOS, ModelSettings
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import ModelSettings
 
 SMALL = ("efficientnet_lite0", "resnet18", "mobilenet_v3_large")
 small_backbones = pytest.mark.parametrize("name", SMALL)

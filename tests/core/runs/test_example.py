@@ -8,7 +8,7 @@ from core.runs.example import example_runs, find_run
 from core.runs.record import RECORDED, delete_files, is_recorded, load_predictions, load_record, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import SCENARIOS
+from core.settings.scenarios import SCENARIOS
 
 
 def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():

@@ -14,9 +14,11 @@ import pytest
 from helpers import files_no_longer_than
 from safetensors import SafetensorError
 
-from core import home, speeds
+from core import home
 from core.data.ingest import Ingested
 from core.errors import StorageError
+from core.machine import speeds
+from core.machine.speeds import Speeds, load_speeds
 from core.runs import execute as module
 from core.runs import record as record_module
 from core.runs.deletion import delete_run
@@ -24,8 +26,7 @@ from core.runs.execute import execute
 from core.runs.race import submit
 from core.runs.record import delete_files, load_predictions, load_record, run_folder
 from core.runs.store import Run, RunStore
-from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import Speeds, load_speeds
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.storage import FULL_SENTENCE, explain
 from core.training import features
 

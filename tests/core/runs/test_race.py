@@ -10,15 +10,8 @@ from core.runs.race import MAX_RUNS, plan_race, submit
 from core.runs.record import load_predictions
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings import (
-    SCENARIOS,
-    AugmentSettings,
-    DataSettings,
-    ModelSettings,
-    OptimSettings,
-    RunSettings,
-    differences,
-)
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings, differences
 
 
 def test_a_race_goes_seed_by_seed_in_the_order_of_the_catalogue():

@@ -25,7 +25,7 @@ from core.runs.record import (
     run_folder,
     save_run,
 )
-from core.settings import OptimSettings, RunSettings
+from core.settings.schema import OptimSettings, RunSettings
 
 NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision", "seconds")
 """Fields that settings of version 1 did not have."""

@@ -19,7 +19,8 @@ from core.home import thaw_home
 from core.runs import life
 from core.runs import store as module
 from core.runs.store import CANCEL_WITHIN_S, MAX_CRASHES, SILENCE_S, STILL_S, Run, RunStore
-from core.settings import ModelSettings, OptimSettings, RunSettings, to_dict
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
+from core.settings.versions import to_dict
 
 
 @pytest.fixture
@@ -543,7 +544,7 @@ def test_a_worker_learns_that_the_command_it_trains_for_was_ended(store: RunStor
 
 def test_a_run_whose_owner_trained_it_and_was_killed_is_not_trained_by_the_next(store: RunStore):
     python(
-        "from core.runs.life import identity; from core.runs.store import RunStore; from core.settings import "
+        "from core.runs.life import identity; from core.runs.store import RunStore; from core.settings.schema import "
         "RunSettings\nRunStore().submit([RunSettings()], 'x', owner=identity()); assert RunStore().claim()"
     )
 

@@ -17,14 +17,14 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested, ingest
+from core.machine.speeds import Peaks, save_peaks
 from core.runs import store as store_module
 from core.runs import supervisor as module
 from core.runs.race import submit
 from core.runs.record import load_record
 from core.runs.store import Run, RunStore
 from core.runs.supervisor import Supervisor
-from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import Peaks, save_peaks
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
 PATIENCE_S = 180
 SERVER = """

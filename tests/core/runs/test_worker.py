@@ -13,12 +13,12 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested
+from core.machine.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
 from core.runs import worker
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
-from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import probe
 
 PATIENCE_S = 150.0

@@ -17,7 +17,7 @@ from torch import nn
 
 from core.augment.pipelines import normalise
 from core.augment.preprocessing import Preprocessing
-from core.data.decode import decode_picture
+from core.data.reading.decode import decode_picture
 from core.inference.predictor import Predictor
 from core.models.build import TransferModel, split_head
 from core.models.catalogue import BACKBONES, get_backbone

@@ -16,7 +16,7 @@ from PIL import Image
 
 from core.augment.pipelines import normalise
 from core.augment.preprocessing import Preprocessing
-from core.data.decode import decode_picture
+from core.data.reading.decode import decode_picture
 from core.errors import RunError
 from core.inference.predictor import Predictor
 from core.models.weights import PACKAGE

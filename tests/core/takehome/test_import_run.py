@@ -19,7 +19,7 @@ from helpers import ENDLESS, FinishedRace, write_zip
 from safetensors.torch import load, save
 
 from core.__main__ import main
-from core.data.decode import decode_picture
+from core.data.reading.decode import decode_picture
 from core.errors import PackageError, ThawError
 from core.inference.predictor import Predictor
 from core.runs.record import load_predictions, load_record, run_folder

@@ -15,7 +15,7 @@ import pytest
 from helpers import REPOSITORY, draw_picture, encoded, shared_file, write_files
 from PIL import Image
 
-from core.data.decode import FORMATS, POLICY
+from core.data.reading.decode import FORMATS, POLICY
 from core.takehome import package
 from core.takehome.export import reading_scripts
 
@@ -38,7 +38,7 @@ print(json.dumps({{"found": found, "modules": list(sys.modules)}}))
 """
 THAWS = """
 sys.path.append({home!r})
-from core.data.decode import decode_picture as decode
+from core.data.reading.decode import decode_picture as decode
 from core.errors import ImageError as Refusal
 """
 PACKED = """

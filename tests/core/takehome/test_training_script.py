@@ -21,7 +21,7 @@ from core.__main__ import main
 from core.comparison.statistics import wilson
 from core.runs.record import RunRecord, load_record
 from core.runs.store import RunStore
-from core.settings import SCENARIOS
+from core.settings.scenarios import SCENARIOS
 from core.takehome.training_script import training_script
 
 ALWAYS = {

@@ -10,14 +10,14 @@ from core.augment.pipelines import normalise
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.inference.predictor import Predictor
-from core.models import compiled
-from core.models.compiled import CompiledBackbone
+from core.machine.speeds import Engine, load_speeds, save_speeds
+from core.models.accel import compiled
+from core.models.accel.compiled import CompiledBackbone
 from core.runs.execute import execute
 from core.runs.race import submit
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import Engine, load_speeds, save_speeds
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import scenarios, session
 from core.training.history import Cancelled
 from core.training.scenarios import Trained, build_run_loaders, train_run

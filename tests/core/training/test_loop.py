@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.errors import TrainingError
-from core.models.folding import fold_batchnorm
+from core.models.accel.folding import fold_batchnorm
 from core.training.history import Cancelled, EpochRecord, Stopwatch
 from core.training.loop import Best, Evaluation, cast, evaluate, fit, train_one_epoch
 from core.training.losses import build_loss

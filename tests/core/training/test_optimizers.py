@@ -5,7 +5,8 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from core.settings import DEFAULT_RATES, OptimSettings
+from core.settings.scenarios import DEFAULT_RATES
+from core.settings.schema import OptimSettings
 from core.training.optimizers import SCHEDULES, STEP_FACTOR, WARM_UP, build_optimizer, build_schedule
 
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from core.machine.speeds import Speeds, load_speeds, save_speeds
 from core.models.catalogue import BACKBONES
 from core.models.splitting import stage_costs
-from core.settings import SCENARIOS, AugmentSettings, ModelSettings, OptimSettings, RunSettings
-from core.speeds import Speeds, load_speeds, save_speeds
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import AugmentSettings, ModelSettings, OptimSettings, RunSettings
 from core.training.plan import (
     BOUNDARY_BYTES,
     HEAD_S,

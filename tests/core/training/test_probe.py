@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from core.machine import usable_cores
-from core.settings import ModelSettings, OptimSettings, RunSettings
-from core.speeds import PRECISIONS, WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
+from core.machine.facts import usable_cores
+from core.machine.speeds import PRECISIONS, WORKS, Peaks, Speeds, load_peaks, load_speeds, save_speeds
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import probe
 from core.training.history import Cancelled
 from core.training.probe import Compute, choose_compute, known_peaks, known_speeds, measure_peaks, measure_speeds

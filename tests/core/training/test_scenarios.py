@@ -17,7 +17,8 @@ from core.data.loaders import EpochBatches
 from core.errors import DatasetError, SettingsError
 from core.models.build import build_model
 from core.models.freezing import state_hashes
-from core.settings import SCENARIOS, AugmentSettings, ModelSettings, OptimSettings, RunSettings
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import AugmentSettings, ModelSettings, OptimSettings, RunSettings
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.plan import plan_run
 from core.training.scenarios import Trained, build_run_loaders, train_run

@@ -1,0 +1,63 @@
+"""One backbone that a frozen run has left as it found it, for the next frozen run of the process.
+
+On cached features, building the network anew would take a third of a run.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from torch import nn
+
+from core.models.build import TransferModel, build_head
+from core.models.catalogue import BackboneSpec
+from core.settings.schema import ModelSettings
+
+MOST_BYTES: Final = 128 * 1024**2  # of a larger one, the memory is worth more than the time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class KeptBackbone:
+    """A backbone with its ImageNet weights, as they were read from their file."""
+
+    network: nn.Module
+    spec: BackboneSpec
+    weights_sha256: str | None
+    hashes: Mapping[str, str]
+    """`state_hashes` of it when it was built: what the audits of all its runs compare with."""
+
+    def with_head(self, num_classes: int, *, seed: int) -> TransferModel:
+        """What `build_model` would give."""
+        head = build_head(self.spec.features, num_classes, seed=seed)
+        return TransferModel(self.network, head, self.spec, weights_sha256=self.weights_sha256)
+
+
+class Shelf:
+    """Room for one backbone."""
+
+    def __init__(self) -> None:
+        self._kept: KeptBackbone | None = None
+
+    def put(self, settings: ModelSettings, model: TransferModel, hashes: Mapping[str, str]) -> None:
+        """Keep a model's backbone, in the place of another one, if runs like this leave it alone and it is not large.
+
+        Args:
+            hashes: of the backbone when it was built, and now.
+        """
+        size = sum(tensor.nbytes for tensor in model.backbone.state_dict().values())
+        if _stands_still(settings) and size <= MOST_BYTES:
+            self._kept = KeptBackbone(
+                network=model.backbone, spec=model.spec, weights_sha256=model.weights_sha256, hashes=hashes
+            )
+
+    def take(self, settings: ModelSettings) -> KeptBackbone | None:
+        """The backbone for a run like this, if it is here; then it is here no more, until that run has ended well."""
+        kept = self._kept
+        if kept is None or kept.spec.name != settings.backbone or not _stands_still(settings):
+            return None
+        self._kept = None
+        return kept
+
+
+def _stands_still(settings: ModelSettings) -> bool:
+    return settings.scenario == "frozen" and settings.start == "imagenet"

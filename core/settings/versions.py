@@ -1,0 +1,61 @@
+"""Settings as JSON values, and settings that earlier versions of Thaw wrote."""
+
+from dataclasses import asdict, fields
+from typing import Any, Final
+
+from core.errors import SettingsError
+from core.settings.schema import PARTS, AugmentStep, RunSettings
+
+VERSION: Final = 5
+_NO_FOLDS: Final = {"folds": None, "fold": None}
+
+
+def to_dict(settings: RunSettings) -> dict[str, Any]:
+    """Settings as plain JSON values."""
+    return {"version": VERSION, **asdict(settings)}
+
+
+def from_dict(values: dict[str, Any]) -> RunSettings:
+    """Settings from `to_dict`'s result, or from an earlier version's.
+
+    Raises:
+        SettingsError: the version is another, a field is unknown or missing, or a value is not allowed.
+    """
+    if values.get("version") == 1:
+        values = _from_version_1(values)
+    if values.get("version") == 2:
+        values = {**values, "version": 3, "optim": {"seconds": None, **values.get("optim", {})}}
+    if values.get("version") == 3:
+        values = {**values, "version": 4, "optim": {"class_weights": "none", **values.get("optim", {})}}
+    if values.get("version") == 4:
+        values = {**values, "version": 5, "data": {"split_rule": 1, **_NO_FOLDS, **values.get("data", {})}}
+    if values.get("version") != VERSION:
+        raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
+    _check_names("settings", values, {"version", "seed", *PARTS})
+    return RunSettings(**{name: _read(kind, values[name], name) for name, kind in PARTS.items()}, seed=values["seed"])
+
+
+def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
+    """What the first version knew, with what it did written out. Its heads were trained for some epochs, not solved."""
+    optim = {name: value for name, value in values.get("optim", {}).items() if name != "probe_epochs"}
+    added = {"l2": None, "stage_decay": 1.0, "ema": 0.0, "train_size": None, "precision": "fp32"}
+    return {**values, "version": 2, "optim": {**optim, **added}}
+
+
+def _read(kind: type, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise SettingsError(f"{where} is not a part of settings.")
+    _check_names(where, values, {spec.name for spec in fields(kind)})
+    values = dict(values)
+    if "steps" in values:
+        values["steps"] = tuple(
+            AugmentStep(name=step["name"], values=tuple((str(n), float(v)) for n, v in step["values"]))
+            for step in values["steps"]
+        )
+    return kind(**values)
+
+
+def _check_names(where: str, values: dict[str, Any], known: set[str]) -> None:
+    unknown, missing = sorted(set(values) - known), sorted(known - set(values))
+    if unknown or missing:
+        raise SettingsError(f"{where} has unknown fields {unknown} and lacks {missing}.")
