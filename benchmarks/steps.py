@@ -45,7 +45,7 @@ from core.models.freezing import apply_scenario
 from core.models.network import build_network
 from core.models.weights import load_weights, preprocessing_of
 from core.settings.schema import ModelSettings
-from core.training.loop import cast, train_one_epoch
+from core.training.loop import Stepper, cast, train_one_epoch
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.probe import known_speeds
 from core.training.scenarios import PIECE
@@ -75,20 +75,12 @@ def steps(name: str, statistics: str) -> tuple[list[float], list[float]]:
     work: Work = "train-kept" if statistics == "kept" else "train-adapted"
     precision = known_speeds(name).precision(work)
     batch = [(images.contiguous(memory_format=torch.channels_last), targets)]
+    piece = PIECE if statistics == "kept" else None
     loss = nn.CrossEntropyLoss()
+    stepper = Stepper(model=ours, loss_fn=loss, optimizer=own, schedule=schedule, precision=precision, piece=piece)
 
     def our_step() -> None:
-        train_one_epoch(
-            ours,
-            batch,
-            loss,
-            own,
-            schedule,
-            lambda done, mean: None,
-            lambda: False,
-            precision=precision,
-            piece=PIECE if statistics == "kept" else None,
-        )
+        train_one_epoch(stepper, batch, lambda done, mean: None)
 
     return take_turns(plain_step, our_step, rounds=9)
 

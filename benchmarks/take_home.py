@@ -35,7 +35,6 @@ from core.errors import PackageError
 from core.inference.predictor import Predictor
 from core.runs.record import load_record
 from core.runs.store import RunStore
-from core.settings.scenarios import SCENARIO_LABELS
 from core.takehome.export import export_run
 from core.takehome.import_run import import_run
 from core.takehome.package import open_package
@@ -141,7 +140,7 @@ def main() -> None:
             os.environ["THAW_HOME"] = str(folder / "elsewhere")
             import_run(RunStore(), package)
             answers["packed, brought back elsewhere"] = Predictor.load(run).predict(pictures, calibrated=True)
-            label = SCENARIO_LABELS[record.settings.model.scenario]
+            label = record.settings.model.row.label
             for who, found in answers.items():
                 same = int((found.argmax(1) == ours.argmax(1)).sum())
                 print(f"| {label} | {who} | {same} of {len(ours)} | {np.abs(found - ours).max():.1e} |", flush=True)

@@ -20,6 +20,7 @@ from core.data.reading.layout import AUTO, LAYOUT_HELP
 from core.errors import ThawError
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process
 from core.runs.worker import preload
+from core.settings.scenarios import SCENARIOS, USUAL, USUAL_RACE
 from core.settings.schema import (
     AugmentSettings,
     DataSettings,
@@ -69,7 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
         lambda a: commands.train(a.data, _settings(a), _say(a), a.layout, a.groups),
     )
     _add_run_options(train)
-    train.add_argument("--scenario", default="frozen", help="which part of the network trains")
+    train.add_argument("--scenario", default=USUAL, help=f"which part of the network trains: {', '.join(SCENARIOS)}")
     train.add_argument("--seed", type=int, default=0)
     race = add(
         "race",
@@ -79,7 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
         ),
     )
     _add_run_options(race)
-    race.add_argument("--scenarios", default="frozen,finetuned", help="comma-separated")
+    race.add_argument("--scenarios", default=",".join(USUAL_RACE), help="comma-separated")
     race.add_argument("--seeds", default="0", help="comma-separated")
     compare = add(
         "compare",
@@ -149,7 +150,7 @@ def _settings(arguments: argparse.Namespace) -> RunSettings:
     """The settings of a run; `data.dataset` is filled in when the data is in the store."""
     options = vars(arguments)
     model = {name: options[name] for name in _MODEL_OPTIONS}
-    scenario = options.get("scenario", "frozen")
+    scenario = options.get("scenario", USUAL)
     return RunSettings(
         data=_data(arguments),
         augment=AugmentSettings(preset=options["augment"]),

@@ -31,7 +31,7 @@ from core.runs.life import identity, repeated
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
-from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
 from core.training.weighting import weighting_sentence
 
@@ -387,7 +387,7 @@ def run_values(run: Run) -> dict[str, Any]:
 
 def _run_line(values: dict[str, Any]) -> str:
     fold = f", fold {values['fold']} of {values['folds']}" if values["fold"] is not None else ""
-    line = f"{values['run']}  {SCENARIO_LABELS[values['scenario']]:22} "
+    line = f"{values['run']}  {SCENARIOS[values['scenario']].label:22} "
     line += f"{values['backbone']}, seed {values['seed']}{fold}: "
     if values["state"] != "finished":
         return line + str(values["state"]) + (f" ({values['cause']})" if values["cause"] else "")

@@ -23,7 +23,7 @@ from components.verdicts import race_outcome
 from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError
-from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import HOME_RACE, SCENARIOS
 
 SEED_CHOICES = (1, 3, 5)
 
@@ -43,11 +43,11 @@ with st.container(border=True):
             "Training strategies to race",
             SCENARIOS,
             selection_mode="multi",
-            default=["frozen", "finetuned", "scratch"],
+            default=HOME_RACE,
             wrap=True,
-            format_func=SCENARIO_LABELS.__getitem__,
+            format_func=lambda name: SCENARIOS[name].label,
             key="home.scenarios",
-            help="  \n".join(f"**{SCENARIO_LABELS[name]}**: {SCENARIO_HELP[name]}" for name in SCENARIOS),
+            help="  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()),
         )
         seeds = st.segmented_control(
             "Seeds",

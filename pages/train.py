@@ -13,7 +13,6 @@ from components.runs import delete_run, run_table, small_print
 from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
-from core.settings.scenarios import SCENARIO_LABELS
 
 st.title("Train")
 st.caption("What do I want to try? A run is one scenario, trained once with one seed.")
@@ -87,7 +86,7 @@ except RunError:  # deleted, here or in another window
     st.query_params.pop("run", None)
 
 st.markdown(f"#### {run_label(run)}")
-st.caption(f"{SCENARIO_LABELS[run.settings.model.scenario]} on {md(run.dataset_title)}, started {age(run.created)}.")
+st.caption(f"{run.settings.model.row.label} on {md(run.dataset_title)}, started {age(run.created)}.")
 if run.is_active:
     st.caption("You can look at other pages, reload, or close this tab: the run goes on.")
     live([run.id], "train.live")

@@ -11,6 +11,7 @@ import pytest
 from helpers import REPOSITORY, drawn_classes, write_files
 
 from core.machine.speeds import Peaks, save_peaks
+from core.settings.scenarios import SCENARIOS
 
 MODULES = sorted(
     path.relative_to(REPOSITORY).with_suffix("")
@@ -175,3 +176,15 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
     }
 
     assert readers == {"resources", "doubt", "firsts", "inside"}
+
+
+def constants_of(path: Path) -> set[object]:
+    return {node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)}
+
+
+def test_scenarios_are_named_in_their_table_and_nowhere_else():
+    files = [REPOSITORY / "app.py", *(path for part in ("core", "pages") for path in (REPOSITORY / part).rglob("*.py"))]
+
+    naming = {path.relative_to(REPOSITORY).as_posix() for path in files if constants_of(path) & set(SCENARIOS)}
+
+    assert naming == {"core/settings/scenarios.py"}

@@ -19,7 +19,7 @@ from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
 from core.comparison.weighing import balanced_scores
 from core.errors import RunError
-from core.settings.scenarios import SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import place_of
 
 Arm = dict[int, Outcome]
 """The runs of one scenario, by seed."""
@@ -68,7 +68,7 @@ def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
         RunError: a scenario has two runs with the same seed.
     """
     arms: dict[str, Arm] = {}
-    for outcome in sorted(outcomes, key=lambda one: (SCENARIOS.index(one.settings.model.scenario), one.settings.seed)):
+    for outcome in sorted(outcomes, key=lambda one: (place_of(one.settings.model.scenario), one.settings.seed)):
         arm = arms.setdefault(outcome.settings.model.scenario, {})
         other = arm.get(outcome.settings.seed)
         if other and other.settings.data.folds != outcome.settings.data.folds:
@@ -78,7 +78,7 @@ def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
             )
         if other:
             raise RunError(
-                f"{SCENARIO_LABELS[outcome.settings.model.scenario]} has two runs with seed {outcome.settings.seed}, "
+                f"{outcome.settings.model.row.label} has two runs with seed {outcome.settings.seed}, "
                 f"{other.run} and {outcome.run}; a race takes one."
             )
         arm[outcome.settings.seed] = outcome

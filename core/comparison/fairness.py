@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from core.comparison.metrics import Array, check_predictions
 from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
+from core.settings.scenarios import SCENARIO_OPTIONS
 from core.settings.schema import RunSettings, differences
 
 MAX_UNCONTROLLED: Final = 1
@@ -21,11 +22,6 @@ MIXED_RULES: Final = (
     "Some of these runs are of an earlier version of Thaw, which drew another test part for every seed; the others "
     "share one test part. Train the earlier ones again to compare them."
 )
-
-HEAD_SOLVED: Final = {"frozen", "probe-then-finetune"}
-"""Scenarios that solve for a head on cached features."""
-VIEWS_SCENARIOS: Final = {*HEAD_SOLVED, "last-stages"}
-"""Scenarios that may cache what frozen stages say of seeded views."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -194,24 +190,12 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
 def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
     """Whether a setting changes anything in `run`, seen beside `other`."""
     settings = run.settings
-    scenario = settings.model.scenario
+    name = field.rpartition(".")[2]
+    if name in SCENARIO_OPTIONS and name not in settings.model.row.options:
+        return False
     match field:
-        case "model.last_stages":
-            return scenario == "last-stages"
-        case "optim.views":
-            return scenario in VIEWS_SCENARIOS
-        case "optim.l2":
-            return scenario in HEAD_SOLVED
-        case "optim.epochs":
-            return scenario != "frozen" and settings.optim.seconds is None
-        case "optim.seconds" | "optim.batch_size" | "optim.optimizer" | "optim.schedule" | "optim.lr":
-            return scenario != "frozen"  # its head is solved for
-        case "optim.weight_decay" | "optim.ema" | "optim.train_size":
-            return scenario != "frozen"
-        case "optim.stage_decay" | "optim.backbone_lr":
-            return scenario not in ("frozen", "looks-frozen")
         case "optim.momentum":
-            return settings.optim.optimizer == "sgd" and scenario != "frozen"
+            return settings.optim.optimizer == "sgd"
         case "augment.steps":
             return settings.augment.preset == "custom"
         case "data.dataset":  # two names of the same pictures
@@ -279,5 +263,5 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
 
 def _does(work: str, run: Outcome) -> bool:
     """Whether a run's way of training has this kind of work in it."""
-    scenario = run.settings.model.scenario
-    return scenario in VIEWS_SCENARIOS if work == "features" else scenario != "frozen"
+    scenario = run.settings.model.row
+    return scenario.caches_views if work == "features" else scenario.takes_steps

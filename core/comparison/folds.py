@@ -14,7 +14,6 @@ import numpy as np
 
 from core.comparison.fairness import Outcome
 from core.errors import RunError
-from core.settings.scenarios import SCENARIO_LABELS
 from core.settings.schema import DataSettings, RunSettings
 
 QUESTION: Final = (
@@ -48,7 +47,7 @@ def incomplete_seeds(runs: Sequence[RunSettings]) -> list[str]:
     if all(lacking.values()):
         return []
     return [
-        f"{SCENARIO_LABELS[settings.model.scenario]}, seed {settings.seed} is left out: {missing}."
+        f"{settings.model.row.label}, seed {settings.seed} is left out: {missing}."
         for settings, missing in lacking.items()
         if missing
     ]

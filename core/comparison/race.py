@@ -34,7 +34,7 @@ from core.comparison.verdict import (
     discordant_units,
     plain,
 )
-from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import differences
 
 
@@ -170,8 +170,8 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
     pair = PairVerdict(
         a=a,
         b=b,
-        label_a=SCENARIO_LABELS[a],
-        label_b=SCENARIO_LABELS[b],
+        label_a=SCENARIOS[a].label,
+        label_b=SCENARIOS[b].label,
         seeds=seeds,
         pictures=comparisons[0].pictures if comparisons else 0,
         groups=len(set(in_a[0].groups)) if in_a else 0,
@@ -251,7 +251,7 @@ def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[C
         first = arm[0].settings
         changed = {row[0] for run in arm for row in differences(first, run.settings)} - {"seed", "data.split_rule"}
         if changed:
-            label = SCENARIO_LABELS[first.model.scenario]
+            label = first.model.row.label
             reasons.append(f"{label} changed more than its seed from run to run: {', '.join(sorted(changed))}.")
     if not reasons and parts_of_seeds(a) == "mixed":
         reasons.append(

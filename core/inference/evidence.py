@@ -103,7 +103,7 @@ def _unit(features: Array) -> np.ndarray:
 def _recipe(predictor: Predictor) -> dict[str, object]:
     """Of a frozen run: the one it was trained with, so nothing is computed. Of others: the run's own backbone."""
     record = predictor.record
-    if record.settings.model.scenario != "frozen":
+    if not record.settings.model.row.leaves_backbone:
         return {"run": record.run, "torch": torch.__version__}
     return feature_recipe(
         record.settings,

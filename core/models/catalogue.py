@@ -163,10 +163,8 @@ def count_frozen_stages(settings: ModelSettings, spec: BackboneSpec) -> int:
         SettingsError: more last stages are to train than the backbone has.
     """
     stages = len(spec.stages)
-    if settings.scenario in ("frozen", "looks-frozen"):
-        return stages
-    if settings.scenario != "last-stages":
-        return 0
+    if settings.row.stages != "last":
+        return stages if settings.row.stages == "none" else 0
     if settings.last_stages > stages:
         raise SettingsError(f"last_stages is {settings.last_stages}; {spec.label} has {stages} stages.")
     return stages - settings.last_stages

@@ -53,11 +53,19 @@ def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:
         SettingsError: more last stages are to train than the backbone has.
     """
     model.frozen_stages = count_frozen_stages(settings, model.spec)
-    model.only_looks_frozen = settings.scenario == "looks-frozen"
+    model.only_looks_frozen = settings.row.only_looks_frozen
     model.statistics_kept = settings.statistics == "kept"
     for name, parameter in model.backbone.named_parameters():
-        parameter.requires_grad_(not starts_with(name, model.frozen_prefixes))
+        frozen = starts_with(name, model.frozen_prefixes)
+        parameter.requires_grad_(not frozen and name.endswith(settings.row.parameters))
     model.train()
+
+
+def frozen_names(model: TransferModel) -> tuple[str, ...]:
+    """What must stay as it is, by its names within the backbone: frozen stages, and parameters without gradients."""
+    stages = model.frozen_prefixes
+    without = (name for name, parameter in model.backbone.named_parameters() if not parameter.requires_grad)
+    return (*stages, *(name for name in without if not starts_with(name, stages)))
 
 
 def parameter_groups(model: TransferModel) -> tuple[list[nn.Parameter], list[list[nn.Parameter]]]:
@@ -84,7 +92,7 @@ def audit(
 ) -> FreezeAudit:
     """Compare two results of `state_hashes`, below `frozen_prefixes` only where they are given, else completely.
 
-    For a model: `audit(before, state_hashes(model.backbone), model.frozen_prefixes)`, both of `model.backbone`.
+    For a model: `audit(before, state_hashes(model.backbone), frozen_names(model))`, both of `model.backbone`.
     """
     names = sorted(n for n in {*before, *after} if frozen_prefixes is None or starts_with(n, frozen_prefixes))
     return FreezeAudit(

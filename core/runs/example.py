@@ -8,7 +8,7 @@ from functools import cache
 
 from core.runs.record import RECORD, RECORDED, is_recorded, load_record, summary_of
 from core.runs.store import Run, RunStore
-from core.settings.scenarios import SCENARIOS
+from core.settings.scenarios import place_of
 
 ABOUT = "about.json"
 
@@ -21,7 +21,7 @@ def example_runs() -> tuple[Run, ...]:
     about = json.loads((RECORDED / ABOUT).read_text())
     runs = []
     records = [load_record(path.parent.name) for path in RECORDED.glob(f"*/{RECORD}")]
-    records.sort(key=lambda record: (record.settings.seed, SCENARIOS.index(record.settings.model.scenario)))
+    records.sort(key=lambda record: (record.settings.seed, place_of(record.settings.model.scenario)))
     for number, record in enumerate(records, start=1):
         runs.append(
             Run(

@@ -11,7 +11,7 @@ from core.errors import SettingsError
 from core.models.catalogue import check_model
 from core.runs.life import Identity
 from core.runs.store import RunStore
-from core.settings.scenarios import SCENARIOS, Scenario
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
 
 MAX_RUNS = 60
@@ -28,7 +28,7 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
     unknown = [name for name in scenarios if name not in SCENARIOS]
     if unknown:
         raise SettingsError(f"There is no scenario {unknown[0]!r}; choose from: {', '.join(SCENARIOS)}.")
-    chosen: list[Scenario] = [name for name in SCENARIOS if name in scenarios]
+    chosen = [name for name in SCENARIOS if name in scenarios]
     wanted = sorted(set(seeds))
     if not chosen or not wanted:
         raise SettingsError("A race needs at least one scenario and one seed.")
@@ -53,9 +53,10 @@ def every_fold(data: DataSettings) -> list[DataSettings]:
     return [replace(data, fold=fold) for fold in range(1, data.folds + 1)]
 
 
-def _with_scenario(base: RunSettings, scenario: Scenario) -> ModelSettings:
-    weights = None if scenario == "scratch" else base.model.weights
-    batchnorm = None if scenario in ("frozen", "looks-frozen") else base.model.batchnorm
+def _with_scenario(base: RunSettings, scenario: str) -> ModelSettings:
+    row = SCENARIOS[scenario]
+    weights = None if row.from_nothing else base.model.weights
+    batchnorm = None if row.batchnorm else base.model.batchnorm
     return replace(base.model, scenario=scenario, weights=weights, batchnorm=batchnorm)
 
 

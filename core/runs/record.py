@@ -217,7 +217,8 @@ def record_from(values: dict[str, Any]) -> RunRecord:
     for name in ("test_pictures", "test_contents", "test_names", "test_groups", "history", "layers"):
         values[name] = tuple(values.get(name, ()))
     values["confusion"] = tuple(map(tuple, values["confusion"]))
-    return RunRecord(**{**values, "settings": from_dict(values["settings"])})
+    epochs = sum(epoch["lr"] is not None for epoch in values["history"])  # all others are a solver's iterations
+    return RunRecord(**{**values, "settings": from_dict(values["settings"], epochs)})
 
 
 def checked_file(record: RunRecord, name: str) -> Path:

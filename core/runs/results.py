@@ -3,7 +3,6 @@
 from core.comparison.fairness import Outcome
 from core.machine.facts import Machine
 from core.runs.record import load_predictions, load_record
-from core.settings.scenarios import SCENARIO_LABELS
 
 
 def load_outcome(run_id: str) -> Outcome:
@@ -16,7 +15,7 @@ def load_outcome(run_id: str) -> Outcome:
     predictions = load_predictions(run_id)
     return Outcome(
         run=record.run,
-        label=SCENARIO_LABELS[record.settings.model.scenario],
+        label=record.settings.model.row.label,
         settings=record.settings,
         fingerprint=record.dataset["fingerprint"],
         split_hash=record.split["hash"],

@@ -4,11 +4,12 @@ Pages build their widgets from the same table that the checks here use, so a ran
 """
 
 import sys
+from collections.abc import Collection
 from dataclasses import dataclass, field, fields
 from typing import Any, Final, Literal, get_args
 
 from core.errors import SettingsError
-from core.settings.scenarios import DEFAULT_RATES, SCENARIOS, Scenario
+from core.settings.scenarios import SCENARIOS, USUAL, Scenario
 
 Weights = Literal["imagenet", "none"]
 BatchNorm = Literal["kept", "adapted"]
@@ -26,7 +27,7 @@ def option(
     low: float | None = None,
     high: float | None = None,
     whole: bool | None = None,
-    choices: tuple[str, ...] = (),
+    choices: Collection[str] = (),
 ) -> Any:
     """A dataclass field that carries what a form and a check need to know about it.
 
@@ -54,7 +55,7 @@ def _check(name: str, value: Any, spec: Any) -> None:
     if value is None and spec.default is None:
         return
     choices, low, high = (spec.metadata[key] for key in ("choices", "low", "high"))
-    if choices and value not in choices:
+    if choices and value not in tuple(choices):
         raise SettingsError(f"{name} is {value!r}; choose one of: {', '.join(choices)}.")
     if low is None and high is None:
         return
@@ -119,7 +120,7 @@ class ModelSettings(Checked):
     """Which network, what it knows at the start, and which part of it trains."""
 
     backbone: str = "efficientnet_lite0"
-    scenario: Scenario = option("frozen", "Which part of the network trains.", choices=SCENARIOS)
+    scenario: str = option(USUAL, "Which part of the network trains.", choices=SCENARIOS)
     last_stages: int = option(1, "How many stages at the end train, in the scenario Last stages.", low=1, high=12)
     weights: Weights | None = option(
         None, "What the backbone knows at the start: ImageNet, or nothing (random).", choices=get_args(Weights)
@@ -132,39 +133,38 @@ class ModelSettings(Checked):
 
     def __post_init__(self) -> None:
         Checked.__post_init__(self)
-        if self.scenario == "scratch" and self.weights == "imagenet":
-            raise SettingsError("scenario is scratch, which starts from nothing; weights cannot be imagenet.")
-        if self.scenario == "frozen" and self.batchnorm == "adapted":
-            raise SettingsError("scenario is frozen, so statistics are kept; batchnorm cannot be adapted.")
-        if self.scenario == "looks-frozen" and self.batchnorm == "kept":
-            raise SettingsError("scenario is looks-frozen, so statistics move; batchnorm cannot be kept (see frozen).")
+        if self.row.from_nothing and self.weights == "imagenet":
+            raise SettingsError(f"scenario is {self.scenario}, which starts from nothing; weights cannot be imagenet.")
+        if self.batchnorm and self.batchnorm != (self.row.batchnorm or self.batchnorm):
+            what = "are kept" if self.row.batchnorm == "kept" else "move"
+            raise SettingsError(
+                f"scenario is {self.scenario}, so statistics {what}; batchnorm cannot be {self.batchnorm}."
+            )
+
+    @property
+    def row(self) -> Scenario:
+        """All that the scenario is."""
+        return SCENARIOS[self.scenario]
 
     @property
     def start(self) -> Weights:
         """The weights the backbone really starts from."""
-        return self.weights or ("none" if self.scenario == "scratch" else "imagenet")
+        return self.weights or ("none" if self.row.from_nothing else "imagenet")
 
     @property
     def statistics(self) -> BatchNorm:
         """What really happens to the running statistics of normalisation layers that train."""
-        if self.scenario in ("frozen", "looks-frozen"):
-            return "kept" if self.scenario == "frozen" else "adapted"
-        return self.batchnorm or ("kept" if self.start == "imagenet" else "adapted")
+        return self.row.batchnorm or self.batchnorm or ("kept" if self.start == "imagenet" else "adapted")
+
+
+MOST_EPOCHS: Final = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimSettings(Checked):
     """How the trained part is trained."""
 
-    epochs: int = option(5, "How often training goes through all training pictures.", low=1, high=200)
-    seconds: float | None = option(
-        None,
-        "Train until so long after the run's start, not for a number of epochs.",
-        unit="s",
-        low=1.0,
-        high=86400.0,
-    )
-    """None: a number of epochs. Equal seconds depend on the machine, so such a run cannot be repeated exactly."""
+    epochs: int = option(5, "How often training goes through all training pictures.", low=1, high=MOST_EPOCHS)
     batch_size: int = option(16, "Pictures per optimiser step.", unit="pictures", low=2, high=256)
     optimizer: Optimizer = option("adamw", "How a gradient becomes a step.", choices=get_args(Optimizer))
     lr: float | None = option(None, "Learning rate of the head.", low=1e-6, high=10.0)
@@ -219,10 +219,8 @@ class RunSettings:
     @property
     def rates(self) -> tuple[float, float]:
         """Learning rates really used: (head, backbone); the backbone's is 0 where it does not train."""
-        head, backbone = DEFAULT_RATES[self.optim.optimizer][self.model.scenario]
-        if self.model.scenario in ("frozen", "looks-frozen"):
-            return self.optim.lr or head, 0.0
-        return self.optim.lr or head, self.optim.backbone_lr or backbone
+        head, backbone = self.model.row.rates[self.optim.optimizer]
+        return self.optim.lr or head, backbone and (self.optim.backbone_lr or backbone)
 
 
 PARTS: Final = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}

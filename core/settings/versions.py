@@ -4,9 +4,9 @@ from dataclasses import asdict, fields
 from typing import Any, Final
 
 from core.errors import SettingsError
-from core.settings.schema import PARTS, AugmentStep, RunSettings
+from core.settings.schema import MOST_EPOCHS, PARTS, AugmentStep, RunSettings
 
-VERSION: Final = 5
+VERSION: Final = 6
 _NO_FOLDS: Final = {"folds": None, "fold": None}
 
 
@@ -15,20 +15,23 @@ def to_dict(settings: RunSettings) -> dict[str, Any]:
     return {"version": VERSION, **asdict(settings)}
 
 
-def from_dict(values: dict[str, Any]) -> RunSettings:
+def from_dict(values: dict[str, Any], epochs: int | None = None) -> RunSettings:
     """Settings from `to_dict`'s result, or from an earlier version's.
+
+    Args:
+        epochs: done in a run that had a number of seconds instead, which version 6 has no more.
 
     Raises:
         SettingsError: the version is another, a field is unknown or missing, or a value is not allowed.
     """
     if values.get("version") == 1:
         values = _from_version_1(values)
-    if values.get("version") == 2:
-        values = {**values, "version": 3, "optim": {"seconds": None, **values.get("optim", {})}}
-    if values.get("version") == 3:
+    if values.get("version") in (2, 3):
         values = {**values, "version": 4, "optim": {"class_weights": "none", **values.get("optim", {})}}
     if values.get("version") == 4:
         values = {**values, "version": 5, "data": {"split_rule": 1, **_NO_FOLDS, **values.get("data", {})}}
+    if values.get("version") == 5:
+        values = {**values, "version": 6, "optim": _in_epochs(values.get("optim", {}), epochs)}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     _check_names("settings", values, {"version", "seed", *PARTS})
@@ -40,6 +43,11 @@ def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
     optim = {name: value for name, value in values.get("optim", {}).items() if name != "probe_epochs"}
     added = {"l2": None, "stage_decay": 1.0, "ema": 0.0, "train_size": None, "precision": "fp32"}
     return {**values, "version": 2, "optim": {**optim, **added}}
+
+
+def _in_epochs(optim: dict[str, Any], done: int | None) -> dict[str, Any]:
+    rest = {name: value for name, value in optim.items() if name != "seconds"}
+    return {**rest, "epochs": min(done, MOST_EPOCHS)} if done and optim.get("seconds") is not None else rest
 
 
 def _read(kind: type, values: Any, where: str) -> Any:

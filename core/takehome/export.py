@@ -27,7 +27,6 @@ from core.models.build import TransferModel
 from core.models.catalogue import get_backbone
 from core.models.weights import PACKAGE
 from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
-from core.settings.scenarios import SCENARIO_LABELS
 from core.storage import explained
 from core.takehome import package
 from core.takehome.plain import build_plain, library_of, to_plain
@@ -159,7 +158,7 @@ def reading_scripts() -> dict[str, bytes]:
     sources = {package.PREDICT: SCRIPT, **{f"reading/{name}.py": _READERS / f"{name}.py" for name in package.READING}}
     scripts = {name: path.read_text("utf-8") for name, path in sources.items()}
     scripts["reading/__init__.py"] = '"""How Thaw reads pictures: its own modules, word for word."""\n'
-    return {name: text.replace("core.data.", "reading.").encode() for name, text in scripts.items()}
+    return {name: text.replace("core.data.reading.", "reading.").encode() for name, text in scripts.items()}
 
 
 def _training(record: RunRecord) -> dict[str, bytes]:
@@ -196,7 +195,7 @@ def card(record: RunRecord, with_training: bool) -> str:
     side = record.preprocessing["image_size"]
     again = "`python train.py FOLDER` trains it again, to read and to change: plain PyTorch, the same pictures."
     split, settings, data = record.split, record.settings, record.dataset
-    way = f"{settings.model.backbone}, {SCENARIO_LABELS[settings.model.scenario]}, seed {settings.seed}"
+    way = f"{settings.model.backbone}, {settings.model.row.label}, seed {settings.seed}"
     counts = ", ".join(f"{split[part]} {part}" for part in ("train", "val", "test"))
     calibrated = f"calibrated on val (temperature {record.temperature:.3g})" if record.temperature else "not calibrated"
     lines = [

@@ -17,7 +17,6 @@ from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.record import RunRecord
-from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS
 from core.takehome.plain import classifier_of, library_of
 from core.takehome.scores import scores_of
 from core.training.head import USUAL_L2
@@ -49,24 +48,25 @@ def pictures_csv(dataset: Dataset, split: Split) -> str:
 def training_script(record: RunRecord) -> str:
     """The whole script; it needs torch, torchvision, and the library its backbone comes from."""
     settings, spec = record.settings, get_backbone(record.settings.model.backbone)
-    scenario, optim = settings.model.scenario, settings.optim
+    scenario, optim = settings.model.row, settings.optim
     frozen = count_frozen_stages(settings.model, spec)
     library, network = library_of(spec.name)
     score, _ = scores_of(record)
     views = views_of(settings)
     return _TEMPLATES.get_template("train.py.jinja").render(
-        label=SCENARIO_LABELS[scenario],
-        help=SCENARIO_HELP[scenario],
+        label=scenario.label,
+        help=scenario.help,
         settings=settings,
         optim=optim,
         library=library,
         network=network,
         packaged=spec.source == "package" and settings.model.start == "imagenet",
         head=classifier_of(spec.name),
-        solves=scenario in ("frozen", "probe-then-finetune"),
-        trains=scenario != "frozen",
+        solves=scenario.solves_head,
+        trains=scenario.takes_steps,
         balanced=optim.class_weights == "balanced",
-        looks_frozen=scenario == "looks-frozen",
+        looks_frozen=scenario.only_looks_frozen,
+        only=scenario.parameters,
         kept=settings.model.statistics == "kept",
         some=0 < frozen < len(spec.stages),
         by_stage=optim.stage_decay != 1 and frozen < len(spec.stages),
@@ -75,7 +75,7 @@ def training_script(record: RunRecord) -> str:
         l2=(record.head or {}).get("l2", USUAL_L2),
         views=len(views),
         augmented="view_transform" if _at_two_sizes(record) else "train_transform",
-        epochs=optim.epochs if optim.seconds is None else len(record.history),
+        epochs=optim.epochs,
         transforms=_transforms(record),
         right=score.right,
         total=score.total,
@@ -91,9 +91,10 @@ def _transforms(record: RunRecord) -> str:
     if _at_two_sizes(record):
         training = small[start : small.index("eval_transform")]
         return training + full[start:].replace("train_transform", "view_transform").rstrip("\n")
-    shown = full if settings.model.scenario == "frozen" else small
+    shown = small if settings.model.row.takes_steps else full
     return shown[start : shown.index("eval_transform")] + full[full.index("eval_transform") :].rstrip("\n")
 
 
 def _at_two_sizes(record: RunRecord) -> bool:
-    return record.settings.model.scenario == "probe-then-finetune" and record.settings.optim.train_size is not None
+    scenario = record.settings.model.row
+    return scenario.solves_head and scenario.takes_steps and record.settings.optim.train_size is not None

@@ -44,7 +44,6 @@ class Progress:
     total: int
     epoch: int = 0
     epochs: int = 0
-    """0 where the run has seconds instead."""
     loss: float | None = None
     """Mean training loss of the epoch so far."""
     fraction: float = 0.0

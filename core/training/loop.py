@@ -6,6 +6,7 @@ Legend: N batch, K classes. Inputs are whatever the model takes: pictures for a 
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -39,63 +40,73 @@ class Evaluation:
     probabilities: Tensor
 
 
-def train_one_epoch(
-    model: nn.Module,
-    batches: Batches,
-    loss_fn: nn.Module,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
-    on_batch: OnBatch,
-    should_stop: ShouldStop,
-    *,
-    precision: Precision = "fp32",
-    piece: int | None = None,
-    average: AveragedModel | None = None,
-) -> tuple[float, float]:
-    """One pass; switches the model to training mode. Returns (mean loss, accuracy) over the pictures seen.
+def until_stopped(batches: Batches, should_stop: ShouldStop) -> Batches:
+    """The same batches; raises Cancelled once `should_stop` says so, before one of them."""
+    for batch in batches:
+        if should_stop():
+            raise Cancelled
+        yield batch
 
-    Args:
-        piece: go forward and back with so many of a batch at a time, and step once. The gradient is the same, and the
-            activations fit the processor's cache; only for a model that looks at each picture alone.
-        average: follows the model's weights, step by step.
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stepper:
+    """How a batch changes a model."""
+
+    model: nn.Module
+    loss_fn: Loss
+    optimizer: Optimizer
+    schedule: LRScheduler
+    precision: Precision = "fp32"
+    piece: int | None = None
+    """Go forward and back with so many of a batch at a time, and step once. The gradient is the same, and the
+    activations fit the processor's cache; only for a model that looks at each picture alone."""
+    average: AveragedModel | None = None
+    """Follows the model's weights, step by step."""
+
+    @property
+    def judged(self) -> nn.Module:
+        """What is looked at on val and kept: the average where there is one."""
+        return self.model if self.average is None else self.average.module
+
+    def step(self, inputs: Tensor, targets: Tensor) -> tuple[float, int]:
+        """One step; mean loss and number of right answers before it.
+
+        Raises:
+            TrainingError: the loss is not a finite number.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        loss_sum, correct, pieces = 0.0, 0, self.piece or len(targets)
+        for some, wanted in zip(torch.split(inputs, pieces), torch.split(targets, pieces), strict=True):
+            with cast(self.precision):
+                logits = self.model(some).float()  # (N, K)
+            loss = self.loss_fn(logits, wanted) * (len(wanted) / len(targets))
+            loss_sum += loss.item()  # on a CPU this waits for nothing
+            torch.autograd.backward(loss)
+            correct += int((logits.detach().argmax(1) == wanted).sum())
+        if not math.isfinite(loss_sum):
+            raise TrainingError(_diverged(loss_sum, self.optimizer))
+        self.optimizer.step()
+        self.schedule.step()
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return loss_sum, correct
+
+
+def train_one_epoch(stepper: Stepper, batches: Batches, on_batch: OnBatch) -> tuple[float, float]:
+    """One pass; switches the model to training mode. Returns (mean loss, accuracy) over the pictures seen.
 
     Raises:
         TrainingError: the loss is not a finite number.
-        Cancelled: `should_stop` said so, before a batch.
     """
-    model.train()
+    stepper.model.train()
     loss_sum, correct, seen = 0.0, 0, 0
     for number, (inputs, targets) in enumerate(batches, start=1):
-        if should_stop():
-            raise Cancelled
-        optimizer.zero_grad(set_to_none=True)
-        value = 0.0
-        pieces = piece or len(targets)
-        for some, wanted in zip(torch.split(inputs, pieces), torch.split(targets, pieces), strict=True):
-            with cast(precision):
-                logits = model(some).float()  # (N, K)
-            loss = loss_fn(logits, wanted) * (len(wanted) / len(targets))
-            value += loss.item()  # on a CPU this waits for nothing
-            loss.backward()
-            correct += int((logits.detach().argmax(1) == wanted).sum())
-        if not math.isfinite(value):
-            raise TrainingError(_diverged(value, optimizer))
-        optimizer.step()
-        schedule.step()
-        if average is not None:
-            average.update_parameters(model)
-        loss_sum += value * len(targets)
+        loss, right = stepper.step(inputs, targets)
+        loss_sum += loss * len(targets)
+        correct += right
         seen += len(targets)
         on_batch(number, loss_sum / seen)
     return loss_sum / seen, correct / seen
-
-
-def _in_time(batches: Batches, time_left: Callable[[], bool]) -> Batches:
-    """At least one batch, and no more once the time is up."""
-    for number, batch in enumerate(batches):
-        if number and not time_left():
-            return
-        yield batch
 
 
 def _diverged(loss: float, optimizer: Optimizer) -> str:
@@ -107,29 +118,19 @@ def _diverged(loss: float, optimizer: Optimizer) -> str:
 
 
 @torch.no_grad()
-def evaluate(
-    model: nn.Module,
-    batches: Batches,
-    on_batch: OnBatch | None = None,
-    should_stop: ShouldStop | None = None,
-    loss_fn: Loss = nn.functional.cross_entropy,
-) -> Evaluation:
+def evaluate(model: nn.Module, batches: Batches, loss_fn: Loss = nn.functional.cross_entropy) -> Evaluation:
     """Loss, accuracy and probabilities over all batches; puts the model back into the mode it was in.
 
-    Raises:
-        Cancelled: `should_stop` said so, before a batch.
+    Args:
+        loss_fn: of the logits of all batches together.
     """
     was_training = model.training
     model.eval()
     logits, targets = [], []
     with weights_stand_still():
-        for number, (inputs, wanted) in enumerate(batches, start=1):
-            if should_stop and should_stop():
-                raise Cancelled
+        for inputs, wanted in batches:
             logits.append(model(inputs).float())
             targets.append(wanted)
-            if on_batch:
-                on_batch(number, math.nan)
     model.train(was_training)
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     return Evaluation(
@@ -167,26 +168,15 @@ class Best:
 
 
 def fit(
-    model: nn.Module,
+    stepper: Stepper,
     train_batches: Callable[[int], Batches],
-    val_batches: Callable[[], Batches],
+    evaluate_val: Callable[[nn.Module], Evaluation],
     *,
-    epochs: int,
-    first_epoch: int,
-    stage: str,
-    loss_fn: nn.Module,
-    optimizer: Optimizer,
-    schedule: LRScheduler,
+    epochs: range,
     best: Best,
     watch: Stopwatch,
     on_batch: Callable[[int, int, float], None],
     on_epoch: OnEpoch,
-    should_stop: ShouldStop,
-    precision: Precision = "fp32",
-    piece: int | None = None,
-    average: AveragedModel | None = None,
-    time_left: Callable[[], bool] = lambda: True,
-    val_loss_fn: Loss = nn.functional.cross_entropy,
 ) -> Best:
     """Train for some epochs and leave the model in the state of the best one.
 
@@ -195,45 +185,29 @@ def fit(
     pictures of the rare classes many epochs would share it.
 
     Args:
-        train_batches: batches of epoch n, n counted from `first_epoch`.
+        train_batches: batches of an epoch, by its number.
+        epochs: their numbers; not from 1 where an earlier stage has some.
         best: what must be beaten, fresh or from an earlier stage; changed and returned.
         on_batch: (epoch, batches done, mean loss so far).
-        average: where given, it is what is looked at on val and kept, in the model's place.
-        time_left: asked before every epoch but the first, and before every batch but an epoch's first.
-        val_loss_fn: of the logits of the whole val part; `loss_fn` is of a batch, and may smooth labels.
     """
-    judged = model if average is None else average.module
-    for epoch in range(first_epoch, first_epoch + epochs):
-        if epoch > first_epoch and not time_left():
-            break
+    for epoch in epochs:
         with watch.phase("train"):
-            loss, accuracy = train_one_epoch(
-                model,
-                _in_time(train_batches(epoch), time_left),
-                loss_fn,
-                optimizer,
-                schedule,
-                lambda done, mean, epoch=epoch: on_batch(epoch, done, mean),  # type: ignore[misc]
-                should_stop,
-                precision=precision,
-                piece=piece,
-                average=average,
-            )
+            loss, accuracy = train_one_epoch(stepper, train_batches(epoch), partial(on_batch, epoch))
         with watch.phase("val"):
-            val = evaluate(judged, val_batches(), should_stop=should_stop, loss_fn=val_loss_fn)
+            val = evaluate_val(stepper.judged)
         record = EpochRecord(
             epoch=epoch,
-            stage=stage,
+            stage="train",
             train_loss=loss,
             train_accuracy=accuracy,
             val_loss=val.loss,
             val_accuracy=val.accuracy,
-            lr=float(schedule.get_last_lr()[0]),
+            lr=float(stepper.schedule.get_last_lr()[0]),
             elapsed_s=watch.elapsed(),
         )
-        best.offer(record, val, judged)
+        best.offer(record, val, stepper.judged)
         on_epoch(record)
     if best.state is None:
         raise TrainingError("The val loss was never a finite number. Try a tenth of the learning rate.")
-    model.load_state_dict(best.state)
+    stepper.model.load_state_dict(best.state)
     return best

@@ -38,20 +38,10 @@ def build_optimizer(
     return AdamW(groups, lr=lr, weight_decay=weight_decay, fused=True)
 
 
-def build_schedule(
-    name: str, optimizer: Optimizer, total_steps: int, clock: Callable[[], float] | None = None
-) -> LambdaLR:
-    """A schedule to be stepped once per batch.
-
-    Args:
-        clock: where a run is given seconds instead of steps: the share of them that has passed.
-    """
+def build_schedule(name: str, optimizer: Optimizer, total_steps: int) -> LambdaLR:
+    """A schedule to be stepped once per batch."""
     factor = SCHEDULES[name]
-
-    def rate(step: int) -> float:
-        return factor(min(1.0, clock() if clock else step / max(1, total_steps)))
-
-    return LambdaLR(optimizer, rate)
+    return LambdaLR(optimizer, lambda step: factor(min(1.0, step / max(1, total_steps))))
 
 
 def _one_cycle(done: float) -> float:

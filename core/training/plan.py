@@ -36,8 +36,6 @@ class Plan:
     """Share of the network that a training step goes forward through."""
     trained_share: float = 0.0
     """Share of the network that a training step goes back through."""
-    budget_s: float | None = None
-    """Seconds to train for, features included, where these and not epochs say how long."""
     size_share: float = 1.0
     """Pixels trained on, as a share of the network's own size."""
 
@@ -64,22 +62,15 @@ class Estimate:
 
 def plan_run(settings: RunSettings, train: int, val: int, test: int) -> Plan:
     """The work of a run over a split of these sizes, if nothing is cached yet."""
-    plan = _plan_epochs(settings, train, val, test)
-    if settings.optim.seconds is None or settings.model.scenario == "frozen":
-        return plan
-    return replace(plan, train_pictures=0, eval_pictures=test, budget_s=settings.optim.seconds)
-
-
-def _plan_epochs(settings: RunSettings, train: int, val: int, test: int) -> Plan:
-    scenario, optim = settings.model.scenario, settings.optim
+    scenario, optim = settings.model.row, settings.optim
     views = len(views_of(settings))
     cached = Plan(
         feature_pictures=train * views,
         train_pictures=0,
         eval_pictures=val + test,
-        head=scenario in ("frozen", "probe-then-finetune"),
+        head=scenario.solves_head,
     )
-    if scenario == "frozen":
+    if not scenario.takes_steps:
         return cached
     side = optim.train_size or FULL_SIZE
     trained = replace(
@@ -87,14 +78,12 @@ def _plan_epochs(settings: RunSettings, train: int, val: int, test: int) -> Plan
         feature_pictures=0,
         train_pictures=train * optim.epochs,
         eval_pictures=val * optim.epochs + test,
-        trained_share=1.0,
+        trained_share=0.0 if scenario.stages == "none" else 1.0,
         size_share=(side / FULL_SIZE) ** 2,
     )
-    if scenario == "looks-frozen":
-        return replace(trained, trained_share=0.0)
-    if scenario == "last-stages":
+    if scenario.stages == "last":
         return _plan_last_stages(settings, cached, trained, train, val)
-    if scenario == "probe-then-finetune":
+    if scenario.solves_head:
         eval_pictures = cached.eval_pictures - test + trained.eval_pictures
         return replace(trained, feature_pictures=cached.feature_pictures, eval_pictures=eval_pictures)
     return trained
@@ -105,7 +94,7 @@ def _plan_last_stages(settings: RunSettings, cached: Plan, trained: Plan, train:
     frozen, bytes_each = _boundary(settings)
     trained = replace(trained, trained_share=1 - frozen)
     views, epochs = len(views_of(settings)), settings.optim.epochs
-    pays = frozen > 0 and views < epochs and settings.optim.train_size is None
+    pays = frozen > 0 and views < epochs and settings.optim.train_size is None and settings.model.row.caches_views
     if not pays or (train * views + 2 * val) * bytes_each > BOUNDARY_BYTES:
         return trained
     return replace(
@@ -150,9 +139,6 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     wanted, work = settings.optim.precision, _training_work(settings)
     features: Precision = speeds.precision("forward") if wanted == "auto" else wanted
     train: Precision = speeds.precision(work) if wanted == "auto" else wanted
-    if plan.budget_s is not None:
-        tested_s = plan.eval_pictures / speeds.rate("forward", "fp32")
-        return Estimate(seconds=OVERHEAD_S + plan.budget_s + tested_s, measured=measured)
     forward_s = 1 / speeds.torch_forward(train)
     step_s = max(forward_s, 1 / speeds.rate(work, train))
     each = plan.size_share * (forward_s * plan.forward_share + (step_s - forward_s) * plan.trained_share)

@@ -39,9 +39,8 @@ from core.models.accel.compiled import LAYOUT, CompiledBackbone
 from core.models.accel.folding import weights_stand_still
 from core.models.accel.onnx_graph import can_translate
 from core.models.build import TransferModel, build_model
-from core.models.freezing import apply_scenario
 from core.models.weights import preprocessing_of
-from core.settings.schema import BatchNorm, ModelSettings, RunSettings
+from core.settings.schema import RunSettings
 from core.training.history import Cancelled, ShouldStop
 from core.training.loop import cast
 
@@ -214,12 +213,10 @@ def _race(
 def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
     if work == "forward":
         return lambda: _forward(model.eval(), images, precision)
-    statistics: BatchNorm = "kept" if work == "train-kept" else "adapted"
-    name = model.spec.name
-    settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
 
     def step() -> None:
-        apply_scenario(model, settings)
+        model.statistics_kept = work == "train-kept"
+        model.train()
         model.zero_grad(set_to_none=True)
         with cast(precision):
             loss = nn.functional.cross_entropy(model(images[:TRAIN_BATCH]).float(), torch.arange(TRAIN_BATCH) % 2)

@@ -5,15 +5,16 @@ Legend: M test pictures, K classes.
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
+from core.augment.pipelines import EvalPipeline, TrainPipeline, picture_seed
 from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
@@ -23,21 +24,21 @@ from core.models.accel.threads import one_thread
 from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
-from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
+from core.models.freezing import FreezeAudit, apply_scenario, audit, frozen_names, parameter_groups, state_hashes
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
+from core.settings.scenarios import Way
 from core.settings.schema import RunSettings
 from core.training.head import FEW, ONE_THREAD, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
-from core.training.loop import Batches, Best, Evaluation, evaluate, fit
+from core.training.loop import Batches, Best, Evaluation, Stepper, evaluate, fit, until_stopped
 from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
-from core.training.plan import plan_run, views_of
+from core.training.plan import views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 
 PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
-MOST_EPOCHS = 10_000  # of a run that is given seconds
 MANY_ROWS = 16384  # of features, judged at once
 
 
@@ -108,6 +109,24 @@ def train_run(
     check_trainable(dataset, loaders.split)
     compute = choose_compute(settings)
     torch.set_num_threads(compute.threads)
+    model, hashes = _build(settings, len(dataset.class_names), shelf, on_progress, should_stop)
+    session = Session(
+        settings=settings,
+        model=model,
+        loaders=loaders,
+        compute=compute,
+        watch=watch,
+        on_progress=on_progress,
+        on_epoch=on_epoch,
+        should_stop=should_stop,
+    )
+    return _trained(session, hashes, shelf)
+
+
+def _build(
+    settings: RunSettings, num_classes: int, shelf: Shelf | None, on_progress: OnProgress, should_stop: ShouldStop
+) -> tuple[TransferModel, Mapping[str, str]]:
+    """The network as it starts, and the hashes of its backbone."""
 
     def on_download(done: int, total: int) -> None:
         if should_stop():
@@ -116,39 +135,26 @@ def train_run(
 
     kept = shelf.take(settings.model) if shelf else None
     if kept:
-        model = kept.with_head(len(dataset.class_names), seed=settings.seed)
+        model = kept.with_head(num_classes, seed=settings.seed)
     else:
-        model = build_model(
-            settings.model.backbone,
-            len(dataset.class_names),
-            start=settings.model.start,
-            seed=settings.seed,
-            on_progress=on_download,
-        )
+        start, backbone = settings.model.start, settings.model.backbone
+        model = build_model(backbone, num_classes, start=start, seed=settings.seed, on_progress=on_download)
     apply_scenario(model, settings.model)
-    head_hash = _combined_hash(state_hashes(model.head))
-    before, old = kept.hashes if kept else state_hashes(model.backbone), snapshot(model)
-    sizes = [len(loaders.split.part(name)) for name in ("train", "val", "test")]
-    session = Session(
-        settings=settings,
-        model=model,
-        loaders=loaders,
-        normalise=partial(normalise, preprocessing=preprocessing_of(settings.model.backbone)),
-        compute=compute,
-        plan=plan_run(settings, *sizes),
-        watch=watch,
-        on_progress=on_progress,
-        on_epoch=on_epoch,
-        should_stop=should_stop,
-    )
-    best, test = _SCENARIOS[settings.model.scenario](session)
-    freeze_audit = audit(before, state_hashes(model.backbone), model.frozen_prefixes)
+    return model, kept.hashes if kept else state_hashes(model.backbone)
+
+
+def _trained(session: Session, hashes: Mapping[str, str], shelf: Shelf | None) -> Trained:
+    """Train the way the scenario says; `hashes` are the backbone's from before."""
+    settings, model = session.settings, session.model
+    head_hash, old = _combined_hash(state_hashes(model.head)), snapshot(model)
+    best, test = WAYS[settings.model.row.way](session)
+    freeze_audit = audit(hashes, state_hashes(model.backbone), frozen_names(model))
     if shelf and freeze_audit.bit_identical:
-        shelf.put(settings.model, model, before)
+        shelf.put(settings.model, model, hashes)
     return Trained(
         model=model,
         preprocessing=preprocessing_of(settings.model.backbone),
-        split=loaders.split,
+        split=session.loaders.split,
         history=tuple(session.history),
         best=best,
         test=test,
@@ -157,12 +163,12 @@ def train_run(
         parameters=count_parameters(model),
         head_hash=head_hash,
         head=session.head,
-        compute=compute,
-        watch=watch,
+        compute=session.compute,
+        watch=session.watch,
     )
 
 
-def _train_frozen(session: Session) -> tuple[Best, Evaluation]:
+def _train_head(session: Session) -> tuple[Best, Evaluation]:
     """Only the head, on features that the backbone gives once."""
     best = _solve_head(session, "train")
     with session.watch.phase("features"):
@@ -172,13 +178,55 @@ def _train_frozen(session: Session) -> tuple[Best, Evaluation]:
     return best, test
 
 
+def _train_network(session: Session) -> tuple[Best, Evaluation]:
+    """Whatever the scenario lets train, picture by picture."""
+    return _fit_pictures(session, Best())
+
+
+def _train_from_boundary(session: Session) -> tuple[Best, Evaluation]:
+    """As every network, or, where the plan says that it pays, from what the frozen stages say once per view."""
+    if not session.plan.caches_boundary:
+        return _train_network(session)
+    with session.watch.phase("features"):
+        views = [session.activations("train", view) for view in views_of(session.settings)]
+        val = session.activations("val").float()
+    targets, val_targets = session.targets("train"), session.targets("val")
+    batch_size, seed = session.settings.optim.batch_size, session.settings.seed
+
+    def batches(epoch: int) -> Batches:
+        activations = views[(epoch - 1) % len(views)]
+        for positions in EpochBatches(len(targets), batch_size, seed, epoch):
+            yield activations[positions].float(), targets[positions]
+            session.watch.count("pictures_trained", len(positions))
+
+    def val_batches() -> Batches:
+        return zip(torch.split(val, EVAL_BATCH), torch.split(val_targets, EVAL_BATCH), strict=True)
+
+    return _fit(session, Best(), BackHalf(session.model), batches, val_batches)
+
+
+def _train_head_then_network(session: Session) -> tuple[Best, Evaluation]:
+    """The head first, then everything from there (Kumar et al. 2022); the probe is kept if nothing beats it on val."""
+    probe = _solve_head(session, "probe")
+    probe.keep(session.model)
+    return _fit_pictures(session, probe)
+
+
+WAYS: Final[dict[Way, Callable[[Session], tuple[Best, Evaluation]]]] = {
+    "head": _train_head,
+    "network": _train_network,
+    "boundary": _train_from_boundary,
+    "head-then-network": _train_head_then_network,
+}
+
+
 def _solve_head(session: Session, stage: str) -> Best:
     """The head on cached features of all views: solved for, or trained in batches where there are too many numbers.
 
     The penalty is chosen inside train and the solution is the only one there is, so val chooses nothing here. The
     history of a run that is nothing but its head has every iteration, and the solution as its end.
     """
-    head, best = session.model.head, Best()
+    head, best, optim = session.model.head, Best(), session.settings.optim
     features, targets, groups = _head_data(session)
     train_weights, val_weights = session.class_weights("train"), session.class_weights("val")
     with session.watch.phase("features"):
@@ -186,20 +234,7 @@ def _solve_head(session: Session, stage: str) -> Best:
 
     def record(weights: Tensor, biases: Tensor, moments: list[float]) -> None:
         on_train = _judge(weights, biases, features, targets, train_weights)
-        on_val = _judge(weights, biases, *val, val_weights)
-        for place, moment in enumerate(moments):
-            session.record(
-                EpochRecord(
-                    epoch=len(session.history) + 1,
-                    stage=stage,
-                    train_loss=on_train[0][place],
-                    train_accuracy=on_train[1][place],
-                    val_loss=on_val[0][place],
-                    val_accuracy=on_val[1][place],
-                    lr=None,
-                    elapsed_s=moment - session.watch.start,
-                )
-            )
+        _record_heads(session, stage, on_train, _judge(weights, biases, *val, val_weights), moments)
 
     classes = len(session.loaders.dataset.class_names)
     with session.watch.phase("train"), one_thread(when=features.numel() * classes <= ONE_THREAD):
@@ -209,15 +244,15 @@ def _solve_head(session: Session, stage: str) -> Best:
             targets,
             groups,
             classes,
-            l2=session.settings.optim.l2,
+            l2=optim.l2,
             class_weights=train_weights,
-            label_smoothing=session.settings.optim.label_smoothing,
+            label_smoothing=optim.label_smoothing,
             on_iterations=record if stage == "train" else None,
             should_stop=session.should_stop,
         )
         record(solved.weight[None], solved.bias[None], [time.perf_counter()])
         _set_head(head, solved.weight, solved.bias)
-        best.take(session.history[-1], evaluate(head, [val], loss_fn=build_loss(val_weights)), head)
+        best.take(session.history[-1], evaluate(head, [val], build_loss(val_weights)), head)
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
     return best
@@ -239,10 +274,14 @@ def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
     head.bias.copy_(bias)
 
 
+Judged = tuple[list[float], list[float]]
+"""Mean loss and accuracy of several heads."""
+
+
 @torch.no_grad()
 def _judge(
     weights: Tensor, biases: Tensor, features: Tensor, targets: Tensor, class_weights: tuple[float, ...] | None
-) -> tuple[list[float], list[float]]:
+) -> Judged:
     """Mean loss and accuracy over features (M, F) of each of the heads, weights (T, K, F) and biases (T, K).
 
     Piece by piece: features may be many and in half precision.
@@ -259,44 +298,55 @@ def _judge(
     return (loss / len(targets)).tolist(), (correct / len(targets)).tolist()
 
 
-def _train_network(session: Session) -> tuple[Best, Evaluation]:
-    """Whatever the scenario lets train, picture by picture."""
-    return _fit_network(session, Best())
+def _record_heads(session: Session, stage: str, train: Judged, val: Judged, moments: list[float]) -> None:
+    for train_loss, train_accuracy, val_loss, val_accuracy, moment in zip(*train, *val, moments, strict=True):
+        session.record(
+            EpochRecord(
+                epoch=len(session.history) + 1,
+                stage=stage,
+                train_loss=train_loss,
+                train_accuracy=train_accuracy,
+                val_loss=val_loss,
+                val_accuracy=val_accuracy,
+                lr=None,
+                elapsed_s=moment - session.watch.start,
+            )
+        )
 
 
-def _train_last_stages(session: Session) -> tuple[Best, Evaluation]:
-    """As every network, or, where the plan says that it pays, from what the frozen stages say once per view."""
-    if not session.plan.caches_boundary:
-        return _train_network(session)
-    with session.watch.phase("features"):
-        views = [session.activations("train", view) for view in views_of(session.settings)]
-        val = session.activations("val").float()
-    targets, val_targets = session.targets("train"), session.targets("val")
-
-    def batches(epoch: int) -> Batches:
-        activations = views[(epoch - 1) % len(views)]
-        optim = session.settings.optim
-        for positions in EpochBatches(len(targets), optim.batch_size, session.settings.seed, epoch):
-            yield activations[positions].float(), targets[positions]
-            session.watch.count("pictures_trained", len(positions))
-
-    def val_batches() -> Batches:
-        return zip(torch.split(val, EVAL_BATCH), torch.split(val_targets, EVAL_BATCH), strict=True)
-
-    return _fit_network(session, Best(), network=BackHalf(session.model), batches=batches, val_batches=val_batches)
+def _fit_pictures(session: Session, best: Best) -> tuple[Best, Evaluation]:
+    """Train the whole model as it stands, from pictures."""
+    return _fit(session, best, session.model, session.training_batches, partial(session.evaluation_batches, "val"))
 
 
-def _fit_network(
+def _fit(
     session: Session,
     best: Best,
-    *,
-    network: nn.Module | None = None,
-    batches: Callable[[int], Batches] | None = None,
-    val_batches: Callable[[], Batches] | None = None,
+    network: nn.Module,
+    batches: Callable[[int], Batches],
+    val_batches: Callable[[], Batches],
 ) -> tuple[Best, Evaluation]:
-    """Train the model, or the `network` that wraps its trained part, and test the model as a whole."""
+    """Train `network`, the model or what wraps its trained part, and test the model as a whole."""
     session.backbone_moves()
-    network = network or session.model
+    first = len(session.history) + 1
+    epochs = range(first, first + session.settings.optim.epochs)
+    val_loss = build_loss(session.class_weights("val"))
+    best = fit(
+        _build_stepper(session, network),
+        lambda epoch: until_stopped(batches(epoch), session.should_stop),
+        lambda judged: evaluate(judged, until_stopped(val_batches(), session.should_stop), val_loss),
+        epochs=epochs,
+        best=best,
+        watch=session.watch,
+        on_batch=partial(session.count_step, last_epoch=epochs[-1]),
+        on_epoch=session.record,
+    )
+    with session.watch.phase("test"):
+        return best, session.evaluate_pictures("test")
+
+
+def _build_stepper(session: Session, network: nn.Module) -> Stepper:
+    """What a batch does to the network, as the settings say."""
     optim, (lr, backbone_lr) = session.settings.optim, session.settings.rates
     head, stages = parameter_groups(session.model)
     optimizer = build_optimizer(
@@ -309,59 +359,19 @@ def _fit_network(
         momentum=optim.momentum,
         weight_decay=optim.weight_decay,
     )
-    per_epoch = session.loaders.batches_per_epoch()
-    before = len(session.history)
-
-    def on_batch(epoch: int, done: int, loss: float) -> None:
-        session.watch.count("optimizer_steps")
-        epochs = before + optim.epochs if session.clock is None else 0
-        progress = Progress(phase="train", done=done, total=per_epoch, epoch=epoch, epochs=epochs, loss=loss)
-        session.meter.add_steps(len(session.loaders.split.train) / per_epoch, progress)
-
     average = None
     if optim.ema:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(optim.ema))  # type: ignore[no-untyped-call]
-    best = fit(
-        network,
-        batches or session.training_batches,
-        val_batches or (lambda: session.evaluation_batches("val")),
-        epochs=optim.epochs if session.clock is None else MOST_EPOCHS,
-        first_epoch=before + 1,
-        stage="train",
+    return Stepper(
+        model=network,
         loss_fn=build_loss(session.class_weights("train"), optim.label_smoothing),
         optimizer=optimizer,
-        schedule=build_schedule(optim.schedule, optimizer, optim.epochs * per_epoch, session.clock),
-        best=best,
-        watch=session.watch,
-        on_batch=on_batch,
-        on_epoch=session.record,
-        should_stop=session.should_stop,
+        schedule=build_schedule(optim.schedule, optimizer, optim.epochs * session.loaders.batches_per_epoch()),
         precision=session.compute.train,
         piece=PIECE if session.settings.model.statistics == "kept" else None,
         average=average,
-        time_left=session.time_left,
-        val_loss_fn=build_loss(session.class_weights("val")),
     )
-    with session.watch.phase("test"):
-        return best, session.evaluate_pictures("test")
 
 
-def _train_probe_then_finetune(session: Session) -> tuple[Best, Evaluation]:
-    """The head first, then everything from there (Kumar et al. 2022); the probe is kept if nothing beats it on val."""
-    probe = _solve_head(session, "probe")
-    probe.keep(session.model)
-    return _fit_network(session, probe)
-
-
-_SCENARIOS: dict[str, Callable[[Session], tuple[Best, Evaluation]]] = {
-    "frozen": _train_frozen,
-    "last-stages": _train_last_stages,
-    "finetuned": _train_network,
-    "probe-then-finetune": _train_probe_then_finetune,
-    "scratch": _train_network,
-    "looks-frozen": _train_network,
-}
-
-
-def _combined_hash(hashes: dict[str, str]) -> str:
+def _combined_hash(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(repr(sorted(hashes.items())).encode()).hexdigest()

@@ -4,13 +4,15 @@ Legend: M pictures, F features of the backbone.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
+from core.augment.pipelines import normalise
 from core.data.loaders import Loaders
 from core.machine.speeds import Precision, Work
 from core.machine.streams import in_streams
@@ -25,7 +27,7 @@ from core.training.features import WHOLE, FeatureStore, computed_by_torch, featu
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
-from core.training.plan import Plan
+from core.training.plan import Plan, plan_run
 from core.training.probe import Compute
 from core.training.weighting import class_weights
 
@@ -35,14 +37,12 @@ WAITING = 3  # pairs of pictures that wait for a core while all are taken
 class Meter:
     """Counts work as it is done and turns it into progress."""
 
-    def __init__(self, plan: Plan, on_progress: OnProgress, clock: Callable[[], float] | None) -> None:
-        """`clock`: where a run is given seconds, the share of them that has passed; else work is what counts."""
-        self._plan, self._report, self._clock, self._units = plan, on_progress, clock, 0.0
+    def __init__(self, plan: Plan, on_progress: OnProgress) -> None:
+        self._plan, self._report, self._units = plan, on_progress, 0.0
 
     def add(self, units: float, progress: Progress) -> None:
         self._units += units
-        fraction = self._clock() if self._clock else self._units / max(1.0, self._plan.units)
-        self._report(replace(progress, fraction=min(1.0, fraction)))
+        self._report(replace(progress, fraction=min(1.0, self._units / max(1.0, self._plan.units))))
 
     def add_steps(self, pictures: float, progress: Progress) -> None:
         self.add(pictures * self._plan.step_cost, progress)
@@ -57,32 +57,21 @@ class Session:
         settings: RunSettings,
         model: TransferModel,
         loaders: Loaders,
-        normalise: Callable[..., Tensor],
         compute: Compute,
-        plan: Plan,
         watch: Stopwatch,
         on_progress: OnProgress,
         on_epoch: OnEpoch,
         should_stop: ShouldStop,
     ) -> None:
-        self.settings, self.model, self.loaders, self.normalise = settings, model, loaders, normalise
-        self.compute, self.plan, self.watch, self.should_stop = compute, plan, watch, should_stop
-        self.meter = Meter(plan, on_progress, self.clock)
+        self.settings, self.model, self.loaders, self.compute = settings, model, loaders, compute
+        self.watch, self.should_stop = watch, should_stop
+        self.plan = plan_run(settings, *(len(loaders.split.part(name)) for name in ("train", "val", "test")))
+        self.meter = Meter(self.plan, on_progress)
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
         self._compiled: CompiledBackbone | None = None
         self._on_epoch = on_epoch
-
-    @property
-    def clock(self) -> Callable[[], float] | None:
-        """The share of the run's seconds that has passed; None where it has epochs instead, or nothing but a head."""
-        seconds = self.settings.optim.seconds
-        if seconds is None or self.settings.model.scenario == "frozen":
-            return None
-        return lambda: self.watch.elapsed() / seconds
-
-    def time_left(self) -> bool:
-        return self.clock is None or self.clock() < 1
+        self._normalise = partial(normalise, preprocessing=preprocessing_of(settings.model.backbone))
 
     @property
     def work(self) -> Work:
@@ -168,7 +157,7 @@ class Session:
         for images, _, _ in self.loaders.view(view, indices):
             if self.should_stop():
                 raise Cancelled
-            yield self.normalise(images, layout=layout)
+            yield self._normalise(images, layout=layout)
 
     def _compile(self) -> CompiledBackbone:
         """The backbone as it is now, for as many callers at once as there are threads."""
@@ -201,7 +190,7 @@ class Session:
     def evaluation_batches(self, part: str) -> Batches:
         done = 0
         for images, targets, _ in self.loaders.evaluation(part):
-            yield self.normalise(images), targets
+            yield self._normalise(images), targets
             done += len(images)
             self._count_evaluated(part, done, len(images))
 
@@ -209,10 +198,17 @@ class Session:
         self.watch.count("pictures_forward", more)
         self.meter.add(more, Progress(phase=part, done=done, total=len(self.loaders.split.part(part))))
 
+    def count_step(self, epoch: int, done: int, loss: float, *, last_epoch: int) -> None:
+        """One more step; `done` of them in this epoch, with this mean loss so far."""
+        self.watch.count("optimizer_steps")
+        total = self.loaders.batches_per_epoch()
+        progress = Progress(phase="train", done=done, total=total, epoch=epoch, epochs=last_epoch, loss=loss)
+        self.meter.add_steps(len(self.loaders.split.train) / total, progress)
+
     def training_batches(self, epoch: int) -> Batches:
         start = time.perf_counter()
         for images, targets, _ in self.loaders.train(epoch):
-            yield self.normalise(images), targets
+            yield self._normalise(images), targets
             self.watch.count("pictures_trained", len(images))
         if self.settings.optim.train_size is None and self.model.frozen_stages == 0:
             pictures = len(self.loaders.split.train)

@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIO_LABELS
 
 from .answers import Answer
 from .explanations import Wanted, draw_whys
@@ -90,7 +89,7 @@ def _card(
     for place, (run, names, row) in enumerate(said):
         with columns.cell(), st.container(gap="xsmall"):
             if len(runs) > 1:
-                st.caption(f"#{run.number} {SCENARIO_LABELS[run.settings.model.scenario]}")
+                st.caption(f"#{run.number} {run.settings.model.row.label}")
             _guesses(names, row, top, answer.asked.truth)
             if doubts:
                 doubt_badges(doubts[place], answer, place, names)

@@ -5,17 +5,10 @@ from typing import Any, Final
 
 import plotly.graph_objects as go
 
+from core.settings.scenarios import SCENARIOS
+
 from .messages import plain
 
-# readable on white and on near-black alike (at least 3:1 on both)
-STYLES: Final[dict[str, dict[str, str]]] = {
-    "frozen": {"color": "#3b7dd8", "dash": "solid", "symbol": "circle"},
-    "last-stages": {"color": "#0f9488", "dash": "dashdot", "symbol": "diamond"},
-    "finetuned": {"color": "#e0681f", "dash": "dash", "symbol": "square"},
-    "probe-then-finetune": {"color": "#9a5cd6", "dash": "longdash", "symbol": "triangle-up"},
-    "scratch": {"color": "#7d8794", "dash": "dot", "symbol": "x"},
-    "looks-frozen": {"color": "#c0475f", "dash": "2px,4px,8px,4px", "symbol": "cross"},
-}
 PHASE_LABELS: Final = {
     "features": "Features",
     "train": "Training",
@@ -37,7 +30,7 @@ def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: st
     """
     figure = go.Figure()
     for label, scenario, epochs in series:
-        style = STYLES[scenario]
+        style = SCENARIOS[scenario].style
         figure.add_scatter(
             x=[epoch[x] for epoch in epochs],
             y=[epoch[y] for epoch in epochs],

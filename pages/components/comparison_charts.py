@@ -10,8 +10,9 @@ from core.comparison.calibration import ReliabilityBin
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.planning import smallest_gap
 from core.comparison.race import PairVerdict
+from core.settings.scenarios import SCENARIOS
 
-from .charts import STYLES, accuracy_axis, laid_out
+from .charts import accuracy_axis, laid_out
 from .messages import plain
 
 Histories = Sequence[Sequence[Mapping[str, Any]]]
@@ -30,7 +31,7 @@ def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.F
     """
     figure = go.Figure()
     for label, scenario, histories in arms:
-        style = STYLES[scenario]
+        style = SCENARIOS[scenario].style
         line = {"color": style["color"], "dash": style["dash"]}
         for history in histories:
             figure.add_scatter(
@@ -125,7 +126,7 @@ def layer_changes(runs: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]) 
     """
     figure = go.Figure()
     for label, scenario, layers in runs:
-        style = STYLES[scenario]
+        style = SCENARIOS[scenario].style
         for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
             rows = [(place, row) for place, row in enumerate(layers, start=1) if row[field] is not None]
             if not rows:
@@ -161,7 +162,7 @@ def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]])
         x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
     )
     for label, scenario, bins in runs:
-        style = STYLES[scenario]
+        style = SCENARIOS[scenario].style
         figure.add_scatter(
             x=[one.confidence for one in bins],
             y=[one.accuracy for one in bins],

@@ -6,11 +6,10 @@ from typing import Any, get_args
 import streamlit as st
 
 from core.augment.catalogue import CUSTOM, PRESETS
-from core.comparison.fairness import HEAD_SOLVED, VIEWS_SCENARIOS
 from core.comparison.folds import question_of
 from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES, get_backbone
-from core.settings.scenarios import SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS, place_of
 from core.settings.schema import (
     AugmentSettings,
     BatchNorm,
@@ -32,7 +31,6 @@ LABELS = {
     "seed": "Seed",
     "folds": "Folds",
     "epochs": "Epochs",
-    "seconds": "Seconds instead of epochs",
     "batch_size": "Batch size",
     "optimizer": "Optimiser",
     "lr": "Learning rate, head",
@@ -49,6 +47,11 @@ LABELS = {
     "train_size": "Training size",
     "precision": "Precision",
 }
+MORE = (
+    *("optimizer", "schedule", "lr", "backbone_lr", "stage_decay", "weight_decay", "momentum", "ema", "train_size"),
+    *("views", "l2", "label_smoothing", "precision"),
+)
+"""Options under More settings, in their order there."""
 
 
 def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) -> RunSettings:
@@ -85,9 +88,9 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
     scenario = st.radio(
         "Scenario",
         SCENARIOS,
-        index=SCENARIOS.index(model.scenario),
-        format_func=SCENARIO_LABELS.__getitem__,
-        captions=[SCENARIO_HELP[name] for name in SCENARIOS],
+        index=place_of(model.scenario),
+        format_func=lambda name: SCENARIOS[name].label,
+        captions=[row.help for row in SCENARIOS.values()],
         key="train.scenario",
     )
     names = list(BACKBONES)
@@ -99,12 +102,12 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
         key="train.backbone",
         help="The pretrained network. From scratch, all of them work at once; others may need a download first.",
     )
-    last = model.last_stages
-    if scenario == "last-stages":
+    row, last = SCENARIOS[scenario], model.last_stages
+    if row.stages == "last":
         most = len(get_backbone(backbone).stages)
         last = st.slider("How many stages at the end train", 1, most, min(last, most), key="train.last_stages")
-    kept = model.weights if scenario != "scratch" else None
-    batchnorm = _batchnorm(model) if scenario not in ("frozen", "looks-frozen") else None
+    kept = None if row.from_nothing else model.weights
+    batchnorm = None if row.batchnorm else _batchnorm(model)
     return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept, batchnorm=batchnorm)
 
 
@@ -157,7 +160,7 @@ def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
 
 
 def _main_optim(optim: OptimSettings, model: ModelSettings) -> OptimSettings:
-    if model.scenario == "frozen":
+    if not model.row.takes_steps:
         st.caption(":material/functions: The head is solved for, not trained: no epochs, no batches, no learning rate.")
         return optim
     spec = _specs()
@@ -174,7 +177,7 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
     grid = st.grid(3, min_column_width=200)
     rates = (f"{rate:g}, by scenario" for rate in settings.rates)
     empty = dict(zip(("lr", "backbone_lr"), rates, strict=True))
-    empty |= {"l2": "chosen on held-out pictures", "train_size": "the network's own", "seconds": "no limit"}
+    empty |= {"l2": "chosen on held-out pictures", "train_size": "the network's own"}
     for name in _more_names(settings):
         with grid.cell():
             value = getattr(optim, name)
@@ -192,18 +195,10 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
 
 def _more_names(settings: RunSettings) -> list[str]:
     """The options that change something in this scenario."""
-    scenario = settings.model.scenario
-    names = []
-    if scenario != "frozen":
-        names += ["optimizer", "schedule", "lr"]
-        names += ["backbone_lr", "stage_decay"] if scenario != "looks-frozen" else []
-        names += ["weight_decay"]
-        names += ["momentum"] if settings.optim.optimizer == "sgd" else []
-        names += ["ema", "seconds"]
-        names += ["train_size"] if get_backbone(settings.model.backbone).any_size else []
-    names += ["views"] if scenario in VIEWS_SCENARIOS else []
-    names += ["l2"] if scenario in HEAD_SOLVED else []
-    return [*names, "label_smoothing", "precision"]
+    without = set() if settings.optim.optimizer == "sgd" else {"momentum"}
+    without |= set() if get_backbone(settings.model.backbone).any_size else {"train_size"}
+    shown = settings.model.row.options - without
+    return [name for name in MORE if name in shown or name not in SCENARIO_OPTIONS]
 
 
 def _specs(kind: type = OptimSettings) -> dict[str, Field[Any]]:

@@ -9,7 +9,6 @@ from core.comparison.calibration import brier, calibration_error, reliability
 from core.comparison.verdict import Comparison
 from core.models.catalogue import BACKBONES
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIO_LABELS
 
 from . import chosen
 from .comparison_charts import layer_changes, reliability_curve
@@ -104,12 +103,8 @@ def what_moved(runs: Sequence[Run]) -> None:
         st.caption("These runs were made by an earlier version, which did not measure this.")
     for run, result in zip(runs, results, strict=True):
         st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit['sentence'], 400)}")
-    if any(r.settings.model.scenario == "looks-frozen" for r in results):
-        st.caption(
-            f"{SCENARIO_LABELS['looks-frozen']} switches gradients off and leaves training mode on, as many tutorials "
-            "do: the running statistics of BatchNorm follow every batch, so the network that is tested is not the one "
-            "that was downloaded."
-        )
+    for note in dict.fromkeys(r.settings.model.row.note for r in results if r.settings.model.row.note):
+        st.caption(note)
     networks = sorted({BACKBONES[r.settings.model.backbone].label for r in results})
     st.caption(f"Moved: the norm of a layer's change over its norm before training. {', '.join(networks)}.")
 

@@ -8,9 +8,7 @@ import streamlit as st
 
 from core.errors import RunError
 from core.runs.store import ACTIVE, Run
-from core.settings.scenarios import SCENARIO_LABELS
 
-from .charts import STYLES
 from .frame import framed
 from .messages import LONGEST_MESSAGE, md
 from .resources import run_store
@@ -90,8 +88,7 @@ def _progress(run: Run) -> None:
         if run.cancel:
             what = "stopping"
         elif progress.get("epoch"):
-            last = f" of {progress['epochs']}" if progress.get("epochs") else ""
-            what = f"epoch {progress['epoch']}{last}, {what}"
+            what = f"epoch {progress['epoch']} of {progress['epochs']}, {what}"
         text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
         st.progress(progress.get("fraction", 0.0), text=text)
         if odd := run_store().standstill(run):
@@ -124,7 +121,7 @@ def explain_end(run: Run) -> None:
 def _live_curves(runs: Sequence[Run]) -> None:
     """Accuracy on val by epoch. Redrawn in place at every tick, which Plotly would not do."""
     lines = {
-        f"{SCENARIO_LABELS[run.settings.model.scenario]}, seed {run.settings.seed}": pd.Series(
+        f"{run.settings.model.row.label}, seed {run.settings.seed}": pd.Series(
             {epoch["epoch"]: epoch["val_accuracy"] for epoch in run.epochs or []}
         )
         for run in runs
@@ -136,6 +133,6 @@ def _live_curves(runs: Sequence[Run]) -> None:
             x_label="epoch",
             y_label="accuracy on val",
             height=240,
-            color=[STYLES[run.settings.model.scenario]["color"] for run in runs if run.epochs],
+            color=[run.settings.model.row.style["color"] for run in runs if run.epochs],
             alt="Accuracy on val by epoch so far",
         )

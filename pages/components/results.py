@@ -12,7 +12,7 @@ from core.comparison.race_wording import accuracy_interval
 from core.data.reading.folder_names import listed
 from core.runs.record import RunRecord
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIOS
 
 from . import chosen
 from .charts import curves, phase_bars
@@ -76,7 +76,7 @@ def _audit_badge(result: RunRecord) -> None:
     if not audit["checked"]:
         st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
         return
-    what = "frozen stages" if result.settings.model.scenario == "last-stages" else "backbone"
+    what = result.settings.model.row.frozen_part
     if audit["bit_identical"]:
         st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
     else:
@@ -119,7 +119,7 @@ def charts(runs: Sequence[Run], key: str) -> None:
     by_second, by_epoch, phases = st.tabs(["Accuracy against seconds", "By epoch", "Where the seconds went"])
     with by_second:
         ways = [
-            (SCENARIO_LABELS[scenario], scenario, [record(run).history for run in group])
+            (SCENARIOS[scenario].label, scenario, [record(run).history for run in group])
             for scenario, group in by_scenario(runs).items()
         ]
         if why_not_pooled(runs):
@@ -216,9 +216,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
 def _called(runs: Sequence[Run]) -> list[str]:
     """Runs by their way of training, and by their seed where they differ in it."""
     seeds = len({run.settings.seed for run in runs}) > 1
-    return [
-        SCENARIO_LABELS[run.settings.model.scenario] + (f", seed {run.settings.seed}" if seeds else "") for run in runs
-    ]
+    return [run.settings.model.row.label + (f", seed {run.settings.seed}" if seeds else "") for run in runs]
 
 
 def _telling(runs: Sequence[Run], count: int, seen: Set[PictureKey]) -> list[PictureKey]:

@@ -9,7 +9,6 @@ import streamlit as st
 from core.models.catalogue import BACKBONES
 from core.runs import deletion
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIO_LABELS
 from core.settings.versions import to_dict
 
 from . import chosen
@@ -29,7 +28,7 @@ def run_table(runs: Sequence[Run], key: str) -> None:
         {
             "run": f"#{run.number}",
             "state": STATES[run.state][0],
-            "scenario": SCENARIO_LABELS[run.settings.model.scenario],
+            "scenario": run.settings.model.row.label,
             "backbone": BACKBONES[run.settings.model.backbone].label,
             "data": run.dataset_title,
             "seed": run.settings.seed,
@@ -124,7 +123,7 @@ def what_trains(parameters: "ParameterCount", layers: "Sequence[LayerRow]") -> N
             "stage": "head" if layer.stage is None else str(layer.stage + 1),
             "made of": layer.kind,
             "parameters": layer.parameters,
-            "trains": "trains" if layer.trained else "frozen",
+            "trains": "trains" if layer.trained else "stays frozen",
         }
         for layer in layers
     ]

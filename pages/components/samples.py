@@ -55,8 +55,9 @@ def use_of_samples(settings: RunSettings, seed: int) -> str:
     """Which of the samples a run with these settings and this seed sees, and when."""
     if not is_random(settings.augment):
         return "Nothing here is drawn at random: every epoch sees the same."
-    if settings.model.scenario == "frozen":
+    if not settings.model.row.takes_steps:
         drawn = len(views_of(settings)) - 1
         views = f" and of {drawn} sample{'s' * (drawn > 1)} like these, the same for every seed" if drawn else ""
-        return f"Frozen learns from features that are computed once: of what evaluation sees{views}."
+        label = settings.model.row.label
+        return f"{label} learns from features that are computed once: of what evaluation sees{views}."
     return f"A run with seed {seed} sees sample 1 in its first epoch, sample 2 in its second, and so on."

@@ -60,7 +60,7 @@ def asked_doubt(records: Sequence[RunRecord]) -> tuple[float, bool]:
         persist_state="session",
         width=240,
     )
-    ready = all(record.settings.model.scenario == "frozen" for record in records)  # their features are kept already
+    ready = all(record.settings.model.row.leaves_backbone for record in records)  # their features are kept already
     strangers = st.toggle(
         "Look out for strangers",
         value=ready,

@@ -9,7 +9,6 @@ from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIO_LABELS
 from core.settings.schema import ModelSettings, RunSettings
 from core.training.plan import Estimate
 
@@ -49,15 +48,13 @@ def expected_time(expected: Estimate | None, times: int = 1) -> str:
 
 
 def how_long(settings: RunSettings) -> str:
-    """What ends training: epochs, or seconds."""
-    if settings.optim.seconds is not None:
-        return f"{settings.optim.seconds:g} seconds"
+    """How long training goes on."""
     return "1 epoch" if settings.optim.epochs == 1 else f"{settings.optim.epochs} epochs"
 
 
 def how_chosen(record: RunRecord) -> str:
     """What decided which state of the network is reported, in a sentence."""
-    if record.head is None or record.settings.model.scenario != "frozen":
+    if record.head is None or record.settings.model.row.takes_steps:
         return (
             f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val{_weighing(record)}, "
             f"where its accuracy is {record.val_accuracy:.1%}."
@@ -114,7 +111,7 @@ def run_label(run: Run) -> str:
     imported = ", imported" if (run.summary or {}).get("imported") else ""
     data = run.settings.data
     fold = f", fold {data.fold} of {data.folds}" if data.fold is not None else ""
-    return f"{number} {SCENARIO_LABELS[model.scenario]}{network}, seed {run.settings.seed}{fold}{imported}"
+    return f"{number} {model.row.label}{network}, seed {run.settings.seed}{fold}{imported}"
 
 
 def dataset_labels(stored: Mapping[str, Dataset]) -> dict[str, str]:

@@ -11,7 +11,6 @@ from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.settings.scenarios import SCENARIO_LABELS
 from core.settings.schema import DataSettings, RunSettings
 
 
@@ -194,7 +193,7 @@ def test_the_best_of_several_is_called_optimistic(start, tiny_dataset):
     right = {run.id: np.mean(predicted_right(run.id)) for run in example_runs()}
     best = next(run for run in example_runs() if right[run.id] == max(right.values()))
     said = next(text for text in texts(at) if "Optimistic:" in text)
-    assert f"{SCENARIO_LABELS[best.settings.model.scenario]}, seed {best.settings.seed} is the highest of" in said
+    assert f"{best.settings.model.row.label}, seed {best.settings.seed} is the highest of" in said
 
 
 def predicted_right(run: str) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_what_trains_is_counted_on_the_network(start, tiny_dataset):
 
     at.radio(key="train.scenario").set_value("finetuned").run()
 
-    assert frozen["trains"].tolist() == ["frozen"] * 9 + ["trains"]
+    assert frozen["trains"].tolist() == ["stays frozen"] * 9 + ["trains"]
     assert at.dataframe[0].value["trains"].tolist() == ["trains"] * 10
 
 

@@ -60,4 +60,4 @@ class Shelf:
 
 
 def _stands_still(settings: ModelSettings) -> bool:
-    return settings.scenario == "frozen" and settings.start == "imagenet"
+    return settings.row.leaves_backbone and settings.start == "imagenet"

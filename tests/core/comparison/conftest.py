@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from core.comparison.fairness import Outcome
-from core.settings.scenarios import SCENARIO_LABELS
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
 
@@ -32,7 +32,7 @@ def make_outcome(
     probabilities[np.arange(len(right)), predicted] = 0.9
     values: dict[str, Any] = {
         "run": f"{scenario}-{seed}",
-        "label": SCENARIO_LABELS[scenario],
+        "label": SCENARIOS[scenario].label,
         "settings": make_settings(scenario, seed, **settings),
         "fingerprint": "data",
         "split_hash": f"split-{seed}",

@@ -8,7 +8,7 @@ from core.runs.example import example_runs, find_run
 from core.runs.record import RECORDED, delete_files, is_recorded, load_predictions, load_record, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
-from core.settings.scenarios import SCENARIOS
+from core.settings.scenarios import place_of
 
 
 def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():
@@ -17,7 +17,7 @@ def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():
 
     assert len(ways) == len(runs) == 15
     assert {scenario for _, scenario in ways} == {"frozen", "finetuned", "looks-frozen"}
-    order = [(run.settings.seed, SCENARIOS.index(run.settings.model.scenario)) for run in runs]
+    order = [(run.settings.seed, place_of(run.settings.model.scenario)) for run in runs]
     assert order == sorted(order)
 
 

@@ -27,7 +27,7 @@ from core.runs.record import (
 )
 from core.settings.schema import OptimSettings, RunSettings
 
-NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision", "seconds")
+NEW_OPTIM = ("l2", "stage_decay", "ema", "train_size", "precision")
 """Fields that settings of version 1 did not have."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core.errors import SettingsError
-from core.settings.scenarios import DEFAULT_RATES, SCENARIO_HELP, SCENARIO_LABELS, SCENARIOS
+from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS
 from core.settings.schema import (
     AugmentSettings,
     AugmentStep,
@@ -96,16 +96,20 @@ def test_an_unknown_choice_is_answered_with_all_choices(kind: type, spec: Any):
     assert all(choice in str(refused.value) for choice in ("'best'", *spec.metadata["choices"]))
 
 
-def test_every_scenario_has_a_label_a_help_and_stated_rates():
-    assert set(SCENARIOS) == set(SCENARIO_LABELS) == set(SCENARIO_HELP)
-    assert all(set(rates) == set(SCENARIOS) for rates in DEFAULT_RATES.values())
-    assert set(DEFAULT_RATES) == {"adamw", "sgd"}
+def test_every_scenario_has_a_label_a_help_a_look_of_its_own_and_stated_rates():
+    rows = SCENARIOS.values()
+
+    assert [row.name for row in rows] == list(SCENARIOS)
+    assert all(row.label and row.help and set(row.rates) == {"adamw", "sgd"} for row in rows)
+    for part in ("color", "dash", "symbol"):
+        assert len({row.style[part] for row in rows}) == len(rows)
+    assert {spec.name for _, spec in OPTIONS} >= SCENARIO_OPTIONS
 
 
-@pytest.mark.parametrize("optimizer", DEFAULT_RATES)
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize("scenario", ["last-stages", "finetuned", "probe-then-finetune"])
 def test_a_pretrained_backbone_trains_at_a_tenth_of_the_heads_rate(scenario: str, optimizer: str):
-    head, backbone = DEFAULT_RATES[optimizer][scenario]
+    head, backbone = SCENARIOS[scenario].rates[optimizer]
 
     assert backbone == pytest.approx(head / 10)
 
@@ -113,7 +117,7 @@ def test_a_pretrained_backbone_trains_at_a_tenth_of_the_heads_rate(scenario: str
 def test_rates_are_the_scenarios_unless_given():
     model = ModelSettings(scenario="finetuned")
 
-    assert RunSettings(model=model).rates == DEFAULT_RATES["adamw"]["finetuned"]
+    assert RunSettings(model=model).rates == SCENARIOS["finetuned"].rates["adamw"]
     assert RunSettings(model=model, optim=OptimSettings(lr=0.5)).rates == (0.5, 3e-4)
     assert RunSettings(model=model, optim=OptimSettings(backbone_lr=0.5)).rates == (3e-3, 0.5)
 
@@ -195,7 +199,7 @@ NEW = ("split_rule", "folds", "fold")
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
-    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "seconds", "class_weights"):
+    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "class_weights"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
     for name in NEW:
@@ -217,24 +221,40 @@ def test_settings_of_version_1_mean_what_they_meant_then():
     assert to_dict(found)["version"] == VERSION
 
 
-def test_settings_of_version_2_knew_no_seconds():
+def test_settings_of_version_2_knew_no_class_weights():
     values = json.loads(json.dumps(to_dict(RunSettings(seed=3))))
-    del values["optim"]["seconds"], values["optim"]["class_weights"]
+    del values["optim"]["class_weights"]
     for name in NEW:
         del values["data"][name]
 
     assert from_dict({**values, "version": 2}) == RunSettings(data=BEFORE, seed=3)
 
 
-def test_settings_of_version_3_knew_no_class_weights():
-    values = json.loads(json.dumps(to_dict(RunSettings(seed=3, optim=OptimSettings(seconds=9.0)))))
+def with_seconds(seconds: float | None, scenario: str = "finetuned") -> dict[str, Any]:
+    """Settings as version 5 wrote them: it could be told to train for so long, and not for a number of epochs."""
+    values = json.loads(json.dumps(to_dict(RunSettings(model=ModelSettings(scenario=scenario), seed=3))))
+    return {**values, "version": 5, "optim": {**values["optim"], "seconds": seconds}}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "done", "expected"), [(9.0, 17, 17), (9.0, 5000, 200), (9.0, None, 5), (9.0, 0, 5), (None, 17, 5)]
+)
+def test_a_run_that_had_seconds_has_the_epochs_that_it_did_in_them(seconds: Any, done: int | None, expected: int):
+    found = from_dict(with_seconds(seconds), done)
+
+    assert found == RunSettings(model=ModelSettings(scenario="finetuned"), optim=OptimSettings(epochs=expected), seed=3)
+    assert from_dict(to_dict(found)) == found
+
+
+def test_settings_of_version_3_had_seconds_and_no_class_weights():
+    values = with_seconds(9.0)
     del values["optim"]["class_weights"]
     for name in NEW:
         del values["data"][name]
 
     found = from_dict({**values, "version": 3})
 
-    assert found == RunSettings(data=BEFORE, seed=3, optim=OptimSettings(seconds=9.0))
+    assert found == RunSettings(data=BEFORE, model=ModelSettings(scenario="finetuned"), seed=3)
     assert found.optim.class_weights == "none"
 
 

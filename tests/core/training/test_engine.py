@@ -18,7 +18,7 @@ from core.runs.race import submit
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
-from core.training import scenarios, session
+from core.training import session
 from core.training.history import Cancelled
 from core.training.scenarios import Trained, build_run_loaders, train_run
 
@@ -116,7 +116,7 @@ def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
     for engine in ("torch", "onnxruntime"):
         save_speeds("efficientnet_lite0", replace(speeds, threads=2))
         use(engine)
-        monkeypatch.setattr(scenarios, "normalise", noting(engine))
+        monkeypatch.setattr(session, "normalise", noting(engine))
         train_run(settings(), tiny_dataset)
 
     assert threads == {"torch": {2}, "onnxruntime": {1}} and torch.get_num_threads() == 2

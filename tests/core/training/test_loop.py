@@ -8,20 +8,17 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from core.errors import TrainingError
 from core.models.accel.folding import fold_batchnorm
 from core.training.history import Cancelled, EpochRecord, Stopwatch
-from core.training.loop import Best, Evaluation, cast, evaluate, fit, train_one_epoch
+from core.training.loop import Best, Evaluation, Stepper, cast, evaluate, fit, train_one_epoch, until_stopped
 from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
 
 Batch = tuple[Tensor, Tensor]
-
-
-def never() -> bool:
-    return False
 
 
 def data(count: int = 23, seed: int = 0) -> Batch:
@@ -49,22 +46,31 @@ def optimizer_of(model: nn.Module, name: str, lr: float) -> torch.optim.Optimize
 
 def train(model: nn.Module, batches: list[Batch], epochs: int = 1, lr: float = 0.05, **changes: Any) -> Best:
     """Fit with everything that most tests do not care about."""
-    optimizer = optimizer_of(model, "adamw", lr)
+    optimizer = changes.pop("optimizer", None) or optimizer_of(model, "adamw", lr)
+    stepper = stepper_of(model, optimizer, epochs * len(batches), **{n: changes.pop(n) for n in HOW if n in changes})
+    val_loss_fn = changes.pop("val_loss_fn", nn.functional.cross_entropy)
+    val = changes.pop("val_batches", lambda: batches)
+    train_batches = changes.pop("train_batches", lambda epoch: batches)
+    return fit_quietly(stepper, train_batches, lambda judged: evaluate(judged, val(), val_loss_fn), epochs, **changes)
+
+
+HOW = ("loss_fn", "precision", "piece", "average")
+
+
+def stepper_of(model: nn.Module, optimizer: Optimizer, steps: int, schedule: str = "constant", **how: Any) -> Stepper:
+    values = {"loss_fn": nn.CrossEntropyLoss(), **how}
+    return Stepper(model=model, optimizer=optimizer, schedule=build_schedule(schedule, optimizer, steps), **values)
+
+
+def fit_quietly(stepper: Stepper, train_batches: Any, evaluate_val: Any, epochs: int, **changes: Any) -> Best:
     values: dict[str, Any] = {
-        "epochs": epochs,
-        "first_epoch": 1,
-        "stage": "train",
-        "loss_fn": nn.CrossEntropyLoss(),
-        "optimizer": optimizer,
-        "schedule": build_schedule("constant", optimizer, epochs * len(batches)),
+        "epochs": range(1, epochs + 1),
         "best": Best(),
         "watch": Stopwatch(),
         "on_batch": lambda epoch, done, loss: None,
         "on_epoch": lambda record: None,
-        "should_stop": never,
     }
-    val_batches = changes.pop("val_batches", lambda: batches)
-    return fit(model, lambda epoch: batches, val_batches, **{**values, **changes})
+    return fit(stepper, train_batches, evaluate_val, **{**values, **changes})
 
 
 @pytest.mark.parametrize("size", [1, 4, 7, 22, 23])
@@ -105,15 +111,8 @@ def test_losses_of_an_epoch_are_means_over_pictures_not_batches():
     optimizer = optimizer_of(model, "sgd", 1e-30)
     seen: list[tuple[int, float]] = []
 
-    loss, accuracy = train_one_epoch(
-        model,
-        batches,
-        nn.CrossEntropyLoss(),
-        optimizer,
-        build_schedule("constant", optimizer, 3),
-        lambda done, mean: seen.append((done, mean)),
-        never,
-    )
+    stepper = stepper_of(model, optimizer, 3)
+    loss, accuracy = train_one_epoch(stepper, batches, lambda done, mean: seen.append((done, mean)))
 
     whole = evaluate(model, batches)
     assert (loss, accuracy) == (pytest.approx(whole.loss, rel=1e-5), pytest.approx(whole.accuracy))
@@ -163,19 +162,7 @@ def test_a_val_loss_that_is_never_a_number_stops_with_advice():
 
 def fit_with_val(model: nn.Module, val: Callable[[], list[Batch]], epochs: int = 1, **changes: Any) -> Best:
     optimizer = optimizer_of(model, "sgd", 0.1)
-    values: dict[str, Any] = {
-        "first_epoch": 1,
-        "stage": "train",
-        "loss_fn": nn.CrossEntropyLoss(),
-        "optimizer": optimizer,
-        "schedule": build_schedule("constant", optimizer, epochs),
-        "best": Best(),
-        "watch": Stopwatch(),
-        "on_batch": lambda epoch, done, loss: None,
-        "on_epoch": lambda record: None,
-        "should_stop": never,
-    }
-    return fit(model, lambda epoch: [data()], val, epochs=epochs, **{**values, **changes})
+    return train(model, [data()], epochs, optimizer=optimizer, val_batches=val, **changes)
 
 
 def record(epoch: int, val_loss: float, val_accuracy: float = 0.5) -> EpochRecord:
@@ -219,29 +206,6 @@ def test_the_kept_state_does_not_go_on_changing():
     assert best.state is not None and best.state["weight"].abs().sum() > 0
 
 
-def test_when_the_time_is_up_the_epoch_ends_and_no_other_begins():
-    asked: list[int] = []
-
-    def time_left() -> bool:
-        asked.append(1)
-        return len(asked) < 6
-
-    steps: list[int] = []
-    watch = Stopwatch()
-    best = train(
-        linear(),
-        in_batches(data(), 5),
-        epochs=9,
-        watch=watch,
-        on_batch=lambda epoch, done, loss: steps.append(epoch),
-        time_left=time_left,
-    )
-
-    # asked before batches 2 to 5 of the first epoch, before the second one, and before its second batch
-    assert steps == [1] * 5 + [2]
-    assert best.epoch in (1, 2)
-
-
 def test_the_model_ends_in_the_state_of_its_best_epoch():
     """The targets for val turn round after the first epoch, so that training on makes it worse."""
     model, (inputs, targets) = linear(), data()
@@ -258,7 +222,7 @@ def test_an_earlier_stage_must_be_beaten():
     model, earlier = linear(), Best(epoch=7, val_loss=-1.0, val_accuracy=0.9)
     earlier.keep(linear(5))
 
-    best = fit_with_val(model, lambda: [data()], epochs=2, best=earlier, first_epoch=8)
+    best = fit_with_val(model, lambda: [data()], epochs=2, best=earlier)
 
     assert best.epoch == 7
     assert torch.equal(model.weight, linear(5).weight)
@@ -270,10 +234,10 @@ def test_a_stop_comes_between_two_batches():
     with pytest.raises(Cancelled):
         train(
             model,
-            in_batches(data(), 5),
+            [],
             epochs=3,
+            train_batches=lambda epoch: until_stopped(in_batches(data(), 5), lambda: len(steps) == 3),
             on_batch=lambda epoch, done, loss: steps.append((epoch, done)),
-            should_stop=lambda: len(steps) == 3,
         )
 
     assert steps == [(1, 1), (1, 2), (1, 3)]
@@ -287,7 +251,7 @@ def test_a_stop_also_comes_while_evaluating():
         return len(asked) > 1
 
     with pytest.raises(Cancelled):
-        evaluate(linear(), in_batches(data(), 5), should_stop=second_time)
+        evaluate(linear(), until_stopped(in_batches(data(), 5), second_time))
     assert len(asked) == 2
 
 
@@ -310,16 +274,8 @@ def one_epoch(
 ) -> tuple[float, float, list[int]]:
     """(loss, accuracy, batches as they were reported) of one epoch of SGD."""
     optimizer, reported = optimizer_of(model, "sgd", lr), []
-    loss, accuracy = train_one_epoch(
-        model,
-        batches,
-        options.pop("loss_fn", nn.CrossEntropyLoss()),
-        optimizer,
-        build_schedule("cosine", optimizer, len(batches)),
-        lambda done, mean: reported.append(done),
-        never,
-        **options,
-    )
+    stepper = stepper_of(model, optimizer, len(batches), schedule="cosine", **options)
+    loss, accuracy = train_one_epoch(stepper, batches, lambda done, mean: reported.append(done))
     return loss, accuracy, reported
 
 
@@ -422,8 +378,7 @@ def test_val_looks_at_the_weights_of_its_own_epoch_in_a_folded_network_too(name:
     for fold in (False, True):
         model, records = Folded(fold), []
         optimizer = optimizer_of(model, name, 0.1)
-        options = {"optimizer": optimizer, "schedule": build_schedule("constant", optimizer, 3)}
-        train(model, [batch], epochs=3, on_epoch=records.append, **options)
+        train(model, [batch], epochs=3, on_epoch=records.append, optimizer=optimizer)
         losses.append([record.val_loss for record in records])
 
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

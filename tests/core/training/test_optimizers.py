@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
-from core.settings.scenarios import DEFAULT_RATES
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import OptimSettings
 from core.training.optimizers import SCHEDULES, STEP_FACTOR, WARM_UP, build_optimizer, build_schedule
 
@@ -91,7 +91,7 @@ def test_every_choice_of_the_settings_exists():
     choices = {spec: OptimSettings.__dataclass_fields__[spec].metadata["choices"] for spec in ("schedule", "optimizer")}
 
     assert set(choices["schedule"]) == set(SCHEDULES)
-    assert set(choices["optimizer"]) == set(DEFAULT_RATES)
+    assert all(set(choices["optimizer"]) == set(row.rates) for row in SCENARIOS.values())
 
 
 def rates(name: str, steps: int) -> list[float]:
@@ -147,19 +147,6 @@ def test_cosine_falls_from_the_full_rate_to_nothing():
 
 def test_step_drops_tenfold_at_half_and_three_quarters():
     assert rates("step", 8) == pytest.approx([1, 1, 1, 1, STEP_FACTOR, STEP_FACTOR, 0.01, 0.01, 0.01])
-
-
-def test_a_clock_decides_the_rate_where_there_is_one():
-    passed = iter([0.0, 0.5, 2.0])
-    optimizer = build(stages=(), lr=1.0)
-    schedule = build_schedule("cosine", optimizer, 1000, lambda: next(passed))
-    seen = [schedule.get_last_lr()[0]]
-    for _ in range(2):
-        optimizer.step()
-        schedule.step()
-        seen.append(schedule.get_last_lr()[0])
-
-    assert seen == pytest.approx([1.0, 0.5, 0.0], abs=1e-9)
 
 
 def test_constant_does_not_change():
