@@ -2,13 +2,11 @@
 
 import ast
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers import REPOSITORY, drawn_classes, write_files
+from helpers import REPOSITORY, drawn_classes, python, write_files
 
 from core.machine.speeds import Peaks, save_peaks
 
@@ -59,13 +57,6 @@ TORCH_FREE = [
     "core.inference.values",
     *(name for name in NAMES if name.startswith("core.comparison.")),
 ]
-
-
-def python(code: str) -> str:
-    """What a fresh process says."""
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def tree_of(name: str) -> ast.Module:

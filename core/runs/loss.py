@@ -1,10 +1,12 @@
-"""What becomes of a run whose worker is lost: it begins anew, or ends with its cause."""
+"""What becomes of a run whose worker is lost: it begins anew, or ends with its cause.
+
+It always begins anew if the worker had been asked to stop, else up to `MAX_CRASHES` times without getting further.
+"""
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from core.runs.store import Run
+from core.runs.run import Run
 
 MAX_CRASHES: Final = 2
 ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedly (out of memory, or killed)"
@@ -12,7 +14,7 @@ STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
 RESTARTED: Final = "The machine was restarted"
 
 
-def after_loss(run: "Run", loss: str) -> dict[str, Any]:
+def after_loss(run: Run, loss: str) -> dict[str, Any]:
     """What becomes of a run whose worker is lost."""
     gone: dict[str, Any] = {"worker": None, "progress": None}
     again: dict[str, Any] = {"state": "queued", "started": None, "epochs": [], **gone}

@@ -20,6 +20,7 @@ from core.errors import StorageError
 from core.machine import speeds
 from core.machine.speeds import Speeds, load_speeds
 from core.runs import execute as module
+from core.runs import finish
 from core.runs import record as record_module
 from core.runs.deletion import delete_run
 from core.runs.execute import execute
@@ -189,7 +190,7 @@ class Disk:
             (speeds, "write_atomically"),
             (tempfile, "mkdtemp"),
             (record_module, "save_file"),
-            (module, "save_model"),
+            (finish, "save_model"),
             (features, "save_file"),
             (RunStore, "end"),
         ):
