@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +20,7 @@ from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
-from core.training import probe
+from core.training import head, probe
 
 PATIENCE_S = 150.0
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -93,6 +94,25 @@ def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
     wait_for(lambda: any("libtorch_cpu" in loaded.path for loaded in process.memory_maps()))
 
     assert RunStore().runs() == []
+
+
+def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
+    store, (run,) = queue(tiny_dataset)
+    minimise = head.minimise
+
+    def slowly(*args: Any, should_stop: Callable[[], bool], **values: Any) -> Any:
+        store.cancel(run)
+        end = time.monotonic() + 30
+        while not should_stop():
+            assert time.monotonic() < end, "not heard"
+            time.sleep(0.01)
+        return minimise(*args, should_stop=should_stop, **values)
+
+    monkeypatch.setattr(head, "minimise", slowly)
+    worker.work_off(store, lambda: False)
+
+    assert (store.get(run).state, store.get(run).cause) == ("cancelled", None)
+    assert not run_folder(run).exists()
 
 
 @pytest.mark.slow
@@ -192,13 +212,12 @@ def test_nothing_is_measured_while_a_run_waits_and_all_of_it_in_the_next_pause(
 ):
     (thaw_home / "speeds.json").unlink()
     store, runs = queue(tiny_dataset)
-    turns: list[object] = []
-    monkeypatch.setattr(probe, "_seconds", lambda work: turns.append(work) or 1.0)
-    monkeypatch.setattr(probe, "worthwhile", lambda: turns.append("small product") or PRECISIONS)
+    monkeypatch.setattr(probe, "_seconds", lambda work: 1.0)
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
     stop = threading.Event()
 
     assert worker._measure_next(store, stop), "there is more to do, but not now"
-    assert turns == [] and load_peaks() is load_speeds("efficientnet_lite0") is None
+    assert load_peaks() is load_speeds("efficientnet_lite0") is None
 
     store.cancel(runs[0])
     assert worker._measure_next(store, stop)
