@@ -1,8 +1,12 @@
-"""The table of runs, in SQLite or any database SQLAlchemy knows: how it is opened, locked, changed and read."""
+"""The table of runs, in SQLite or any database SQLAlchemy knows: how it is opened, locked, changed and read.
+
+States: queued -> running -> finished | failed | cancelled. A run whose worker is lost goes back to the queue, or ends.
+"""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,10 +14,12 @@ from sqlalchemy.pool import NullPool
 
 from core.errors import SettingsError, StorageError
 from core.home import thaw_home
-from core.runs.run import Run
+from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
 from core.storage import DATABASE, damaged_database, explained
 
+ACTIVE: Final = ("queued", "running")
+ENDED: Final = ("finished", "failed", "cancelled")
 PATIENCE_MS: Final = 30_000  # that a call waits for another one's
 LONGEST_ID: Final = 32
 
@@ -54,6 +60,45 @@ LOOKS = sa.Table(
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
 _OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One row, as it was when it was read. Times are seconds since the epoch."""
+
+    number: int
+    id: str
+    race: str | None
+    state: str
+    attempt: int
+    crashes: int
+    settings: RunSettings
+    dataset_title: str
+    decode_s: float
+    """Seconds that decoding took for this run, before it was queued; 0 when the pixels were there already."""
+    created: float
+    started: float | None
+    ended: float | None
+    summary: dict[str, Any] | None
+    worker: dict[str, Any] | None = None
+    beat: float | None = None
+    cancel: bool = False
+    progress: dict[str, Any] | None = None
+    epochs: list[dict[str, Any]] | None = None
+    cause: str | None = None
+    beats: int = 0
+    """Signs of life of its worker, counted through all attempts."""
+    stopping: bool = False
+    """Its worker was asked to stop: however it ends, the run has not crashed."""
+    reached: dict[str, Any] | None = None
+    """The furthest progress at which a worker was lost."""
+    owner: dict[str, Any] | None = None
+    """The process that it belongs to and ends with, if any."""
+    owner_beats: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
 
 
 class Database:

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from core.data.dataset import load_stored
@@ -47,14 +48,8 @@ def execute(
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
         state, values = _train(store, run, reporter)
-
-        def write_down() -> None:
-            if state == "queued":
-                store.give_back(run)
-            else:
-                store.end(run, state, **values)
-
-        _insist(write_down, asked_to_stop, patience_s)
+        ended = partial(store.end, run, state, **values)
+        _insist(partial(store.give_back, run) if state == "queued" else ended, asked_to_stop, patience_s)
 
 
 def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[str, Any]]:
@@ -87,12 +82,13 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
     return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
 
 
-def _insist(write_down: Callable[[], None], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
+def _insist(write_down: Callable[[], object], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
     """Try until it works: a run that has ended and is not known to have ended would be trained again."""
     last = time.monotonic() + patience_s
     while True:
         try:
-            return write_down()
+            write_down()
+            return
         except StorageError as error:
             if asked_to_stop() or time.monotonic() > last:
                 raise
@@ -136,12 +132,11 @@ class _Reporter:
         stopping = {"stopping": True} if self._asked_to_stop() else {}  # its end will be no crash
         try:
             goes_on = self._store.report(self._run, **stopping)
-            mine = goes_on or self._store.beat(self._run)
         except Exception:  # a full disk or a lost connection: the next beat may go through
             _log.warning("no sign of life could be written for run %s", self._run.id, exc_info=True)
             return
         self.cancelled = self.cancelled or not goes_on
-        self._lost_s = 0.0 if mine else self._lost_s + BEAT_S
+        self._lost_s = self._lost_s + BEAT_S if goes_on is None else 0.0
         if self._lost_s > GRACE_S:
             self._when_lost()
 

@@ -1,6 +1,7 @@
 """Whoever looks, heals: runs whose worker or owner is lost go back into the queue, or end with their cause.
 
-A lost process of this machine is known at once; one that is silent, or elsewhere, by looking again and again.
+A lost process of this machine is known at once; one that is silent, or elsewhere, by looking again and again. Its run
+always begins anew if it had been asked to stop, else up to `MAX_CRASHES` times without getting further.
 """
 
 import time
@@ -8,14 +9,16 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from core.runs.database import RUNS, Database, is_held
+from core.runs.database import ACTIVE, RUNS, Database, Run, is_held
 from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here
-from core.runs.loss import ENDED_UNEXPECTEDLY, RESTARTED, STOPPED_ANSWERING, after_loss
-from core.runs.run import ACTIVE, Run
 
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
 CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cancelled is no longer waited for
 STILL_S: Final = 600.0  # alive but without progress: said, never acted upon, for a batch may really take so long
+MAX_CRASHES: Final = 2
+ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedly (out of memory, or killed)"
+STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
+RESTARTED: Final = "The machine was restarted"
 OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
 _watch = Watch()
 
@@ -87,3 +90,35 @@ def _end_orphan(database: Database, run: Run) -> bool:
     ended = {"state": "cancelled", "ended": time.time()} if run.state == "queued" else {}
     same = (RUNS.c.id == run.id, RUNS.c.state == run.state, RUNS.c.attempt == run.attempt)
     return database.change(*same, cancel=True, cause=OWNER_GONE, **ended)
+
+
+def after_loss(run: Run, loss: str) -> dict[str, Any]:
+    """What becomes of a run whose worker is lost."""
+    gone: dict[str, Any] = {"worker": None, "progress": None}
+    again: dict[str, Any] = {"state": "queued", "started": None, "epochs": [], **gone}
+    if run.cancel:
+        return {"state": "cancelled", "ended": time.time(), **gone}
+    if run.stopping:
+        return again
+    if loss == RESTARTED:
+        return {**again, "cause": f"{loss}; it starts again from the beginning."}
+    further, reached = _further(run.progress, run.reached)
+    crashes = 1 if further else run.crashes + 1
+    counted = {"crashes": crashes, "reached": reached}
+    if crashes <= MAX_CRASHES:
+        return {**again, **counted, "cause": f"{loss}; it starts again from the beginning."}
+    cause = f"{loss}, {crashes} times without getting further. Try a smaller batch size or backbone."
+    return {"state": "failed", "ended": time.time(), "cause": cause, **gone, **counted}
+
+
+def _further(now: dict[str, Any] | None, before: dict[str, Any] | None) -> tuple[bool, dict[str, Any] | None]:
+    """Whether a run was lost further on than ever before, and the furthest place.
+
+    Progress is written now and then, so a little more of the same pass is the same place: a run that meets its end
+    there each time would else be tried for ever.
+    """
+    if now is None or before is None:
+        return now is not None, now or before
+    if now["fraction"] <= before["fraction"]:
+        return False, before
+    return (now["phase"], now["epoch"]) != (before["phase"], before["epoch"]), now

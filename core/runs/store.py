@@ -14,12 +14,10 @@ import sqlalchemy as sa
 
 from core.errors import RunError, shown
 from core.runs import healing
-from core.runs.database import LONGEST_ID, LOOKS, RUNS, Database, is_held, one_at_a_time, runs_of
+from core.runs.database import ACTIVE as ACTIVE
+from core.runs.database import ENDED, LONGEST_ID, LOOKS, RUNS, Database, is_held, one_at_a_time, runs_of
+from core.runs.database import Run as Run
 from core.runs.life import Identity, identity
-from core.runs.loss import STOPPED_ANSWERING, after_loss
-from core.runs.run import ACTIVE as ACTIVE
-from core.runs.run import ENDED
-from core.runs.run import Run as Run
 from core.settings.schema import RunSettings
 from core.settings.versions import to_dict
 
@@ -48,7 +46,7 @@ class RunStore:
             owner: the process that waits for them; when it is gone they are ended. None: they belong to the store.
         """
         ids = [uuid.uuid4().hex[:10] for _ in plans]
-        same = {"state": "queued", "attempt": 0, "race": race, "dataset_title": dataset_title, "owner": owner}
+        same = {"state": "queued", "race": race, "dataset_title": dataset_title, "owner": owner}
         rows = [
             {**_new(id_, plan), **same, "decode_s": decode_s if position == 0 else 0.0}
             for position, (id_, plan) in enumerate(zip(ids, plans, strict=True))
@@ -61,7 +59,7 @@ class RunStore:
         self, run_id: str, settings: RunSettings, dataset_title: str, summary: dict[str, Any], test_part: str
     ) -> None:
         """Enter a finished run that was trained elsewhere; its files are in its folder already."""
-        row = {**_new(run_id, settings), "state": "finished", "attempt": 1, "decode_s": 0.0}
+        row = {**_new(run_id, settings), "state": "finished", "attempt": 1}
         row |= {"dataset_title": dataset_title, "summary": summary, "started": row["created"], "ended": row["created"]}
         with self._database.write() as connection:
             connection.execute(sa.insert(RUNS).values(**row))
@@ -136,23 +134,16 @@ class RunStore:
             claimed = runs_of(connection.execute(take.values(**_begun()).returning(RUNS)))
         return claimed[0] if claimed else None
 
-    def report(self, run: Run, **values: Any) -> bool:
-        """Write progress of a running run; False if the run has been cancelled or is no longer this worker's."""
-        written = self._sign(run, **values)
-        return written is not None and not written.cancel
+    def report(self, run: Run, **values: Any) -> bool | None:
+        """Give a sign of life of a running run, and write its progress or that its worker has been asked to stop.
 
-    def beat(self, run: Run, stopping: bool = False) -> bool:
-        """Give a sign of life; False if the run is no longer this worker's.
-
-        Args:
-            stopping: the worker has been asked to stop, so its end will be no crash.
+        Returns:
+            Whether to go on: False if the run has been cancelled, None if it is no longer this worker's.
         """
-        return self._sign(run, **({"stopping": True} if stopping else {})) is not None
-
-    def _sign(self, run: Run, **values: Any) -> sa.Row[Any] | None:
         update = sa.update(RUNS).where(*is_held(run)).values(beat=time.time(), beats=RUNS.c.beats + 1, **values)
         with self._database.write() as connection:
-            return connection.execute(update.returning(RUNS.c.cancel)).one_or_none()
+            cancelled = connection.execute(update.returning(RUNS.c.cancel)).scalar_one_or_none()
+        return None if cancelled is None else not cancelled
 
     @contextmanager
     def holding(self, run: Run) -> Iterator[bool]:
@@ -188,12 +179,12 @@ class RunStore:
     def ask_to_stop(self, pid: int) -> None:
         """Note that a process of this machine is asked to stop, before it is: its end is no crash of its run."""
         for run in healing.held_by(self._database, pid):
-            self.beat(run, stopping=True)
+            self.report(run, stopping=True)
 
     def give_up(self, pid: int) -> None:
         """Take the run of a process of this machine that does not answer, before it is killed."""
         for run in healing.held_by(self._database, pid):
-            healing.take(self._database, run, after_loss(run, STOPPED_ANSWERING))
+            healing.take(self._database, run, healing.after_loss(run, healing.STOPPED_ANSWERING))
 
     def heal(self) -> list[str]:
         """Whoever looks, heals (`core.runs.healing`); the runs that something has changed for."""
@@ -206,7 +197,7 @@ class RunStore:
 
 def _new(run_id: str, settings: RunSettings) -> dict[str, Any]:
     """What every new row says."""
-    return {"id": run_id, "settings": to_dict(settings), "crashes": 0, "cancel": False, "created": time.time()}
+    return {"id": run_id, "settings": to_dict(settings), "created": time.time()}
 
 
 def _begun() -> dict[str, Any]:

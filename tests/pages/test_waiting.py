@@ -8,7 +8,7 @@ import pytest
 from core.data.dataset import Dataset
 from core.data.ingest import ingest
 from core.runs import execute
-from core.runs.loss import MAX_CRASHES
+from core.runs.healing import MAX_CRASHES
 from core.runs.race import plan_race, submit
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings

@@ -30,7 +30,7 @@ def test_a_living_worker_without_a_sign_of_life_is_given_up_and_cannot_disturb(s
     run = store.get(id_)
     assert (run.state, run.crashes) == ("queued", 1) and "stopped answering" in (run.cause or "")
     fresh = claim_run(store)
-    assert not store.beat(stopped) and not store.report(stopped) and not store.end(stopped, "failed", cause="stale")
+    assert not store.report(stopped) and not store.report(stopped) and not store.end(stopped, "failed", cause="stale")
     assert store.get(id_) == fresh
 
 
@@ -54,7 +54,7 @@ def test_slow_work_goes_on_as_long_as_its_worker_beats_and_is_only_spoken_of(sto
     store.report(run, progress={"fraction": 0.1})
     assert store.standstill(run) is None
 
-    assert pass_time(store, 2 * STILL_S, every=5, meanwhile=lambda: store.beat(run)) == []
+    assert pass_time(store, 2 * STILL_S, every=5, meanwhile=lambda: store.report(run)) == []
 
     said = store.standstill(store.get(run.id))
     assert said is not None and said.startswith("no progress for 20 minutes")
@@ -99,9 +99,9 @@ def test_a_cancelled_run_whose_worker_goes_on_beating_ends_all_the_same(store: R
     run = claim_run(store)
     store.cancel(id_)
 
-    assert pass_time(store, CANCEL_WITHIN_S, meanwhile=lambda: store.beat(run)) == []
-    assert pass_time(store, 2, meanwhile=lambda: store.beat(run)) == [id_]
-    assert store.get(id_).state == "cancelled" and not store.beat(run)
+    assert pass_time(store, CANCEL_WITHIN_S, meanwhile=lambda: store.report(run)) == []
+    assert pass_time(store, 2, meanwhile=lambda: store.report(run)) == [id_]
+    assert store.get(id_).state == "cancelled" and not store.report(run)
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from helpers import REPOSITORY, claim_run, python, queue_runs
 
 import core.runs.store
-from core.runs import healing, life, loss
-from core.runs.loss import MAX_CRASHES
+from core.runs import healing, life
+from core.runs.healing import MAX_CRASHES
 from core.runs.store import Run, RunStore
 
 
@@ -122,11 +122,11 @@ def test_a_stop_that_is_noted_while_somebody_finds_the_worker_dead_still_counts(
     store: RunStore, die: Callable[[], Run], monkeypatch: pytest.MonkeyPatch
 ):
     (id_,) = queue_runs(store)
-    run = die()
+    run, after_loss = die(), healing.after_loss
 
     def noted_meanwhile(*args: Any) -> dict[str, Any]:
-        store.beat(run, stopping=True)
-        return loss.after_loss(*args)
+        store.report(run, stopping=True)
+        return after_loss(*args)
 
     monkeypatch.setattr(healing, "after_loss", noted_meanwhile)
     store.heal()
