@@ -13,13 +13,33 @@ import pytest
 from helpers import claim_run
 
 import core.runs.store
+from core.data.ingest import Ingested
 from core.runs import life
+from core.runs.race import submit
 from core.runs.store import Run, RunStore
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
 
 @pytest.fixture
 def store() -> RunStore:
     return RunStore()
+
+
+@pytest.fixture
+def claimed(tiny_dataset) -> Callable[..., tuple[RunStore, Run]]:
+    """Queues and claims a run on the drawn pictures."""
+
+    def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
+        store = RunStore()
+        plan = RunSettings(
+            model=ModelSettings(scenario=scenario), optim=OptimSettings(**{"epochs": 1, "batch_size": 8, **optim})
+        )
+        submit(store, [plan], Ingested(dataset=tiny_dataset, decode_s=0.5), as_race=False)
+        run = store.claim()
+        assert run is not None
+        return store, run
+
+    return make
 
 
 @pytest.fixture

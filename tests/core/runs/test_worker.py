@@ -174,9 +174,8 @@ def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as
 def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_dataset, tmp_path: Path):
     store, (run,) = queue(tiny_dataset)
     code = (
-        "import threading\nfrom core.runs import worker\n"
-        "worker.preload = lambda: None\nworker._measure_next = lambda *args: False\n"
-        "worker._training = lambda: lambda *args, **options: threading.Event().wait()\nworker.main()"
+        "import threading\nfrom core.runs import execute, worker\nworker._measure_next = lambda *args: False\n"
+        "execute.train_run = lambda *args, **options: threading.Event().wait()\nworker.main()"
     )
     log = (tmp_path / "log").open("wb")
     with subprocess.Popen(
