@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 from starlette.middleware import Middleware
 
-from core.machine.process import imports_exempt_from_gc, prepare_process
+from core.machine.process import prepare_process
 from core.runs.supervisor import Supervisor
 
 # everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
@@ -110,9 +110,8 @@ def _import_torch() -> None:
 
     One thread: beside a run that uses all cores, a forward pass with two takes many times longer than with one.
     """
-    with imports_exempt_from_gc():
-        import torch
-        import torchvision  # noqa: F401
+    import torch
+    import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
 

@@ -189,11 +189,11 @@ def compare(names: Sequence[str], band: float, report: str = "text") -> Result:
 
     Two runs are compared on their pictures; more are a race. CSV has a row per picture, of a race a row per pair.
     """
-    from core.comparison.report import as_csv as pictures_as_csv
-    from core.comparison.report import as_markdown
     from core.comparison.verdict import compare as compare_two
     from core.runs.record import load_record
     from core.runs.results import load_outcome
+    from core.takehome.report import as_csv as pictures_as_csv
+    from core.takehome.report import as_markdown
 
     store = RunStore()
     ids = [_finished(find_run(store, name)).id for name in names]

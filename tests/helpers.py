@@ -6,6 +6,8 @@ import math
 import os
 import random
 import resource
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image, ImageDraw
 
+from core.settings.schema import RunSettings
+
 if TYPE_CHECKING:
     from core.models.build import TransferModel
+    from core.runs.store import Run, RunStore
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -73,6 +78,26 @@ def know_speeds(home: Path) -> None:
     """Write into a home what a probe would have found, so that no run measures: fp32 is faster at everything."""
     home.mkdir(parents=True, exist_ok=True)
     (home / "speeds.json").write_bytes(_known_speeds())
+
+
+def queue_runs(store: "RunStore", count: int = 1) -> list[str]:
+    """Queue runs of a data set that is not there; their ids."""
+    return store.submit([RunSettings(seed=seed) for seed in range(count)], "pictures")
+
+
+def claim_run(store: "RunStore") -> "Run":
+    """The next queued run, which there must be."""
+    run = store.claim()
+    assert run is not None
+    return run
+
+
+def python(code: str, *arguments: str) -> str:
+    """What a fresh process says."""
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @cache

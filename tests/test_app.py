@@ -4,7 +4,7 @@ import asyncio
 import re
 
 import pytest
-from helpers import REPOSITORY
+from helpers import REPOSITORY, python
 
 from app import CONTENT_SECURITY_POLICY, SecurityHeaders, UploadsInFrames
 
@@ -82,3 +82,19 @@ def test_the_cookie_of_uploads_is_given_once_more_for_frames_with_the_same_token
 )
 def test_where_browsers_refuse_secure_cookies_none_is_added(scheme, headers):
     assert len(cookies_given(scheme, headers)) == 2
+
+
+def test_what_is_let_go_while_the_server_loads_torch_is_collected():
+    code = """
+import gc, weakref, app
+
+class Session: pass
+
+held = Session()
+held.itself, seen = held, weakref.ref(held)
+app._import_torch()
+del held
+gc.collect()
+print(seen(), gc.isenabled())
+"""
+    assert python(code).split() == ["None", "True"]

@@ -96,8 +96,9 @@ def wake_with_parent() -> None:
 def imports_exempt_from_gc() -> Iterator[None]:
     """Keep garbage collection away from what is imported within this block, and from all that is there at its end.
 
-    Walking through torch takes 0.2 s each time, and a fifth of its import. Until the process ends, when libraries
-    written in C would take what is left out for leaks and say so at length.
+    For a process that ends soon, and for the worker before it has work: whatever others held at that moment would stay
+    for good. Walking through torch takes 0.2 s each time, and a fifth of its import. Until the process ends, when
+    libraries written in C would take what is left out for leaks and say so at length.
     """
     gc.disable()
     try:

@@ -37,12 +37,6 @@ def example_runs() -> tuple[Run, ...]:
                 created=about["created"],
                 started=about["created"],
                 ended=about["created"],
-                worker=None,
-                beat=None,
-                cancel=False,
-                progress=None,
-                epochs=None,
-                cause=None,
                 summary=summary_of(record),
             )
         )

@@ -1,60 +1,55 @@
-"""One claimed run from start to complete record: trains, writes the folder, ends the row. The single job boundary."""
+"""One claimed run from start to end: trains, has its folder written, ends the row. The single job boundary."""
 
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
-import numpy as np
-from safetensors.torch import save_model
-
-from core.comparison.metrics import confusion_matrix
-from core.comparison.temperature import fit_temperature
-from core.data.dataset import Dataset, load_stored
-from core.data.parts import class_counts
+from core.data.dataset import load_stored
 from core.errors import StorageError
-from core.machine.facts import this_machine
-from core.machine.process import forget_peak_memory, peak_memory
-from core.machine.speeds import load_speeds, remember_seen
+from core.machine.process import forget_peak_memory
 from core.models.accel.shelf import Shelf
-from core.models.weights import weights_status
-from core.runs.record import Predictions, RunRecord, save_run, summary_of
+from core.runs.finish import finish
+from core.runs.life import BEAT_S, GRACE_S, repeated
+from core.runs.record import summary_of
 from core.runs.store import Run, RunStore
 from core.storage import explain
-from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
-from core.training.scenarios import Trained, train_run
+from core.training.history import Cancelled, EpochRecord, Progress
+from core.training.scenarios import train_run
 
 REPORT_EVERY_S = 0.3
 PATIENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
-GROUP_NAME: Final = 16  # characters of a hash: what a person called the group stays with the data set
-ENOUGH = 64  # pictures from which a pace is worth remembering
 _shelf = Shelf()
 _log = logging.getLogger(__name__)
 
 
-def execute(store: RunStore, run: Run, asked_to_stop: Callable[[], bool], *, patience_s: float = PATIENCE_S) -> None:
+def execute(
+    store: RunStore,
+    run: Run,
+    asked_to_stop: Callable[[], bool],
+    *,
+    when_lost: Callable[[], None] = lambda: None,
+    patience_s: float = PATIENCE_S,
+) -> None:
     """Train a claimed run and write down how it ended, whatever happens.
 
     Args:
         asked_to_stop: the worker is to go away; the run goes back into the queue.
+        when_lost: called if the run was taken from us, as one that did not answer is, and we are still busy with it.
         patience_s: so long it is tried to write down the end while the database cannot be written.
 
     Raises:
         StorageError: it could not be written down until then.
     """
     forget_peak_memory()
-    reporter = _Reporter(store, run, asked_to_stop)
-    state, values = _train(store, run, reporter)
-
-    def write_down() -> None:
-        if state == "queued":
-            store.give_back(run)
-        else:
-            store.end(run, state, **values)
-
-    _insist(write_down, asked_to_stop, patience_s)
+    reporter = _Reporter(store, run, asked_to_stop, when_lost)
+    with repeated(reporter.beat, BEAT_S):
+        state, values = _train(store, run, reporter)
+        ended = partial(store.end, run, state, **values)
+        _insist(partial(store.give_back, run) if state == "queued" else ended, asked_to_stop, patience_s)
 
 
 def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[str, Any]]:
@@ -73,7 +68,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
         reporter.flush()
         if reporter.cancelled:  # or given to another worker, while this one did not answer
             raise Cancelled
-        record = _finish(store, run, dataset, trained, start)
+        record = finish(store, run, dataset, trained, start)
     except Cancelled:
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
@@ -87,12 +82,13 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
     return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
 
 
-def _insist(write_down: Callable[[], None], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
+def _insist(write_down: Callable[[], object], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
     """Try until it works: a run that has ended and is not known to have ended would be trained again."""
     last = time.monotonic() + patience_s
     while True:
         try:
-            return write_down()
+            write_down()
+            return
         except StorageError as error:
             if asked_to_stop() or time.monotonic() > last:
                 raise
@@ -101,12 +97,18 @@ def _insist(write_down: Callable[[], None], asked_to_stop: Callable[[], bool], p
 
 
 class _Reporter:
-    """Writes progress at most every `REPORT_EVERY_S`; with each writing learns whether to go on."""
+    """What the store hears of a run, and what is heard of it there: that it was cancelled, or taken away.
 
-    def __init__(self, store: RunStore, run: Run, asked_to_stop: Callable[[], bool]) -> None:
-        self._store, self._run, self._asked_to_stop = store, run, asked_to_stop
+    Progress is written at most every `REPORT_EVERY_S`; signs of life come from a thread of their own, however slowly
+    the work goes on, so that Stop is heard in the midst of whatever asks `should_stop`.
+    """
+
+    def __init__(
+        self, store: RunStore, run: Run, asked_to_stop: Callable[[], bool], when_lost: Callable[[], None]
+    ) -> None:
+        self._store, self._run, self._asked_to_stop, self._when_lost = store, run, asked_to_stop, when_lost
         self._epochs: list[dict[str, object]] = []
-        self._start, self._last = time.monotonic(), 0.0
+        self._start, self._last, self._lost_s = time.monotonic(), 0.0, 0.0
         self.cancelled = False
 
     def progress(self, progress: Progress) -> None:
@@ -125,6 +127,19 @@ class _Reporter:
     def should_stop(self) -> bool:
         return self.cancelled or self._asked_to_stop()
 
+    def beat(self) -> None:
+        """Give a sign of life."""
+        stopping = {"stopping": True} if self._asked_to_stop() else {}  # its end will be no crash
+        try:
+            goes_on = self._store.report(self._run, **stopping)
+        except Exception:  # a full disk or a lost connection: the next beat may go through
+            _log.warning("no sign of life could be written for run %s", self._run.id, exc_info=True)
+            return
+        self.cancelled = self.cancelled or not goes_on
+        self._lost_s = self._lost_s + BEAT_S if goes_on is None else 0.0
+        if self._lost_s > GRACE_S:
+            self._when_lost()
+
     def _write(self, **values: object) -> None:
         """As well as it can be done: training goes on while nothing can be written, and the next time may do."""
         try:
@@ -132,108 +147,3 @@ class _Reporter:
         except StorageError as error:
             _log.warning("progress was not written: %s", error)
         self._last = time.monotonic()
-
-
-def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start: float) -> RunRecord:
-    pictures = [dataset.pictures[index] for index in trained.split.test]
-    predictions = _predictions(dataset, trained)
-    weights = weights_status(run.settings.model.backbone)
-    random_start = run.settings.model.start == "none"
-    for (work, precision), (number, seconds) in trained.watch.paces.items():
-        if number >= ENOUGH:
-            remember_seen(run.settings.model.backbone, work, precision, number / seconds)
-    record = RunRecord(
-        run=run.id,
-        settings=run.settings,
-        dataset={name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
-        split={
-            "hash": trained.split.hash,
-            **{name: len(trained.split.part(name)) for name in ("train", "val", "test")},
-        },
-        class_counts=class_counts(dataset, trained.split),
-        test_pictures=trained.split.test,
-        test_contents=tuple(picture.content for picture in pictures),
-        test_names=tuple(picture.name for picture in pictures),
-        test_groups=tuple(picture.side[:GROUP_NAME] for picture in pictures) if dataset.grouped_by else (),
-        history=tuple(asdict(epoch) for epoch in trained.history),
-        best_epoch=trained.best.epoch,
-        test_accuracy=trained.test.accuracy,
-        val_accuracy=trained.best.val_accuracy,
-        confusion=tuple(
-            tuple(map(int, row)) for row in confusion_matrix(predictions.targets, predictions.probabilities)
-        ),
-        duration_s=0.0,  # known when everything else is written
-        timings={},
-        work=dict(trained.watch.work),
-        freeze_audit={
-            **asdict(trained.audit),
-            "bit_identical": trained.audit.bit_identical,
-            "sentence": trained.audit.sentence,
-        },
-        parameters={**asdict(trained.parameters), "trained_share": trained.parameters.trained_share},
-        weights={
-            "origin": "none (random start)" if random_start else weights.badge,
-            "sha256": trained.model.weights_sha256,
-        },
-        head_hash=trained.head_hash,
-        preprocessing=trained.preprocessing.to_dict(),
-        machine={**asdict(this_machine())},
-        threads=trained.compute.threads,
-        precision={"features": trained.compute.features, "train": trained.compute.train},
-        engine=trained.compute.engine,
-        head=_head_values(trained),
-        layers=tuple(asdict(layer) for layer in trained.drift.layers),
-        costs=_costs(run, trained),
-        temperature=fit_temperature(predictions.val_targets, predictions.val_probabilities),
-    )
-
-    def with_timings(record: RunRecord) -> RunRecord:
-        _check_still_ours(store, run)
-        timings = _timings(run, trained.watch, time.perf_counter() - start)
-        return replace(record, timings=timings, duration_s=sum(timings.values()))
-
-    _check_still_ours(store, run)
-    return save_run(record, predictions, lambda path: save_model(trained.model, str(path)), with_timings)
-
-
-def _check_still_ours(store: RunStore, run: Run) -> None:
-    """A worker that slept may find that another one has finished its run: that one's files stay."""
-    if not store.beat(run):
-        raise Cancelled
-
-
-def _predictions(dataset: Dataset, trained: Trained) -> Predictions:
-    val = trained.best.val_probabilities
-
-    def targets(part: str) -> np.ndarray:
-        return np.array([dataset.pictures[index].target for index in trained.split.part(part)], dtype=np.int64)
-
-    return Predictions(
-        probabilities=trained.test.probabilities.numpy(),
-        targets=targets("test"),
-        val_probabilities=None if val is None else val.numpy(),
-        val_targets=None if val is None else targets("val"),
-    )
-
-
-def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
-    """Seconds by phase. Decoding was done before the run was queued, and counts to the run it was for."""
-    timings = dict.fromkeys(PHASES, 0.0) | watch.seconds | {"decode": run.decode_s}
-    timings["other"] = max(0.0, worked_s - sum(watch.seconds.values()))
-    return timings
-
-
-def _costs(run: Run, trained: Trained) -> dict[str, float | None]:
-    speeds = load_speeds(run.settings.model.backbone)
-    return {
-        "prediction_ms": 1000 / speeds.rate("forward", "fp32") if speeds else None,
-        "peak_memory_bytes": peak_memory(),
-        "changed_bytes": trained.drift.changed_bytes,
-    }
-
-
-def _head_values(trained: Trained) -> dict[str, object] | None:
-    """How the head was solved for, where it was."""
-    if trained.head is None:
-        return None
-    return {"l2": trained.head.l2, "path": trained.head.path, "iterations": trained.head.iterations}

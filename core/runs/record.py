@@ -9,6 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
@@ -140,20 +141,20 @@ def save_run(
     predictions: Predictions,
     save_weights: Callable[[Path], object],
     finish: Callable[[RunRecord], RunRecord] = lambda record: record,
+    while_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> RunRecord:
     """Write a run's folder, all or nothing.
 
     Args:
         save_weights: called with the path the weights go to.
         finish: called when all large files are written, for the timings that include their writing.
+        while_ours: entered to put the folder in its place; raises where the run is another worker's by now.
 
     Returns:
         The record as it was written.
     """
     final = run_folder(record.run)
-    if final.exists():  # left by an attempt that died between the files and the database
-        shutil.rmtree(final)
-    with folder_in_the_making(final) as folder:
+    with ExitStack() as until_it_is_there, folder_in_the_making(final) as folder:
         arrays = {"probabilities": predictions.probabilities, "targets": predictions.targets}
         if predictions.val_probabilities is not None and predictions.val_targets is not None:
             arrays |= {"val_probabilities": predictions.val_probabilities, "val_targets": predictions.val_targets}
@@ -164,6 +165,9 @@ def save_run(
         values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
         text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
         write_atomically(folder / RECORD, sealed(text.encode("utf-8", "surrogatepass")))
+        until_it_is_there.enter_context(while_ours())
+        if final.exists():  # left by an attempt that died between the files and the database
+            shutil.rmtree(final)
     return record
 
 

@@ -11,17 +11,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import cache, partial
 from math import inf
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.errors import StorageError
 from core.home import sweep_staging
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
-from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
-from core.runs.store import Run, RunStore
+from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
+from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
 
 POLL_S = 0.3
@@ -36,13 +36,11 @@ def work_off(
     store: RunStore,
     should_stop: Callable[[], bool],
     only: Collection[str] | None = None,
-    when_lost: Callable[[], None] = lambda: None,
-    **options: float,
+    **options: Any,
 ) -> bool:
     """Train the next queued run, if there is one and nothing else is at work; whether there was.
 
     Args:
-        when_lost: called if the run was taken from us, as one that did not answer is, and we are still busy with it.
         options: of `core.runs.execute.execute`.
     """
     train = _training()  # seconds, the first time: before a run waits for it
@@ -50,32 +48,11 @@ def work_off(
     if run is None:
         return False
     try:
-        with _beating(store, run, should_stop, when_lost):
-            train(store, run, should_stop, **options)
+        train(store, run, should_stop, **options)
     except KeyboardInterrupt:
         store.end(run, "cancelled")
         raise
     return True
-
-
-def _beating(
-    store: RunStore, run: Run, should_stop: Callable[[], bool], when_lost: Callable[[], None]
-) -> AbstractContextManager[None]:
-    """Signs of life in the database for as long as the block takes, however slowly the work in it goes on."""
-    lost_s = 0.0
-
-    def beat() -> None:
-        nonlocal lost_s
-        try:
-            mine = store.beat(run, stopping=should_stop())
-        except Exception:  # a full disk or a lost connection: the next beat may go through
-            _log.warning("no sign of life could be written for run %s", run.id, exc_info=True)
-            return
-        lost_s = 0.0 if mine else lost_s + BEAT_S
-        if lost_s > GRACE_S:
-            when_lost()
-
-    return repeated(beat, BEAT_S)
 
 
 def preload() -> None:

@@ -7,7 +7,7 @@ Legend: M rows (training pictures times views), F features, K classes, D coordin
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -57,6 +57,8 @@ OnIterations = Callable[[Tensor, Tensor, list[float]], None]
 
 Several at a time: to see how good one head is takes as long as for twenty.
 """
+AsTheyCame = Callable[[list[Tensor]], tuple[Tensor, Tensor]]
+"""From heads (1, K, D + 1) to weights (T, K, F) and biases (T, K) for features as the backbone gives them."""
 
 
 def solve_head(
@@ -85,27 +87,17 @@ def solve_head(
         Cancelled: `should_stop` said so, between two solutions.
     """
     counted = _row_weights(targets, class_weights)
-    mean, deviation = _moments(features, counted)
-    rows, back = _fewer_coordinates((features.float() - mean.float()).div_(deviation.float()))
-    wanted = _one_hot(targets, num_classes, label_smoothing)
-    if counted is not None:
-        wanted *= counted
-
-    def unfold(heads: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Weights (T, K, F) and biases (T, K) for the features as they came."""
-        flat = torch.cat(heads)  # (T, K, D + 1)
-        weight = back(flat[..., :-1].flatten(0, 1)).view(*flat.shape[:2], -1) / deviation
-        return weight.float(), (flat[..., -1] - weight @ mean).float()
-
+    rows, as_they_came = _solver_rows(features, counted)
+    wanted = _wanted(targets, num_classes, label_smoothing, counted)
     path: tuple[tuple[float, float], ...] = ()
     if l2 is None:
         path = _try_path(rows, wanted, _folds(targets, groups), should_stop)
         l2 = min(path, key=lambda step: step[1])[0] if path else USUAL_L2
-    reports = _Reports(on_iterations and (lambda heads, moments: on_iterations(*unfold(heads), moments)), num_classes)
+    reports = _Reports(on_iterations, as_they_came, num_classes)
     problem = Problems(rows=rows, wanted=wanted, inside=rows.new_ones(1, len(rows)), l2=l2)
     solution, iterations = minimise(problem, problem.start(), FINE, on_iteration=reports.add, should_stop=should_stop)
     reports.flush()
-    weight, bias = unfold([solution])
+    weight, bias = as_they_came([solution])
     return SolvedHead(weight=weight[0], bias=bias[0], l2=l2, path=path, iterations=iterations)
 
 
@@ -129,8 +121,7 @@ def fit_head_in_batches(
     Raises:
         Cancelled: `should_stop` said so, before a batch.
     """
-    count = max(FEWEST_GROUPS, TOO_MANY // 4 // features.shape[1])
-    chosen = torch.isin(groups, torch.unique(groups)[:: max(1, -(-len(groups) // count))])
+    chosen = _some_groups(groups, features.shape[1])
     first = solve_head(
         features[chosen],
         targets[chosen],
@@ -142,29 +133,39 @@ def fit_head_in_batches(
         should_stop=should_stop,
     )
     counted = _row_weights(targets, class_weights)
-    mean, deviation = (moment.float() for moment in _moments(features, counted))
-    weight = torch.where(deviation.isinf(), 0.0, first.weight * deviation).requires_grad_()
-    bias = (first.bias + first.weight @ mean).requires_grad_()
+    loss_fn = build_loss(_mean_of_one(class_weights, counted), label_smoothing)
+    for weight, bias in _passes(features, targets, first, _scale_of(features, counted).float(), loss_fn, should_stop):
+        if on_iterations:
+            on_iterations(weight[None], bias[None], [time.perf_counter()])
+    return SolvedHead(weight=weight, bias=bias, l2=first.l2, path=first.path, iterations=BATCH_PASSES)
+
+
+def _some_groups(groups: Tensor, size: int) -> Tensor:
+    """Which rows (M,) belong to every n-th group, so that the solver can take them with their `size` features."""
+    count = max(FEWEST_GROUPS, TOO_MANY // 4 // size)
+    return torch.isin(groups, torch.unique(groups)[:: max(1, -(-len(groups) // count))])
+
+
+def _passes(
+    features: Tensor, targets: Tensor, first: SolvedHead, scale: "_Scale", loss_fn: nn.Module, should_stop: ShouldStop
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Weight and bias after each pass over all rows, from the first head on."""
+    weight, bias = (tensor.requires_grad_() for tensor in scale.standardised(first.weight, first.bias))
     optimizer = torch.optim.AdamW([weight, bias], lr=BATCH_LR, weight_decay=0.0, fused=True)
     steps = BATCH_PASSES * -(-len(features) // BATCH_ROWS)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     generator = torch.Generator().manual_seed(0)
-    loss_fn = build_loss(_mean_of_one(class_weights, counted), label_smoothing)
     for _ in range(BATCH_PASSES):
         for positions in torch.split(torch.randperm(len(features), generator=generator), BATCH_ROWS):
             if should_stop():
                 raise Cancelled
-            rows = (features[positions].float() - mean) / deviation
-            loss = loss_fn(torch.addmm(bias, rows, weight.T), targets[positions])
+            logits = torch.addmm(bias, scale.rows(features[positions]), weight.T)
+            loss = loss_fn(logits, targets[positions])
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(loss + first.l2 / 2 * weight.square().sum())
             optimizer.step()
             schedule.step()
-        plain = (weight / deviation).detach()
-        folded = (bias - plain @ mean).detach()
-        if on_iterations:
-            on_iterations(plain[None], folded[None], [time.perf_counter()])
-    return SolvedHead(weight=plain, bias=folded, l2=first.l2, path=first.path, iterations=BATCH_PASSES)
+        yield scale.as_they_came(weight.detach(), bias.detach())
 
 
 def _row_weights(targets: Tensor, class_weights: Sequence[float] | None) -> Tensor | None:
@@ -179,8 +180,32 @@ def _mean_of_one(class_weights: Sequence[float] | None, counted: Tensor | None) 
     return [weight / float(counted.mean()) for weight in class_weights]
 
 
-def _moments(features: Tensor, counted: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean and deviation (F,) float64 of each feature, piece by piece; infinite where nothing varies."""
+@dataclass(frozen=True)
+class _Scale:
+    """How features are standardised: mean and deviation (F,) of each, infinite where nothing varies."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def float(self) -> "_Scale":
+        return _Scale(self.mean.float(), self.deviation.float())
+
+    def rows(self, features: Tensor) -> Tensor:
+        """Standardised features (M, F) float32."""
+        return (features.float() - self.mean.float()).div_(self.deviation.float())
+
+    def as_they_came(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights (..., K, F) and biases (..., K) for features as they came, of those for standardised ones."""
+        weight = weight / self.deviation
+        return weight, bias - weight @ self.mean
+
+    def standardised(self, weight: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+        """The way back."""
+        return torch.where(self.deviation.isinf(), 0.0, weight * self.deviation), bias + weight @ self.mean
+
+
+def _scale_of(features: Tensor, counted: Tensor | None) -> _Scale:
+    """In float64, piece by piece."""
     total = torch.zeros(features.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
     counted = torch.ones(len(features), dtype=torch.float64) if counted is None else counted.double()
@@ -191,7 +216,21 @@ def _moments(features: Tensor, counted: Tensor | None) -> tuple[Tensor, Tensor]:
     mean = total / counted.sum()
     deviation = (squares / counted.sum() - mean.square()).clamp_(min=0).sqrt_()
     deviation[deviation < LEAST_DEVIATION] = torch.inf
-    return mean, deviation
+    return _Scale(mean, deviation)
+
+
+def _solver_rows(features: Tensor, counted: Tensor | None) -> tuple[Tensor, AsTheyCame]:
+    """Rows (M, D) as the solver works on them, and the way back for its heads."""
+    scale = _scale_of(features, counted)
+    rows, back = _fewer_coordinates(scale.rows(features))
+
+    def as_they_came(heads: list[Tensor]) -> tuple[Tensor, Tensor]:
+        flat = torch.cat(heads)  # (T, K, D + 1)
+        weight = back(flat[..., :-1].flatten(0, 1)).view(*flat.shape[:2], -1)
+        weight, bias = scale.as_they_came(weight, flat[..., -1])
+        return weight.float(), bias.float()
+
+    return rows, as_they_came
 
 
 def _fewer_coordinates(rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
@@ -212,10 +251,11 @@ def _fewer_coordinates(rows: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]
     return reflectors[:count].triu().T.contiguous(), back
 
 
-def _one_hot(targets: Tensor, num_classes: int, smoothing: float) -> Tensor:
-    """(K, M) float32."""
+def _wanted(targets: Tensor, num_classes: int, smoothing: float, counted: Tensor | None) -> Tensor:
+    """The probabilities (K, M) float32 that are wanted of each row, times what it counts."""
     wanted = nn.functional.one_hot(targets, num_classes).T.float()
-    return (wanted * (1 - smoothing) + smoothing / num_classes).contiguous()
+    wanted = (wanted * (1 - smoothing) + smoothing / num_classes).contiguous()
+    return wanted if counted is None else wanted.mul_(counted)
 
 
 def _try_path(
@@ -273,8 +313,8 @@ def _folds(targets: Tensor, groups: Tensor) -> Tensor:
 class _Reports:
     """Iterations of a solution, told several at a time."""
 
-    def __init__(self, tell: Callable[[list[Tensor], list[float]], None] | None, num_classes: int) -> None:
-        self._tell, self._most = tell, REPORT_COLUMNS // num_classes
+    def __init__(self, tell: OnIterations | None, as_they_came: AsTheyCame, num_classes: int) -> None:
+        self._tell, self._as_they_came, self._most = tell, as_they_came, REPORT_COLUMNS // num_classes
         self._heads, self._moments = list[Tensor](), list[float]()
 
     def add(self, head: Tensor) -> None:
@@ -287,5 +327,5 @@ class _Reports:
     def flush(self) -> None:
         """Tell what has not been told."""
         if self._tell and self._heads:
-            self._tell(self._heads, self._moments)
+            self._tell(*self._as_they_came(self._heads), self._moments)
         self._heads, self._moments = [], []

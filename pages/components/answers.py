@@ -13,13 +13,13 @@ import streamlit as st
 from PIL import Image
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.comparison.report import harmless
 from core.comparison.temperature import at_temperature
 from core.data.drawn.strangers import STRANGERS, draw_stranger
 from core.data.reading.decode import decode_picture
 from core.errors import ImageError
 from core.runs.record import RunRecord
 from core.runs.store import Run
+from core.takehome.report import harmless
 
 from . import chosen
 from .messages import plain

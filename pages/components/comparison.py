@@ -11,7 +11,6 @@ from core.comparison.arms import ArmSummary
 from core.comparison.calibration import seconds_to
 from core.comparison.fairness import has_effect
 from core.comparison.metrics import balanced_accuracy
-from core.comparison.report import as_csv, as_markdown
 from core.comparison.selection import best_of
 from core.comparison.statistics import rate
 from core.comparison.verdict import Comparison
@@ -20,6 +19,7 @@ from core.runs.example import example_runs
 from core.runs.record import is_recorded
 from core.runs.store import Run
 from core.settings.schema import differences
+from core.takehome.report import as_csv, as_markdown
 
 from . import chosen
 from .messages import md, plain

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from core.__main__ import main
 from core.errors import RunError, StorageError
 from core.home import home_folder, sealed, temporary_folder, unsealed, write_atomically
-from core.runs import store as store_module
+from core.runs import database
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings
 from core.storage import FULL_SENTENCE, explain, explained
@@ -273,7 +273,7 @@ def test_a_run_that_holds_what_it_cannot_is_a_sentence(
 def test_a_locked_database_is_a_sentence(
     capsys: pytest.CaptureFixture[str], thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(store_module, "PATIENCE_MS", 50)
+    monkeypatch.setattr(database, "PATIENCE_MS", 50)
     RunStore()
     other = sqlite3.connect(thaw_home / "thaw.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -286,7 +286,7 @@ def test_a_locked_database_is_a_sentence(
 def test_a_full_database_is_the_same_sentence_as_a_full_disk(thaw_home: Path):
     store = RunStore()
 
-    @sa.event.listens_for(store._engine, "connect")
+    @sa.event.listens_for(store._database.engine, "connect")
     def stop_growing(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")
 
@@ -301,7 +301,7 @@ def test_a_full_database_is_the_same_sentence_as_a_full_disk(thaw_home: Path):
 def test_a_read_only_database_says_so(thaw_home: Path):
     store = RunStore()
 
-    @sa.event.listens_for(store._engine, "connect")
+    @sa.event.listens_for(store._database.engine, "connect")
     def only_read(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA query_only = 1")
 

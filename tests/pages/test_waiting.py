@@ -8,8 +8,9 @@ import pytest
 from core.data.dataset import Dataset
 from core.data.ingest import ingest
 from core.runs import execute
+from core.runs.healing import MAX_CRASHES
 from core.runs.race import plan_race, submit
-from core.runs.store import MAX_CRASHES, RunStore
+from core.runs.store import RunStore
 from core.settings.schema import RunSettings
 from core.training.history import Progress
 from pages.components.wording import time_left
@@ -122,7 +123,7 @@ def test_the_time_left_does_not_follow_a_clock_that_is_set(
 ):
     store, (run_id, *_) = RunStore(), race_of(tiny_dataset.id)
     run = store.claim([run_id])
-    reporter = execute._Reporter(store, run, lambda: False)
+    reporter = execute._Reporter(store, run, lambda: False, lambda: None)
     reporter._start -= 90.0
     reporter.progress(Progress(phase="train", done=1, total=2, fraction=0.75))
 

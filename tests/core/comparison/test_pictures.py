@@ -7,9 +7,9 @@ import pytest
 
 from core.comparison.pictures import PictureAnswers, PictureKey, common, right_table
 from core.comparison.race import race_verdict
-from core.comparison.report import as_csv
 from core.comparison.selection import best_of
 from core.comparison.verdict import compare
+from core.takehome.report import as_csv
 
 
 def shuffled(outcome, order):

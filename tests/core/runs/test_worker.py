@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -19,7 +20,7 @@ from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
-from core.training import probe
+from core.training import head, probe
 
 PATIENCE_S = 150.0
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -95,6 +96,25 @@ def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
     assert RunStore().runs() == []
 
 
+def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
+    store, (run,) = queue(tiny_dataset)
+    minimise = head.minimise
+
+    def slowly(*args: Any, should_stop: Callable[[], bool], **values: Any) -> Any:
+        store.cancel(run)
+        end = time.monotonic() + 30
+        while not should_stop():
+            assert time.monotonic() < end, "not heard"
+            time.sleep(0.01)
+        return minimise(*args, should_stop=should_stop, **values)
+
+    monkeypatch.setattr(head, "minimise", slowly)
+    worker.work_off(store, lambda: False)
+
+    assert (store.get(run).state, store.get(run).cause) == ("cancelled", None)
+    assert not run_folder(run).exists()
+
+
 @pytest.mark.slow
 def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
@@ -154,9 +174,8 @@ def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as
 def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_dataset, tmp_path: Path):
     store, (run,) = queue(tiny_dataset)
     code = (
-        "import threading\nfrom core.runs import worker\n"
-        "worker.preload = lambda: None\nworker._measure_next = lambda *args: False\n"
-        "worker._training = lambda: lambda *args, **options: threading.Event().wait()\nworker.main()"
+        "import threading\nfrom core.runs import execute, worker\nworker._measure_next = lambda *args: False\n"
+        "execute.train_run = lambda *args, **options: threading.Event().wait()\nworker.main()"
     )
     log = (tmp_path / "log").open("wb")
     with subprocess.Popen(
@@ -192,13 +211,12 @@ def test_nothing_is_measured_while_a_run_waits_and_all_of_it_in_the_next_pause(
 ):
     (thaw_home / "speeds.json").unlink()
     store, runs = queue(tiny_dataset)
-    turns: list[object] = []
-    monkeypatch.setattr(probe, "_seconds", lambda work: turns.append(work) or 1.0)
-    monkeypatch.setattr(probe, "worthwhile", lambda: turns.append("small product") or PRECISIONS)
+    monkeypatch.setattr(probe, "_seconds", lambda work: 1.0)
+    monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
     stop = threading.Event()
 
     assert worker._measure_next(store, stop), "there is more to do, but not now"
-    assert turns == [] and load_peaks() is load_speeds("efficientnet_lite0") is None
+    assert load_peaks() is load_speeds("efficientnet_lite0") is None
 
     store.cancel(runs[0])
     assert worker._measure_next(store, stop)

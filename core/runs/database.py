@@ -1,0 +1,229 @@
+"""The table of runs, in SQLite or any database SQLAlchemy knows: how it is opened, locked, changed and read.
+
+States: queued -> running -> finished | failed | cancelled. A run whose worker is lost goes back to the queue, or ends.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
+
+from core.errors import SettingsError, StorageError
+from core.home import thaw_home
+from core.settings.schema import RunSettings
+from core.settings.versions import from_dict
+from core.storage import DATABASE, damaged_database, explained
+
+ACTIVE: Final = ("queued", "running")
+ENDED: Final = ("finished", "failed", "cancelled")
+PATIENCE_MS: Final = 30_000  # that a call waits for another one's
+LONGEST_ID: Final = 32
+
+_metadata = sa.MetaData()
+RUNS = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(LONGEST_ID), unique=True, nullable=False),
+    sa.Column("race", sa.String(32), index=True),
+    sa.Column("state", sa.String(16), index=True, nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False, default=0),
+    sa.Column("crashes", sa.Integer, nullable=False, default=0),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("dataset_title", sa.Unicode(255), nullable=False),
+    sa.Column("decode_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("started", sa.Float),
+    sa.Column("ended", sa.Float),
+    sa.Column("worker", sa.JSON),
+    sa.Column("beat", sa.Float),
+    sa.Column("cancel", sa.Boolean, nullable=False, default=False),
+    sa.Column("progress", sa.JSON),
+    sa.Column("epochs", sa.JSON),
+    sa.Column("cause", sa.UnicodeText),
+    sa.Column("summary", sa.JSON),
+    sa.Column("beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
+    sa.Column("stopping", sa.Boolean, nullable=False, default=False, server_default=sa.false()),
+    sa.Column("reached", sa.JSON),
+    sa.Column("owner", sa.JSON(none_as_null=True)),
+    sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
+)
+# which runs have been tested on which pictures; a deleted run has looked at them all the same
+LOOKS = sa.Table(
+    "looks",
+    _metadata,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("test_part", sa.String(64), index=True, nullable=False),
+)
+_OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """One row, as it was when it was read. Times are seconds since the epoch."""
+
+    number: int
+    id: str
+    race: str | None
+    state: str
+    attempt: int
+    crashes: int
+    settings: RunSettings
+    dataset_title: str
+    decode_s: float
+    """Seconds that decoding took for this run, before it was queued; 0 when the pixels were there already."""
+    created: float
+    started: float | None
+    ended: float | None
+    summary: dict[str, Any] | None
+    worker: dict[str, Any] | None = None
+    beat: float | None = None
+    cancel: bool = False
+    progress: dict[str, Any] | None = None
+    epochs: list[dict[str, Any]] | None = None
+    cause: str | None = None
+    beats: int = 0
+    """Signs of life of its worker, counted through all attempts."""
+    stopping: bool = False
+    """Its worker was asked to stop: however it ends, the run has not crashed."""
+    reached: dict[str, Any] | None = None
+    """The furthest progress at which a worker was lost."""
+    owner: dict[str, Any] | None = None
+    """The process that it belongs to and ends with, if any."""
+    owner_beats: int = 0
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ACTIVE
+
+
+class Database:
+    """Opens a connection for each call and closes it: nothing crosses a process start or a thread.
+
+    Every call may raise a StorageError: the database is locked, damaged, read-only, or its disk is full.
+    """
+
+    def __init__(self, url: str | None = None) -> None:
+        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
+        self.engine = _engine_of(url or os.environ.get("THAW_DATABASE"))
+        if self.is_file:
+            _lock_on_begin(self.engine)
+        with self.write() as connection:
+            one_at_a_time(connection)
+            _metadata.create_all(connection)
+            _add_missing_columns(connection)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it belongs to one machine; else another machine could have the same name."""
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that may write."""
+        with explained(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        with explained(), self.engine.connect() as connection:
+            yield connection
+
+    def change(self, *where: sa.ColumnElement[bool], **values: Any) -> bool:
+        """Give the runs that fit other values; whether there were any."""
+        with self.write() as connection:
+            return bool(connection.execute(sa.update(RUNS).where(*where).values(**values)).rowcount)
+
+    def read(self, query: sa.Select[Any]) -> list[Run]:
+        """The runs that a query for their rows finds."""
+        with self.reading() as connection:
+            return runs_of(connection.execute(query))
+
+
+def runs_of(result: sa.Result[Any]) -> list[Run]:
+    """Runs from their rows.
+
+    Raises:
+        StorageError: another version of Thaw wrote them, or they are damaged.
+    """
+    try:
+        rows = result.mappings().all()
+        settings = [from_dict(row["settings"]) for row in rows]
+        if not all(map(_is_whole, rows)):
+            raise ValueError("a row does not hold what it should")
+    except SettingsError as error:
+        raise StorageError(
+            f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
+            "Use that version, or name another folder in THAW_HOME."
+        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
+        raise StorageError(damaged_database("a run in it cannot be read")) from error
+    return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
+
+
+def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
+    """That a run is still the attempt that it was when it was read, and at work."""
+    return (RUNS.c.id == run.id, RUNS.c.attempt == run.attempt, RUNS.c.state == "running")
+
+
+def _is_whole(row: sa.RowMapping) -> bool:
+    """Whether the JSON of a row has the shape that its columns have."""
+    objects = all(isinstance(row[name], dict | None) for name in _OBJECTS)
+    return objects and isinstance(row["epochs"], list | None)
+
+
+def _engine_of(url: str | None) -> sa.Engine:
+    """The home folder's own file by its path, which may hold what means something else in an address."""
+    address = url or sa.URL.create("sqlite", database=str(thaw_home() / DATABASE))
+    try:
+        engine = sa.create_engine(address, poolclass=NullPool)
+        if engine.dialect.name == "postgresql":  # whatever its own default is: who waited for another sees what it did
+            return engine.execution_options(isolation_level="READ COMMITTED")
+        return engine
+    except (sa.exc.ArgumentError, ImportError, ValueError) as error:  # it may hold a password, so it is not shown
+        raise StorageError(
+            "THAW_DATABASE is no address of a database that can be used here. Give one that SQLAlchemy knows and "
+            "whose driver is installed, or unset it to use a file in the home folder."
+        ) from error
+
+
+def _add_missing_columns(connection: sa.Connection) -> None:
+    """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(RUNS.name)}
+    missing = [column for column in RUNS.columns if column.name not in there]
+    for column in missing:
+        if not column.nullable and column.server_default is None:
+            raise StorageError(
+                f"The database is not one that this version of Thaw can use (no such column: {column.name})."
+            )
+    for column in missing:
+        described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+        connection.exec_driver_sql(f"ALTER TABLE {RUNS.name} ADD COLUMN {described}")
+
+
+def one_at_a_time(connection: sa.Connection) -> None:
+    """Wait for other transactions that say the same, until this one ends. In SQLite every writer does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x54686177)))  # any number that nobody else uses
+
+
+def _lock_on_begin(engine: sa.Engine) -> None:
+    """Short immediate transactions with a long patience, in rollback-journal mode.
+
+    Deferred transactions that turn into writers fail at once instead of waiting, and WAL could corrupt a database
+    until SQLite 3.51.3.
+    """
+
+    @sa.event.listens_for(engine, "connect")
+    def on_connect(connection: Any, record: Any) -> None:
+        connection.isolation_level = None  # sqlite3 must not begin transactions of its own
+        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+
+    @sa.event.listens_for(engine, "begin")
+    def on_begin(connection: sa.Connection) -> None:
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
