@@ -1,36 +1,53 @@
-# make run: start the app. make test: run the default tests. Both make .venv first; a second start takes seconds.
+# `make run` and `make test` make .venv first; a second start takes seconds.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # two processes, a file of tests in one of them, in their order: the browser, which takes longest, comes first
 SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PORT ?= 8501
+.DEFAULT_GOAL := help
 
-.PHONY: run test test-slow test-long lint types check clean
+.PHONY: help run test test-slow test-long coverage lowest lint types check lock clean
 
-run: $(VENV)/.app
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+run: $(VENV)/.app ## start the app and print its address (PORT=8501)
 	@echo "Thaw: http://localhost:$(PORT)  (Ctrl-C stops it)"
 	@$(BIN)/streamlit run app.py --server.port $(PORT)
 
-test: $(VENV)/.tests
+test: $(VENV)/.tests ## the default tests, in two processes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-slow: $(VENV)/.tests
+test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel
 	$(BIN)/python -m pytest -m slow -n 2
 
-test-long: $(VENV)/.tests
+test-long: $(VENV)/.tests ## a server that is restarted thirty times during a training
 	$(BIN)/python -m pytest -m long
 
-lint: $(VENV)/.tests
-	$(BIN)/ruff check . && $(BIN)/ruff format --check .
+coverage: $(VENV)/.tests ## the default tests, and which lines and branches of core they reach
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov
 
-types: $(VENV)/.tests
+lowest: $(VENV)/.tests ## the default tests with the oldest versions that pyproject.toml allows, in .venv-lowest
+	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)-lowest
+	VIRTUAL_ENV=$(VENV)-lowest $(BIN)/uv pip install --quiet --resolution lowest-direct -r requirements.txt
+	VIRTUAL_ENV=$(VENV)-lowest $(BIN)/uv pip install --quiet -r tests/requirements.txt
+	$(VENV)-lowest/bin/python -m pytest $(SIDE_BY_SIDE)
+
+lint: $(VENV)/.tests ## style and spelling
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/typos
+
+types: $(VENV)/.tests ## types of core, pages and benchmarks
 	$(BIN)/mypy
 
-check: lint types test
+check: lint types test ## all three
 
-clean:
-	rm -rf $(VENV)
+lock: $(VENV)/.tests ## write requirements.lock anew: the newest versions that fit, with hashes
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+
+clean: ## remove the environments
+	rm -rf $(VENV) $(VENV)-lowest
 
 $(VENV)/.app: requirements.txt
 	$(PYTHON) -m venv $(VENV)

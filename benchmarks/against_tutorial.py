@@ -31,6 +31,7 @@ sys.path.insert(0, str(PROJECT))
 
 from core.machine.facts import this_machine
 from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process
+from core.settings.scenarios import Scenario
 
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
@@ -75,7 +76,7 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
     return values
 
 
-def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]:
+def arm(photos: Path, scenario: Scenario, backbone: str, seed: int) -> dict[str, Any]:
     """What `thaw` runs: the command, and for frozen with other penalties, when everything is cached.
 
     Once more as it was, and nine times as a page does it, where the pictures are known by their name in the store.
@@ -120,7 +121,7 @@ def limits(photos: Path, runs: list[dict[str, Any]], peaks: Any, gflop: float) -
     features = trained * gflop / fast + evaluated * gflop / peaks.conv_fp32
 
     def wall(phase: str) -> float:
-        return statistics.median(run["timings"][phase] for run in runs)
+        return float(statistics.median(run["timings"][phase] for run in runs))
 
     whole = statistics.median(run["s"] for run in runs)
     return [
@@ -185,7 +186,8 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = arguments.photos.resolve()
     if arguments.arm:
-        print(json.dumps(arm(photos, *arguments.arm, arguments.seeds)))
+        scenario, backbone = arguments.arm
+        print(json.dumps(arm(photos, scenario, backbone, arguments.seeds)))
         return
     with tempfile.TemporaryDirectory() as place:
         os.environ["THAW_HOME"] = place
@@ -216,8 +218,8 @@ def main() -> None:
         frozen = [row["thaw"] for row in rows if row["scenario"] == "frozen"]
         bounds = limits(photos, frozen, peaks, get_backbone(BACKBONE).forward_gflop)
         other = [thaw(photos, "frozen", seed, Path(place) / "speeds.json", OTHER) for seed in range(arguments.seeds)]
-        _, (_, *values), _ = limits(photos, other, peaks, get_backbone(OTHER).forward_gflop)
-        bounds.append((f"features of {get_backbone(OTHER).label}", *values))
+        _, (_, wall, floor), _ = limits(photos, other, peaks, get_backbone(OTHER).forward_gflop)
+        bounds.append((f"features of {get_backbone(OTHER).label}", wall, floor))
     print(report(rows, bounds, arguments))
     if arguments.json:
         arguments.json.write_text(json.dumps({"pairs": rows, "limits": bounds}, indent=1))

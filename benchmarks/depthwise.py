@@ -28,9 +28,10 @@ from core.models.accel.convolution import Geometry, convolve
 PICTURES, ROUNDS = 8, 15
 LAYERS = [(96, 112, 3, 2), (240, 28, 5, 1), (144, 56, 5, 2), (672, 14, 5, 1), (1152, 7, 5, 1), (96, 56, 7, 1)]
 """Channels, side, kernel, stride."""
+Work = Callable[[], tuple[torch.Tensor, ...]]
 
 
-def arms(channels: int, side: int, kernel: int, stride: int) -> tuple[Callable[[], None], Callable[[], None]]:
+def arms(channels: int, side: int, kernel: int, stride: int) -> tuple[Work, Work]:
     """Torch's way and ours, each finding the weights' gradient alone."""
     inputs = torch.rand(PICTURES, channels, side, side).contiguous(memory_format=torch.channels_last)
     weight = torch.rand(channels, 1, kernel, kernel).requires_grad_()
@@ -40,7 +41,7 @@ def arms(channels: int, side: int, kernel: int, stride: int) -> tuple[Callable[[
     ours = convolve(inputs, weight, None, how)
     grad = torch.rand_like(theirs)
 
-    def back(output: torch.Tensor) -> Callable[[], None]:
+    def back(output: torch.Tensor) -> Work:
         return lambda: torch.autograd.grad(output, weight, grad, retain_graph=True)
 
     torch.testing.assert_close(back(theirs)()[0], back(ours)()[0], atol=1e-2, rtol=1e-3)

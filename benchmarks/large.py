@@ -23,6 +23,7 @@ sys.path.insert(0, str(PROJECT))
 
 from core.machine.facts import this_machine
 from core.machine.process import keep_freed_memory, prepare_process
+from core.settings.schema import Weights
 
 MB = 1024**2
 
@@ -45,7 +46,7 @@ def generate(folder: Path, count: int) -> None:
         place.write_bytes(file.getvalue())
 
 
-def arm(folder: Path, backbone: str, weights: str) -> dict[str, Any]:
+def arm(folder: Path, backbone: str, weights: Weights) -> dict[str, Any]:
     """One size, in this process."""
     prepare_process()
     keep_freed_memory()

@@ -70,17 +70,17 @@ def main() -> None:
         for name, change in CHANGES.items():
             changed = [small_square(np.array(change(Image.fromarray(pixels)).convert("RGB"))) for pixels in pictures]
             print(f"| {name} | {_found(here, np.stack(changed))} |")
-        first, second = np.triu_indices(len(pictures), 1)
-        near = _near(here)[first, second]
-        alike = np.zeros(len(first))
-        alike[near] = correlations(here[first[near]], here[second[near]])
+        left, right = np.triu_indices(len(pictures), 1)
+        near = _near(here)[left, right]
+        alike = np.zeros(len(left))
+        alike[near] = correlations(here[left[near]], here[right[near]])
         counts = (f"{(near & (alike >= t)).sum():,}" for t in THRESHOLDS)
-        print(f"| pairs of {len(first):,} different ones | {near.sum():,} | {' | '.join(counts)} |")
+        print(f"| pairs of {len(left):,} different ones | {near.sum():,} | {' | '.join(counts)} |")
 
 
 def _near(squares: np.ndarray) -> np.ndarray:
     hashes = perceptual_hashes(squares)
-    return np.bitwise_count(hashes[:, None] ^ hashes[None]) <= MOST_BITS_APART
+    return np.asarray(np.bitwise_count(hashes[:, None] ^ hashes[None]) <= MOST_BITS_APART)
 
 
 def _found(here: np.ndarray, changed: np.ndarray) -> str:

@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import fastai
 import timm
@@ -17,7 +18,7 @@ import torch
 from fastai.vision.all import ImageDataLoaders, Resize, accuracy, set_seed, vision_learner
 
 
-def run(folder: Path, weights: Path, mode: str, epochs: int, batch: int, seed: int) -> dict:
+def run(folder: Path, weights: Path, mode: str, epochs: int, batch: int, seed: int) -> dict[str, Any]:
     """Accuracy on val, and seconds from the first line on."""
     start = time.perf_counter()
     set_seed(seed, reproducible=True)

@@ -15,6 +15,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 os.environ |= {"THP_MEM_ALLOC_ENABLE": "1", "GOMP_SPINCOUNT": "3000"}  # read when torch is loaded
 
@@ -63,13 +64,13 @@ def features(network: torch.nn.Module, paths: list[Path], threads: int, half: bo
         pictures = torch.stack(list(pool.map(read, paths)))
     rows = []
     with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
-        for part in pictures.split(BATCH):
+        for part in torch.split(pictures, BATCH):
             images = part.permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)  # (N, 3, H, W), channels last
             rows.append(network(images).float())
     return torch.cat(rows).numpy()
 
 
-def run(folder: Path, weights: Path, half: bool) -> dict:
+def run(folder: Path, weights: Path, half: bool) -> dict[str, Any]:
     """Accuracy on val, and seconds from the first line on."""
     start = time.perf_counter()
     threads = len(os.sched_getaffinity(0))

@@ -135,7 +135,7 @@ def is_half_faster(arm: Arm, place: Place) -> bool:
             half.append(run(arm, place, 0, True, timeout_s=full[0])["s"])
         except subprocess.TimeoutExpired:
             return False
-    return min(half) < min(full)
+    return bool(min(half) < min(full))
 
 
 def spread(values: list[float], digits: int) -> str:

@@ -172,9 +172,20 @@ def listing(pool: Pool, rows: Sequence[int], number: int, grouped: bool = False)
         )
         for row in rows
     )
-    known = {"id": "0" * 16, "title": "drawn", "kind": "drawn", "fingerprint": "0" * 64, "decode_s": 0.0, "added": ""}
     by = "individual" if grouped else ""
-    return Dataset(**known, class_names=CLASS_NAMES, pictures=pictures, skipped=(), ignored=(), grouped_by=by)
+    return Dataset(
+        id="0" * 16,
+        title="drawn",
+        kind="drawn",
+        fingerprint="0" * 64,
+        class_names=CLASS_NAMES,
+        pictures=pictures,
+        skipped=(),
+        ignored=(),
+        decode_s=0.0,
+        added="",
+        grouped_by=by,
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -13,6 +13,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -39,7 +41,7 @@ def time_here() -> dict[str, float]:
     model = build_model("efficientnet_lite0", 2, start="none", seed=0).eval()
     images = torch.rand(32, 3, 224, 224).contiguous(memory_format=torch.channels_last)
 
-    def median(work, rounds: int) -> float:
+    def median(work: Callable[[], object], rounds: int) -> float:
         seconds = []
         for _ in range(rounds + 1):
             start = time.perf_counter()
@@ -48,7 +50,7 @@ def time_here() -> dict[str, float]:
         return statistics.median(seconds[1:])  # the first is warm-up
 
     with torch.no_grad(), weights_stand_still():
-        rates = {f"forward {n}": n / median(lambda n=n: model(images[:n]), 8) for n in BATCHES}
+        rates = {f"forward {n}": n / median(partial(model, images[:n]), 8) for n in BATCHES}
     return rates | {"train 8": 8 / median(lambda: model(images[:8]).sum().backward(), 4)}
 
 

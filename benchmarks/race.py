@@ -14,11 +14,12 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 
 
-def race(data: str, scenarios: str, seed: int) -> dict:
+def race(data: str, scenarios: str, seed: int) -> dict[str, Any]:
     """One race in a fresh process and a fresh home; its JSON with the wall time of the whole command."""
     with tempfile.TemporaryDirectory() as home:
         command = [sys.executable, "-m", "core", "race", "--json", "--data", data]
@@ -30,7 +31,7 @@ def race(data: str, scenarios: str, seed: int) -> dict:
         return {**json.loads(done.stdout), "wall_s": time.perf_counter() - start}
 
 
-def report(races: list[dict], data: str) -> str:
+def report(races: list[dict[str, Any]], data: str) -> str:
     """A Markdown table: one row per scenario, medians over the repetitions."""
     first = races[0]["runs"][0]
     machine = first["machine"]
@@ -58,8 +59,8 @@ def report(races: list[dict], data: str) -> str:
     return "\n".join(lines)
 
 
-def _median(runs: list[dict], name: str) -> float:
-    return statistics.median(run["timings"].get(name, run.get(name)) for run in runs)
+def _median(runs: list[dict[str, Any]], name: str) -> float:
+    return float(statistics.median(run["timings"].get(name, run.get(name)) for run in runs))
 
 
 def main() -> None:

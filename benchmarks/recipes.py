@@ -28,22 +28,23 @@ from core.data.ingest import ingest
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training.scenarios import train_run
 
-RECIPES: dict[str, tuple[dict[str, object], dict[str, object]]] = {
-    "finetuned": ({"scenario": "finetuned"}, {}),
-    "finetuned, 192 px": ({"scenario": "finetuned"}, {"train_size": 192}),
-    "finetuned, 176 px": ({"scenario": "finetuned"}, {"train_size": 176}),
-    "finetuned, 4 epochs": ({"scenario": "finetuned"}, {"epochs": 4}),
-    "frozen": ({"scenario": "frozen"}, {}),
-    "probe-then-finetune": ({"scenario": "probe-then-finetune"}, {}),
-    "last stage": ({"scenario": "last-stages", "last_stages": 1}, {}),
-    "last 2 stages": ({"scenario": "last-stages", "last_stages": 2}, {}),
+FINETUNED, USUAL = ModelSettings(scenario="finetuned"), OptimSettings()
+RECIPES: dict[str, tuple[ModelSettings, OptimSettings]] = {
+    "finetuned": (FINETUNED, USUAL),
+    "finetuned, 192 px": (FINETUNED, OptimSettings(train_size=192)),
+    "finetuned, 176 px": (FINETUNED, OptimSettings(train_size=176)),
+    "finetuned, 4 epochs": (FINETUNED, OptimSettings(epochs=4)),
+    "frozen": (ModelSettings(scenario="frozen"), USUAL),
+    "probe-then-finetune": (ModelSettings(scenario="probe-then-finetune"), USUAL),
+    "last stage": (ModelSettings(scenario="last-stages", last_stages=1), USUAL),
+    "last 2 stages": (ModelSettings(scenario="last-stages", last_stages=2), USUAL),
 }
 
 
 def one(name: str, seed: int, dataset: Dataset) -> tuple[float, float]:
     """Test accuracy and seconds."""
     model, optim = RECIPES[name]
-    settings = RunSettings(model=ModelSettings(**model), optim=OptimSettings(**optim), seed=seed)
+    settings = RunSettings(model=model, optim=optim, seed=seed)
     start = time.perf_counter()
     trained = train_run(settings, dataset)
     shutil.rmtree(Path(os.environ["THAW_HOME"], "cache", "features"), ignore_errors=True)  # each pays for its own

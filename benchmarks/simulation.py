@@ -36,6 +36,7 @@ ACCURACY = 0.94
 DIFFICULTY, OWN_DIFFICULTY, REST = 0.65, 0.2, 0.15
 """Shares of the latent variance: two runs of one recipe then disagree on 7 % of pictures, and of what varies from
 picture to picture a quarter to a third is the same for every seed, as in the recorded race."""
+SAID: dict[Verdict, str] = {"a-better": "A is better", "b-better": "B is better", "same": "the same"}
 AT_ONCE = 2_000_000  # cells of the table that are drawn together
 
 Rights = tuple[np.ndarray, np.ndarray]
@@ -88,9 +89,9 @@ def of_models(a: np.ndarray, b: np.ndarray) -> Verdict:
     """The verdict with one or two seeds, from one model of each way of training per seed."""
     outcomes, ps, differences = [], [], []
     for one, other in zip(a, b, strict=True):
-        cells = [int((one & other).sum()), int((one & ~other).sum()), int((~one & other).sum())]
-        difference, ends = paired_difference(*cells, one.size - sum(cells))
-        ps.append(mcnemar_exact(*cells[1:]))
+        both, only_a, only_b = (int(cell.sum()) for cell in (one & other, one & ~other, ~one & other))
+        difference, ends = paired_difference(both, only_a, only_b, one.size - both - only_a - only_b)
+        ps.append(mcnemar_exact(only_a, only_b))
         outcomes.append(decide(difference, ends, ps[-1], BAND))
         differences.append(difference)
     return decide_over_models(outcomes, differences, min(1.0, len(ps) * min(ps)))
@@ -133,7 +134,7 @@ def print_power(rng: np.random.Generator, repeats: int) -> None:
                 Counter(verdict(a, b) for a, b in races(rng, repeats, seeds, 150, spread, gap))
                 for seeds in (1, 2, 3, 4, 5, 8, 10)
             ]
-            for name, words in (("a-better", "A is better"), ("b-better", "B is better"), ("same", "the same")):
+            for name, words in SAID.items():
                 cells = " | ".join(f"{100 * count[name] / repeats:.1f}" for count in counts)
                 print(f"| {100 * gap:.0f} points | {100 * spread:.1f} | {words} | {cells} |", flush=True)
     print()

@@ -44,7 +44,7 @@ from core.models.build import build_model
 from core.models.freezing import apply_scenario
 from core.models.network import build_network
 from core.models.weights import load_weights, preprocessing_of
-from core.settings.schema import ModelSettings
+from core.settings.schema import BatchNorm, ModelSettings
 from core.training.loop import Stepper, cast, train_one_epoch
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.probe import known_speeds
@@ -54,7 +54,7 @@ CAPS = ("", "AVX512_CORE", "AVX2")
 BATCH = 16
 
 
-def steps(name: str, statistics: str) -> tuple[list[float], list[float]]:
+def steps(name: str, statistics: BatchNorm) -> tuple[list[float], list[float]]:
     """Seconds of a training step: plain torch, and as a run takes it."""
     images, targets = torch.rand(BATCH, 3, 224, 224), torch.arange(BATCH) % 2
     plain = build_network(name).train()
@@ -62,15 +62,22 @@ def steps(name: str, statistics: str) -> tuple[list[float], list[float]]:
 
     def plain_step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(plain(images), targets).backward()
+        torch.autograd.backward(nn.functional.cross_entropy(plain(images), targets))
         optimizer.step()
 
     settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
     ours = build_model(name, 2, start="none", seed=0)
     apply_scenario(ours, settings)
-    groups = [list(ours.head.parameters()), [list(ours.backbone.parameters())]]
-    rates = {"lr": 1e-4, "backbone_lr": 1e-4, "stage_decay": 1.0, "momentum": 0.9, "weight_decay": 0.0}
-    own = build_optimizer("sgd", *groups, **rates)
+    own = build_optimizer(
+        "sgd",
+        list(ours.head.parameters()),
+        [list(ours.backbone.parameters())],
+        lr=1e-4,
+        backbone_lr=1e-4,
+        stage_decay=1.0,
+        momentum=0.9,
+        weight_decay=0.0,
+    )
     schedule = build_schedule("constant", own, 1)
     work: Work = "train-kept" if statistics == "kept" else "train-adapted"
     precision = known_speeds(name).precision(work)
@@ -99,7 +106,7 @@ def one_photo(data: bytes, name: str) -> tuple[list[float], list[float]]:
         batch = normalise(pipeline(pixels)[None], preprocessing, torch.contiguous_format)
         plain(batch).softmax(1)
 
-    record = SimpleNamespace(
+    record: Any = SimpleNamespace(  # what the predictor reads of one
         dataset={"class_names": ["a", "b"]}, preprocessing=preprocessing.to_dict(), temperature=None
     )
     predictor = Predictor(record, build_model(name, 2, start="imagenet", seed=0))

@@ -36,6 +36,7 @@ SURE = 0.9
 
 def coverage_cells(said: Predictions, coverage: float) -> str:
     """Share covered, the range to expect, and classes named on average."""
+    assert said.val_targets is not None and said.val_probabilities is not None  # these runs were trained here
     rule = fit_sets(said.val_targets, said.val_probabilities, coverage)
     sets = [rule.names(row) for row in said.probabilities]
     covered = np.mean([target in names for target, names in zip(said.targets, sets, strict=True)])
@@ -77,7 +78,7 @@ def main() -> None:
             settings, said = load_record(run).settings, load_predictions(run)
             cells = " | ".join(coverage_cells(said, coverage) for coverage in COVERAGES)
             print(f"| {settings.model.scenario}, seed {settings.seed} | {cells} |", flush=True)
-        found = {scenario: ([], []) for scenario in SCENARIOS}
+        found: dict[str, tuple[list[dict[str, float]], ...]] = {scenario: ([], []) for scenario in SCENARIOS}
         for run in runs:
             for kept, new in zip(
                 found[load_record(run).settings.model.scenario], turned_away(run, arguments.each), strict=True

@@ -17,7 +17,7 @@ import argparse
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Final
@@ -79,7 +79,7 @@ def go_on(name: str, count: int, one: Callable[[int], Row]) -> None:
             file.flush()
 
 
-def packed(table: Sequence[np.ndarray]) -> list[str]:
+def packed(table: Iterable[np.ndarray]) -> list[str]:
     """Rows (S, N) of right and wrong as text."""
     return ["".join("01"[int(value)] for value in row) for row in table]
 

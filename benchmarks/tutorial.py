@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import timm  # noqa: F401  # imports are counted on neither side
 import torch
@@ -31,26 +32,24 @@ from core.models.weights import load_weights, preprocessing_of
 BATCH, WORKERS, LR, MOMENTUM, STEP, GAMMA = 4, 4, 0.001, 0.9, 7, 0.1
 
 
-def loaders_of(folder: Path, backbone: str) -> dict[str, DataLoader]:
-    """Train and val as the tutorial loads them: every picture decoded anew in every epoch."""
+def pictures_of(folder: Path, backbone: str) -> dict[str, datasets.ImageFolder]:
+    """Train and val as the tutorial reads them: every picture decoded anew in every epoch."""
     given = preprocessing_of(backbone)
     common = [transforms.ToTensor(), transforms.Normalize(given.mean, given.std)]
     train = transforms.Compose([transforms.RandomResizedCrop(224), transforms.RandomHorizontalFlip(), *common])
     val = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), *common])
-    return {
-        name: DataLoader(
-            datasets.ImageFolder(str(folder / name), pipeline), batch_size=BATCH, shuffle=True, num_workers=WORKERS
-        )
-        for name, pipeline in (("train", train), ("val", val))
-    }
+    return {name: datasets.ImageFolder(str(folder / name), how) for name, how in (("train", train), ("val", val))}
 
 
-def train(folder: Path, backbone: str, weights: str, frozen: bool, epochs: int, seed: int) -> dict:
+def train(folder: Path, backbone: str, weights: str, frozen: bool, epochs: int, seed: int) -> dict[str, Any]:
     """One training; accuracies on val by epoch, seconds by epoch, and the whole from the first line on."""
     start = time.perf_counter()
     torch.manual_seed(seed)
-    loaders = loaders_of(folder, backbone)
-    classes = len(loaders["train"].dataset.classes)
+    pictures = pictures_of(folder, backbone)
+    loaders = {
+        name: DataLoader(part, batch_size=BATCH, shuffle=True, num_workers=WORKERS) for name, part in pictures.items()
+    }
+    classes = len(pictures["train"].classes)
     network = build_network(backbone)
     if weights == "imagenet":
         network.load_state_dict(load_weights(backbone).state)
@@ -84,7 +83,7 @@ def train(folder: Path, backbone: str, weights: str, frozen: bool, epochs: int, 
                     correct += int((outputs.argmax(1) == labels).sum())
                 if phase == "train":
                     scheduler.step()
-            accuracies.append(correct / len(loaders["val"].dataset))
+            accuracies.append(correct / len(pictures["val"]))
             if accuracies[-1] > best:
                 best = accuracies[-1]
                 torch.save(model.state_dict(), best_path)
