@@ -11,6 +11,7 @@ from components.compare.defaults import fair_pair, may_be_compared, runs_to_comp
 from components.compare.details import all_small_print, calibration, costs, weight_changes
 from components.compare.files import comparison_files, race_files
 from components.compare.tables import differences_table, outcome_badge, race_scores, side_by_side
+from components.help import with_term
 from components.messages import LONGEST_MESSAGE, md, show_error
 from components.resources import run_outcome, run_store
 from components.results import result_charts
@@ -100,7 +101,7 @@ points = width.number_input(
     linked_number(linked["band"], 100 * BAND, 0.5, 20.0),
     0.5,
     key="compare.band",
-    help="In points of accuracy, + or -.",
+    help=with_term("In points of accuracy, + or -.", "Practically the same"),
 )
 st.query_params.update(a=a, b=b, band=f"{points:g}")  # the address shows this comparison to others
 try:

@@ -13,6 +13,7 @@ from components.data.undo import offer_undo
 from components.data.upload_report import upload_report
 from components.frame import draw_each
 from components.gallery import GalleryItem, gallery
+from components.help import with_term
 from components.hosting import say_if_uploads_are_refused
 from components.messages import md, show_error
 from components.resources import readable_datasets, thumbnail
@@ -22,6 +23,7 @@ from core.data.dataset import SPLITS
 from core.errors import DatasetError, ThawError
 
 SHOWN_SAMPLES = 12
+PARTS_HELP = with_term("Of which part samples are shown.", "Training, validation and test")
 
 st.title("Data")
 st.caption("What am I working with? Choose pictures; everything else in Thaw uses them.")
@@ -100,7 +102,7 @@ for notice in split.notices:
     st.caption(f":material/content_copy: {md(notice, 400)}")
 
 st.markdown("#### Samples")
-part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
+part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part", help=PARTS_HELP)
 names, indices = current.class_names, split.part(part)
 step = max(1, len(indices) // SHOWN_SAMPLES)
 

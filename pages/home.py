@@ -4,6 +4,7 @@ import streamlit as st
 from components import chosen
 from components.cards import cards, strategy_cards
 from components.gallery import GalleryItem, gallery
+from components.help import with_term
 from components.home.machine import machine_card
 from components.home.race import estimate_race, on_these, race_to_show, recorded_example, start_race
 from components.messages import md, show_error
@@ -40,7 +41,10 @@ with st.container(border=True):
             wrap=True,
             format_func=SCENARIO_LABELS.__getitem__,
             key="home.scenarios",
-            help="  \n".join(f"**{SCENARIO_LABELS[name]}**: {SCENARIO_HELP[name]}" for name in SCENARIOS),
+            help=with_term(
+                "  \n".join(f"**{SCENARIO_LABELS[name]}**: {SCENARIO_HELP[name]}" for name in SCENARIOS),
+                "Training strategy",
+            ),
         )
         seeds = st.segmented_control(
             "Seeds",
@@ -48,7 +52,9 @@ with st.container(border=True):
             default=SEED_CHOICES[0],
             required=True,
             key="home.seeds",
-            help="Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.",
+            help=with_term(
+                "Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.", "Seed"
+            ),
         )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "

@@ -4,6 +4,7 @@ import streamlit as st
 from components import chosen
 from components.cards import cards, record
 from components.charts import confusion
+from components.help import with_term
 from components.messages import md, show_error
 from components.planning import estimate_run, show_detectable_difference, start_again
 from components.predictions import sample_pictures
@@ -35,7 +36,13 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready
     )
     repeats = st.number_input(
-        "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
+        "Seeds to run",
+        1,
+        10,
+        1,
+        key="train.repeats",
+        width=160,
+        help=with_term("The same with so many seeds shows what is luck.", "Seed"),
     )
     about = f":material/photo_library: {md(dataset.title)}"
     about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""

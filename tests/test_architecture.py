@@ -21,6 +21,7 @@ MODULES = sorted(
 NAMES = [".".join(path.parts) for path in MODULES]
 FLOORS = {
     "errors": 0,
+    "glossary": 0,
     "settings": 1,
     "home": 1,
     "json_types": 0,

@@ -16,6 +16,7 @@ from core.settings.scenarios import SCENARIOS
 from core.settings.schema import differences
 
 from . import chosen
+from .help import with_term
 from .messages import LONGEST_MESSAGE, md, plain
 from .resources import run_outcome, run_record
 from .verdicts import race_verdict_of
@@ -42,7 +43,11 @@ def strategy_cards(runs: Sequence[Run]) -> None:
 
 def _strategy_card(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     results = [record(run) for run in group]
-    st.metric(arm.label, per_cent(arm.mean), help="Mean accuracy on the test pictures.")
+    st.metric(
+        arm.label,
+        per_cent(arm.mean),
+        help=with_term("Mean accuracy on the test pictures.", "Test accuracy", "Confidence interval"),
+    )
     st.caption(accuracy_caption(arm))
     if arm.unbalanced or group[0].settings.optim.class_weights == "balanced":
         ends = arm.balanced_interval
@@ -89,7 +94,11 @@ def _card(run: Run, result: RunRecord) -> None:
     st.metric(
         run_label(run),
         per_cent(arm.mean),
-        help=f"Accuracy on {arm.pictures} test pictures, which nothing was chosen on. Wilson's 95 % interval.",
+        help=with_term(
+            f"Accuracy on {arm.pictures} test pictures, which nothing was chosen on. Wilson's 95 % interval.",
+            "Test accuracy",
+            "Confidence interval",
+        ),
     )
     st.caption(accuracy_caption(arm))
     show_lacks([result])

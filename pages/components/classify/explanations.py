@@ -11,6 +11,7 @@ from core.errors import ThawError
 from core.runs.store import Run
 
 from .. import chosen
+from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md, plain
 from ..resources import predictor, reference_features, run_record, stored_dataset, thumbnail
 from .answers import Answer, InputPicture, pixels_of
@@ -43,6 +44,7 @@ def wanted_explanations() -> Explanations:
         selection_mode="multi",
         format_func=_KINDS.__getitem__,
         key="classify.explanations",
+        help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours"),
         persist_state="session",
     )
     return Explanations(**dict.fromkeys(kinds, True))

@@ -14,6 +14,7 @@ from core.inference.values import answer_values, run_answers
 from core.runs.record import RunRecord
 
 from .. import chosen
+from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md
 from ..resources import predictor, reference_features, run_predictions
 from .answers import Answer
@@ -59,6 +60,7 @@ def uncertainty_controls(records: Sequence[RunRecord]) -> tuple[float, bool]:
         key="classify.coverage",
         persist_state="session",
         width=240,
+        help=with_term("How often the true class is to be among those that are named.", "Prediction set"),
     )
     ready = all(record.settings.model.scenario == "frozen" for record in records)  # their features are kept already
     detect = st.toggle(
@@ -66,7 +68,10 @@ def uncertainty_controls(records: Sequence[RunRecord]) -> tuple[float, bool]:
         value=ready,
         key="classify.strangers",
         persist_state="session",
-        help="Compares with the pictures a network learnt from. A fine-tuned network looks at them once for this.",
+        help=with_term(
+            "Compares with the pictures a network learnt from. A fine-tuned network looks at them once for this.",
+            "Out-of-distribution",
+        ),
     )
     return coverage / 100, detect
 

@@ -26,6 +26,7 @@ from core.training.weighting import weighting_sentence
 
 from .. import chosen
 from ..chosen import own_augment
+from ..help import option_help, with_term
 from ..messages import LONGEST_MESSAGE, md
 from ..resources import model_description, part_counts
 
@@ -94,6 +95,9 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
         format_func=SCENARIO_LABELS.__getitem__,
         captions=[SCENARIO_HELP[name] for name in SCENARIOS],
         key="train.scenario",
+        help=with_term(
+            "Which part of the network trains.", "Feature extraction (frozen)", "Fine-tuning", "Linear probe"
+        ),
     )
     names = list(BACKBONES)
     backbone = st.selectbox(
@@ -102,7 +106,11 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
         index=names.index(model.backbone) if model.backbone in names else 0,
         format_func=lambda name: f"{BACKBONES[name].label}, {badges.get(name, '')}",
         key="train.backbone",
-        help="The pretrained network. From scratch, all of them work at once; others may need a download first.",
+        help=with_term(
+            "The pretrained network. From scratch, all of them work at once; others may need a download first.",
+            "Backbone",
+            "Pretrained weights",
+        ),
     )
     last = model.last_stages
     if scenario == "last-stages":
@@ -123,7 +131,7 @@ def _batchnorm(model: ModelSettings) -> BatchNorm | None:
         index=options.index(model.batchnorm),
         format_func=labels.__getitem__,
         key="train.batchnorm",
-        help="By scenario: kept with pretrained weights, adapted from scratch.",
+        help=option_help("batchnorm", "By scenario: kept with pretrained weights, adapted from scratch."),
     )
     return picked
 
@@ -137,7 +145,9 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
         index=names.index(augment.preset),
         format_func=lambda name: "Custom, from the Augment page" if name == CUSTOM else PRESETS[name].label,
         key="train.augment",
-        help="How training pictures are varied; the Augment page shows it. Evaluation never is.",
+        help=option_help(
+            "augment", "How training pictures are varied; the Augment page shows it. Evaluation never is."
+        ),
     )
     if preset == augment.preset:
         return augment
@@ -154,7 +164,7 @@ def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
         index=options.index(settings.optim.class_weights),
         format_func={"none": "None: every picture counts the same", "balanced": "Balanced"}.__getitem__,
         key=f"train.{spec.name}",
-        help=spec.metadata["help"],
+        help=option_help(spec.name, spec.metadata["help"]),
     )
     if picked != "none":
         counts = part_counts(chosen.home(), dataset.id, settings.seed, settings.data)
@@ -187,7 +197,11 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
             if spec[name].metadata["choices"]:
                 options = list(spec[name].metadata["choices"])
                 values[name] = st.selectbox(
-                    LABELS[name], options, options.index(value), key=f"train.{name}", help=spec[name].metadata["help"]
+                    LABELS[name],
+                    options,
+                    options.index(value),
+                    key=f"train.{name}",
+                    help=option_help(name, spec[name].metadata["help"]),
                 )
             else:
                 values[name] = _number(spec[name], value, placeholder=empty.get(name))
@@ -228,7 +242,7 @@ def _number(spec: Field[Any], value: float | None, placeholder: str | None = Non
         format=None if kind is int else "%g",
         placeholder=placeholder,
         key=f"train.{spec.name}",
-        help=spec.metadata["help"],
+        help=option_help(spec.name, spec.metadata["help"]),
     )
 
 
