@@ -31,7 +31,6 @@ sys.path.insert(0, str(PROJECT))
 
 from core.machine.facts import this_machine
 from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare_process
-from core.settings.scenarios import Scenario
 
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
@@ -76,7 +75,7 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
     return values
 
 
-def arm(photos: Path, scenario: Scenario, backbone: str, seed: int) -> dict[str, Any]:
+def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]:
     """What `thaw` runs: the command, and for frozen with other penalties, when everything is cached.
 
     Once more as it was, and nine times as a page does it, where the pictures are known by their name in the store.

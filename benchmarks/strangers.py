@@ -23,10 +23,10 @@ from heat_maps import SCENARIOS, trained
 
 from core.data.dataset import load_stored
 from core.data.drawn.strangers import STRANGERS, draw_stranger
-from core.inference.evidence import remember, strangeness
+from core.inference.evidence import ood_score, reference_features
+from core.inference.out_of_distribution import NEIGHBOURS, fit_limit
 from core.inference.prediction_sets import fit_sets
 from core.inference.predictor import Predictor
-from core.inference.strangers import NEIGHBOURS, fit_limit
 from core.runs.record import Predictions, load_predictions, load_record
 
 COVERAGES = (0.8, 0.9, 0.95)
@@ -50,14 +50,14 @@ def turned_away(run: str, each: int) -> tuple[dict[str, float], dict[str, float]
     """Shares beyond the limit by kind, test pictures included, and shares with no class above `SURE`."""
     predictor, record = Predictor.load(run), load_record(run)
     dataset = load_stored(record.dataset["id"])
-    train, val = (remember(predictor, dataset, part) for part in ("train", "val"))
+    train, val = (reference_features(predictor, dataset, part) for part in ("train", "val"))
     limit = fit_limit(train, val, TURNED_AWAY)
     pictures = {"test pictures": [dataset.pixels[index] for index in record.test_pictures]}
     pictures |= {kind: [np.asarray(draw_stranger(kind, n)) for n in range(each)] for kind in STRANGERS}
     far, unsure = {}, {}
     for kind, shown in pictures.items():
         probabilities, features = predictor.look(shown)
-        far[kind] = float((strangeness(train, features, NEIGHBOURS) > limit.farthest).mean())
+        far[kind] = float((ood_score(train, features, NEIGHBOURS) > limit.farthest).mean())
         unsure[kind] = float((probabilities.max(1) < SURE).mean())
     return far, unsure
 

@@ -5,10 +5,10 @@ import random
 import numpy as np
 import streamlit as st
 from components import chosen
+from components.augment.pipeline import chosen_steps, preset_control, step_controls
+from components.augment.samples import evaluation_view, preprocessing, training_samples, use_of_samples
 from components.gallery import GalleryItem, gallery
 from components.messages import md, show_error
-from components.pipeline import chosen_steps, preset_control, step_controls
-from components.samples import evaluation_view, preprocessing, training_samples, use_of_samples
 
 from core.augment.code import as_code
 from core.errors import ThawError

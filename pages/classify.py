@@ -4,16 +4,16 @@ from functools import partial
 
 import streamlit as st
 from components import chosen
-from components.answer_cards import answer_cards
-from components.answers import answers, as_csv, as_table
-from components.explanations import show_legend, wanted_whys
-from components.firsts import best_on_val, networks_of_one_data_set
+from components.cards import show_lacks
+from components.classify.answer_cards import answer_cards
+from components.classify.answers import answers, as_csv, as_table
+from components.classify.defaults import best_on_val, networks_of_one_data_set
+from components.classify.explanations import show_legend, wanted_explanations
+from components.classify.export import export_model, import_model
+from components.classify.picture_input import ask
+from components.classify.uncertainty import as_json, uncertainty_cells, uncertainty_controls, uncertainty_rules
 from components.messages import md, plain, show_error
-from components.picture_input import ask
 from components.resources import run_record, run_store
-from components.results import show_lacks
-from components.takehome import bring_back_model, take_home_model
-from components.uncertainty import as_json, asked_doubt, doubt_cells, doubts
 from components.wording import per_cent, run_label
 
 from core.errors import ThawError
@@ -27,7 +27,7 @@ if not runs:
     with st.container(horizontal=True):
         st.page_link("home.py", label="Run the race", icon=":material/flag:")
         st.page_link("train.py", label="Train one run", icon=":material/model_training:")
-    bring_back_model()
+    import_model()
     st.stop()
 
 
@@ -64,7 +64,7 @@ with left:
         st.caption(f":material/trophy: The best on val of {len(rivals)} networks trained on {title}.")
 with right:
     others = [None, *(run_id for run_id in runs if run_id != first)]
-    second = st.selectbox("Beside it", others, format_func=label, key="classify.second", persist_state="session")
+    second = st.selectbox("Compare with", others, format_func=label, key="classify.second", persist_state="session")
 shown = [runs[run_id] for run_id in (first, second) if run_id]
 try:
     records = [run_record(chosen.home(), run.id) for run in shown]
@@ -74,8 +74,8 @@ try:
     asked = ask(records[0])
     if not asked:
         st.caption("Pictures stay in this server's memory for your session and are not stored.")
-        take_home_model(shown[0])
-        bring_back_model()
+        export_model(shown[0])
+        import_model()
         st.stop()
     given = answers(shown, asked)
 except ThawError as error:
@@ -90,22 +90,22 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     if most > 1:
         st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
         top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=200)
-    coverage, strangers = asked_doubt(records)
-wanted = wanted_whys()
+    coverage, detect = uncertainty_controls(records)
+explanations = wanted_explanations()
 if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
     st.caption(
         f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)} and may have trained on some."
     )
 try:
-    rules = doubts(records, coverage, strangers)
-    if wanted.heat:
+    rules = uncertainty_rules(records, coverage, detect)
+    if explanations.heat:
         show_legend(len(shown))
-    answer_cards(given, shown, class_names, top, rules, wanted)
+    answer_cards(given, shown, class_names, top, rules, explanations)
 except ThawError as error:
     show_error(error)
     st.stop()
 st.markdown("#### Table")
-cells = partial(doubt_cells, rules, class_names)
+cells = partial(uncertainty_cells, rules, class_names)
 table = as_table(given, [run_label(run) for run in shown], class_names, cells)
 per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
 columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
@@ -124,5 +124,5 @@ with st.container(horizontal=True):
             key=f"classify.{name.lower()}",
             on_click="ignore",
         )
-take_home_model(shown[0])
-bring_back_model()
+export_model(shown[0])
+import_model()

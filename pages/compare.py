@@ -1,23 +1,21 @@
 """Compare: which is better, and can I believe it? Finished runs side by side, and a verdict by fixed rules."""
 
+from collections.abc import Callable
+
 import streamlit as st
 from components import chosen
-from components.agreement import agreement_square, confusions
-from components.comparison import (
-    cautions,
-    differences_table,
-    outcome_badge,
-    side_by_side,
-    take_home,
-    way_cards,
-)
-from components.firsts import fair_pair, may_be_compared, runs_to_compare
-from components.inside import all_small_print, calibration, costs, what_moved
+from components.cards import cards, strategy_cards, why_not_pooled
+from components.compare.agreement import agreement_square, confusions
+from components.compare.cautions import cautions
+from components.compare.defaults import fair_pair, may_be_compared, runs_to_compare
+from components.compare.details import all_small_print, calibration, costs, weight_changes
+from components.compare.files import comparison_files, race_files
+from components.compare.tables import differences_table, outcome_badge, race_scores, side_by_side
+from components.help import with_term
 from components.messages import LONGEST_MESSAGE, md, show_error
-from components.race import race_verdict_of, say_what_folds_answer
 from components.resources import run_outcome, run_store
-from components.results import cards, charts, why_not_pooled
-from components.verdicts import race_files, race_outcome, race_scores
+from components.results import result_charts
+from components.verdicts import race_outcome, race_verdict_of, say_what_folds_answer
 from components.wording import linked_number, place_of, run_label
 
 from core.comparison.verdict import BAND, compare
@@ -26,6 +24,8 @@ from core.errors import ThawError
 from core.runs.example import example_runs
 from core.runs.race import MAX_RUNS
 
+RENAMED = {"What moved inside": "Weight changes by layer", "Costs": "Run time and cost"}
+"""Tabs as older addresses call them."""
 MOST = 24  # runs: more curves than that cannot be told apart
 
 st.title("Compare")
@@ -70,7 +70,7 @@ try:
     apart = why_not_pooled(runs)
     if apart:
         st.markdown(f":material/call_split: {md(apart, LONGEST_MESSAGE)}")
-    (cards if apart else way_cards)(runs)
+    (cards if apart else strategy_cards)(runs)
     if len(ids) > 2 and not apart:
         st.markdown("#### Is one training strategy better?")
         verdict = race_verdict_of(ids, linked_number(linked["band"], 100 * BAND, 0.5, 20.0) / 100)
@@ -79,7 +79,7 @@ try:
         race_files(verdict)
         race_scores(verdict)
     cautions(runs)
-    charts(runs, "compare.charts")
+    result_charts(runs, "compare.charts")
     with st.expander(f"All {len(runs)} runs in a table", icon=":material/table:", expanded=len(runs) < 5):
         side_by_side(runs)
 except ThawError as error:
@@ -101,7 +101,7 @@ points = width.number_input(
     linked_number(linked["band"], 100 * BAND, 0.5, 20.0),
     0.5,
     key="compare.band",
-    help="In points of accuracy, + or -.",
+    help=with_term("In points of accuracy, + or -.", "Practically the same"),
 )
 st.query_params.update(a=a, b=b, band=f"{points:g}")  # the address shows this comparison to others
 try:
@@ -125,12 +125,20 @@ with st.container(border=True):
             f"{result.discordant} pictures that only one of the two gets right."
         )
 differences_table(result)
-take_home(result, finished[a], finished[b])
+comparison_files(result, finished[a], finished[b])
 pair = (finished[a], finished[b])
-parts = {"Pictures": lambda: agreement_square(result, *pair), "Confusion": lambda: confusions(result, *pair)}
-parts = parts if result.agreement is not None else {}
-parts |= {"Probabilities": lambda: calibration(result, *pair), "Costs": lambda: costs(pair)}
-parts |= {"What moved inside": lambda: what_moved(pair), "Small print": lambda: all_small_print(pair)}
+parts: dict[str, Callable[[], None]] = {
+    "Probabilities": lambda: calibration(result, *pair),
+    "Run time and cost": lambda: costs(pair),
+    "Weight changes by layer": lambda: weight_changes(pair),
+    "Small print": lambda: all_small_print(pair),
+}
+if result.agreement is not None:
+    pictures = {"Pictures": lambda: agreement_square(result, *pair), "Confusion": lambda: confusions(result, *pair)}
+    parts = {**pictures, **parts}
+was = st.query_params.get("compare.details", "")
+if was in RENAMED:
+    st.query_params["compare.details"] = RENAMED[was]
 tabs = st.tabs(list(parts), key="compare.details", on_change="rerun", bind="query-params")
 for tab, render in zip(tabs, parts.values(), strict=True):
     if tab.open:

@@ -5,23 +5,25 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 from components import chosen
-from components.add_pictures import bring_pictures
-from components.destroying import offer_undo
-from components.editing import damaged_datasets, editing
+from components.data.add_pictures import picture_sources
+from components.data.editing import damaged_datasets, editing
+from components.data.grouping import grouping
+from components.data.health import health
+from components.data.undo import offer_undo
+from components.data.upload_report import upload_report
 from components.frame import draw_each
-from components.framed import say_if_uploads_are_refused
 from components.gallery import GalleryItem, gallery
-from components.grouping import grouping
-from components.health import health
+from components.help import with_term
+from components.hosting import say_if_uploads_are_refused
 from components.messages import md, show_error
 from components.resources import readable_datasets, thumbnail
-from components.upload_report import upload_report
 from components.wording import dataset_labels
 
 from core.data.dataset import SPLITS
 from core.errors import DatasetError, ThawError
 
 SHOWN_SAMPLES = 12
+PARTS_HELP = with_term("Of which part samples are shown.", "Training, validation and test")
 
 st.title("Data")
 st.caption("What am I working with? Choose pictures; everything else in Thaw uses them.")
@@ -30,7 +32,7 @@ try:
     current = chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
 except ThawError as error:
     show_error(error)
-    bring_pictures()
+    picture_sources()
     st.stop()
 
 stored = readable_datasets(chosen.home())
@@ -53,7 +55,7 @@ with choose:
         st.rerun()
 with bring:
     say_if_uploads_are_refused()
-    bring_pictures()
+    picture_sources()
 
 st.subheader(md(current.title))
 offer_undo(current, "data.undo")
@@ -100,7 +102,7 @@ for notice in split.notices:
     st.caption(f":material/content_copy: {md(notice, 400)}")
 
 st.markdown("#### Samples")
-part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part")
+part = st.segmented_control("Part", SPLITS, default="train", required=True, key="data.part", help=PARTS_HELP)
 names, indices = current.class_names, split.part(part)
 step = max(1, len(indices) // SHOWN_SAMPLES)
 

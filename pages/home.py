@@ -2,24 +2,18 @@
 
 import streamlit as st
 from components import chosen
-from components.comparison import recorded_example, way_cards
+from components.cards import cards, strategy_cards
 from components.gallery import GalleryItem, gallery
-from components.machine import machine_card
+from components.help import with_term
+from components.home.machine import machine_card
+from components.home.race import estimate_race, on_these, race_to_show, recorded_example, start_race
 from components.messages import md, show_error
+from components.planning import show_detectable_difference, start_again
+from components.predictions import sample_pictures
 from components.progress import explain_end, live
-from components.race import (
-    can_be_seen,
-    estimate_race,
-    on_these,
-    race_to_show,
-    race_verdict_of,
-    say_what_folds_answer,
-    start_again,
-    start_race,
-)
 from components.resources import thumbnail
-from components.results import cards, charts, sample_pictures
-from components.verdicts import race_outcome
+from components.results import result_charts
+from components.verdicts import race_outcome, race_verdict_of, say_what_folds_answer
 from components.wording import age, expected_time, how_long
 
 from core.errors import ThawError
@@ -40,14 +34,17 @@ with st.container(border=True):
     setup, button = st.columns([3, 2], vertical_alignment="bottom", gap="large")
     with setup:
         scenarios = st.pills(
-            "Training strategies to race",
+            "Training strategies",
             SCENARIOS,
             selection_mode="multi",
             default=HOME_RACE,
             wrap=True,
             format_func=lambda name: SCENARIOS[name].label,
             key="home.scenarios",
-            help="  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()),
+            help=with_term(
+                "  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()),
+                "Training strategy",
+            ),
         )
         seeds = st.segmented_control(
             "Seeds",
@@ -55,14 +52,16 @@ with st.container(border=True):
             default=SEED_CHOICES[0],
             required=True,
             key="home.seeds",
-            help="Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.",
+            help=with_term(
+                "Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.", "Seed"
+            ),
         )
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
             f"{len(dataset.class_names)} classes · {how_long(settings)} · from seed {settings.seed} on"
         )
         if ready:
-            can_be_seen(settings, dataset, seeds, "home")
+            show_detectable_difference(settings, dataset, seeds, "home")
     raced = range(settings.seed, settings.seed + seeds)
     with button:
         if scenarios and ready:
@@ -114,12 +113,12 @@ for run in runs:
 start_again([run for run in runs if run.state == "cancelled"])
 if finished:
     several = len({(run.settings.seed, run.settings.data.fold) for run in finished}) > 1
-    (way_cards if several else cards)(finished)
+    (strategy_cards if several else cards)(finished)
     if len(finished) > 1:
         st.markdown("#### Verdict")
         race_outcome(race_verdict_of([run.id for run in finished]), "home.race")
         say_what_folds_answer(finished)
-    charts(finished, "home.charts")
+    result_charts(finished, "home.charts")
     st.markdown("#### Test pictures, and what each network says")
     sample_pictures(finished, 12, "home.pictures")
     st.page_link("compare.py", label="Compare them in detail", icon=":material/balance:")

@@ -2,20 +2,23 @@
 
 import streamlit as st
 from components import chosen
-from components.comparison_charts import confusion
-from components.forms import run_form
+from components.cards import cards, record
+from components.charts import confusion
+from components.help import with_term
 from components.messages import md, show_error
+from components.planning import estimate_run, show_detectable_difference, start_again
+from components.predictions import sample_pictures
 from components.progress import explain_end, live
-from components.race import can_be_seen, estimate_run, start_again, start_runs
 from components.resources import backbone_badges, cached_loaders, run_store
-from components.results import cards, charts, record, sample_pictures
-from components.runs import delete_run, run_table, small_print
+from components.results import result_charts, small_print
+from components.train.forms import run_form
+from components.train.runs import delete_run, run_table, start_runs
 from components.wording import age, expected_time, how_chosen, run_label, seconds
 
 from core.errors import RunError, ThawError
 
 st.title("Train")
-st.caption("What do I want to try? A run is one scenario, trained once with one seed.")
+st.caption("What do I want to try? A run is one training strategy, trained once with one seed.")
 dataset = chosen.dataset()
 try:
     badges = backbone_badges(chosen.home())
@@ -32,13 +35,19 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready
     )
     repeats = st.number_input(
-        "Seeds to run", 1, 10, 1, key="train.repeats", width=160, help="The same with so many seeds shows what is luck."
+        "Seeds to run",
+        1,
+        10,
+        1,
+        key="train.repeats",
+        width=160,
+        help=with_term("The same with so many seeds shows what is luck.", "Seed"),
     )
     about = f":material/photo_library: {md(dataset.title)}"
     about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""
     st.caption(about, width="content")
 if ready:
-    can_be_seen(settings, dataset, int(repeats), "train")
+    show_detectable_difference(settings, dataset, int(repeats), "train")
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(
@@ -102,7 +111,7 @@ if run.state == "finished":
     with matrix:
         figure = confusion(result.confusion, result.dataset["class_names"])
         st.plotly_chart(figure, key="train.confusion", alt="Confusion matrix over the test pictures")
-    charts([run], "train.charts")
+    result_charts([run], "train.charts")
     st.markdown("#### Test pictures, predicted and true")
     sample_pictures([run], 12, "train.pictures")
     small_print(run)

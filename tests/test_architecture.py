@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ MODULES = sorted(
 NAMES = [".".join(path.parts) for path in MODULES]
 FLOORS = [
     "errors",
+    "glossary",
     "json_types",
     "storage",
     "home",
@@ -195,7 +197,7 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
         if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
     }
 
-    assert readers == {"resources", "doubt", "firsts", "inside"}
+    assert readers == {"resources", "uncertainty", "defaults", "details"}
 
 
 def constants_of(path: Path) -> set[object]:
@@ -208,3 +210,39 @@ def test_scenarios_are_named_in_their_table_and_nowhere_else():
     naming = {path.relative_to(REPOSITORY).as_posix() for path in files if constants_of(path) & set(SCENARIOS)}
 
     assert naming == {"core/settings/scenarios.py"}
+
+
+PARTS = {
+    ".".join(path.relative_to(REPOSITORY / "pages").with_suffix("").parts): path
+    for path in sorted((REPOSITORY / "pages").rglob("*.py"))
+}
+"""Pages and their components, by the names they import each other by."""
+
+
+def parts_of(name: str) -> set[str]:
+    """The components that a page or a component imports, however it does: `from . import x`, `from ..x import y`."""
+    found = set()
+    for node in ast.walk(ast.parse(PARTS[name].read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            package = ".".join(name.split(".")[: -node.level]) if node.level else ""
+            module = ".".join(filter(None, (package, node.module)))
+            found |= {module, *(f"{module}.{alias.name}" for alias in node.names)} & PARTS.keys()
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name in PARTS if name.count(".") == 2])
+def test_what_one_page_needs_is_imported_by_that_page_alone(name: str):
+    page = name.split(".")[1]
+    users = {user for user in PARTS if name in parts_of(user)}
+
+    assert page in PARTS, "the folder has the page's name"
+    assert {user for user in users if user != page and not user.startswith(f"components.{page}.")} == set()
+
+
+def test_components_import_each_other_relatively_and_in_no_circle():
+    graph = {name: parts_of(name) for name in PARTS}
+
+    assert "components.messages" in graph["components.compare.cautions"], "relative imports are followed"
+    assert tuple(TopologicalSorter(graph).static_order()), "CycleError names a circle"
+    for name in (name for name in PARTS if name.startswith("components.")):
+        assert "from components" not in PARTS[name].read_text("utf-8"), f"{name} imports from the page's side"

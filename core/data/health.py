@@ -1,4 +1,4 @@
-"""What may be wrong with a data set, found before anything is trained; each finding names its pictures and a mend.
+"""What may be wrong with a data set, found before anything is trained; each finding names its pictures and a fix.
 
 A network learns whatever tells the classes apart. If that is the size of the file, it has learnt nothing of the thing.
 """
@@ -37,7 +37,7 @@ Kind = Literal[
     "shape",
     "told-by",
 ]
-Mend = Literal["drop", "drop-others", "move", "keep", "merge", "leave-out", "draw-val", "draw-all", "group"]
+Fix = Literal["drop", "drop-others", "move", "keep", "merge", "leave-out", "draw-val", "draw-all", "group"]
 
 FEW: Final = 10
 """Pictures of a class below which a result says next to nothing about it."""
@@ -62,7 +62,7 @@ class Finding:
     sentence: str
     pictures: tuple[int, ...] = ()
     """Indices of the pictures it is about."""
-    mends: tuple[Mend, ...] = ()
+    fixes: tuple[Fix, ...] = ()
     """What can be done: drop these pictures, drop all but the first of each group, move them to another class; merge
     classes of one name, leave the classes out, draw val, or all parts, instead of taking them as they came; group them.
     """
@@ -96,18 +96,18 @@ def _lacks(dataset: Dataset, split: Split) -> Iterator[Finding]:
             sentence=f"Classes differ only in letter case, width or spaces: {'; '.join(groups)}. If they are one, "
             "merge them.",
             pictures=_pictures_of(dataset, twins),
-            mends=("merge", "keep"),
+            fixes=("merge", "keep"),
             classes=tuple(name for names in alike for name in names),
         )
     for lack in lacks:
         names = tuple(dataset.class_names[place] for place in lack.classes)
-        mends: Iterable[Mend] = ("merge",) if twins.issuperset(names) else _mends_of(dataset, lack)
+        fixes: Iterable[Fix] = ("merge",) if twins.issuperset(names) else _fixes_of(dataset, lack)
         yield Finding(
             kind="lacks-class",
             serious=True,
             sentence=lack.sentence,
             pictures=_pictures_of(dataset, names),
-            mends=(*mends, "keep"),
+            fixes=(*fixes, "keep"),
             classes=names,
         )
 
@@ -116,7 +116,7 @@ def _pictures_of(dataset: Dataset, names: Collection[str]) -> tuple[int, ...]:
     return tuple(i for i, picture in enumerate(dataset.pictures) if dataset.class_names[picture.target] in names)
 
 
-def _mends_of(dataset: Dataset, lack: Lack) -> Iterator[Mend]:
+def _fixes_of(dataset: Dataset, lack: Lack) -> Iterator[Fix]:
     """What makes every part whole that lacks a class now."""
     given = {picture.given for picture in dataset.pictures}
     if lack.part == "val" and {"val", "test"} <= given and _is_whole(with_val_drawn(dataset)):
@@ -150,7 +150,7 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             serious=True,
             sentence=f"{len(torn)} pictures stand in two classes at once: one of the two labels is wrong.",
             pictures=tuple(torn),
-            mends=("drop", "move", "keep"),
+            fixes=("drop", "move", "keep"),
         )
     same = [index for group in groups.values() if len(group) > 1 for index in group if index not in set(torn)]
     if same:
@@ -160,7 +160,7 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             serious=False,
             sentence=f"{_copies_of(extra)}. Copies stay on one side of every split.",
             pictures=tuple(same),
-            mends=("drop-others", "keep"),
+            fixes=("drop-others", "keep"),
         )
     near = [index for family in families.values() if len(family) > 1 for index in family]
     near = [index for index in near if len(groups[pictures[index].group]) == 1]
@@ -170,7 +170,7 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             serious=False,
             sentence=f"{len(near)} pictures are near copies of each other, or of one burst. They stay on one side.",
             pictures=tuple(near),
-            mends=("drop-others", "keep"),
+            fixes=("drop-others", "keep"),
         )
     copied, _ = _left_out(dataset, split)
     if copied:
@@ -179,7 +179,7 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             serious=True,
             sentence=f"{len(copied)} pictures were brought for training and are copies of test pictures; left out.",
             pictures=tuple(copied),
-            mends=("drop", "keep"),
+            fixes=("drop", "keep"),
         )
 
 
@@ -203,7 +203,7 @@ def _groups(dataset: Dataset, split: Split) -> Iterator[Finding]:
             sentence=f"Pictures look grouped by {grouping.said}: {file} would be of {group}. There are "
             f"{counts.groups:,} groups, the largest {largest} with {size:,} pictures. If a group is one patient or "
             "place, set the groups: else a network is tested on what it has seen in training.",
-            mends=("group", "keep"),
+            fixes=("group", "keep"),
             groups=how,
         )
     yield from _groups_across(dataset, split)
@@ -216,7 +216,7 @@ def _groups(dataset: Dataset, split: Split) -> Iterator[Finding]:
                 sentence=f"All {len(pictures):,} pictures of {dataset.class_names[target]} are of one group, which is "
                 "never divided. Bring pictures of other groups: with three, they can stand in train, val and test.",
                 pictures=tuple(pictures),
-                mends=("keep",),
+                fixes=("keep",),
             )
 
 
@@ -228,7 +228,7 @@ def _groups_across(dataset: Dataset, split: Split) -> Iterator[Finding]:
     names = sorted({dataset.pictures[index].subject for index in parted} - {""})
     groups = f"{len(names)} groups were" if len(names) != 1 else "1 group was"
     drawn = _is_whole(with_all_drawn(dataset))
-    mends: tuple[Mend, ...] = ("drop", "draw-all", "keep") if drawn else ("drop", "keep")
+    fixes: tuple[Fix, ...] = ("drop", "draw-all", "keep") if drawn else ("drop", "keep")
     yield Finding(
         kind="groups-across",
         serious=True,
@@ -236,7 +236,7 @@ def _groups_across(dataset: Dataset, split: Split) -> Iterator[Finding]:
         f"{len(parted):,} others of these groups are left out of training."
         + (" Drawn again, all pictures are used." if drawn else ""),
         pictures=tuple(parted),
-        mends=mends,
+        fixes=fixes,
     )
 
 
@@ -253,7 +253,7 @@ def _counts(dataset: Dataset) -> Iterator[Finding]:
                 serious=False,
                 sentence=f"The class {name} has {counts[target]} pictures: too few to measure anything about it.",
                 pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target == target),
-                mends=("drop", "keep"),
+                fixes=("drop", "keep"),
             )
     largest, smallest = max(counts.values()), min(counts.values())
     if largest >= UNEVEN * smallest:
@@ -283,7 +283,7 @@ def _looks(dataset: Dataset, looked: Sequence[int], squares: Squares) -> Iterato
                 serious=False,
                 sentence=f"{len(places)} pictures {words}.",
                 pictures=places,
-                mends=("drop", "keep"),
+                fixes=("drop", "keep"),
             )
 
 
@@ -311,7 +311,7 @@ def _told_by(dataset: Dataset, looked: Sequence[int], squares: Squares) -> Itera
         mine = targets == target
         if min(mine.sum(), (~mine).sum()) < FEW:
             continue
-        best = max(((told_apart(np.array(values, float), mine), what) for what, values in numbers.items()))
+        best = max(((separable(np.array(values, float), mine), what) for what, values in numbers.items()))
         (score, surely), what = best
         if score >= TELLING and surely:
             yield Finding(
@@ -320,11 +320,11 @@ def _told_by(dataset: Dataset, looked: Sequence[int], squares: Squares) -> Itera
                 sentence=f"{name} can be told by {what} alone in {score:.0%} of cases (balanced, chance is 50 %). "
                 "A network may learn that instead of what is in the pictures.",
                 pictures=tuple(int(i) for i in np.array(looked)[mine]),
-                mends=("keep",),
+                fixes=("keep",),
             )
 
 
-def told_apart(values: np.ndarray, mine: np.ndarray) -> tuple[float, bool]:
+def separable(values: np.ndarray, mine: np.ndarray) -> tuple[float, bool]:
     """How well one threshold tells `mine` (N,) from the rest by `values` (N,), and whether that is more than chance.
 
     The threshold is fitted on every second picture and judged on the others, both ways: balanced accuracy. More than

@@ -37,7 +37,7 @@ class Neighbour:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Memory:
+class ReferenceFeatures:
     """Pictures of one part as a run's backbone sees them."""
 
     pictures: tuple[int, ...]
@@ -48,9 +48,9 @@ class Memory:
     """Pictures in the whole part."""
 
 
-def remember(
+def reference_features(
     predictor: Predictor, dataset: Dataset, part: str, on_done: Callable[[int, int], None] = lambda done, total: None
-) -> Memory:
+) -> ReferenceFeatures:
     """The features of the pictures of `train` or `val`, from the store where they are there.
 
     Args:
@@ -77,19 +77,19 @@ def remember(
 
     store = FeatureStore(_recipe(predictor))
     found, _ = store.get([dataset.pictures[index].group for index in wanted], compute, torch.float32)
-    return Memory(pictures=tuple(wanted), features=_unit(found.float().numpy()), of=len(whole))
+    return ReferenceFeatures(pictures=tuple(wanted), features=_unit(found.float().numpy()), of=len(whole))
 
 
-def nearest(memory: Memory, features: Array, k: int) -> tuple[Neighbour, ...]:
+def nearest_neighbours(reference: ReferenceFeatures, features: Array, k: int) -> tuple[Neighbour, ...]:
     """The k pictures most like one with these features (F,), the most similar first."""
-    similarities = memory.features @ _unit(features)
+    similarities = reference.features @ _unit(features)
     order = np.argsort(-similarities, kind="stable")[:k]
-    return tuple(Neighbour(picture=memory.pictures[i], similarity=float(similarities[i])) for i in order)
+    return tuple(Neighbour(picture=reference.pictures[i], similarity=float(similarities[i])) for i in order)
 
 
-def strangeness(memory: Memory, features: Array, k: int) -> np.ndarray:
+def ood_score(reference: ReferenceFeatures, features: Array, k: int) -> np.ndarray:
     """How far pictures (N, F) are from what was learnt: 1 - mean cosine to the k most similar, (N,) float32."""
-    similarities = np.sort(_unit(features) @ memory.features.T, axis=1)[:, -k:]
+    similarities = np.sort(_unit(features) @ reference.features.T, axis=1)[:, -k:]
     distances: np.ndarray = 1 - similarities.mean(axis=1)
     return distances
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+import numpy as np
 import plotly.graph_objects as go
 
 from core.settings.scenarios import SCENARIOS
@@ -18,34 +19,41 @@ PHASE_LABELS: Final = {
 }
 _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x", "other": "-"}
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
+MOST_CELLS: Final = 12
+"""Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
+_CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
+
+History = Sequence[Mapping[str, Any]]
+Histories = Sequence[History]
 
 
-def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: str, y: str) -> go.Figure:
+def curve_style(label: str, scenario: str, width: float, **marker: Any) -> dict[str, Any]:
+    """A curve of this training strategy, as all figures draw it: arguments of a scatter trace."""
+    style = SCENARIOS[scenario].style
+    return {
+        "name": plain(label),
+        "mode": "lines+markers",
+        "line": {"color": style["color"], "dash": style["dash"], "width": width},
+        "marker": {"color": style["color"], "symbol": style["symbol"], "size": 8, **marker},
+    }
+
+
+def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
     """Learning curves over each other.
 
     Args:
         series: (label, scenario, epochs) per run.
-        x: `epoch` or `elapsed_s`.
-        y: a field of an epoch's record.
     """
     figure = go.Figure()
     for label, scenario, epochs in series:
-        style = SCENARIOS[scenario].style
         figure.add_scatter(
-            x=[epoch[x] for epoch in epochs],
-            y=[epoch[y] for epoch in epochs],
-            name=plain(label),
-            mode="lines+markers",
-            line={"color": style["color"], "dash": style["dash"], "width": 2.5},
-            marker={"color": style["color"], "symbol": style["symbol"], "size": 8},
+            x=[epoch["epoch"] for epoch in epochs],
+            y=[epoch["val_accuracy"] for epoch in epochs],
+            **curve_style(label, scenario, 2.5),
         )
-    figure.update_xaxes(title="epoch, or iteration of the solver" if x == "epoch" else "seconds since the run's start")
-    if x == "epoch":
-        figure.update_xaxes(dtick=max(1, max((len(e) for _, _, e in series), default=1) // 10), rangemode="tozero")
-    if y.endswith("accuracy"):
-        accuracy_axis(figure)
-    else:
-        figure.update_yaxes(title="loss on val")
+    longest = max((len(epochs) for _, _, epochs in series), default=1)
+    figure.update_xaxes(title="epoch, or iteration of the solver", dtick=max(1, longest // 10), rangemode="tozero")
+    accuracy_axis(figure)
     return laid_out(figure, 320)
 
 
@@ -89,3 +97,98 @@ def laid_out(figure: go.Figure, height: int) -> go.Figure:
         modebar={"remove": ["select", "lasso", "autoscale"]},
     )
     return figure
+
+
+def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.Figure:
+    """Accuracy on val against seconds since the start, features included: a thin line per seed, a thick median.
+
+    Args:
+        arms: (label, scenario, histories by seed).
+    """
+    figure = go.Figure()
+    for label, scenario, histories in arms:
+        median = curve_style(label, scenario, 3, maxdisplayed=12)
+        for history in histories:
+            figure.add_scatter(
+                x=[epoch["elapsed_s"] for epoch in history],
+                y=[epoch["val_accuracy"] for epoch in history],
+                mode="lines",
+                line={**median["line"], "width": 1},
+                opacity=0.4 if len(histories) > 1 else 1.0,
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        seconds, accuracy = _median(histories)
+        figure.add_scatter(
+            x=seconds,
+            y=accuracy,
+            **median,
+            hovertemplate="%{y:.1%} after %{x:.1f} s<extra>" + plain(label) + "</extra>",
+        )
+    figure.update_xaxes(title="seconds since the run's start", rangemode="tozero")
+    accuracy_axis(figure)
+    return laid_out(figure, 340)
+
+
+def _median(histories: Histories) -> tuple[list[float], list[float]]:
+    """Epoch by epoch, the median second and the median accuracy over the seeds that got so far."""
+    longest = max(map(len, histories), default=0)
+    there = [[history[place] for history in histories if len(history) > place] for place in range(longest)]
+    enough = [rows for rows in there if 2 * len(rows) > len(histories)]
+    seconds = [float(np.median([row["elapsed_s"] for row in rows])) for rows in enough]
+    return seconds, [float(np.median([row["val_accuracy"] for row in rows])) for rows in enough]
+
+
+def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, difference: bool = False) -> go.Figure:
+    """Pictures by true class (row) and predicted class (column); a click on a cell selects it where there are few.
+
+    Args:
+        difference: the numbers are one matrix minus another, so that 0 is in the middle of the colours.
+    """
+    names = [plain(name, 24) for name in class_names]
+    if len(set(names)) < len(names):  # cut off, they are the same: two rows they must stay
+        names = [f"{place}. {name}" for place, name in enumerate(names, start=1)]
+    few = len(names) <= MOST_CELLS
+    texts = [[f"{cell:+d}" if difference and cell else str(cell) for cell in row] for row in matrix]
+    largest = max((abs(cell) for row in matrix for cell in row), default=0) or 1
+    blue, orange, middle = "#2f6fd0", "#c9651b", "#eef1f5"  # opaque, so that Plotly picks readable text
+    figure = go.Figure(
+        go.Heatmap(
+            z=matrix,
+            x=names,
+            y=names,
+            colorscale=[[0, orange], [0.5, middle], [1, blue]] if difference else [[0, "#e3ecf9"], [1, blue]],
+            zmin=-largest if difference else 0,
+            zmax=largest,
+            showscale=False,
+            text=texts,
+            texttemplate="%{text}" if few else None,
+            hoverinfo="skip" if few else None,
+            hovertemplate=None if few else _CELL_HOVER,
+            xgap=2,
+            ygap=2,
+        )
+    )
+    if few:
+        _selectable_cells(figure, names, texts)
+    figure.update_xaxes(title="predicted", type="category", showgrid=False)
+    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
+    return laid_out(figure, 300 if few else 420)
+
+
+def _selectable_cells(figure: go.Figure, names: Sequence[str], texts: Sequence[Sequence[str]]) -> None:
+    """A heat map's cells cannot be selected; an unseen marker on each can."""
+    places = [(row, column) for row in range(len(names)) for column in range(len(names))]
+    figure.add_scatter(
+        x=[names[column] for _, column in places],
+        y=[names[row] for row, _ in places],
+        customdata=[[row, column] for row, column in places],
+        text=[texts[row][column] for row, column in places],
+        hovertemplate=_CELL_HOVER,
+        mode="markers",
+        marker={"size": 36, "symbol": "square", "opacity": 0},
+        selected={"marker": {"opacity": 0.35, "color": "#101820"}},
+        unselected={"marker": {"opacity": 0}},
+        showlegend=False,
+    )
+    figure.update_layout(hoverdistance=-1)  # a click anywhere in a cell is meant for its marker

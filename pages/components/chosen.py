@@ -88,7 +88,7 @@ def dataset() -> Dataset:
 
 
 def can_train(dataset: Dataset) -> bool:
-    """Whether a run can start on these pictures; where not, a sentence says why, and a link leads to the mend."""
+    """Whether a run can start on these pictures; where not, a sentence says why, and a link leads to the fix."""
     try:
         split_sizes(home(), dataset.id, settings().seed, settings().data)
     except DatasetError as error:
@@ -100,4 +100,4 @@ def can_train(dataset: Dataset) -> bool:
 
 def link_to_data() -> None:
     """The way out where the chosen pictures are of no use."""
-    st.page_link("data.py", label="Mend these pictures, or choose others", icon=":material/photo_library:")
+    st.page_link("data.py", label="Fix these pictures, or choose others", icon=":material/photo_library:")

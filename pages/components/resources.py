@@ -23,7 +23,7 @@ from core.settings.schema import DataSettings, ModelSettings, RunSettings
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
-    from core.inference.evidence import Memory
+    from core.inference.evidence import ReferenceFeatures
     from core.inference.predictor import Predictor
     from core.models.build import LayerRow, ParameterCount
 
@@ -55,7 +55,7 @@ def stored_dataset(home: str, dataset_id: str) -> Dataset:
 
 def forget_datasets() -> None:
     """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
-    for cached in (builtin_dataset, stored_dataset, run_memory, _loaders):
+    for cached in (builtin_dataset, stored_dataset, reference_features, _loaders):
         cached.clear()
     st.cache_data.clear()
 
@@ -149,12 +149,12 @@ def predictor(home: str, run_id: str) -> "Predictor":
 
 
 @st.cache_resource(max_entries=8, show_spinner="Looking at the pictures it learnt from: once for each network")
-def run_memory(home: str, run_id: str, part: str) -> "Memory":
+def reference_features(home: str, run_id: str, part: str) -> "ReferenceFeatures":
     """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
-    from core.inference.evidence import remember
+    from core.inference import evidence
 
     dataset = stored_dataset(home, run_record(home, run_id).dataset["id"])
-    return remember(predictor(home, run_id), dataset, part)
+    return evidence.reference_features(predictor(home, run_id), dataset, part)
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

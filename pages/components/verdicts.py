@@ -1,20 +1,23 @@
-"""What a race says, on whatever page: the conclusion, every pair in one plot, chances, words, other scores, files."""
+"""What a race says, on whatever page: the conclusion, every pair in one plot, chances, and words."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-import pandas as pd
 import streamlit as st
 
-from core.comparison.race import RaceVerdict
-from core.comparison.race_report import race_as_csv, race_as_markdown
+from core.comparison.folds import gather_folds, incomplete_seeds, question_of
+from core.comparison.race import RaceVerdict, race_verdict
+from core.comparison.verdict import BAND
 from core.comparison.wording import points
+from core.runs.store import Run
 
-from .comparison_charts import chances, forest
+from . import chosen
 from .messages import LONGEST_MESSAGE, md
+from .resources import run_outcome
+from .verdict_charts import chances, forest
+from .wording import BadgeColor
 
-_OUTCOMES: Final = {
+_OUTCOMES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "a-better": ("{a} is better", ":material/trophy:", "green"),
     "b-better": ("{b} is better", ":material/trophy:", "green"),
     "same": ("Practically the same", ":material/equal:", "blue"),
@@ -24,7 +27,7 @@ _OUTCOMES: Final = {
 
 
 def race_outcome(verdict: RaceVerdict, key: str) -> None:
-    """What a race says: the conclusion, every pair in one plot, chances as bars; sentences and files folded away."""
+    """What a race says: the conclusion, every pair in one plot, chances as bars; sentences folded away."""
     with st.container(border=True):
         st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
         if len(verdict.pairs) == 1 and verdict.pairs[0].speed:
@@ -51,56 +54,26 @@ def race_outcome(verdict: RaceVerdict, key: str) -> None:
                 st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
 
 
-def race_scores(verdict: RaceVerdict) -> None:
-    """The same pairs by other scores than accuracy, from three seeds on."""
-    rows = [
-        {
-            "pair": f"{pair.label_a} \u2212 {pair.label_b}",
-            "score": score.name,
-            "better if": "higher" if score.higher_is_better else "lower",
-            "first": score.a,
-            "second": score.b,
-            "difference": score.estimate.value,
-            "95 % from": score.estimate.interval.low,
-            "to": score.estimate.interval.high,
-        }
-        for pair in verdict.pairs
-        for score in pair.scores
-    ]
-    if not rows:
-        return
-    with st.expander("Balanced accuracy, log-loss and Brier score", icon=":material/balance:"):
-        number = st.column_config.NumberColumn(format="%.3f")
-        shown = dict.fromkeys(("first", "second", "difference", "95 % from", "to"), number)
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=shown, alt="Pairs by other scores")
-        st.caption("Intervals hold for new seeds and new pictures, each by itself. The verdict is about accuracy.")
-
-
-def race_files(verdict: RaceVerdict) -> None:
-    """The race as files: a page of Markdown, a row per pair, and everything as JSON."""
-    files: list[tuple[str, str, str, Callable[[], str]]] = [
-        ("Race report", "md", "text/markdown", lambda: race_as_markdown(verdict)),
-        ("Pairs", "csv", "text/csv", lambda: race_as_csv(verdict)),
-        ("Race numbers", "json", "application/json", lambda: json.dumps(verdict.to_dict(), indent=1)),
-    ]
-    downloads(files, "thaw-race", "compare.race")
-
-
-def downloads(files: Sequence[tuple[str, str, str, Callable[[], str]]], name: str, key: str) -> None:
-    """Buttons for (label, ending, kind, how to write it); written when they are asked for."""
-    with st.container(horizontal=True):
-        for label, ending, kind, write in files:
-            st.download_button(
-                label,
-                lambda write=write: write().encode("utf-8", "replace"),
-                f"{name}.{ending}",
-                kind,
-                icon=":material/download:",
-                key=f"{key}.{ending}",
-                on_click="ignore",
-            )
-
-
 def badge(outcome: str, a: str, b: str) -> None:
     word, icon, colour = _OUTCOMES[outcome]
-    st.badge(word.format(a=a, b=b), icon=icon, color=colour)  # type: ignore[arg-type]
+    st.badge(word.format(a=a, b=b), icon=icon, color=colour)
+
+
+@st.cache_data(max_entries=50, show_spinner=False)
+def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
+    outcomes = [run_outcome(home, run_id) for run_id in ids]
+    return race_verdict(gather_folds(outcomes) if len(outcomes) > 1 else outcomes, band)
+
+
+def race_verdict_of(ids: Sequence[str], band: float = BAND) -> RaceVerdict:
+    """The verdict over finished runs, with every accuracy: whatever page shows one takes it from here."""
+    return _verdict(chosen.home(), tuple(ids), band)
+
+
+def say_what_folds_answer(runs: Sequence[Run]) -> None:
+    """Which question accuracies over folds answer, and whose are not among them; nothing where there are none."""
+    said = question_of(next((run.settings.data.folds for run in runs if run.settings.data.folds), None))
+    if said:
+        st.caption(f":material/splitscreen: {said}")
+    for sentence in incomplete_seeds([run.settings for run in runs]):
+        st.warning(sentence, icon=":material/splitscreen:")

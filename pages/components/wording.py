@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Mapping
+from typing import Final, Literal
 
 from core.comparison.metrics import Rate
 from core.data.dataset import Dataset
@@ -12,7 +13,9 @@ from core.runs.store import Run
 from core.settings.schema import ModelSettings, RunSettings
 from core.training.plan import Estimate
 
-STATES = {
+BadgeColor = Literal["red", "orange", "green", "blue", "gray"]
+
+STATES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "queued": ("waiting", ":material/hourglass_empty:", "gray"),
     "running": ("training", ":material/autorenew:", "blue"),
     "finished": ("finished", ":material/check:", "green"),

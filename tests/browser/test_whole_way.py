@@ -168,8 +168,8 @@ def test_from_an_upload_to_a_network_that_is_taken_home(person: Person, server: 
     person.sees(re.compile("^Why"))
     person.settle()
     # by the keyboard: while pictures above arrive everything moves, and a click may land on something else
-    person.page.locator("summary", has_text="Take this network home").press("Enter")
-    person.page.get_by_role("button", name="Pack it").press("Enter")
+    person.page.locator("summary", has_text="Export model").press("Enter")
+    person.page.get_by_role("button", name="Prepare export").press("Enter")
     person.page.get_by_role("button", name="Download, ").wait_for(timeout=WORK_MS)
     with person.page.expect_download() as download:
         person.page.get_by_role("button", name="Download, ").press("Enter")

@@ -103,7 +103,7 @@ def test_more_samples_leave_the_first_ones_as_they_were(page):
 
 def test_the_samples_are_what_the_epochs_of_training_see(tiny_dataset):
     from core.training.scenarios import build_run_loaders
-    from pages.components.samples import training_samples
+    from pages.components.augment.samples import training_samples
 
     settings = RunSettings()
     loaders = build_run_loaders(settings, tiny_dataset)

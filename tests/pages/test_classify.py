@@ -93,7 +93,7 @@ def test_nothing_is_computed_twice(page, monkeypatch):
     upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
     before = table(page)
     monkeypatch.setattr(Predictor, "predict", None)
-    monkeypatch.setattr("components.answers.decode_picture", None)
+    monkeypatch.setattr("components.classify.answers.decode_picture", None)
     page.slider(key="classify.top").set_value(1).run()
 
     assert not page.exception
@@ -140,10 +140,10 @@ def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, 
 
 
 def test_runs_of_different_classes_are_shown_without_a_judgement():
-    from pages.components.answers import Answer, Asked, as_table
+    from pages.components.classify.answers import Answer, InputPicture, as_table
 
     answer = Answer(
-        asked=Asked(name="x.png", content="0"),
+        picture=InputPicture(name="x.png", content="0"),
         probabilities=(np.array([0.25, 0.75], np.float32), np.array([0.5, 0.25, 0.25], np.float32)),
     )
     shown = as_table([answer], ["one", "two"], [("a", "b"), ("b", "c", "d")])
@@ -159,14 +159,14 @@ def cards(classes: tuple[tuple[str, ...], tuple[str, ...]]):
     import numpy as np
 
     from core.settings.schema import RunSettings
-    from pages.components.answer_cards import answer_cards
-    from pages.components.answers import Answer, Asked
+    from pages.components.classify.answer_cards import answer_cards
+    from pages.components.classify.answers import Answer, InputPicture
 
     runs = [SimpleNamespace(number=number, settings=RunSettings()) for number in (1, 2)]
     rows = {"one.png": (0.9, 0.8), "two.png": (0.9, 0.3), "three.png": (0.2, 0.1)}
     given = [
         Answer(
-            asked=Asked(name=name, content=name, truth="ant"),
+            picture=InputPicture(name=name, content=name, truth="ant"),
             thumbnail=np.zeros((4, 4, 3), np.uint8),
             probabilities=tuple(np.array([p, 1 - p], np.float32) for p in row),
         )
@@ -214,7 +214,7 @@ def test_a_hostile_class_name_is_shown_literally():
 def test_no_cell_of_the_download_is_a_formula():
     import pandas as pd
 
-    from pages.components.answers import as_csv
+    from pages.components.classify.answers import as_csv
 
     names = ["=1+1", "+a", "-a", "@a", "\ta", "äpfel.png", "a=b"]
     rows = list(csv.reader(io.StringIO(as_csv(pd.DataFrame({"picture": names, "=p": 0.5})).decode("utf-8"))))
@@ -273,7 +273,7 @@ def test_the_camera_asks_for_nothing_until_it_is_wanted(page):
 
 
 def test_too_large_a_file_is_refused_on_the_server_too(page, monkeypatch):
-    monkeypatch.setattr("components.answers.MAX_MEGABYTES", 0)
+    monkeypatch.setattr("components.classify.answers.MAX_MEGABYTES", 0)
     upload(page, big_png=drawn("discs", 9)).run()
 
     assert "larger than 0 MB" in page.warning[0].value
@@ -298,12 +298,12 @@ def test_nothing_is_explained_until_it_is_asked_for(drawn_tests, monkeypatch):
 def test_each_answer_comes_with_its_reasons_when_they_are_wanted(drawn_tests, finished_race):
     pictures = len(table(drawn_tests))
     drawn_tests.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
-    drawn_tests.pills(key="classify.whys").set_value(["received", "heat", "nearest"]).run()
+    drawn_tests.pills(key="classify.explanations").set_value(["input", "heat", "nearest"]).run()
 
     assert not drawn_tests.exception and not drawn_tests.error
     alts = [image.proto.imgs[0].alt for image in drawn_tests.get("image")]
     assert sum(alt.startswith("Heat map of ") for alt in alts) == 2 * pictures
-    assert sum(alt.endswith("as the network received it") for alt in alts) == 2 * pictures
+    assert sum(alt.endswith("as the model input") for alt in alts) == 2 * pictures
     assert "one scale" in words(drawn_tests) and "does not prove" in words(drawn_tests)
     assert words(drawn_tests).count("most like, of what it learnt from") == 2 * pictures
 
@@ -328,8 +328,8 @@ def test_the_named_classes_follow_the_coverage_and_stand_in_the_table(drawn_test
 def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsys):
     from core.__main__ import main
     from core.inference.prediction_sets import fit_sets
-    from pages.components.answers import Answer, Asked
-    from pages.components.uncertainty import Doubt, as_json
+    from pages.components.classify.answers import Answer, InputPicture
+    from pages.components.classify.uncertainty import UncertaintyRules, as_json
 
     run, path = finished_race.run("frozen"), tmp_path / "one.png"
     path.write_bytes(drawn("discs", 5))
@@ -338,9 +338,9 @@ def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsy
     told = json.loads(capsys.readouterr().out)
     raw = np.array([told["pictures"][0]["raw_probabilities"][name] for name in told["class_names"]], np.float32)
     rule = fit_sets(said.val_targets, said.val_probabilities, 0.6)
-    answer = Answer(asked=Asked(name=str(path), content="0"), probabilities=(raw,), raw=(raw,))
+    answer = Answer(picture=InputPicture(name=str(path), content="0"), probabilities=(raw,), raw=(raw,))
 
-    assert json.loads(as_json([answer], [record], [Doubt(rule=rule, run=run)], 2)) == {"runs": [told]}
+    assert json.loads(as_json([answer], [record], [UncertaintyRules(rule=rule, run=run)], 2)) == {"runs": [told]}
 
 
 def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start, finished_race, monkeypatch):
@@ -357,19 +357,19 @@ def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start,
     assert f"calibrated on {record.split['val']} val pictures" in words(at)
 
 
-def test_strangers_are_drawn_and_a_small_val_part_turns_none_away(page):
-    page.segmented_control(key="classify.source").set_value("strangers").run()
+def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
+    page.segmented_control(key="classify.source").set_value("unknown").run()
 
     assert not page.exception and not page.error
     assert len(table(page)) == 14 and "No picture can be turned away" in words(page)
 
 
 def test_a_picture_unlike_all_training_pictures_gets_the_badge(page, monkeypatch):
-    from core.inference.strangers import StrangerLimit
+    from core.inference.out_of_distribution import OodLimit
 
-    limit = StrangerLimit(farthest=-1.0, turned_away=0.05, val_pictures=30)
-    monkeypatch.setattr("core.inference.strangers.fit_limit", lambda train, val, share: limit)
-    page.segmented_control(key="classify.source").set_value("strangers").run()
+    limit = OodLimit(farthest=-1.0, turned_away=0.05, val_pictures=30)
+    monkeypatch.setattr("core.inference.out_of_distribution.fit_limit", lambda train, val, share: limit)
+    page.segmented_control(key="classify.source").set_value("unknown").run()
 
     assert words(page).count("none of these?") >= 14
     assert set(table(page)["none of these?"]) == {"yes"}
@@ -383,7 +383,7 @@ def test_without_the_training_pictures_answers_are_given_all_the_same(page, monk
 
     monkeypatch.setattr("components.resources.load_stored", gone)
     upload(page, one_png=drawn("discs", 5)).run()
-    page.pills(key="classify.whys").set_value(["heat", "nearest"]).run()
+    page.pills(key="classify.explanations").set_value(["heat", "nearest"]).run()
 
     assert not page.exception and not page.error
     assert len(table(page)) == 1 and "is not here any more" in words(page).replace("\\", "")

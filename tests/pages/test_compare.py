@@ -163,7 +163,7 @@ def test_confusion_matrices_and_their_difference_stand_side_by_side_with_recalls
 
 
 def test_costs_are_those_of_the_records(start, ids):
-    table = table_with(open_tab(start, ids, "Costs"), "ms per prediction")
+    table = table_with(open_tab(start, ids, "Run time and cost"), "ms per prediction")
 
     records = [load_record(run) for run in ids]
     assert table["parameters trained"].tolist() == [record.parameters["trained"] for record in records]
@@ -172,7 +172,7 @@ def test_costs_are_those_of_the_records(start, ids):
 
 
 def test_what_moved_says_what_the_freeze_audit_found(start, ids):
-    at = open_tab(start, ids, "What moved inside")
+    at = open_tab(start, ids, "Weight changes by layer")
 
     assert not at.exception
     for run in ids:

@@ -28,7 +28,7 @@ def error_of(at) -> str:
 
 
 def open_part(page, name: str):
-    """The part of "Take this network home" with this name."""
+    """The part of "Export model" with this name."""
     page.session_state["classify.home"] = name
     return page.run()
 
@@ -117,7 +117,7 @@ def test_a_zip_that_cannot_be_brought_is_refused_in_words_and_changes_nothing(st
 
 
 def test_more_files_than_can_be_asked_about_are_refused_as_a_whole(page, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("components.picture_input.MAX_PICTURES", 2)
+    monkeypatch.setattr("components.classify.picture_input.MAX_PICTURES", 2)
     files = [(f"{number}.png", drawn("discs", number), "image/png") for number in range(3)]
     page.file_uploader(key="classify.files").set_value(files).run()
 

@@ -38,7 +38,7 @@ MAX_CULPRITS: Final = 20
 """Pictures that end or stop the reading process, in one upload; more refuse it."""
 
 
-def spoken() -> tuple[tuple[str, str], ...]:
+def format_limits() -> tuple[tuple[str, str], ...]:
     """The table as a person reads it: (what, limit)."""
     return (
         ("size of an upload", f"{MAX_UPLOAD_BYTES // 1024**2} MB"),

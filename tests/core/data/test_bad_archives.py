@@ -141,7 +141,7 @@ def test_row_a67_a_full_disk_stores_nothing(tmp_path: Path, thaw_home: Path, mon
 
 
 def test_the_limits_that_are_shown_are_the_limits_that_are_enforced():
-    table = dict(limits.spoken())
+    table = dict(limits.format_limits())
 
     assert table["entries in a zip"].startswith(f"{archive.MAX_ENTRIES:,}")
     assert f"{archive.MAX_MEMBER_BYTES // 1024**2} MB" == table["size of a picture's file"]

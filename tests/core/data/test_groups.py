@@ -396,7 +396,7 @@ def test_a_group_that_was_brought_in_two_parts_is_tested_and_not_trained_on(tmp_
     assert test == {"patient0", "patient1", "patient30", "patient31"} and not test & (train | val)
     assert split.notices == ("18 training pictures are of groups that stand in test, too, and were left out.",)
     found = finding(parted, "groups-across")
-    assert found.serious and len(found.pictures) == 18 and "draw-all" in found.mends
+    assert found.serious and len(found.pictures) == 18 and "draw-all" in found.fixes
     assert found.sentence.startswith("2 groups were brought in more than one part (patient0 and patient1)")
 
 
@@ -455,7 +455,7 @@ def test_names_that_look_like_groups_are_said_with_what_would_set_them(tmp_path:
 
     found = finding(dataset, "looks-grouped")
 
-    assert found.groups == how and "group" in found.mends and "6 groups" in found.sentence
+    assert found.groups == how and "group" in found.fixes and "6 groups" in found.sentence
     done = set_groups(dataset, find_groups(dataset, found.groups))
     assert not any(one.kind == "looks-grouped" for one in find_problems(done, done.split(0)))
 

@@ -11,7 +11,7 @@ from PIL import Image, ImageEnhance
 
 from core.data.dataset import Dataset
 from core.data.edit import draw_all, draw_val, merge_alike, remove_classes
-from core.data.health import Finding, find_problems, others_of, told_apart
+from core.data.health import Finding, find_problems, others_of, separable
 from core.data.ingest import ingest
 
 
@@ -46,7 +46,7 @@ def test_a_picture_in_two_classes_is_serious(tmp_path: Path):
 
     found = findings(dataset)["two-classes"]
 
-    assert found.serious and names(dataset, found) == {"a/same.png", "b/same.png"} and "drop" in found.mends
+    assert found.serious and names(dataset, found) == {"a/same.png", "b/same.png"} and "drop" in found.fixes
 
 
 def test_exact_and_near_copies_are_told_apart(tmp_path: Path):
@@ -119,11 +119,11 @@ def test_a_number_that_says_nothing_is_at_chance():
     dice = np.random.default_rng(0)
     values, mine = dice.random(400), dice.random(400) < 0.5
 
-    score, surely = told_apart(values, mine)
+    score, surely = separable(values, mine)
 
     assert abs(score - 0.5) < 0.1 and not surely
-    assert told_apart(np.ones(40), np.arange(40) % 3 == 0)[0] <= 0.5 + 1e-9
-    assert told_apart(np.arange(100.0), np.arange(100) >= 50) == (pytest.approx(1.0, abs=0.05), True)
+    assert separable(np.ones(40), np.arange(40) % 3 == 0)[0] <= 0.5 + 1e-9
+    assert separable(np.arange(100.0), np.arange(100) >= 50) == (pytest.approx(1.0, abs=0.05), True)
 
 
 def test_the_built_in_set_is_sound():
@@ -194,13 +194,13 @@ def test_each_part_that_lacks_a_class_is_serious_and_can_be_mended(tmp_path: Pat
 
     seen = lacks(dataset)
 
-    assert [(f.sentence.partition(":")[0], f.mends) for f in seen] == found
+    assert [(f.sentence.partition(":")[0], f.fixes) for f in seen] == found
     assert all(f.serious and {dataset.pictures[i].target for i in f.pictures} for f in seen)
-    mends = {"draw-all": draw_all, "draw-val": draw_val}
+    fixes = {"draw-all": draw_all, "draw-val": draw_val}
     for finding in seen:
-        for mend in set(mends) & set(finding.mends):
-            assert lacks(mends[mend](dataset)) == []
-        if "leave-out" in finding.mends:
+        for fix in set(fixes) & set(finding.fixes):
+            assert lacks(fixes[fix](dataset)) == []
+        if "leave-out" in finding.fixes:
             assert lacks(remove_classes(dataset, finding.classes)) == []
 
 
@@ -211,7 +211,7 @@ def test_a_class_with_one_picture_is_told_to_be_untested_and_drawing_anew_is_no_
         "The class c has no picture in val",
         "The class c has no picture in test",
     ]
-    assert {f.mends for f in found} == {("leave-out", "keep")}
+    assert {f.fixes for f in found} == {("leave-out", "keep")}
 
 
 def test_a_class_that_lacks_pictures_since_they_are_copies_of_test_pictures_is_named(tmp_path: Path):
@@ -233,7 +233,7 @@ def test_classes_that_differ_in_case_between_parts_can_be_merged(tmp_path: Path)
         "Classes differ only in letter case, width or spaces: 'Aa' and 'aa'; 'Bb' and 'bb'. If they are one, "
         "merge them."
     )
-    assert {f.mends for f in (alike, *others) if f.kind in ("alike-classes", "lacks-class")} == {("merge", "keep")}
+    assert {f.fixes for f in (alike, *others) if f.kind in ("alike-classes", "lacks-class")} == {("merge", "keep")}
     merged = merge_alike(dataset)
     assert merged.class_names == ("Aa", "Bb") and find_problems(merged, merged.split(0)) == ()
 

@@ -9,9 +9,9 @@ from helpers import FinishedRace
 from core.data.dataset import Dataset, load_stored
 from core.errors import RunError
 from core.inference import evidence
-from core.inference.evidence import Memory, nearest, remember, strangeness
+from core.inference.evidence import ReferenceFeatures, nearest_neighbours, ood_score, reference_features
+from core.inference.out_of_distribution import fit_limit
 from core.inference.predictor import Predictor
-from core.inference.strangers import fit_limit
 
 SCENARIOS = ["frozen", "finetuned"]
 
@@ -24,11 +24,11 @@ def asked(race: FinishedRace, scenario: str) -> tuple[Predictor, Dataset]:
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_training_picture_is_nearest_to_itself(finished_race: FinishedRace, scenario: str):
     predictor, dataset = asked(finished_race, scenario)
-    memory = remember(predictor, dataset, "train")
-    for index in memory.pictures[:3]:
+    reference = reference_features(predictor, dataset, "train")
+    for index in reference.pictures[:3]:
         _, features = predictor.look([dataset.pixels[index]])
 
-        first, second = nearest(memory, features[0], 2)
+        first, second = nearest_neighbours(reference, features[0], 2)
 
         assert first.picture == index and first.similarity == pytest.approx(1, abs=1e-4)
         assert second.similarity < first.similarity
@@ -39,33 +39,33 @@ def test_only_pictures_of_the_asked_part_are_remembered(finished_race: FinishedR
     split = dataset.split(predictor.record.settings.seed, predictor.record.settings.data)
 
     for part in ("train", "val"):
-        memory = remember(predictor, dataset, part)
-        assert memory.pictures == split.part(part) and memory.of == len(memory.pictures)
-        assert np.allclose(np.linalg.norm(memory.features, axis=1), 1, atol=1e-5)
+        reference = reference_features(predictor, dataset, part)
+        assert reference.pictures == split.part(part) and reference.of == len(reference.pictures)
+        assert np.allclose(np.linalg.norm(reference.features, axis=1), 1, atol=1e-5)
 
 
 def test_a_frozen_run_computes_nothing_for_it_again(finished_race: FinishedRace):
     predictor, dataset = asked(finished_race, "frozen")
 
-    remember(predictor, dataset, "train", lambda done, total: pytest.fail("computed"))
+    reference_features(predictor, dataset, "train", lambda done, total: pytest.fail("computed"))
 
 
 def test_a_finetuned_run_computes_once_with_its_own_backbone(finished_race: FinishedRace):
     (tuned, dataset), (frozen, _) = asked(finished_race, "finetuned"), asked(finished_race, "frozen")
 
-    first = remember(tuned, dataset, "val")
-    again = remember(tuned, dataset, "val", lambda done, total: pytest.fail("computed twice"))
+    first = reference_features(tuned, dataset, "val")
+    again = reference_features(tuned, dataset, "val", lambda done, total: pytest.fail("computed twice"))
 
     assert np.array_equal(first.features, again.features)
-    assert not np.allclose(first.features, remember(frozen, dataset, "val").features, atol=1e-3)
+    assert not np.allclose(first.features, reference_features(frozen, dataset, "val").features, atol=1e-3)
 
 
 def test_a_large_part_is_looked_at_in_an_even_spread(finished_race: FinishedRace, monkeypatch):
     predictor, dataset = asked(finished_race, "frozen")
-    whole = remember(predictor, dataset, "train")
+    whole = reference_features(predictor, dataset, "train")
     monkeypatch.setattr(evidence, "MOST", 5)
 
-    some = remember(predictor, dataset, "train")
+    some = reference_features(predictor, dataset, "train")
 
     assert len(some.pictures) == 5 and some.of == len(whole.pictures)
     assert some.pictures[0] == whole.pictures[0] and some.pictures[-1] > whole.pictures[-6]
@@ -75,12 +75,12 @@ def test_another_data_set_under_the_same_name_is_refused(finished_race: Finished
     predictor, dataset = asked(finished_race, "frozen")
 
     with pytest.raises(RunError, match="not here any more"):
-        remember(predictor, replace(dataset, fingerprint="0" * 64), "train")
+        reference_features(predictor, replace(dataset, fingerprint="0" * 64), "train")
 
 
-def memory_of(features: np.ndarray) -> Memory:
+def features_of(features: np.ndarray) -> ReferenceFeatures:
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    return Memory(pictures=tuple(range(len(unit))), features=unit.astype(np.float32), of=len(unit))
+    return ReferenceFeatures(pictures=tuple(range(len(unit))), features=unit.astype(np.float32), of=len(unit))
 
 
 def clouds(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -92,11 +92,11 @@ def clouds(rng: np.random.Generator, count: int) -> np.ndarray:
 def test_the_limit_turns_away_the_stated_share_of_known_pictures_and_all_that_lie_elsewhere():
     rng, known, elsewhere = np.random.default_rng(0), [], []
     for _ in range(40):
-        train = memory_of(clouds(rng, 100))
-        limit = fit_limit(train, memory_of(clouds(rng, 99)), 0.05)
-        known += [limit.is_beyond(d) for d in strangeness(train, clouds(rng, 100), 5)]
+        train = features_of(clouds(rng, 100))
+        limit = fit_limit(train, features_of(clouds(rng, 99)), 0.05)
+        known += [limit.is_beyond(d) for d in ood_score(train, clouds(rng, 100), 5)]
         far = np.eye(16)[7] * 5 + rng.normal(0, 0.5, (10, 16))
-        elsewhere += [limit.is_beyond(d) for d in strangeness(train, far, 5)]
+        elsewhere += [limit.is_beyond(d) for d in ood_score(train, far, 5)]
 
     assert np.mean(known) == pytest.approx(0.05, abs=0.015)
     assert all(elsewhere)
@@ -104,7 +104,7 @@ def test_the_limit_turns_away_the_stated_share_of_known_pictures_and_all_that_li
 
 def test_too_small_a_val_part_turns_nothing_away():
     rng = np.random.default_rng(0)
-    limit = fit_limit(memory_of(clouds(rng, 50)), memory_of(clouds(rng, 18)), 0.05)
+    limit = fit_limit(features_of(clouds(rng, 50)), features_of(clouds(rng, 18)), 0.05)
 
     assert limit.val_pictures == 18 and not limit.is_beyond(2.0)
-    assert fit_limit(memory_of(clouds(rng, 50)), memory_of(clouds(rng, 19)), 0.05).is_beyond(2.0)
+    assert fit_limit(features_of(clouds(rng, 50)), features_of(clouds(rng, 19)), 0.05).is_beyond(2.0)

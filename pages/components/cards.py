@@ -1,0 +1,169 @@
+"""A card for each run or each training strategy: accuracy with its interval, seconds, what trained."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.comparison.arms import ArmSummary
+from core.comparison.fairness import has_effect
+from core.comparison.metrics import balanced_accuracy
+from core.comparison.race_wording import accuracy_interval
+from core.data.reading.folder_names import listed
+from core.runs.record import RunRecord
+from core.runs.store import Run
+from core.settings.scenarios import SCENARIOS
+from core.settings.schema import differences
+
+from . import chosen
+from .help import with_term
+from .messages import LONGEST_MESSAGE, md, plain
+from .resources import run_outcome, run_record
+from .verdicts import race_verdict_of
+from .wording import per_cent, run_label, seconds
+
+
+def record(run: Run) -> RunRecord:
+    """The record of a finished run."""
+    return run_record(chosen.home(), run.id)
+
+
+def strategy_cards(runs: Sequence[Run]) -> None:
+    """A card per way of training: its accuracy with its interval, seconds, and in bold the settings that differ."""
+    ways = by_scenario(runs)
+    arms = {arm.scenario: arm for arm in race_verdict_of([run.id for run in runs]).arms}
+    first = [group[0].settings for group in ways.values()]
+    differing = [row[0] for other in first[1:] for row in differences(first[0], other)]
+    fields = [name for name in dict.fromkeys(differing) if name not in ("model.scenario", "seed", "data.dataset")]
+    grid = st.grid(min(4, len(ways)), min_column_width=230)
+    for scenario, group in ways.items():
+        with grid.cell(), st.container(border=True, height="stretch"):
+            _strategy_card(arms[scenario], group, fields)
+
+
+def _strategy_card(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
+    results = [record(run) for run in group]
+    st.metric(
+        arm.label,
+        per_cent(arm.mean),
+        help=with_term("Mean accuracy on the test pictures.", "Test accuracy", "Confidence interval"),
+    )
+    st.caption(accuracy_caption(arm))
+    if arm.unbalanced or group[0].settings.optim.class_weights == "balanced":
+        ends = arm.balanced_interval
+        within = f" (95 % interval {100 * ends.low:.1f} to {per_cent(ends.high)})" if ends else ""
+        st.caption(f":material/balance: balanced accuracy {per_cent(arm.balanced)}{within}: the mean over the classes")
+    show_lacks(results)
+    for cached, words in ((False, "to train and test"), (True, "with features from the cache")):
+        times = [training_seconds(r) for r in results if bool(r.work.get("features_from_cache")) == cached]
+        if times:
+            runs = f" ({len(times)} runs)" if len(times) > 1 else ""
+            st.markdown(f":material/timer: **{seconds(float(np.median(times)))}** {words}{runs}")
+    settings = group[0].settings
+    here = run_outcome(chosen.home(), group[0].id)
+    fields = [name for name in fields if has_effect(name, here, here)]
+    values = [f"{name.rpartition('.')[2].replace('_', ' ')} **{_value(settings, name)}**" for name in fields]
+    if values:
+        st.caption(" · ".join(values))
+    with st.container(horizontal=True, gap="xsmall"):
+        st.badge(f"weights: {plain(results[0].weights['origin'], 30)}", color="gray")
+        st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
+        st.badge(f"{results[0].parameters['trained_share']:.1%} trains", color="gray")
+
+
+def _value(settings: object, name: str) -> str:
+    """A setting as `part.field` names it, as it is really used."""
+    part, _, field = name.partition(".")
+    resolved = {"model.weights": "start", "model.batchnorm": "statistics"}.get(name, field)
+    if field in ("lr", "backbone_lr"):
+        return f"{getattr(settings, 'rates')[field == 'backbone_lr']:g}"  # noqa: B009
+    value = getattr(getattr(settings, part), resolved)
+    return md(str(value if value is not None else "default"), 40)
+
+
+def cards(runs: Sequence[Run]) -> None:
+    """A card per run: accuracy with its interval, seconds, what trained, the freeze audit."""
+    grid = st.grid(min(4, max(2, len(runs))), min_column_width=230)
+    for run in runs:
+        with grid.cell(), st.container(border=True, height="stretch"):
+            _card(run, record(run))
+
+
+def _card(run: Run, result: RunRecord) -> None:
+    arm = race_verdict_of([run.id]).arms[0]
+    st.metric(
+        run_label(run),
+        per_cent(arm.mean),
+        help=with_term(
+            f"Accuracy on {arm.pictures} test pictures, which nothing was chosen on. Wilson's 95 % interval.",
+            "Test accuracy",
+            "Confidence interval",
+        ),
+    )
+    st.caption(accuracy_caption(arm))
+    show_lacks([result])
+    if result.settings.optim.class_weights == "balanced":
+        mean = balanced_accuracy(np.array(result.confusion))
+        said = "-" if mean is None else per_cent(mean)
+        st.caption(f":material/balance: balanced accuracy {said}: the mean over classes of what was recognised")
+    st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
+    if result.work.get("features_from_cache"):
+        st.caption(":material/cached: With features from the cache; a first run takes longer.")
+    trained, share = result.parameters["trained"], result.parameters["trained_share"]
+    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
+    _audit_badge(result)
+
+
+def accuracy_caption(arm: ArmSummary) -> str:
+    """What an accuracy's interval is and holds for, and what it was measured on."""
+    seeds = "" if len(arm.seeds) == 1 else f", seeds {', '.join(map(str, arm.seeds))}"
+    return f"{accuracy_interval(arm)} · {arm.pictures:,} test picture{'s' * (arm.pictures != 1)}{seeds}"
+
+
+def show_lacks(results: Sequence[RunRecord]) -> None:
+    """What classes without pictures in a part mean for an accuracy: each sentence once."""
+    for sentence in dict.fromkeys(sentence for result in results for sentence in result.lacks):
+        st.caption(f":material/warning: {md(sentence, LONGEST_MESSAGE)}")
+
+
+def _audit_badge(result: RunRecord) -> None:
+    """What became of the backbone, as its hashes say."""
+    audit = result.freeze_audit
+    if not audit["checked"]:
+        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
+        return
+    what = result.settings.model.row.frozen_part
+    if audit["bit_identical"]:
+        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
+    else:
+        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit["sentence"])
+
+
+def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """Runs by their way of training, in the usual order of scenarios."""
+    groups = {scenario: [run for run in runs if run.settings.model.scenario == scenario] for scenario in SCENARIOS}
+    return {scenario: group for scenario, group in groups.items() if group}
+
+
+def why_not_pooled(runs: Sequence[Run]) -> str:
+    """Why no mean over the seeds of these runs says anything, and what to do; empty where it does."""
+    titles = {run.settings.data.dataset: run.dataset_title for run in runs}
+    if len(titles) > 1:
+        return (
+            f"These runs learnt from different data sets ({listed(titles.values(), 3)}), so each stands by itself. To "
+            "compare training strategies over seeds, keep the runs of one data set above."
+        )
+    first: dict[tuple[str, int, int | None], Run] = {}
+    for run in runs:
+        other = first.setdefault((run.settings.model.scenario, run.settings.seed, run.settings.data.fold), run)
+        if other is not run:
+            return (
+                f"{run_label(other)} and {run_label(run)} share strategy and seed, so each run stands by itself. "
+                "To compare training strategies over seeds, take one of the two out above."
+            )
+    return ""
+
+
+def training_seconds(result: RunRecord) -> float:
+    """All of a run but decoding, which is done once per data set and shared."""
+    return result.duration_s - result.timings["decode"]

@@ -1,0 +1,144 @@
+"""Why an answer was given: the model input, a heat map of what spoke for it, and the nearest training pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import streamlit as st
+
+from core.errors import ThawError
+from core.runs.store import Run
+
+from .. import chosen
+from ..help import with_term
+from ..messages import LONGEST_MESSAGE, md, plain
+from ..resources import predictor, reference_features, run_record, stored_dataset, thumbnail
+from .answers import Answer, InputPicture, pixels_of
+
+NEAREST: Final = 3
+_KINDS: Final = {
+    "input": "Model input",
+    "heat": "Heat map",
+    "nearest": "Nearest training pictures",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Explanations:
+    """What is shown with each answer beside the answer."""
+
+    input: bool = False
+    heat: bool = False
+    nearest: bool = False
+
+    def __bool__(self) -> bool:
+        return self.input or self.heat or self.nearest
+
+
+def wanted_explanations() -> Explanations:
+    """The choice; nothing is computed that was not asked for."""
+    kinds = st.pills(
+        "With each answer",
+        list(_KINDS),
+        selection_mode="multi",
+        format_func=_KINDS.__getitem__,
+        key="classify.explanations",
+        help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours"),
+        persist_state="session",
+    )
+    return Explanations(**dict.fromkeys(kinds, True))
+
+
+def show_legend(runs: int) -> None:
+    """How a heat map is read."""
+    from core.inference.explain import legend
+
+    scale = "Both networks of a card share one scale" if runs > 1 else "Each picture has its own scale"
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("against", width="content")
+        st.image(legend(), width=160, alt="Colours of the heat map, from against to for")
+        st.caption("for", width="content")
+    st.caption(
+        f"Orange speaks for the class above the map, blue against it, grey for neither. {scale}. A map shows what this "
+        "network reacted to, on a coarse grid; it does not prove that the reason is a good one."
+    )
+
+
+def show_explanations(
+    wanted: Explanations, answer: Answer, runs: Sequence[Run], class_names: Sequence[Sequence[str]]
+) -> None:
+    """Whatever was asked for, a column for each run."""
+    target = class_names[0][int(answer.probabilities[0].argmax())]
+    if wanted.heat:
+        st.caption(f"Why **{md(target, 40)}**?")
+    try:
+        maps = _maps(answer, runs, class_names, target) if wanted.heat else [None] * len(runs)
+        scale = max((float(np.abs(heat).max()) for heat in maps if heat is not None), default=0.0)
+        columns = st.grid(len(runs), min_column_width=130)
+        for place, run in enumerate(runs):
+            with columns.cell(), st.container(gap="xsmall"):
+                _show_of_run(wanted, answer, run, place, maps[place], scale)
+    except ThawError as error:
+        st.caption(md(str(error), LONGEST_MESSAGE))
+
+
+def _show_of_run(
+    wanted: Explanations, answer: Answer, run: Run, place: int, heat: np.ndarray | None, scale: float
+) -> None:
+    home = chosen.home()
+    if wanted.input:
+        side = run_record(home, run.id).preprocessing["image_size"]
+        seen = _model_input(home, run.id, answer.picture.content, answer.picture)
+        st.image(seen, width="stretch", alt=f"{plain(answer.picture.name)} as the model input")
+        st.caption(f"model input: {side} x {side} pixels")
+    if heat is not None:
+        from core.inference.explain import overlay
+
+        seen = _model_input(home, run.id, answer.picture.content, answer.picture)
+        st.image(overlay(seen, heat, scale), width="stretch", alt=f"Heat map of {plain(answer.picture.name)}")
+    elif wanted.heat:
+        st.caption("does not know this class")
+    if wanted.nearest:
+        _show_nearest(answer, run, place)
+
+
+def _show_nearest(answer: Answer, run: Run, place: int) -> None:
+    from core.inference.evidence import nearest_neighbours
+
+    home = chosen.home()
+    reference = reference_features(home, run.id, "train")
+    dataset = stored_dataset(home, run_record(home, run.id).dataset["id"])
+    st.caption("most like, of what it learnt from:")
+    with st.container(horizontal=True, gap="xsmall"):
+        for neighbour in nearest_neighbours(reference, answer.features[place], NEAREST):
+            picture = dataset.pictures[neighbour.picture]
+            name = dataset.class_names[picture.target]
+            with st.container(width=72, gap="xxsmall"):
+                st.image(thumbnail(home, dataset.id, neighbour.picture), width=72, alt=plain(picture.name))
+                st.caption(f"{md(name, 20)} {neighbour.similarity:.2f}")
+    if len(reference.pictures) < reference.of:
+        st.caption(f"of {len(reference.pictures):,} training pictures, spread over all {reference.of:,}")
+
+
+def _maps(
+    answer: Answer, runs: Sequence[Run], class_names: Sequence[Sequence[str]], target: str
+) -> list[np.ndarray | None]:
+    home, asked = chosen.home(), answer.picture
+    return [
+        _heat(home, run.id, asked.content, names.index(target), asked) if target in names else None
+        for run, names in zip(runs, map(list, class_names), strict=True)
+    ]
+
+
+@st.cache_data(max_entries=100, scope="session", show_spinner=False)  # 200 kB each at 224 px
+def _heat(home: str, run_id: str, content: str, class_index: int, _picture: InputPicture) -> np.ndarray:
+    from core.inference.explain import heat_map
+
+    return heat_map(predictor(home, run_id), pixels_of(home, _picture), class_index)
+
+
+@st.cache_data(max_entries=100, scope="session", show_spinner=False)
+def _model_input(home: str, run_id: str, content: str, _picture: InputPicture) -> np.ndarray:
+    """(S, S, 3) uint8."""
+    return predictor(home, run_id).input_of(pixels_of(home, _picture)).permute(1, 2, 0).contiguous().numpy()

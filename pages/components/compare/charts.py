@@ -1,0 +1,70 @@
+"""Plotly figures of the Compare page alone: how far layers moved, and calibration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import plotly.graph_objects as go
+
+from core.comparison.calibration import ReliabilityBin
+from core.settings.scenarios import SCENARIOS
+
+from ..charts import curve_style, laid_out
+from ..messages import plain
+
+NEVER_MOVED: Final = 1e-7  # where a log axis puts what has not moved at all
+
+
+def layer_changes(runs: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]) -> go.Figure:
+    """How far each layer moved, from input to output: weights as filled markers, running statistics as open ones.
+
+    Args:
+        runs: (label, scenario, layers as `core.models.drift.LayerChange` has them) per run.
+    """
+    figure = go.Figure()
+    for label, scenario, layers in runs:
+        style = SCENARIOS[scenario].style
+        for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
+            rows = [(place, row) for place, row in enumerate(layers, start=1) if row[field] is not None]
+            if not rows:
+                continue
+            figure.add_scatter(
+                x=[place for place, _ in rows],
+                y=[max(row[field], NEVER_MOVED) for _, row in rows],
+                name=f"{plain(label)}, {what}",
+                mode="markers",
+                marker={"color": style["color"], "symbol": style["symbol"] + suffix, "size": 8},
+                customdata=[(plain(row["name"], 60), _moved(row[field])) for _, row in rows],
+                hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + f"{plain(label)}, {what}</extra>",
+            )
+    figure.update_xaxes(title="layer, from input to output (the head is last)")
+    ticks = [NEVER_MOVED, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]
+    names = ["not at all", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %", "1000 %"]
+    figure.update_yaxes(title="moved by, of its size before", type="log", tickvals=ticks, ticktext=names)
+    return laid_out(figure, 380)
+
+
+def _moved(by: float) -> str:
+    return f"{by:.2%}" if by else "not at all"
+
+
+def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]]) -> go.Figure:
+    """How often each run is right against how sure it says it is; on the diagonal, its word can be taken.
+
+    Args:
+        runs: (label, scenario, bins) per run. Dots are as large as their bins are full.
+    """
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
+    )
+    for label, scenario, bins in runs:
+        figure.add_scatter(
+            x=[one.confidence for one in bins],
+            y=[one.accuracy for one in bins],
+            **curve_style(label, scenario, 2, size=[6 + 2 * one.count**0.5 for one in bins]),
+            customdata=[one.count for one in bins],
+            hovertemplate="says %{x:.0%}, right %{y:.0%}, %{customdata} pictures<extra></extra>",
+        )
+    figure.update_xaxes(title="probability it gives its answer", tickformat=".0%", range=[0, 1.05])
+    figure.update_yaxes(title="share that is right", tickformat=".0%", range=[0, 1.05])
+    return laid_out(figure, 340)

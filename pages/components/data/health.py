@@ -1,0 +1,106 @@
+"""What may be wrong with the chosen pictures: findings that open their pictures and offer the fix."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.data.edit import draw_all, draw_val, drop_pictures, merge_alike, move_pictures, remove_classes, set_groups
+from core.data.groups import find_groups
+from core.data.health import Finding, find_problems, others_of
+from core.data.reading.folder_names import listed
+from core.settings.schema import DataSettings
+
+from .. import chosen
+from ..gallery import GalleryItem, gallery
+from ..messages import LONGEST_MESSAGE, md
+from ..resources import stored_dataset, thumbnail
+from .undo import change
+
+SHOWN = 12
+_Edit = Callable[[Dataset, Finding], Dataset]
+_BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
+    "drop": ("Drop these", ":material/delete:", lambda d, f: drop_pictures(d, f.pictures), None),
+    "drop-others": (
+        "Keep one of each",
+        ":material/filter_1:",
+        lambda d, f: drop_pictures(d, others_of(d, f.pictures)),
+        None,
+    ),
+    "merge": ("Merge them", ":material/merge:", lambda d, f: merge_alike(d), "The larger class gives its name."),
+    "draw-val": (
+        "Draw val from train and val",
+        ":material/shuffle:",
+        lambda d, f: draw_val(d),
+        "The val part it came with is given up; the test part stays as it is.",
+    ),
+    "draw-all": (
+        "Draw all parts again",
+        ":material/shuffle:",
+        lambda d, f: draw_all(d),
+        "The parts it came in are given up: train, val and test are drawn from all its pictures.",
+    ),
+    "group": (
+        "Set these groups",
+        ":material/groups:",
+        lambda d, f: set_groups(d, find_groups(d, f.groups)),
+        "Pictures of one group then stay in one part. Other ways to group them stand below, under Groups.",
+    ),
+    "leave-out": (
+        "Leave out {classes}",
+        ":material/delete:",
+        lambda d, f: remove_classes(d, f.classes),
+        "All pictures of these classes are dropped.",
+    ),
+}
+"""Fixes that are one click: label, icon, what it does, help."""
+
+
+@st.cache_data(max_entries=32, show_spinner="Looking for problems")
+def _findings(home: str, dataset_id: str, seed: int, data: DataSettings) -> tuple[Finding, ...]:
+    dataset = stored_dataset(home, dataset_id)
+    return find_problems(dataset, dataset.split(seed, data))
+
+
+def health(dataset: Dataset) -> None:
+    """All findings that were not waved through, or the good news."""
+    settings = chosen.settings()
+    kept: set[str] = st.session_state.setdefault(f"data.kept.{dataset.id}", set())
+    found = _findings(chosen.home(), dataset.id, settings.seed, settings.data)
+    open_ = [finding for finding in found if finding.sentence not in kept]
+    st.markdown("#### Health")
+    if not open_:
+        passed = f" {len(found)} left as they are." if found else ""
+        st.caption(f":material/check_circle: No problems found.{passed}")
+    for number, finding in enumerate(open_):
+        icon = ":material/warning:" if finding.serious else ":material/info:"
+        with st.expander(f"{icon} {md(finding.sentence, LONGEST_MESSAGE)}", key=f"data.health.{number}"):
+            _finding(dataset, finding, f"data.health.{number}", kept)
+
+
+def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> None:
+    items = [
+        GalleryItem(
+            image=thumbnail(chosen.home(), dataset.id, index),
+            title=dataset.class_names[dataset.pictures[index].target],
+            captions=(dataset.pictures[index].name.rsplit("/", 1)[-1],),
+        )
+        for index in finding.pictures[:SHOWN]
+    ]
+    gallery(items, 6, f"{key}.pictures")
+    if len(finding.pictures) > SHOWN:
+        st.caption(f"The first {SHOWN} of {len(finding.pictures):,}.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for fix, (label, icon, edit, help) in _BUTTONS.items():
+            words = label.format(classes=md(listed(finding.classes, 3))) if finding.classes else label
+            if fix in finding.fixes and st.button(words, icon=icon, key=f"{key}.{fix}", help=help):
+                change(partial(edit, dataset, finding))
+        if "move" in finding.fixes:
+            target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target", width=220)
+            if st.button("Move", icon=":material/drive_file_move:", key=f"{key}.move"):
+                change(lambda: move_pictures(dataset, finding.pictures, target))
+        if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
+            kept.add(finding.sentence)
+            st.rerun()

@@ -1,0 +1,50 @@
+"""The machine card: what this computer is, how fast it was measured to be, and what Thaw chose because of that."""
+
+import pandas as pd
+import streamlit as st
+
+from core.machine.facts import this_machine
+from core.machine.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
+from core.models.catalogue import BACKBONES
+
+from ..messages import md
+
+WORK_LABELS = {
+    "forward": "forward, for features",
+    "train-kept": "training, statistics kept",
+    "train-adapted": "training, statistics adapted",
+}
+
+ENGINE_LABELS: dict[Engine, str] = {"torch": "torch", "onnxruntime": "ONNX Runtime"}
+
+
+def _against(speeds: Speeds) -> str:
+    """What the engine that was not chosen did, where there is one."""
+    other: Engine = "torch" if speeds.engine == "onnxruntime" else "onnxruntime"
+    return f" ({ENGINE_LABELS[other]}: {speeds.engines[other]:.0f})" if other in speeds.engines else ""
+
+
+def machine_card(backbone: str) -> None:
+    """One line, and behind it what was measured; not here, but by the worker while nothing trains."""
+    speeds, peaks = load_speeds(backbone), load_peaks()
+    with st.popover(md(str(this_machine())), icon=":material/memory:", type="tertiary", key="machine.card"):
+        if peaks is not None:
+            st.markdown("**What it can do at best**")
+            best = [{"what": what, "at best": value} for what, value in peaks.rows()]
+            st.dataframe(pd.DataFrame(best), hide_index=True, key="machine.peaks", alt="Measured peaks of this machine")
+        if speeds is None:
+            st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: that is done when nothing trains.")
+            return
+        st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
+        rows = [
+            {"work": WORK_LABELS[work]}
+            | {precision: round(rate) for precision, rate in speeds.by_precision(work).items()}
+            | {"chosen": speeds.precision(work)}
+            for work in WORKS
+        ]
+        st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
+        st.caption(
+            f"{speeds.threads} threads; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}{_against(speeds)}. "
+            "Timed here with random pictures while nothing trained; `python -m core machine --again` does it anew. "
+            "The test part is always computed in fp32."
+        )

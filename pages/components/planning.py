@@ -1,0 +1,61 @@
+"""Before runs start: what they will take, what they can show; and stopped ones started again."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.race_wording import expected_gap
+from core.data.dataset import Dataset
+from core.runs.store import Run
+from core.settings.schema import RunSettings
+from core.training.plan import Estimate, estimate, plan_run
+
+from . import chosen
+from .resources import run_store, split_sizes, tested_units
+from .verdict_charts import detectable_differences
+
+
+def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
+    """What one run takes on this machine, or None if nothing has been timed here yet."""
+    plan = plan_run(settings, *split_sizes(chosen.home(), dataset.id, settings.seed, settings.data))
+    return estimate(plan, settings)
+
+
+def show_detectable_difference(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -> None:
+    """The smallest difference that so many seeds and the test part will show, said before anything is trained."""
+    tested, grouped = tested_units(chosen.home(), dataset.id, settings.seed, settings.data), bool(dataset.grouped_by)
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(f":material/visibility: {expected_gap(seeds, tested, grouped)}", width="stretch")
+        more = st.popover(
+            "More seeds, more pictures?",
+            icon=":material/show_chart:",
+            type="tertiary",
+            key=f"{key}.gaps",
+            on_change="rerun",
+        )
+    if more.open:
+        with more:
+            _differences_by_seeds(tested, grouped, seeds, key)
+
+
+def _differences_by_seeds(tested: int, grouped: bool, seeds: int, key: str) -> None:
+    figure = detectable_differences(tested, seeds, "groups of test pictures" if grouped else "test pictures")
+    st.plotly_chart(figure, key=f"{key}.gaps.chart", alt="Smallest detectable difference by number of seeds")
+    st.caption(
+        f"What a race shows in 80 % of repeats. {LEAST_SEEDS} seeds are the fewest that say something about a "
+        "training strategy; with fewer, only the trained models are compared. How much runs differ is taken from our "
+        "own race on the photos of ants and bees."
+    )
+
+
+def start_again(stopped: Sequence[Run]) -> None:
+    """A button for runs that were stopped, which is the way back: the same ones wait anew, at the queue's end."""
+    if not stopped or not st.button("Start again", icon=":material/replay:", key="stopped.again"):
+        return
+    store = run_store()
+    again = store.submit([run.settings for run in stopped], stopped[0].dataset_title, race=stopped[0].race)
+    for run in stopped:  # nothing of them was kept
+        store.delete(run.id)
+    st.query_params.update({"race": stopped[0].race} if stopped[0].race else {"run": again[0]})
+    st.rerun()

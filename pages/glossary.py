@@ -1,0 +1,30 @@
+"""Glossary: what the words mean, where they are met, and what the tutorial and the lecture call them."""
+
+from itertools import groupby
+
+import streamlit as st
+
+from core.glossary import find_terms
+
+st.title("Glossary")
+st.caption("What do the words mean? As Thaw uses them, and as PyTorch's tutorial and the cs231n lecture do.")
+query = st.text_input(
+    "Search",
+    key="glossary.query",
+    placeholder="learning rate",
+    icon=":material/search:",
+    live=True,
+    bind="query-params",
+)
+found = find_terms(query)
+if not found:
+    st.caption("No entry has these words. Try one of them alone, or a shorter one.")
+for topic, terms in groupby(found, key=lambda term: term.topic):
+    st.header(topic, anchor=False)
+    for term in terms:
+        with st.container(border=True, gap="xsmall"):
+            st.subheader(term.name, anchor=term.anchor)
+            st.markdown(term.meaning)
+            if term.elsewhere:
+                st.caption(f":material/school: {term.elsewhere}")
+            st.page_link(f"{term.page}.py", label=f"{term.page.capitalize()} page", icon=":material/arrow_forward:")

@@ -1,0 +1,184 @@
+"""What a page opens with is what somebody who knows the field would choose."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import drawn_classes, write_files
+
+from core.data.ingest import ingest
+from core.runs.example import example_runs
+from core.runs.record import delete_files
+from core.runs.store import RunStore
+from core.settings.schema import RunSettings
+
+WAYS = ("frozen", "finetuned", "scratch")
+
+
+@pytest.fixture
+def other_dataset(tmp_path):
+    return ingest(write_files(tmp_path / "other", drawn_classes(10, first=500))).dataset
+
+
+def compared(at) -> list[str]:
+    assert not at.exception and not at.error
+    return at.multiselect(key="compare.runs").value
+
+
+def outcome_of_pair(at) -> str:
+    """The badge under A and B."""
+    return next(
+        m.value
+        for m in at.markdown
+        if "-badge[" in m.value
+        and (
+            "A is" in m.value
+            or "Cannot" in m.value
+            or "Practically" in m.value
+            or "B is" in m.value
+            or "Not comparable" in m.value
+        )
+    )
+
+
+def test_compare_opens_with_the_newest_race_and_not_with_what_came_after_it(start, finish, tiny_dataset, other_dataset):
+    race = [finish(tiny_dataset, way, race="r") for way in WAYS]
+    finish(other_dataset)
+
+    at = start("compare.py", data=tiny_dataset.id)
+
+    assert compared(at) == [run.id for run in race]
+    assert "Not comparable" not in outcome_of_pair(at)
+
+
+def test_compare_opens_with_the_newest_single_runs_that_may_be_compared(start, finish, tiny_dataset, other_dataset):
+    frozen = finish(tiny_dataset, "frozen")
+    finish(tiny_dataset, "frozen", seed=7)  # tested on other pictures
+    tuned = finish(tiny_dataset, "finetuned")
+    finish(other_dataset, "scratch")
+
+    at = start("compare.py", data=tiny_dataset.id)
+
+    assert compared(at) == [frozen.id, tuned.id]
+    assert "Not comparable" not in outcome_of_pair(at)
+
+
+def test_compare_opens_with_two_ways_that_were_repeated_one_after_the_other(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, way, seed, race=way) for way in ("frozen", "scratch") for seed in range(3)]
+
+    at = start("compare.py", data=tiny_dataset.id)
+
+    assert compared(at) == [run.id for run in runs]
+    pair = [at.selectbox(key=f"compare.{side}").value for side in "ab"]
+    assert pair == [runs[0].id, runs[3].id], "the same seed, so the same test pictures"
+    assert "Not comparable" not in outcome_of_pair(at)
+
+
+def test_compare_opens_a_race_with_failed_runs_on_a_pair_of_the_same_seed(start, finish, tiny_dataset):
+    finish(tiny_dataset, "frozen", 0, race="r")
+    finish(tiny_dataset, "frozen", 1, race="r")
+    finish(tiny_dataset, "scratch", 1, race="r")
+
+    at = start("compare.py", data=tiny_dataset.id)
+
+    assert "Not comparable" not in outcome_of_pair(at)
+
+
+@pytest.mark.parametrize("runs", [0, 1, 2])
+def test_compare_shows_the_recorded_race_where_no_two_runs_may_be_compared(
+    start, finish, tiny_dataset, other_dataset, runs
+):
+    for dataset in (tiny_dataset, other_dataset)[:runs]:
+        finish(dataset)
+
+    at = start("compare.py", data=tiny_dataset.id)
+
+    assert compared(at) == [run.id for run in example_runs()]
+    said = " ".join(markdown.value for markdown in at.markdown)
+    assert ("No two of your runs can be compared" if runs == 2 else "A comparison needs two finished runs") in said
+
+
+def test_compare_leaves_out_runs_whose_files_are_gone(start, finish, tiny_dataset):
+    frozen, tuned = finish(tiny_dataset, "frozen"), finish(tiny_dataset, "finetuned")
+    delete_files(finish(tiny_dataset, "scratch").id)
+
+    assert compared(start("compare.py", data=tiny_dataset.id)) == [frozen.id, tuned.id]
+
+
+def test_compare_takes_no_more_runs_than_it_can_show(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, "frozen", seed, race="r") for seed in range(13)]
+    runs += [finish(tiny_dataset, "scratch", seed, race="r") for seed in range(13)]
+
+    at = start("compare.py", data=tiny_dataset.id, runs=",".join(run.id for run in runs))
+
+    assert compared(at) == [run.id for run in runs[:24]]
+
+
+def test_classify_opens_with_the_best_on_val_and_not_with_the_newest(start, finish, tiny_dataset, other_dataset):
+    finish(tiny_dataset, "frozen", val_accuracy=0.90, wrong=range(30))  # worst on test, which must not be asked
+    best = finish(tiny_dataset, "finetuned", val_accuracy=0.95, wrong=range(20))
+    finish(tiny_dataset, "scratch", val_accuracy=0.40)
+    finish(other_dataset, "frozen", val_accuracy=1.0)
+
+    at = start("classify.py", data=tiny_dataset.id)
+
+    assert not at.exception and at.selectbox(key="classify.run").value == best.id
+    assert any("best on val of 3 networks" in caption.value for caption in at.caption)
+
+
+def test_classify_opens_with_the_pictures_of_the_newest_run_where_none_are_chosen(
+    start, finish, tiny_dataset, other_dataset
+):
+    finish(tiny_dataset, val_accuracy=1.0)
+    best = finish(other_dataset, "finetuned", val_accuracy=0.9)
+    finish(other_dataset, "scratch", val_accuracy=0.5)
+
+    assert start("classify.py").selectbox(key="classify.run").value == best.id
+
+
+def test_equally_good_networks_are_told_apart_by_how_sure_they_are_on_val(start, finish, tiny_dataset, monkeypatch):
+    runs = [finish(tiny_dataset, way, val_accuracy=1.0) for way in WAYS]
+    at = start("classify.py", data=tiny_dataset.id)
+    from components.classify import defaults
+
+    found = defaults.run_predictions
+
+    def surer(home: str, run_id: str):
+        said = found(home, run_id)
+        truth = np.eye(3, dtype=np.float32)[said.val_targets]
+        return replace(said, val_probabilities=truth) if run_id == runs[1].id else said
+
+    monkeypatch.setattr(defaults, "run_predictions", surer)
+    at = start("classify.py", data=tiny_dataset.id)
+
+    assert at.selectbox(key="classify.run").value == runs[1].id
+
+
+def test_home_opens_with_the_race_on_the_chosen_pictures(start, finish, tiny_dataset, other_dataset):
+    mine = [finish(tiny_dataset, way, race="mine") for way in WAYS[:2]]
+    finish(other_dataset, race="other", wrong=range(30))
+
+    at = start("home.py", data=tiny_dataset.id)
+    assert [metric.value for metric in at.metric] == ["100.0%"] * len(mine)
+
+    at = start("home.py", data=tiny_dataset.id, race="other")
+    assert [metric.value for metric in at.metric] == ["0.0%"]
+    assert any("on other pictures than those chosen above" in caption.value for caption in at.caption)
+
+
+def test_home_watches_a_race_that_is_going_on_whatever_is_chosen(start, finish, tiny_dataset, other_dataset):
+    finish(tiny_dataset, race="mine")
+    settings = RunSettings(data=replace(RunSettings().data, dataset=other_dataset.id))
+    RunStore().submit([settings], "other", race="other")
+
+    at = start("home.py", data=tiny_dataset.id)
+
+    assert "The race is on" in [heading.value for heading in at.subheader]
+
+
+def test_where_nothing_was_timed_yet_it_is_said_when_that_will_be(start, tiny_dataset, thaw_home):
+    (thaw_home / "speeds.json").unlink()
+
+    for page in ("home.py", "train.py"):
+        at = start(page, data=tiny_dataset.id)
+        assert any("timed as soon as nothing trains" in caption.value for caption in at.caption)
