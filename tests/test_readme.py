@@ -1,4 +1,4 @@
-"""The README is true: its code runs, its commands exist, its pictures are there."""
+"""The README is true: its code runs, its commands exist, its pictures are there; no document points at nothing."""
 
 import re
 import shlex
@@ -45,6 +45,30 @@ DOCUMENTS = [README, *(path.read_text() for path in sorted((REPOSITORY / "docs")
 )
 def test_every_benchmark_behind_a_figure_is_there(name):
     assert (REPOSITORY / name).is_file()
+
+
+def links() -> list[str]:
+    """`document -> target` of every link within the repository."""
+    written = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    found = [(path, link) for path in sorted(written) for link in re.findall(r"\]\(([^)\s]+)\)", path.read_text())]
+    return [f"{path.relative_to(REPOSITORY)} -> {link}" for path, link in found if "://" not in link]
+
+
+@pytest.mark.parametrize("link", links())
+def test_every_link_of_a_document_leads_somewhere(link):
+    document, _, target = link.partition(" -> ")
+    place, _, part = target.partition("#")
+    file = (REPOSITORY / document).parent / place if place else REPOSITORY / document
+
+    assert file.exists()
+    headings = re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE) if part else []
+    assert part == "" or part in {re.sub(r"[^\w -]", "", line.lower()).replace(" ", "-") for line in headings}
+
+
+def test_the_index_names_every_document():
+    documents = {path.name for path in (REPOSITORY / "docs").glob("*.md")} - {"README.md"}
+
+    assert set(re.findall(r"\]\((\w+\.md)\)", (REPOSITORY / "docs" / "README.md").read_text())) == documents
 
 
 @pytest.mark.parametrize("target", re.findall(r"^make (\S+)", README, re.MULTILINE))
