@@ -17,7 +17,7 @@ from core.errors import StorageError
 from core.machine.facts import this_machine
 from core.machine.process import forget_peak_memory, peak_memory
 from core.machine.speeds import load_speeds, remember_seen
-from core.models.accel.shelf import Shelf
+from core.models.accel import Shelf
 from core.models.weights import weights_status
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore

@@ -15,7 +15,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from core.errors import TrainingError
 from core.machine.speeds import Precision
-from core.models.accel.folding import weights_stand_still
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
 from core.training.losses import Loss
 
@@ -122,14 +121,13 @@ def evaluate(
     was_training = model.training
     model.eval()
     logits, targets = [], []
-    with weights_stand_still():
-        for number, (inputs, wanted) in enumerate(batches, start=1):
-            if should_stop and should_stop():
-                raise Cancelled
-            logits.append(model(inputs).float())
-            targets.append(wanted)
-            if on_batch:
-                on_batch(number, math.nan)
+    for number, (inputs, wanted) in enumerate(batches, start=1):
+        if should_stop and should_stop():
+            raise Cancelled
+        logits.append(model(inputs).float())
+        targets.append(wanted)
+        if on_batch:
+            on_batch(number, math.nan)
     model.train(was_training)
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     return Evaluation(

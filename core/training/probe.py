@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from core.data.reading.decode import decode_picture
 from core.machine.facts import usable_cores
+from core.machine.process import tricks_wanted
 from core.machine.speeds import (
     PRECISIONS,
     WORTH_IT,
@@ -35,11 +36,10 @@ from core.machine.speeds import (
     save_speeds,
 )
 from core.machine.streams import in_streams
-from core.models.accel.compiled import LAYOUT, CompiledBackbone
-from core.models.accel.folding import weights_stand_still
-from core.models.accel.onnx_graph import can_translate
-from core.models.build import TransferModel, build_model
+from core.models.accel import LAYOUTS, Forward, engines_of, standing_still
+from core.models.build import build_model
 from core.models.freezing import apply_scenario
+from core.models.network import TransferModel
 from core.models.weights import preprocessing_of
 from core.settings.schema import BatchNorm, ModelSettings, RunSettings
 from core.training.history import Cancelled, ShouldStop
@@ -78,7 +78,7 @@ class Compute:
 
 def choose_compute(settings: RunSettings) -> Compute:
     """Threads, precision and engine for a run on this machine, as measured, or as is safe where nothing was."""
-    speeds = load_speeds(settings.model.backbone)
+    speeds = load_speeds(settings.model.backbone) if tricks_wanted() else None
     compute = _safe(settings.model.backbone) if speeds is None else _fastest_of(speeds, settings)
     if settings.optim.precision != "auto":
         return replace(compute, features=settings.optim.precision, train=settings.optim.precision)
@@ -93,8 +93,7 @@ def _fastest_of(speeds: Speeds, settings: RunSettings) -> Compute:
 
 def _safe(backbone: str) -> Compute:
     """Never far from the fastest: bf16 wins at most a factor of two, and loses one of fifty where it is emulated."""
-    engine: Engine = "onnxruntime" if can_translate(backbone) else "torch"
-    return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engine)
+    return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engines_of(backbone)[-1])
 
 
 def known_speeds(backbone: str, again: bool = False, should_stop: ShouldStop = lambda: False) -> Speeds:
@@ -136,12 +135,13 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     threads = _best_threads(model.eval(), images, should_stop)
     torch.set_num_threads(threads)
 
-    precisions = worthwhile()
+    precisions = worthwhile() if tricks_wanted() else ("fp32",)
     passes: dict[str, Callable[[], object]]
     passes = {precision: _task(model, images, "forward", precision) for precision in precisions}
-    if can_translate(backbone):
-        compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
-        passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
+    if "onnxruntime" in engines_of(backbone):
+        compiled = standing_still(model.backbone, backbone, "onnxruntime", side=side)
+        laid_out = images.contiguous(memory_format=LAYOUTS["onnxruntime"])
+        passes["onnxruntime"] = partial(_forward_compiled, compiled, laid_out, threads)
     forward = _race(passes, {"bf16": "fp32"}, within_s=FORWARD_S, should_stop=should_stop)
 
     # what does not help forward passes helps training even less: nothing is to be chosen then, only estimated
@@ -213,7 +213,7 @@ def _race(
 
 def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
     if work == "forward":
-        return lambda: _forward(model.eval(), images, precision)
+        return partial(_forward, standing_still(model.backbone, model.spec.name), images, precision)
     statistics: BatchNorm = "kept" if work == "train-kept" else "adapted"
     name = model.spec.name
     settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
@@ -228,16 +228,16 @@ def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision
     return step
 
 
-def _forward_compiled(compiled: CompiledBackbone, images: Tensor, threads: int) -> None:
+def _forward_compiled(compiled: Forward, images: Tensor, threads: int) -> None:
     """As many batches as threads, at once."""
     for _ in in_streams(compiled, [images] * threads, threads):
         pass
 
 
 @torch.no_grad()
-def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
-    with weights_stand_still(model), cast(precision):
-        model(images)
+def _forward(forward: Forward, images: Tensor, precision: Precision) -> None:
+    with cast(precision):
+        forward(images)
 
 
 def _best_threads(model: nn.Module, images: Tensor, should_stop: ShouldStop = lambda: False) -> int:

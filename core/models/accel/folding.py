@@ -6,9 +6,7 @@ network those passes take a third of the time or more. Names, parameters and `st
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from itertools import chain
 from types import MethodType
 from typing import Any
 
@@ -19,24 +17,7 @@ from core.models.accel.convolution import COLUMNS, Geometry, convolve
 
 SAMPLE_SIDE = 64  # pixels of the picture that is sent through to see which BatchNorm follows which convolution
 
-_occasion: ContextVar[object | None] = ContextVar("occasion", default=None)
 _known_pairs: dict[str, list[tuple[str, str]]] = {}
-
-
-@contextmanager
-def weights_stand_still(occasion: object | None = None) -> Iterator[None]:
-    """Within this block no weights change, so that each convolution is folded once and not for every batch.
-
-    Tensors do not tell when they have changed: fused optimisers leave a tensor's version as it was.
-
-    Args:
-        occasion: the same object again stands for the same weights; None: for this block only.
-    """
-    token = _occasion.set(occasion or object())
-    try:
-        yield
-    finally:
-        _occasion.reset(token)
 
 
 def fold_batchnorm(network: nn.Module, kind: str | None = None) -> int:
@@ -61,6 +42,27 @@ def fold_batchnorm(network: nn.Module, kind: str | None = None) -> int:
         pair = _Pair(conv, norm)
         vars(conv)["forward"], vars(norm)["forward"] = pair.run_conv, pair.run_norm
     return len(pairs)
+
+
+@torch.no_grad()
+def fold_for_good(network: nn.Module) -> nn.Module:
+    """A twin in eval mode in which each convolution is folded once and not in every pass; it has the same tensors.
+
+    For as long as none of them changes. They do not tell when they have: fused optimisers leave a tensor's version as
+    it was. A network without folded convolutions is given back itself.
+    """
+    if not _pairs_of(network):
+        return network
+    shared = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
+    twin: nn.Module = copy.deepcopy(network, dict(shared)).eval()
+    for pair in _pairs_of(twin):
+        pair.fold_for_good()
+    return twin
+
+
+def _pairs_of(network: nn.Module) -> list["_Pair"]:
+    own = [getattr(vars(module).get("forward"), "__self__", None) for module in network.modules()]
+    return list({id(pair): pair for pair in own if isinstance(pair, _Pair)}.values())
 
 
 def quicken_depthwise(network: nn.Module) -> int:
@@ -140,7 +142,7 @@ class _Pair:
         # convolve (timm pads there), and its parameters must stay where optimisers and audits find them
         self._stand_in = copy.copy(conv)
         self._stand_in.__dict__ = {**conv.__dict__, "_parameters": {}}
-        self._kept: tuple[object, tuple[Tensor, Tensor]] | None = None
+        self._for_good: tuple[Tensor, Tensor] | None = None
         self._activated = False  # whether the convolution has just done the activation, too
 
     def run_conv(self, inputs: Tensor) -> Tensor:
@@ -152,8 +154,7 @@ class _Pair:
                 return convolve(inputs, conv.weight, conv.bias, how)
             output: Tensor = forward(conv, inputs)
             return output
-        occasion = None if torch.is_grad_enabled() else _occasion.get()
-        weight, bias = self._folded() if occasion is None else self._folded_once(occasion)
+        weight, bias = self._for_good or self._folded()
         if how is not None:
             self._activated = isinstance(getattr(self._norm, "act", None), nn.ReLU6)
             return convolve(inputs, weight, bias, how, relu6=self._activated)
@@ -174,6 +175,9 @@ class _Pair:
         padding = (high // 2, wide // 2)
         return Geometry(stride=stride, dilation=dilation, groups=conv.groups, padding=padding, behind=high % 2)
 
+    def fold_for_good(self) -> None:
+        self._for_good = self._folded()
+
     def run_norm(self, inputs: Tensor) -> Tensor:
         if self._norm.training:
             forward: Any = type(self._norm).forward
@@ -189,12 +193,6 @@ class _Pair:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (channels,)
         mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
         return conv.weight * scale[:, None, None, None], norm.bias - mean * scale
-
-    def _folded_once(self, occasion: object) -> tuple[Tensor, Tensor]:
-        """As `_folded`, computed once for each occasion."""
-        if self._kept is None or self._kept[0] is not occasion:
-            self._kept = (occasion, self._folded())
-        return self._kept[1]
 
 
 def _two(numbers: Any) -> tuple[int, int]:

@@ -9,8 +9,9 @@ from typing import Final
 
 from torch import nn
 
-from core.models.build import TransferModel, build_head
+from core.machine.process import tricks_wanted
 from core.models.catalogue import BackboneSpec
+from core.models.network import TransferModel, build_head
 from core.settings.schema import ModelSettings
 
 MOST_BYTES: Final = 128 * 1024**2  # of a larger one, the memory is worth more than the time
@@ -45,7 +46,7 @@ class Shelf:
             hashes: of the backbone when it was built, and now.
         """
         size = sum(tensor.nbytes for tensor in model.backbone.state_dict().values())
-        if _stands_still(settings) and size <= MOST_BYTES:
+        if tricks_wanted() and _stands_still(settings) and size <= MOST_BYTES:
             self._kept = KeptBackbone(
                 network=model.backbone, spec=model.spec, weights_sha256=model.weights_sha256, hashes=hashes
             )
