@@ -58,13 +58,6 @@ def without_folding() -> None:
     accel.fold_batchnorm = lambda network, kind: 0
 
 
-def without_folding_once() -> None:
-    """It folded once where weights stand still."""
-    from core.models import accel
-
-    accel.fold_for_good = lambda network: network
-
-
 def without_operators() -> None:
     """oneDNN's own operators: the activation in the same pass, depthwise gradients."""
     from core.models.accel import convolution
@@ -98,7 +91,6 @@ TRICKS: tuple[Callable[[], None], ...] = (
     without_kept_memory,
     without_exempt_imports,
     without_folding,
-    without_folding_once,
     without_operators,
     without_engine,
     without_shelf,
@@ -130,10 +122,10 @@ def seconds_here(without: str) -> list[float]:
         taken.append(time.perf_counter() - begin)
         return json.loads(printed.getvalue())
 
-    run = ask(*train, "--scenario", "frozen")["runs"][0]["run"]
+    run = ask(*train, "--scenario", "frozen")["run"]
     ask(*train, "--scenario", "frozen", "--l2", "0.37")
     ask(*train, "--scenario", "finetuned", "--epochs", "1")
-    ask("classify", run, str(next(Path(os.environ["THAW_HOME"], "pictures").rglob("*.png"))), "--json")
+    ask("classify", run, str(next(Path(os.environ["THAW_HOME"], "pictures").rglob("*.jpg"))), "--json")
     return taken
 
 
@@ -187,20 +179,24 @@ def main() -> None:
     print(f"times as long without it, {arguments.pairs} pairs\n")
     print(f"| without | {' | '.join(RUNS)} |\n|---|{'---|' * len(RUNS)}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        child(Path(folder), arguments.isa, "--prepare", folder)
-        everything: list[list[float]] = []
+        home, everything = Path(folder), []
+        child(home, arguments.isa, "--prepare", folder)
         for name in chosen:
-            pairs = [
-                [seconds_of(Path(folder), which, arguments.isa) for which in ("", name)] for _ in range(arguments.pairs)
-            ]
-            quick, slow = ([pair[side] for pair in pairs] for side in (0, 1))
-            everything += quick
+            quick, slow = [], []
+            for _ in range(arguments.pairs):
+                quick.append(seconds_of(home, "", arguments.isa))
+                slow.append(seconds_of(home, name, arguments.isa))
             columns = [
-                spoken(ratios(*both)) for both in zip(zip(*slow, strict=True), zip(*quick, strict=True), strict=True)
+                spoken(ratios(longer, shorter)) for longer, shorter in zip(turned(slow), turned(quick), strict=True)
             ]
             print(f"| {tricks[name]} | {' | '.join(columns)} |", flush=True)
-    seconds = (f"{min(column):.2f} s" for column in zip(*everything, strict=True))
-    print(f"| nothing, fastest | {' | '.join(seconds)} |")
+            everything += quick
+    print(f"| nothing, fastest | {' | '.join(f'{min(column):.2f} s' for column in turned(everything))} |")
+
+
+def turned(rows: list[list[float]]) -> list[tuple[float, ...]]:
+    """Rows as columns."""
+    return list(zip(*rows, strict=True))
 
 
 if __name__ == "__main__":

@@ -32,7 +32,6 @@ def time_here() -> dict[str, float]:
         keep_freed_memory()
     import torch
 
-    from core.models.accel import standing_still
     from core.models.build import build_model
 
     torch.set_num_threads(usable_cores())
@@ -48,8 +47,7 @@ def time_here() -> dict[str, float]:
         return statistics.median(seconds[1:])  # the first is warm-up
 
     with torch.no_grad():
-        forward = standing_still(model.backbone, model.spec.name)
-        rates = {f"forward {n}": n / median(lambda n=n: forward(images[:n]), 8) for n in BATCHES}
+        rates = {f"forward {n}": n / median(lambda n=n: model(images[:n]), 8) for n in BATCHES}
     return rates | {"train 8": 8 / median(lambda: model(images[:8]).sum().backward(), 4)}
 
 

@@ -31,7 +31,7 @@ class Architecture:
     """Whether it takes squares of another size than the one its weights were trained on."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class BackboneSpec:
     """One row of the catalogue."""
 
@@ -153,38 +153,18 @@ VIT: Final = Architecture(
 )
 
 
-def _row(
-    name: str,
-    label: str,
-    family: str,
-    architecture: Architecture,
-    features: int,
-    forward_gflop: float,
-    timm_name: str | None = None,
-) -> BackboneSpec:
-    return BackboneSpec(
-        name=name,
-        label=label,
-        family=family,
-        architecture=architecture,
-        features=features,
-        forward_gflop=forward_gflop,
-        timm_name=timm_name,
-    )
-
-
 # GFLOP: twice the multiply-adds in torchvision's weights (meta `_ops`); Lite0 counted with torch's FlopCounterMode
 _ROWS: Final = (
-    _row("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", LITE, 1280, 0.77, "tf_efficientnet_lite0"),
-    _row("mobilenet_v3_large", "MobileNetV3-Large", "MobileNet", MOBILENET_V3, 1280, 0.43),
-    _row("efficientnet_b0", "EfficientNet-B0", "EfficientNet", EFFICIENTNET, 1280, 0.77),
-    _row("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),
-    _row("resnet50", "ResNet-50", "ResNet", RESNET, 2048, 8.18),
-    _row("convnext_tiny", "ConvNeXt-Tiny", "ConvNeXt", CONVNEXT, 768, 8.9),
-    _row("swin_t", "Swin-T", "Vision transformer", SWIN, 768, 8.98),
-    _row("vgg16", "VGG-16", "VGG", VGG16, 4096, 30.9),
-    _row("vit_b_16", "ViT-B/16", "Vision transformer", VIT, 768, 35.1),
-    _row("vgg19", "VGG-19", "VGG", VGG19, 4096, 39.3),
+    BackboneSpec("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", LITE, 1280, 0.77, "tf_efficientnet_lite0"),
+    BackboneSpec("mobilenet_v3_large", "MobileNetV3-Large", "MobileNet", MOBILENET_V3, 1280, 0.43),
+    BackboneSpec("efficientnet_b0", "EfficientNet-B0", "EfficientNet", EFFICIENTNET, 1280, 0.77),
+    BackboneSpec("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),
+    BackboneSpec("resnet50", "ResNet-50", "ResNet", RESNET, 2048, 8.18),
+    BackboneSpec("convnext_tiny", "ConvNeXt-Tiny", "ConvNeXt", CONVNEXT, 768, 8.9),
+    BackboneSpec("swin_t", "Swin-T", "Vision transformer", SWIN, 768, 8.98),
+    BackboneSpec("vgg16", "VGG-16", "VGG", VGG16, 4096, 30.9),
+    BackboneSpec("vit_b_16", "ViT-B/16", "Vision transformer", VIT, 768, 35.1),
+    BackboneSpec("vgg19", "VGG-19", "VGG", VGG19, 4096, 39.3),
 )
 
 BACKBONES: Final[dict[str, BackboneSpec]] = {row.name: row for row in _ROWS}

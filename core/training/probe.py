@@ -213,7 +213,7 @@ def _race(
 
 def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
     if work == "forward":
-        return partial(_forward, standing_still(model.backbone, model.spec.name), images, precision)
+        return lambda: _forward(model.eval(), images, precision)
     statistics: BatchNorm = "kept" if work == "train-kept" else "adapted"
     name = model.spec.name
     settings = ModelSettings(backbone=name, scenario="finetuned", weights="none", batchnorm=statistics)
@@ -235,9 +235,9 @@ def _forward_compiled(compiled: Forward, images: Tensor, threads: int) -> None:
 
 
 @torch.no_grad()
-def _forward(forward: Forward, images: Tensor, precision: Precision) -> None:
+def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
     with cast(precision):
-        forward(images)
+        model(images)
 
 
 def _best_threads(model: nn.Module, images: Tensor, should_stop: ShouldStop = lambda: False) -> int:

@@ -154,10 +154,9 @@ class Session:
             with one_thread():  # torch only prepares pictures here, on cores that are all taken
                 yield from in_streams(self._compile(), pairs, self.compute.threads, waiting=WAITING)
         else:
-            forward = standing_still(network, self.model.spec.name)
             for images in self._inputs(view, indices, LAYOUTS["torch"]):
                 with cast(precision):
-                    output = forward(images)
+                    output = network(images)
                 yield output
         if cut == WHOLE:
             self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)

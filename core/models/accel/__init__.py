@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from core.machine.process import tricks_wanted
 from core.machine.speeds import Engine
 from core.models.accel.compiled import CompiledBackbone
-from core.models.accel.folding import fold_batchnorm, fold_for_good, quicken_depthwise
+from core.models.accel.folding import fold_batchnorm, quicken_depthwise
 from core.models.accel.onnx_graph import can_translate
 from core.models.accel.shelf import Shelf
 from core.models.accel.threads import one_thread
@@ -62,16 +62,14 @@ def engines_of(backbone: str) -> tuple[Engine, ...]:
     return ("torch", "onnxruntime") if tricks_wanted() and can_translate(backbone) else ("torch",)
 
 
-def standing_still(
-    network: nn.Module, name: str, engine: Engine = "torch", *, side: int = 0, threads: int = 1
-) -> Forward:
-    """The forward pass of a backbone, or of a part of one, for as long as its weights do not change.
+def standing_still(backbone: nn.Module, name: str, engine: Engine, *, side: int, threads: int = 1) -> Forward:
+    """The forward pass of a backbone for as long as its weights do not change, by an engine, if it can be had.
 
     Args:
-        network: of the backbone called `name`, in eval mode; all of it for any engine but torch.
-        side: of the pictures, in pixels, for these engines,
-        threads: and how many of them each pass is to use: 1 where several callers are at work at once.
+        backbone: the one called `name`, in eval mode.
+        side: of the pictures, in pixels.
+        threads: that each pass is to use, where torch is not the engine: 1 for several callers at once.
     """
-    if engine in engines_of(name) and engine != "torch":
-        return CompiledBackbone(network, name, side, threads=threads)
-    return fold_for_good(network) if tricks_wanted() else network
+    if engine == "torch" or engine not in engines_of(name):
+        return backbone
+    return CompiledBackbone(backbone, name, side, threads=threads)

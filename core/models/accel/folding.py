@@ -6,7 +6,6 @@ network those passes take a third of the time or more. Names, parameters and `st
 """
 
 import copy
-from itertools import chain
 from types import MethodType
 from typing import Any
 
@@ -42,27 +41,6 @@ def fold_batchnorm(network: nn.Module, kind: str | None = None) -> int:
         pair = _Pair(conv, norm)
         vars(conv)["forward"], vars(norm)["forward"] = pair.run_conv, pair.run_norm
     return len(pairs)
-
-
-@torch.no_grad()
-def fold_for_good(network: nn.Module) -> nn.Module:
-    """A twin in eval mode in which each convolution is folded once and not in every pass; it has the same tensors.
-
-    For as long as none of them changes. They do not tell when they have: fused optimisers leave a tensor's version as
-    it was. A network without folded convolutions is given back itself.
-    """
-    if not _pairs_of(network):
-        return network
-    shared = {id(tensor): tensor for tensor in chain(network.parameters(), network.buffers())}
-    twin: nn.Module = copy.deepcopy(network, dict(shared)).eval()
-    for pair in _pairs_of(twin):
-        pair.fold_for_good()
-    return twin
-
-
-def _pairs_of(network: nn.Module) -> list["_Pair"]:
-    own = [getattr(vars(module).get("forward"), "__self__", None) for module in network.modules()]
-    return list({id(pair): pair for pair in own if isinstance(pair, _Pair)}.values())
 
 
 def quicken_depthwise(network: nn.Module) -> int:
@@ -142,7 +120,6 @@ class _Pair:
         # convolve (timm pads there), and its parameters must stay where optimisers and audits find them
         self._stand_in = copy.copy(conv)
         self._stand_in.__dict__ = {**conv.__dict__, "_parameters": {}}
-        self._for_good: tuple[Tensor, Tensor] | None = None
         self._activated = False  # whether the convolution has just done the activation, too
 
     def run_conv(self, inputs: Tensor) -> Tensor:
@@ -154,7 +131,7 @@ class _Pair:
                 return convolve(inputs, conv.weight, conv.bias, how)
             output: Tensor = forward(conv, inputs)
             return output
-        weight, bias = self._for_good or self._folded()
+        weight, bias = self._folded()
         if how is not None:
             self._activated = isinstance(getattr(self._norm, "act", None), nn.ReLU6)
             return convolve(inputs, weight, bias, how, relu6=self._activated)
@@ -174,9 +151,6 @@ class _Pair:
             return None
         padding = (high // 2, wide // 2)
         return Geometry(stride=stride, dilation=dilation, groups=conv.groups, padding=padding, behind=high % 2)
-
-    def fold_for_good(self) -> None:
-        self._for_good = self._folded()
 
     def run_norm(self, inputs: Tensor) -> Tensor:
         if self._norm.training:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from core.models.accel import folding
-from core.models.accel.folding import fold_batchnorm, fold_for_good, quicken_depthwise
+from core.models.accel.folding import fold_batchnorm, quicken_depthwise
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES, get_backbone
 from core.models.network import build_empty_network, build_network, without_classifier
@@ -211,27 +211,6 @@ def test_output_without_gradients_follows_every_change(change: Callable[[nn.Modu
     assert_as_unfolded(network)
     with torch.no_grad():
         assert not torch.allclose(network(IMAGES), before, atol=1e-3)
-
-
-@torch.no_grad()
-def test_a_twin_is_folded_once_and_shares_every_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, folded = small_folded().train(), []
-    fold = folding._Pair._folded
-    monkeypatch.setattr(folding._Pair, "_folded", lambda pair: folded.append(1) or fold(pair))
-
-    twin = fold_for_good(network)
-    said = [twin(IMAGES) for _ in range(3)]
-
-    assert len(folded) == 2 and network.training and not twin.training
-    assert all(one is other for one, other in zip(network.parameters(), twin.parameters(), strict=True))
-    assert all(torch.equal(one, network.eval()(IMAGES)) for one in said)
-    assert len(folded) == 4, "the network itself folds in every pass"
-
-
-def test_a_network_without_folded_convolutions_is_its_own_twin() -> None:
-    network = small()
-
-    assert fold_for_good(network) is network
 
 
 def pass_with_gradients(network: nn.Module) -> None:
