@@ -78,7 +78,7 @@ class Compute:
 
 def choose_compute(settings: RunSettings) -> Compute:
     """Threads, precision and engine for a run on this machine, as measured, or as is safe where nothing was."""
-    speeds = load_speeds(settings.model.backbone) if tricks_wanted() else None
+    speeds = load_speeds(settings.model.backbone)
     compute = _safe(settings.model.backbone) if speeds is None else _fastest_of(speeds, settings)
     if settings.optim.precision != "auto":
         return replace(compute, features=settings.optim.precision, train=settings.optim.precision)

@@ -251,7 +251,7 @@ def test_inference_then_evaluation_then_training_agree() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_a_built_model_comes_folded() -> None:
+def test_a_built_model_comes_folded(tricks: None) -> None:
     model, untouched = build_model("resnet18", 2, start="none", seed=0).eval(), []
     model.backbone.bn1.register_forward_hook(lambda module, inputs, output: untouched.append(output is inputs[0]))
 

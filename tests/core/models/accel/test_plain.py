@@ -26,7 +26,7 @@ PICTURES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64).sin()
 
 
 @pytest.fixture
-def plain(monkeypatch: pytest.MonkeyPatch) -> None:
+def plain(tricks: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THAW_PLAIN", "1")
 
 
@@ -43,6 +43,7 @@ def test_a_model_is_what_its_library_builds(name: str):
     network = build_network(name).eval()
     network.load_state_dict(model.backbone.state_dict(), strict=False)
     network.set_submodule(model.spec.architecture.classifier, torch.nn.Identity())
+    network.to(memory_format=torch.channels_last)
 
     assert not any("forward" in vars(module) for module in model.modules())
     assert standing_still(model.backbone, name, "onnxruntime", side=64) is model.backbone
@@ -78,7 +79,7 @@ def test_a_run_says_what_computed_it_and_agrees_with_a_quick_one(
 
 
 @pytest.mark.usefixtures("plain")
-def test_no_engine_is_asked_and_nothing_measured_with_tricks_counts(monkeypatch: pytest.MonkeyPatch):
+def test_no_engine_is_asked_and_nothing_measured_with_tricks_counts():
     assert {engines_of(name) for name in BACKBONES} == {("torch",)}
     speeds = measure_speeds("efficientnet_lite0")
 
