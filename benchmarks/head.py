@@ -22,7 +22,7 @@ prepare_process()
 
 import torch
 
-from core.models.accel.threads import one_thread
+from core.models.accel import one_thread
 from core.training.head import ONE_THREAD, solve_head
 
 FEATURES, VIEWS, ROUNDS = 1280, 2, 3

@@ -28,7 +28,8 @@ from core.data.drawn.drawings import CLASS_NAMES, compose, develop, draw
 from core.data.drawn.insects import ant, bee
 from core.data.drawn.parts import unit
 from core.home import home_folder
-from core.models.accel.compiled import LAYOUT, CompiledBackbone
+from core.models.accel import LAYOUTS
+from core.models.accel.compiled import CompiledBackbone
 from core.models.build import build_model
 from core.models.weights import preprocessing_of
 from core.settings.schema import AugmentSettings, ModelSettings
@@ -142,7 +143,7 @@ class _Backbone:
 
     def _features(self, inputs: Tensor) -> Tensor:
         with torch.inference_mode():
-            twos = torch.split(normalise(inputs, self._prepared, LAYOUT), 2)
+            twos = torch.split(normalise(inputs, self._prepared, LAYOUTS["onnxruntime"]), 2)
             return torch.cat([self._compiled(two).float() for two in twos])
 
 

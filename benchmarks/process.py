@@ -34,7 +34,6 @@ def time_here() -> dict[str, float]:
         keep_freed_memory()
     import torch
 
-    from core.models.accel.folding import weights_stand_still
     from core.models.build import build_model
 
     torch.set_num_threads(usable_cores())
@@ -49,7 +48,7 @@ def time_here() -> dict[str, float]:
             seconds.append(time.perf_counter() - start)
         return statistics.median(seconds[1:])  # the first is warm-up
 
-    with torch.no_grad(), weights_stand_still():
+    with torch.no_grad():
         rates = {f"forward {n}": n / median(partial(model, images[:n]), 8) for n in BATCHES}
     return rates | {"train 8": 8 / median(lambda: model(images[:8]).sum().backward(), 4)}
 

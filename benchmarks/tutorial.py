@@ -25,8 +25,8 @@ from torchvision import datasets, transforms
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from core.models.build import split_head
-from core.models.network import build_network
+from core.models.catalogue import get_backbone
+from core.models.network import build_network, without_classifier
 from core.models.weights import load_weights, preprocessing_of
 
 BATCH, WORKERS, LR, MOMENTUM, STEP, GAMMA = 4, 4, 0.001, 0.9, 7, 0.1
@@ -53,11 +53,12 @@ def train(folder: Path, backbone: str, weights: str, frozen: bool, epochs: int, 
     network = build_network(backbone)
     if weights == "imagenet":
         network.load_state_dict(load_weights(backbone).state)
-    network, features = split_head(network)
+    spec = get_backbone(backbone)
+    network = without_classifier(network, spec)
     if frozen:
         for parameter in network.parameters():
             parameter.requires_grad = False
-    head = nn.Linear(features, classes)
+    head = nn.Linear(spec.features, classes)
     model = nn.Sequential(network, head)
     criterion = nn.CrossEntropyLoss()
     optimizer = optim.SGD((head if frozen else model).parameters(), lr=LR, momentum=MOMENTUM)

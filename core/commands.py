@@ -23,6 +23,7 @@ from core.data.sources import pictures_in
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.home import sweep_staging
 from core.machine.facts import this_machine, usable_cores
+from core.machine.process import PLAIN, tricks_wanted
 from core.machine.speeds import WORKS, load_peaks, load_speeds
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
@@ -344,9 +345,10 @@ def machine(again: bool) -> Result:
 
         peaks, speeds = known_peaks(again), known_speeds(backbone, again)
     chosen = {work: speeds.precision(work) for work in WORKS}
-    values = {"machine": asdict(here), "peaks": asdict(peaks)}
+    values = {"machine": asdict(here), "peaks": asdict(peaks), "plain": not tricks_wanted()}
     values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen, "engine": speeds.engine}}
     lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value}" for name, value in peaks.rows())]
+    lines += [] if tricks_wanted() else [f"  {PLAIN}"]
     lines += [f"  {BACKBONES[backbone].label}, {speeds.threads} threads, pictures per second:"]
     lines += [f"    forward fp32, {name}: {rate:.0f}" for name, rate in speeds.engines.items()]
     for work, precision in chosen.items():

@@ -26,6 +26,13 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return home
 
 
+@pytest.fixture
+def tricks(thaw_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests about what THAW_PLAIN turns off, should it be set."""
+    monkeypatch.delenv("THAW_PLAIN", raising=False)
+    know_speeds(thaw_home)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three class folders with ten small drawn pictures each; read only."""

@@ -9,16 +9,13 @@ asked for its gradient, so a frozen network stays exactly as it was.
 Legend: S side of the network's input in pixels, C channels, h and w places of the network's last grid.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from core.inference.predictor import Predictor
-from core.models.build import TransferModel
-from core.models.splitting import Step, steps_of
+from core.models.network import TransferModel
+from core.models.splitting import run_steps, steps_of
 
 FOR, AGAINST = (230, 97, 1), (26, 86, 219)
 """Orange and blue differ for every kind of colour vision."""
@@ -40,14 +37,16 @@ def heat_map(predictor: Predictor, pixels: np.ndarray, class_index: int) -> np.n
 
 
 def _heat(model: TransferModel, inputs: Tensor, class_index: int) -> np.ndarray:
-    steps, shape = _before_places_are_lost(model.backbone)
+    architecture, steps = model.spec.architecture, steps_of(model.backbone, model.spec)
+    cut = [name for name, _ in steps].index(architecture.places_end)
     with torch.no_grad():
-        places = _run(steps[0], inputs)
+        places = run_steps(steps[:cut], inputs)
     with torch.enable_grad():
         places = places.detach().requires_grad_()
-        log_odds = _log_odds(model.head(_run(steps[1], places)))[:, class_index]
+        log_odds = _log_odds(model.head(run_steps(steps[cut:], places)))[:, class_index]
         (gradient,) = torch.autograd.grad(log_odds.sum(), places)
-    grid = shape(places.detach() * gradient)[None]
+    products = places.detach() * gradient
+    grid = (_of_tokens(products) if architecture.tokens else products.sum(1))[None]
     heat = torch.nn.functional.interpolate(grid, inputs.shape[-2:], mode="bilinear", align_corners=False)
     values: np.ndarray = heat[0, 0].float().numpy()
     return values
@@ -60,36 +59,10 @@ def _log_odds(logits: Tensor) -> Tensor:
     return logits - others.logsumexp(2)
 
 
-def _before_places_are_lost(backbone: Any) -> tuple[tuple[list[Step], list[Step]], Callable[[Tensor], Tensor]]:
-    """The steps up to the last grid and those behind it, and how products there become a grid (1, h, w)."""
-    steps = steps_of(backbone)
-    names = [name for name, _ in steps]
-    if hasattr(backbone, "encoder"):  # only the class token leaves the last layer: the others are read there
-        cut = names.index("encoder.ln") - 1
-        return (steps[:cut], steps[cut:]), _of_tokens
-    if "avgpool" not in names:  # timm's EfficientNet, whose last step pools
-        return (steps[:-1], steps[-1:]), _of_channels
-    cut = names.index("avgpool")
-    if isinstance(steps[cut - 1][1], torch.nn.MaxPool2d):  # VGG: twice as many places before it
-        cut -= 1
-    return (steps[:cut], steps[cut:]), _of_channels
-
-
-def _of_channels(products: Tensor) -> Tensor:
-    """(1, C, h, w) to (1, h, w)."""
-    return products.sum(1)
-
-
 def _of_tokens(products: Tensor) -> Tensor:
     """(1, 1 + h * w, C) to (1, h, w); the class token has no place."""
     side = round((products.shape[1] - 1) ** 0.5)
     return products[:, 1:].sum(2).view(1, side, side)
-
-
-def _run(steps: list[Step], values: Tensor) -> Tensor:
-    for _, step in steps:
-        values = step(values)
-    return values
 
 
 def overlay(received: np.ndarray, heat: np.ndarray, scale: float) -> np.ndarray:

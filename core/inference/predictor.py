@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.augment.pipelines import EvalPipeline, normalise
 from core.augment.preprocessing import Preprocessing
@@ -20,9 +20,9 @@ from core.data.loaders import EVAL_BATCH
 from core.data.reading.decode import decode_picture
 from core.errors import RunError
 from core.machine.speeds import load_speeds
-from core.models.accel.compiled import LAYOUT, CompiledBackbone
-from core.models.accel.folding import weights_stand_still
-from core.models.build import TransferModel, restore_model
+from core.models.accel import LAYOUTS, standing_still
+from core.models.build import restore_model
+from core.models.network import TransferModel
 from core.runs.record import WEIGHTS, RunRecord, checked_file, load_record
 
 T = TypeVar("T")
@@ -37,8 +37,10 @@ class Predictor:
         self._model = model.eval()
         self._preprocessing = Preprocessing.from_dict(record.preprocessing)
         self._pipeline = EvalPipeline(self._preprocessing)
-        self._backbone = self._fastest_backbone()
-        self._layout = LAYOUT if isinstance(self._backbone, CompiledBackbone) else torch.channels_last
+        name, side = model.spec.name, self._preprocessing.image_size
+        speeds = load_speeds(name)  # as measured on this machine; torch computes where nothing was
+        self._engine, threads = (speeds.engine, speeds.threads) if speeds else ("torch", 1)
+        self._backbone = standing_still(self._model.backbone, name, self._engine, side=side, threads=threads)
         self._lock = threading.Lock()  # two forward passes at once on few cores are slower than one after the other
 
     @classmethod
@@ -61,15 +63,6 @@ class Predictor:
         )
         return cls(record, model)
 
-    def _fastest_backbone(self) -> nn.Module | CompiledBackbone:
-        """By what was measured on this machine; torch's where nothing was."""
-        name = self._model.spec.name
-        speeds = load_speeds(name)
-        if speeds is None or speeds.engine == "torch":
-            return self._model.backbone
-        side = self._preprocessing.image_size
-        return CompiledBackbone(self._model.backbone, name, side, threads=speeds.threads)
-
     def input_of(self, pixels: np.ndarray) -> Tensor:
         """What the network receives of decoded pixels (H, W, 3) uint8: (3, S, S) uint8."""
         return self._pipeline(torch.from_numpy(np.array(pixels)).permute(2, 0, 1))
@@ -85,7 +78,7 @@ class Predictor:
         One caller at a time has the model, and must leave it as it was.
         """
         inputs = torch.stack([self.input_of(pixels) for pixels in pictures])
-        with self._lock, weights_stand_still(self):
+        with self._lock:
             return work(self._model, normalise(inputs, self._preprocessing, layout))
 
     def look(self, pictures: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
@@ -98,7 +91,7 @@ class Predictor:
         rows = [torch.empty(0, len(self.class_names))], [torch.empty(0, self._model.head.in_features)]
         with torch.inference_mode():
             for first in range(0, len(pictures), EVAL_BATCH):
-                found = self.ask_model(pictures[first : first + EVAL_BATCH], forward, self._layout)
+                found = self.ask_model(pictures[first : first + EVAL_BATCH], forward, LAYOUTS[self._engine])
                 for kept, new in zip(rows, found, strict=True):
                     kept.append(new)
             probabilities, features = (torch.cat(kept).numpy() for kept in rows)

@@ -33,8 +33,15 @@ KEPT_AT_HOME = {
     "NUMBA_CACHE_DIR": "cache/numba",  # what Numba compiles, else beside the code
 }
 
+PLAIN = "THAW_PLAIN is set: what makes this processor quicker is off, and torch computes everything, in fp32."
+
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
 _PR_SET_PDEATHSIG = 1
+
+
+def tricks_wanted() -> bool:
+    """Whether what makes this processor quicker is to be done; `THAW_PLAIN` turns all of it off, in doubt."""
+    return os.environ.get("THAW_PLAIN", "") in ("", "0")
 
 
 def prepare_process() -> None:
@@ -45,8 +52,9 @@ def prepare_process() -> None:
     """
     from core.storage import home_path
 
-    for name, value in PROCESS_ENVIRONMENT.items():
-        os.environ.setdefault(name, value)
+    if tricks_wanted():
+        for name, value in PROCESS_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
     with suppress(StorageError):  # whoever needs a home says that there can be none
         home = home_path()
         os.environ.update({name: str(home / folder) for name, folder in KEPT_AT_HOME.items()})
@@ -58,6 +66,8 @@ def keep_freed_memory() -> None:
     For processes that train and then end, or train again; glibc only, elsewhere nothing is done. The numbers are those
     of `malloc.h`. Measured by benchmarks/process.py.
     """
+    if not tricks_wanted():
+        return
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError, TypeError):
@@ -100,6 +110,9 @@ def imports_exempt_from_gc() -> Iterator[None]:
     for good. Walking through torch takes 0.2 s each time, and a fifth of its import. Until the process ends, when
     libraries written in C would take what is left out for leaks and say so at length.
     """
+    if not tricks_wanted():
+        yield
+        return
     gc.disable()
     try:
         yield

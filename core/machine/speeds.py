@@ -13,6 +13,7 @@ from core.errors import StorageError
 from core.home import home_folder, ordinary, write_atomically
 from core.json_types import fits_fields
 from core.machine.facts import this_machine
+from core.machine.process import tricks_wanted
 
 Precision = Literal["fp32", "bf16"]
 Engine = Literal["torch", "onnxruntime"]
@@ -179,5 +180,7 @@ def _are_speeds(values: Any) -> bool:
 def _machine_key() -> str:
     """All that a speed depends on beside the backbone; the variable caps what oneDNN may use of the processor."""
     machine = this_machine()
-    allowed = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
-    return f"{machine.processor} | {machine.cores} cores | torch {machine.torch}" + (f" | {allowed}" if allowed else "")
+    allowed, plain = os.environ.get("ONEDNN_MAX_CPU_ISA", ""), "" if tricks_wanted() else "plain"
+    return " | ".join(
+        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain))
+    )

@@ -10,118 +10,161 @@ Source = Literal["package", "torchvision"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BackboneSpec:
-    """One row of the catalogue."""
+class Architecture:
+    """What the networks of one kind have in common, by the names that their library gives to their parts."""
 
-    name: str
-    """How settings and runs call it; for torchvision also the name of its builder."""
-    label: str
-    family: str
-    source: Source
-    """`package`: ImageNet weights are installed with Thaw. `torchvision`: they are downloaded on demand."""
     stages: tuple[tuple[str, ...], ...]
     """Stages from input to output, each as dotted prefixes that cover its parameters and buffers.
 
     The final Linear, which the head replaces, belongs to none.
     """
+    steps: tuple[str, ...]
+    """What the network's own `forward` does up to the final Linear: parts one after the other. `blocks.*` stands for
+    all children of `blocks` in their order; `FLATTEN`, `EMBED` and `CLASS_TOKEN` for what has no name there."""
+    classifier: str
+    """The final Linear."""
+    places_end: str
+    """The step before which the network last knows of places in the picture."""
+    tokens: bool = False
+    """Whether places are tokens (N, 1 + places, C), the class token first, instead of a grid (N, C, H, W)."""
+    any_size: bool = True
+    """Whether it takes squares of another size than the one its weights were trained on."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackboneSpec:
+    """One row of the catalogue."""
+
+    name: str
+    """How settings and runs call it."""
+    label: str
+    family: str
+    architecture: Architecture
     features: int
     """Numbers per picture that the head gets."""
     forward_gflop: float
     """GFLOP of one forward pass of one 224 px picture, 2 per multiply-add."""
-    any_size: bool = True
-    """Whether it takes squares of another size than the one its weights were trained on."""
+    timm_name: str | None = None
+    """How timm calls it, whose ImageNet weights are installed with Thaw; None: torchvision, which calls it as we do."""
+
+    @property
+    def source(self) -> Source:
+        """`package`: ImageNet weights are installed with Thaw. `torchvision`: they are downloaded on demand."""
+        return "package" if self.timm_name else "torchvision"
+
+    @property
+    def stages(self) -> tuple[tuple[str, ...], ...]:
+        """As `Architecture.stages`."""
+        return self.architecture.stages
+
+    @property
+    def any_size(self) -> bool:
+        """As `Architecture.any_size`."""
+        return self.architecture.any_size
 
 
 def _each(prefix: str, *numbers: int) -> tuple[str, ...]:
     return tuple(f"{prefix}.{number}" for number in numbers)
 
 
-RESNET: Final = (("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",))
+# steps that are no modules
+FLATTEN: Final = "(flatten)"
+EMBED: Final = "(embed)"  # ViT's: patches to tokens, with their places
+CLASS_TOKEN: Final = "(class token)"
+_POOLED: Final = ("features.*", "avgpool", FLATTEN, "classifier.*")
 
-# the nine stages of EfficientNet's table 1 (Tan and Le 2019): stem, seven groups of blocks, last convolution
-EFFICIENTNET_LITE: Final = (("conv_stem", "bn1"), *(_each("blocks", n) for n in range(7)), ("conv_head", "bn2"))
-EFFICIENTNET: Final = tuple(_each("features", n) for n in range(9))
+RESNET: Final = Architecture(
+    stages=(("conv1", "bn1"), ("layer1",), ("layer2",), ("layer3",), ("layer4",)),
+    steps=("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", FLATTEN),
+    classifier="fc",
+    places_end="avgpool",
+)
 
-# five groups of convolutions between poolings, then the two fully connected layers before the last one
-VGG_DENSE: Final = _each("classifier", 0, 3)
-VGG16: Final = (
-    _each("features", 0, 2),
-    _each("features", 5, 7),
-    _each("features", 10, 12, 14),
-    _each("features", 17, 19, 21),
-    _each("features", 24, 26, 28),
-    VGG_DENSE,
+# timm's; the nine stages of EfficientNet's table 1 (Tan and Le 2019): stem, seven groups of blocks, last convolution
+LITE: Final = Architecture(
+    stages=(("conv_stem", "bn1"), *(_each("blocks", n) for n in range(7)), ("conv_head", "bn2")),
+    steps=("conv_stem", "bn1", "blocks.*", "conv_head", "bn2", "global_pool"),
+    classifier="classifier",
+    places_end="global_pool",
 )
-VGG19: Final = (
-    _each("features", 0, 2),
-    _each("features", 5, 7),
-    _each("features", 10, 12, 14, 16),
-    _each("features", 19, 21, 23, 25),
-    _each("features", 28, 30, 32, 34),
-    VGG_DENSE,
+EFFICIENTNET: Final = Architecture(
+    stages=tuple(_each("features", n) for n in range(9)),
+    steps=_POOLED,
+    classifier="classifier.1",
+    places_end="avgpool",
 )
+
+
+def _vgg(*groups: tuple[int, ...]) -> Architecture:
+    """Groups of convolutions between poolings, then the two fully connected layers before the last one."""
+    return Architecture(
+        stages=(*(_each("features", *group) for group in groups), _each("classifier", 0, 3)),
+        steps=_POOLED,
+        classifier="classifier.6",
+        places_end=f"features.{groups[-1][-1] + 2}",  # the last pooling, behind a ReLU: twice as many places before it
+    )
+
+
+VGG16: Final = _vgg((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+VGG19: Final = _vgg((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
 
 # a stage ends where the picture is about to get smaller; the last convolution and projection are a stage
-MOBILENET_V3: Final = (
-    _each("features", 0, 1),
-    _each("features", 2, 3),
-    _each("features", 4, 5, 6),
-    _each("features", 7, 8, 9, 10, 11, 12),
-    _each("features", 13, 14, 15),
-    ("features.16", "classifier.0"),
+MOBILENET_V3: Final = Architecture(
+    stages=(
+        _each("features", 0, 1),
+        _each("features", 2, 3),
+        _each("features", 4, 5, 6),
+        _each("features", 7, 8, 9, 10, 11, 12),
+        _each("features", 13, 14, 15),
+        ("features.16", "classifier.0"),
+    ),
+    steps=_POOLED,
+    classifier="classifier.3",
+    places_end="avgpool",
 )
 
 # stem and four stages, each with the layer that halves the picture before it and the last one with the final norm
-CONVNEXT: Final = (
-    ("features.0",),
-    ("features.1",),
-    _each("features", 2, 3),
-    _each("features", 4, 5),
-    (*_each("features", 6, 7), "classifier.0"),
+_FOUR: Final = (("features.0",), ("features.1",), _each("features", 2, 3), _each("features", 4, 5))
+CONVNEXT: Final = Architecture(
+    stages=(*_FOUR, (*_each("features", 6, 7), "classifier.0")),
+    steps=("features.*", "avgpool", "classifier.*"),
+    classifier="classifier.2",
+    places_end="avgpool",
 )
-SWIN: Final = (*CONVNEXT[:4], (*_each("features", 6, 7), "norm"))
-
-VIT_LAYERS: Final = tuple(f"encoder.layers.encoder_layer_{n}" for n in range(12))
-VIT: Final = (
-    ("conv_proj", "class_token", "encoder.pos_embedding"),
-    *((layer,) for layer in VIT_LAYERS[:-1]),
-    (VIT_LAYERS[-1], "encoder.ln"),
+SWIN: Final = Architecture(
+    stages=(*_FOUR, (*_each("features", 6, 7), "norm")),
+    steps=("features.*", "norm", "permute", "avgpool", "flatten"),
+    classifier="head",
+    places_end="avgpool",
 )
 
-
-def _row(
-    name: str,
-    label: str,
-    family: str,
-    stages: tuple[tuple[str, ...], ...],
-    features: int,
-    forward_gflop: float,
-    source: Source = "torchvision",
-) -> BackboneSpec:
-    return BackboneSpec(
-        name=name,
-        label=label,
-        family=family,
-        source=source,
-        stages=stages,
-        features=features,
-        forward_gflop=forward_gflop,
-        any_size=name != "vit_b_16",  # learned places of its patches
-    )
+_LAYERS: Final = tuple(f"encoder.layers.encoder_layer_{n}" for n in range(12))
+VIT: Final = Architecture(
+    stages=(
+        ("conv_proj", "class_token", "encoder.pos_embedding"),
+        *((layer,) for layer in _LAYERS[:-1]),
+        (_LAYERS[-1], "encoder.ln"),
+    ),
+    steps=(EMBED, "encoder.layers.*", "encoder.ln", CLASS_TOKEN),
+    classifier="heads.head",
+    places_end=_LAYERS[-1],  # only the class token leaves the last layer: the others are read before it
+    tokens=True,
+    any_size=False,  # learned places of its patches
+)
 
 
 # GFLOP: twice the multiply-adds in torchvision's weights (meta `_ops`); Lite0 counted with torch's FlopCounterMode
 _ROWS: Final = (
-    _row("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", EFFICIENTNET_LITE, 1280, 0.77, "package"),
-    _row("mobilenet_v3_large", "MobileNetV3-Large", "MobileNet", MOBILENET_V3, 1280, 0.43),
-    _row("efficientnet_b0", "EfficientNet-B0", "EfficientNet", EFFICIENTNET, 1280, 0.77),
-    _row("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),
-    _row("resnet50", "ResNet-50", "ResNet", RESNET, 2048, 8.18),
-    _row("convnext_tiny", "ConvNeXt-Tiny", "ConvNeXt", CONVNEXT, 768, 8.9),
-    _row("swin_t", "Swin-T", "Vision transformer", SWIN, 768, 8.98),
-    _row("vgg16", "VGG-16", "VGG", VGG16, 4096, 30.9),
-    _row("vit_b_16", "ViT-B/16", "Vision transformer", VIT, 768, 35.1),
-    _row("vgg19", "VGG-19", "VGG", VGG19, 4096, 39.3),
+    BackboneSpec("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", LITE, 1280, 0.77, "tf_efficientnet_lite0"),
+    BackboneSpec("mobilenet_v3_large", "MobileNetV3-Large", "MobileNet", MOBILENET_V3, 1280, 0.43),
+    BackboneSpec("efficientnet_b0", "EfficientNet-B0", "EfficientNet", EFFICIENTNET, 1280, 0.77),
+    BackboneSpec("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),
+    BackboneSpec("resnet50", "ResNet-50", "ResNet", RESNET, 2048, 8.18),
+    BackboneSpec("convnext_tiny", "ConvNeXt-Tiny", "ConvNeXt", CONVNEXT, 768, 8.9),
+    BackboneSpec("swin_t", "Swin-T", "Vision transformer", SWIN, 768, 8.98),
+    BackboneSpec("vgg16", "VGG-16", "VGG", VGG16, 4096, 30.9),
+    BackboneSpec("vit_b_16", "ViT-B/16", "Vision transformer", VIT, 768, 35.1),
+    BackboneSpec("vgg19", "VGG-19", "VGG", VGG19, 4096, 39.3),
 )
 
 BACKBONES: Final[dict[str, BackboneSpec]] = {row.name: row for row in _ROWS}

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from core.models.build import TransferModel
 from core.models.catalogue import starts_with
+from core.models.network import TransferModel
 
 STATISTICS = ("running_mean", "running_var")
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from core.models.build import TransferModel
 from core.models.catalogue import count_frozen_stages, starts_with
+from core.models.network import TransferModel
 from core.settings.schema import ModelSettings
 
 

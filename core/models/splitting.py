@@ -4,21 +4,20 @@ Legend: N pictures, F features of the backbone.
 """
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models.build import TransferModel, split_head
-from core.models.catalogue import get_backbone, starts_with
-from core.models.network import build_empty_network
+from core.models.catalogue import CLASS_TOKEN, EMBED, FLATTEN, BackboneSpec, get_backbone, starts_with
+from core.models.network import TransferModel, build_empty_backbone, build_empty_model
 
 DEPTH = 8  # of modules within modules that are counted; the catalogue's deepest stage lies at 3
 
 Step = tuple[str, Callable[[Tensor], Tensor]]
-"""The name within the backbone, and what is done; nameless steps have no parameters."""
+"""The name within the backbone, and what is done; steps that are no modules have no parameters."""
 
 
 class FrontHalf(nn.Module):
@@ -29,7 +28,7 @@ class FrontHalf(nn.Module):
         self._model = model
 
     def forward(self, images: Tensor) -> Tensor:
-        return _run(steps_of(self._model.backbone)[: _cut(self._model)], images)
+        return run_steps(steps_of(self._model.backbone, self._model.spec)[: _cut(self._model)], images)
 
 
 class BackHalf(nn.Module):
@@ -40,51 +39,28 @@ class BackHalf(nn.Module):
         self.model = model
 
     def forward(self, activations: Tensor) -> Tensor:
-        logits: Tensor = self.model.head(_run(steps_of(self.model.backbone)[_cut(self.model) :], activations))
+        steps = steps_of(self.model.backbone, self.model.spec)[_cut(self.model) :]
+        logits: Tensor = self.model.head(run_steps(steps, activations))
         return logits
 
 
-def steps_of(backbone: Any) -> list[Step]:
-    """The steps that a backbone's own `forward` takes, one after the other; tested to give the same features.
-
-    Raises:
-        TypeError: the backbone is of no family of the catalogue.
-    """
-    if hasattr(backbone, "conv_stem"):  # timm's EfficientNet
-        return [
-            *_named(backbone, "conv_stem", "bn1"),
-            *_children(backbone, "blocks"),
-            *_named(backbone, "conv_head", "bn2"),
-            ("", backbone.forward_head),
-        ]
-    if hasattr(backbone, "layer4"):
-        names = ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool")
-        return [*_named(backbone, *names), ("", _flatten)]
-    if hasattr(backbone, "encoder"):
-        return [
-            ("conv_proj", lambda images: _embed(backbone, images)),
-            *((f"encoder.layers.{name}", layer) for name, layer in backbone.encoder.layers.named_children()),
-            ("encoder.ln", backbone.encoder.ln),
-            ("", lambda tokens: tokens[:, 0]),
-        ]
-    if not hasattr(backbone, "features"):
-        raise TypeError(f"{type(backbone).__name__} is of no known family.")
-    features = _children(backbone, "features")
-    if hasattr(backbone, "permute"):  # Swin
-        return [*features, *_named(backbone, "norm", "permute", "avgpool", "flatten")]
-    flatten: list[Step] = [] if isinstance(backbone.classifier[1], nn.Flatten) else [("", _flatten)]
-    return [*features, *_named(backbone, "avgpool"), *flatten, *_children(backbone, "classifier")]
+def steps_of(backbone: nn.Module, spec: BackboneSpec) -> list[Step]:
+    """The steps that a backbone's own `forward` takes, one after the other; tested to give the same features."""
+    return [step for name in spec.architecture.steps for step in _named(backbone, name)]
 
 
-def _named(backbone: nn.Module, *names: str) -> list[Step]:
-    return [(name, backbone.get_submodule(name)) for name in names]
+def _named(backbone: nn.Module, name: str) -> list[Step]:
+    """A step of an architecture, or the steps that its name stands for."""
+    if name in _NAMELESS:
+        return [(name, partial(_NAMELESS[name], backbone))]
+    parent, all_children, _ = name.partition(".*")
+    module = backbone.get_submodule(parent)
+    if all_children:
+        return [(f"{parent}.{child}", module) for child, module in module.named_children()]
+    return [(name, module)]
 
 
-def _children(backbone: nn.Module, name: str) -> list[Step]:
-    return [(f"{name}.{child}", module) for child, module in backbone.get_submodule(name).named_children()]
-
-
-def _flatten(activations: Tensor) -> Tensor:
+def _flatten(backbone: nn.Module, activations: Tensor) -> Tensor:
     return activations.flatten(1)
 
 
@@ -96,14 +72,26 @@ def _embed(backbone: Any, images: Tensor) -> Tensor:
     return placed
 
 
+def _class_token(backbone: nn.Module, tokens: Tensor) -> Tensor:
+    return tokens[:, 0]
+
+
+_NAMELESS: Final[dict[str, Callable[[Any, Tensor], Tensor]]] = {
+    FLATTEN: _flatten,
+    EMBED: _embed,
+    CLASS_TOKEN: _class_token,
+}
+
+
 def _cut(model: TransferModel) -> int:
     """The step at which the first stage that trains begins."""
     first = model.spec.stages[model.frozen_stages]
-    names = [name for name, _ in steps_of(model.backbone)]
-    return next(place for place, name in enumerate(names) if name and starts_with(name, first))
+    names = [name for name, _ in steps_of(model.backbone, model.spec)]
+    return next(place for place, name in enumerate(names) if starts_with(name, first))
 
 
-def _run(steps: Sequence[Step], values: Tensor) -> Tensor:
+def run_steps(steps: Sequence[Step], values: Tensor) -> Tensor:
+    """One after the other."""
     for _, step in steps:
         values = step(values)
     return values
@@ -112,7 +100,7 @@ def _run(steps: Sequence[Step], values: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def stage_costs(name: str) -> tuple[float, ...]:
     """Share of the backbone's arithmetic that each stage does, from input to output; they add up to 1."""
-    backbone, _ = split_head(build_empty_network(name))
+    backbone = build_empty_backbone(name)
     counter = FlopCounterMode(display=False, depth=DEPTH)
     with counter, torch.no_grad(), torch.device("meta"):
         backbone.eval()(torch.empty(1, 3, 224, 224))
@@ -125,8 +113,7 @@ def stage_costs(name: str) -> tuple[float, ...]:
 @lru_cache(maxsize=32)
 def activation_bytes(name: str, frozen_stages: int, side: int) -> int:
     """Bytes in float16 of one picture's activations where the frozen stages end."""
-    backbone, features = split_head(build_empty_network(name))
-    model = TransferModel(backbone, nn.Linear(features, 2, device="meta"), get_backbone(name)).eval()
+    model = build_empty_model(name, 2).eval()
     model.frozen_stages = frozen_stages
     with torch.no_grad():
         activations: Tensor = FrontHalf(model)(torch.empty(1, 3, side, side, device="meta"))

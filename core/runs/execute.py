@@ -10,7 +10,7 @@ from typing import Any, Final
 from core.data.dataset import load_stored
 from core.errors import StorageError
 from core.machine.process import forget_peak_memory
-from core.models.accel.shelf import Shelf
+from core.models.accel import Shelf
 from core.runs.finish import finish
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import summary_of

@@ -23,8 +23,8 @@ from core.data.reading import picture
 from core.data.reading.decode import POLICY, decode_picture
 from core.errors import DatasetError, RunError
 from core.inference.predictor import Predictor
-from core.models.build import TransferModel
 from core.models.catalogue import get_backbone
+from core.models.network import TransferModel
 from core.models.weights import PACKAGE
 from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
 from core.storage import explained

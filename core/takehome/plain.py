@@ -4,22 +4,19 @@ import torch
 from torch import Tensor, nn
 
 from core.models.catalogue import get_backbone
-from core.models.network import TIMM_NAMES, build_empty_network
 
 _BACKBONE, _HEAD = "backbone.", "head."  # how TransferModel names its two parts
 
 
 def library_of(backbone: str) -> tuple[str, str]:
     """The package a backbone comes from, and its name there."""
-    if get_backbone(backbone).source == "package":
-        return "timm", TIMM_NAMES[backbone]
-    return "torchvision", backbone
+    timm_name = get_backbone(backbone).timm_name
+    return ("timm", timm_name) if timm_name else ("torchvision", backbone)
 
 
 def classifier_of(backbone: str) -> str:
     """The dotted name of the network's last Linear, whose place the head takes."""
-    linear = [name for name, module in build_empty_network(backbone).named_modules() if isinstance(module, nn.Linear)]
-    return str(linear[-1])
+    return get_backbone(backbone).architecture.classifier
 
 
 def to_plain(state: dict[str, Tensor], backbone: str) -> dict[str, Tensor]:

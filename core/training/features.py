@@ -23,6 +23,7 @@ from torch import Tensor
 
 from core.errors import StorageError
 from core.home import ordinary, thaw_home
+from core.models.accel import is_plain
 from core.settings.schema import RunSettings
 from core.storage import explained
 
@@ -60,6 +61,7 @@ def feature_recipe(
         "precision": precision,
         "engine": "torch" if computed_by_torch(cut, precision) else engine,
         "view": [view, repr(settings.augment)] if view else 0,
+        **({"plain": True} if is_plain(settings.model.backbone) else {}),
     }
 
 

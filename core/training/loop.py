@@ -16,7 +16,6 @@ from torch.optim.swa_utils import AveragedModel
 
 from core.errors import TrainingError
 from core.machine.speeds import Precision
-from core.models.accel.folding import weights_stand_still
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
 from core.training.losses import Loss
 
@@ -127,10 +126,9 @@ def evaluate(model: nn.Module, batches: Batches, loss_fn: Loss = nn.functional.c
     was_training = model.training
     model.eval()
     logits, targets = [], []
-    with weights_stand_still():
-        for inputs, wanted in batches:
-            logits.append(model(inputs).float())
-            targets.append(wanted)
+    for inputs, wanted in batches:
+        logits.append(model(inputs).float())
+        targets.append(wanted)
     model.train(was_training)
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     return Evaluation(

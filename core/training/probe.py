@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from core.data.reading.decode import decode_picture
 from core.machine.facts import usable_cores
+from core.machine.process import tricks_wanted
 from core.machine.speeds import (
     PRECISIONS,
     WORTH_IT,
@@ -35,10 +36,9 @@ from core.machine.speeds import (
     save_speeds,
 )
 from core.machine.streams import in_streams
-from core.models.accel.compiled import LAYOUT, CompiledBackbone
-from core.models.accel.folding import weights_stand_still
-from core.models.accel.onnx_graph import can_translate
-from core.models.build import TransferModel, build_model
+from core.models.accel import LAYOUTS, Forward, engines_of, standing_still
+from core.models.build import build_model
+from core.models.network import TransferModel
 from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings
 from core.training.history import Cancelled, ShouldStop
@@ -92,8 +92,7 @@ def _fastest_of(speeds: Speeds, settings: RunSettings) -> Compute:
 
 def _safe(backbone: str) -> Compute:
     """Never far from the fastest: bf16 wins at most a factor of two, and loses one of fifty where it is emulated."""
-    engine: Engine = "onnxruntime" if can_translate(backbone) else "torch"
-    return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engine)
+    return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engines_of(backbone)[-1])
 
 
 def known_speeds(backbone: str, again: bool = False, should_stop: ShouldStop = lambda: False) -> Speeds:
@@ -135,12 +134,13 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     threads = _best_threads(model.eval(), images, should_stop)
     torch.set_num_threads(threads)
 
-    precisions = worthwhile()
+    precisions = worthwhile() if tricks_wanted() else ("fp32",)
     passes: dict[str, Callable[[], object]]
     passes = {precision: _task(model, images, "forward", precision) for precision in precisions}
-    if can_translate(backbone):
-        compiled = CompiledBackbone(model.backbone, backbone, side, threads=1)
-        passes["onnxruntime"] = partial(_forward_compiled, compiled, images.contiguous(memory_format=LAYOUT), threads)
+    if "onnxruntime" in engines_of(backbone):
+        compiled = standing_still(model.backbone, backbone, "onnxruntime", side=side)
+        laid_out = images.contiguous(memory_format=LAYOUTS["onnxruntime"])
+        passes["onnxruntime"] = partial(_forward_compiled, compiled, laid_out, threads)
     forward = _race(passes, {"bf16": "fp32"}, within_s=FORWARD_S, should_stop=should_stop)
 
     # what does not help forward passes helps training even less: nothing is to be chosen then, only estimated
@@ -225,7 +225,7 @@ def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision
     return step
 
 
-def _forward_compiled(compiled: CompiledBackbone, images: Tensor, threads: int) -> None:
+def _forward_compiled(compiled: Forward, images: Tensor, threads: int) -> None:
     """As many batches as threads, at once."""
     for _ in in_streams(compiled, [images] * threads, threads):
         pass
@@ -233,7 +233,7 @@ def _forward_compiled(compiled: CompiledBackbone, images: Tensor, threads: int) 
 
 @torch.no_grad()
 def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
-    with weights_stand_still(model), cast(precision):
+    with cast(precision):
         model(images)
 
 

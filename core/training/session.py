@@ -16,10 +16,8 @@ from core.augment.pipelines import normalise
 from core.data.loaders import Loaders
 from core.machine.speeds import Precision, Work
 from core.machine.streams import in_streams
-from core.models.accel.compiled import LAYOUT, CompiledBackbone
-from core.models.accel.folding import weights_stand_still
-from core.models.accel.threads import one_thread
-from core.models.build import TransferModel
+from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
+from core.models.network import TransferModel
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings
@@ -69,7 +67,7 @@ class Session:
         self.meter = Meter(self.plan, on_progress)
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
-        self._compiled: CompiledBackbone | None = None
+        self._compiled: Forward | None = None
         self._on_epoch = on_epoch
         self._normalise = partial(normalise, preprocessing=preprocessing_of(settings.model.backbone))
 
@@ -141,13 +139,12 @@ class Session:
         self.model.eval()
         start = time.perf_counter()
         if self.compute.engine == "onnxruntime" and not computed_by_torch(cut, precision):
-            pairs = chain.from_iterable(map(_in_twos, self._inputs(view, indices, LAYOUT)))
+            pairs = chain.from_iterable(map(_in_twos, self._inputs(view, indices, LAYOUTS["onnxruntime"])))
             with one_thread():  # torch only prepares pictures here, on cores that are all taken
                 yield from in_streams(self._compile(), pairs, self.compute.threads, waiting=WAITING)
         else:
-            occasion = object()
-            for images in self._inputs(view, indices, torch.channels_last):
-                with weights_stand_still(occasion), cast(precision):
+            for images in self._inputs(view, indices, LAYOUTS["torch"]):
+                with cast(precision):
                     output = network(images)
                 yield output
         if cut == WHOLE:
@@ -159,11 +156,12 @@ class Session:
                 raise Cancelled
             yield self._normalise(images, layout=layout)
 
-    def _compile(self) -> CompiledBackbone:
+    def _compile(self) -> Forward:
         """The backbone as it is now, for as many callers at once as there are threads."""
         if self._compiled is None:
-            side = preprocessing_of(self.settings.model.backbone).image_size
-            self._compiled = CompiledBackbone(self.model.backbone, self.model.spec.name, side, threads=1)
+            name = self.model.spec.name
+            side = preprocessing_of(name).image_size
+            self._compiled = standing_still(self.model.backbone, name, "onnxruntime", side=side)
         return self._compiled
 
     def backbone_moves(self) -> None:

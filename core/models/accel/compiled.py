@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from core.models.accel.onnx_graph import IMAGES, graph_of
 
-LAYOUT = torch.contiguous_format  # of the images it wants; others are copied first
-
 
 class CompiledBackbone:
     """A backbone as it was when this was made: later changes of its weights are not seen."""

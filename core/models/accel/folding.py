@@ -6,9 +6,6 @@ network those passes take a third of the time or more. Names, parameters and `st
 """
 
 import copy
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from types import MethodType
 from typing import Any
 
@@ -19,24 +16,7 @@ from core.models.accel.convolution import COLUMNS, Geometry, convolve
 
 SAMPLE_SIDE = 64  # pixels of the picture that is sent through to see which BatchNorm follows which convolution
 
-_occasion: ContextVar[object | None] = ContextVar("occasion", default=None)
 _known_pairs: dict[str, list[tuple[str, str]]] = {}
-
-
-@contextmanager
-def weights_stand_still(occasion: object | None = None) -> Iterator[None]:
-    """Within this block no weights change, so that each convolution is folded once and not for every batch.
-
-    Tensors do not tell when they have changed: fused optimisers leave a tensor's version as it was.
-
-    Args:
-        occasion: the same object again stands for the same weights; None: for this block only.
-    """
-    token = _occasion.set(occasion or object())
-    try:
-        yield
-    finally:
-        _occasion.reset(token)
 
 
 def fold_batchnorm(network: nn.Module, kind: str | None = None) -> int:
@@ -140,7 +120,6 @@ class _Pair:
         # convolve (timm pads there), and its parameters must stay where optimisers and audits find them
         self._stand_in = copy.copy(conv)
         self._stand_in.__dict__ = {**conv.__dict__, "_parameters": {}}
-        self._kept: tuple[object, tuple[Tensor, Tensor]] | None = None
         self._activated = False  # whether the convolution has just done the activation, too
 
     def run_conv(self, inputs: Tensor) -> Tensor:
@@ -152,8 +131,7 @@ class _Pair:
                 return convolve(inputs, conv.weight, conv.bias, how)
             output: Tensor = forward(conv, inputs)
             return output
-        occasion = None if torch.is_grad_enabled() else _occasion.get()
-        weight, bias = self._folded() if occasion is None else self._folded_once(occasion)
+        weight, bias = self._folded()
         if how is not None:
             self._activated = isinstance(getattr(self._norm, "act", None), nn.ReLU6)
             return convolve(inputs, weight, bias, how, relu6=self._activated)
@@ -189,12 +167,6 @@ class _Pair:
         scale = norm.weight * torch.rsqrt(norm.running_var + norm.eps)  # (channels,)
         mean = norm.running_mean if conv.bias is None else norm.running_mean - conv.bias
         return conv.weight * scale[:, None, None, None], norm.bias - mean * scale
-
-    def _folded_once(self, occasion: object) -> tuple[Tensor, Tensor]:
-        """As `_folded`, computed once for each occasion."""
-        if self._kept is None or self._kept[0] is not occasion:
-            self._kept = (occasion, self._folded())
-        return self._kept[1]
 
 
 def _two(numbers: Any) -> tuple[int, int]:

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from torch import nn
-
-from core.models.build import TransferModel, build_head
-from core.models.catalogue import BackboneSpec
+from core.machine.process import tricks_wanted
+from core.models.network import TransferModel, build_head
 from core.settings.schema import ModelSettings
 
 MOST_BYTES: Final = 128 * 1024**2  # of a larger one, the memory is worth more than the time
@@ -20,16 +18,16 @@ MOST_BYTES: Final = 128 * 1024**2  # of a larger one, the memory is worth more t
 class KeptBackbone:
     """A backbone with its ImageNet weights, as they were read from their file."""
 
-    network: nn.Module
-    spec: BackboneSpec
-    weights_sha256: str | None
+    model: TransferModel
+    """With the head of the run before."""
     hashes: Mapping[str, str]
-    """`state_hashes` of it when it was built: what the audits of all its runs compare with."""
+    """`state_hashes` of its backbone when it was built: what the audits of all its runs compare with."""
 
     def with_head(self, num_classes: int, *, seed: int) -> TransferModel:
         """What `build_model` would give."""
-        head = build_head(self.spec.features, num_classes, seed=seed)
-        return TransferModel(self.network, head, self.spec, weights_sha256=self.weights_sha256)
+        old = self.model
+        head = build_head(old.spec.features, num_classes, seed=seed)
+        return TransferModel(old.backbone, head, old.spec, weights_sha256=old.weights_sha256)
 
 
 class Shelf:
@@ -45,15 +43,13 @@ class Shelf:
             hashes: of the backbone when it was built, and now.
         """
         size = sum(tensor.nbytes for tensor in model.backbone.state_dict().values())
-        if _stands_still(settings) and size <= MOST_BYTES:
-            self._kept = KeptBackbone(
-                network=model.backbone, spec=model.spec, weights_sha256=model.weights_sha256, hashes=hashes
-            )
+        if tricks_wanted() and _stands_still(settings) and size <= MOST_BYTES:
+            self._kept = KeptBackbone(model=model, hashes=hashes)
 
     def take(self, settings: ModelSettings) -> KeptBackbone | None:
         """The backbone for a run like this, if it is here; then it is here no more, until that run has ended well."""
         kept = self._kept
-        if kept is None or kept.spec.name != settings.backbone or not _stands_still(settings):
+        if kept is None or kept.model.spec.name != settings.backbone or not _stands_still(settings):
             return None
         self._kept = None
         return kept

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 
 import torch
 
+from core.machine.process import tricks_wanted
+
 
 @contextmanager
 def one_thread(when: bool = True) -> Iterator[None]:
@@ -14,7 +16,7 @@ def one_thread(when: bool = True) -> Iterator[None]:
         when: False leaves everything as it is.
     """
     before = torch.get_num_threads()
-    if when:
+    if when and tricks_wanted():
         torch.set_num_threads(1)
     try:
         yield

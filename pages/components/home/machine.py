@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from core.machine.facts import this_machine
+from core.machine.process import PLAIN, tricks_wanted
 from core.machine.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
 from core.models.catalogue import BACKBONES
 
@@ -28,6 +29,8 @@ def machine_card(backbone: str) -> None:
     """One line, and behind it what was measured; not here, but by the worker while nothing trains."""
     speeds, peaks = load_speeds(backbone), load_peaks()
     with st.popover(md(str(this_machine())), icon=":material/memory:", type="tertiary", key="machine.card"):
+        if not tricks_wanted():
+            st.caption(PLAIN)
         if peaks is not None:
             st.markdown("**What it can do at best**")
             best = [{"what": what, "at best": value} for what, value in peaks.rows()]

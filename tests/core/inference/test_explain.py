@@ -15,8 +15,9 @@ from core.augment.preprocessing import Preprocessing
 from core.inference.explain import heat_map, legend, overlay
 from core.inference.predictor import Predictor
 from core.models.accel.folding import fold_batchnorm
-from core.models.build import TransferModel, build_head, build_model
+from core.models.build import build_model
 from core.models.catalogue import BACKBONES
+from core.models.network import TransferModel, build_head
 
 PICTURE = np.asarray(draw_picture("discs", 3).resize((96, 80)))
 CLASSES = ("discs", "squares", "stripes")

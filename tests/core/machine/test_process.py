@@ -35,7 +35,7 @@ def test_without_glibc_memory_is_left_to_the_system(monkeypatch: pytest.MonkeyPa
     keep_freed_memory()
 
 
-def test_what_is_left_out_of_garbage_collection_is_no_leak_when_the_process_ends():
+def test_what_is_left_out_of_garbage_collection_is_no_leak_when_the_process_ends(tricks: None):
     code = """
 import gc
 from core.machine.process import imports_exempt_from_gc

@@ -9,9 +9,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from core.errors import SettingsError
-from core.models.build import split_head
 from core.models.catalogue import BACKBONES, check_model, get_backbone, starts_with
-from core.models.network import build_empty_network
+from core.models.network import build_empty_network, without_classifier
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
@@ -63,10 +62,13 @@ def test_cost_is_what_a_forward_pass_counts(name: str, empty_networks: dict[str,
 
 @every_backbone
 def test_the_network_without_its_classifier_gives_the_stated_features(name: str) -> None:
-    backbone, features = split_head(build_empty_network(name))
+    spec = get_backbone(name)
+    network = build_empty_network(name)
+    linear = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Linear)]
 
-    assert features == get_backbone(name).features
-    assert backbone(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, features)
+    assert linear[-1][0] == spec.architecture.classifier
+    assert (linear[-1][1].in_features, linear[-1][1].out_features) == (spec.features, 1000)
+    assert without_classifier(network, spec)(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, spec.features)
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:

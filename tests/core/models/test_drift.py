@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from core.models.build import TransferModel, build_model
+from core.models.build import build_model
 from core.models.drift import LayerChange, measure_drift, snapshot
 from core.models.freezing import apply_scenario
+from core.models.network import TransferModel
 from core.settings.schema import ModelSettings
 
 

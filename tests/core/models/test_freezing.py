@@ -8,9 +8,10 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from core.errors import SettingsError
-from core.models.build import TransferModel, build_model, count_parameters, layer_tree
+from core.models.build import build_model, count_parameters, layer_tree
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.models.freezing import apply_scenario, audit, parameter_groups, state_hashes
+from core.models.network import TransferModel
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import ModelSettings
 

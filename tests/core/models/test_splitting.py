@@ -3,11 +3,11 @@
 import pytest
 import torch
 from helpers import filled_model
-from torch import Tensor, nn
+from torch import Tensor
 
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES, get_backbone
-from core.models.splitting import BackHalf, FrontHalf, activation_bytes, stage_costs, steps_of
+from core.models.splitting import BackHalf, FrontHalf, activation_bytes, stage_costs
 
 every_backbone = pytest.mark.parametrize("name", BACKBONES)
 
@@ -59,11 +59,6 @@ def test_halves_share_the_models_weights_and_modes() -> None:
 
     assert model.backbone.layer4.training and not model.backbone.layer3.training
     assert {id(p) for p in BackHalf(model).parameters()} == {id(p) for p in model.parameters()}
-
-
-def test_a_network_of_no_known_family_is_refused() -> None:
-    with pytest.raises(TypeError, match="Sequential is of no known family"):
-        steps_of(nn.Sequential(nn.Flatten()))
 
 
 @every_backbone

@@ -19,9 +19,8 @@ from core.augment.pipelines import normalise
 from core.augment.preprocessing import Preprocessing
 from core.data.reading.decode import decode_picture
 from core.inference.predictor import Predictor
-from core.models.build import TransferModel, split_head
 from core.models.catalogue import BACKBONES, get_backbone
-from core.models.network import build_network
+from core.models.network import TransferModel, build_network, without_classifier
 from core.models.weights import preprocessing_of
 from core.runs.record import load_predictions, load_record, save_run
 from core.runs.store import RunStore
@@ -35,12 +34,13 @@ def random_model(name: str) -> TransferModel:
     """As its library starts it, with three classes, and statistics of noise: else pictures make no difference in it."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
-        backbone, features = split_head(build_network(name))
+        spec = get_backbone(name)
+        backbone = without_classifier(build_network(name), spec)
         for module in backbone.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = None  # the statistics of what it sees, whole
         backbone.train()(torch.randn(8, 3, 224, 224))
-        return TransferModel(backbone, nn.Linear(features, 3), get_backbone(name)).eval()
+        return TransferModel(backbone, nn.Linear(spec.features, 3), spec).eval()
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.inference.predictor import Predictor
 from core.machine.speeds import Engine, load_speeds, save_speeds
-from core.models.accel import compiled
+from core.models import accel
 from core.models.accel.compiled import CompiledBackbone
 from core.runs.execute import execute
 from core.runs.race import submit
@@ -22,6 +22,7 @@ from core.training import session
 from core.training.history import Cancelled
 from core.training.scenarios import Trained, build_run_loaders, train_run
 
+pytestmark = pytest.mark.usefixtures("tricks")
 SMALL = OptimSettings(epochs=1, batch_size=8, train_size=96)
 
 
@@ -51,7 +52,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[CompiledBackbone]:
         all_made.append(CompiledBackbone(*given, **named))
         return all_made[-1]
 
-    monkeypatch.setattr(session, "CompiledBackbone", make)
+    monkeypatch.setattr(accel, "CompiledBackbone", make)
     return all_made
 
 
@@ -175,7 +176,7 @@ def test_the_record_says_who_computed_and_a_predictor_says_the_same_to_the_last_
     predictor = Predictor.load(run.id)
     pictures = [tiny_dataset.pixels[index] for index in record.test_pictures]
     assert record.engine == "onnxruntime"
-    assert isinstance(predictor._backbone, compiled.CompiledBackbone)
+    assert isinstance(predictor._backbone, CompiledBackbone)
     together = predictor.look(pictures)
     alone = [predictor.look([picture]) for picture in pictures]
     for place, (probabilities, features) in enumerate(alone):
@@ -191,5 +192,5 @@ def test_without_a_measurement_a_predictor_stays_with_torch(tiny_dataset: Datase
     assert run is not None
     execute(store, run, lambda: False)
 
-    assert not isinstance(Predictor.load(run.id)._backbone, compiled.CompiledBackbone)
+    assert not isinstance(Predictor.load(run.id)._backbone, CompiledBackbone)
     assert load_record(run.id).engine == "torch"

@@ -15,6 +15,7 @@ from core.training import probe
 from core.training.history import Cancelled
 from core.training.probe import Compute, choose_compute, known_peaks, known_speeds, measure_peaks, measure_speeds
 
+pytestmark = pytest.mark.usefixtures("tricks")
 BF16_FOR_KEPT = {
     "forward/fp32": 100.0,
     "forward/bf16": 90.0,

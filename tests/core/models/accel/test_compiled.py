@@ -9,8 +9,9 @@ from torch import nn
 from core.models.accel import onnx_graph
 from core.models.accel.compiled import CompiledBackbone
 from core.models.accel.onnx_graph import Untranslatable, can_translate, graph_of
-from core.models.build import TransferModel, build_model
+from core.models.build import build_model
 from core.models.catalogue import BACKBONES
+from core.models.network import TransferModel
 
 TRANSLATED = ("efficientnet_lite0", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50")
 CLOSE = 5e-5
@@ -134,8 +135,7 @@ class Odd(nn.Module):
     ids=["unknown", "view", "with a factor", "made on the way", "batch statistics"],
 )
 def test_what_is_not_understood_is_refused(monkeypatch: pytest.MonkeyPatch, what: object, named: str):
-    monkeypatch.setattr(onnx_graph, "build_empty_network", lambda name: None)
-    monkeypatch.setattr(onnx_graph, "split_head", lambda network: (Odd(what), 3))
+    monkeypatch.setattr(onnx_graph, "build_empty_backbone", lambda name: Odd(what))
 
     with pytest.raises(Untranslatable, match=named):
         graph_of(f"odd {named}", 8)

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from core.models.accel import folding
-from core.models.accel.folding import fold_batchnorm, quicken_depthwise, weights_stand_still
-from core.models.build import build_model, split_head
-from core.models.catalogue import BACKBONES
-from core.models.network import build_empty_network, build_network
+from core.models.accel.folding import fold_batchnorm, quicken_depthwise
+from core.models.build import build_model
+from core.models.catalogue import BACKBONES, get_backbone
+from core.models.network import build_empty_network, build_network, without_classifier
 
 NORMALISED = ("efficientnet_lite0", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50")
 IMAGES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64).sin()
@@ -40,6 +40,11 @@ def randomised(network: nn.Module) -> nn.Module:
         nn.init.uniform_(norm.weight, 0.5, 1.5)
         nn.init.normal_(norm.bias, std=0.2)
     return network
+
+
+def backbone_of(name: str) -> nn.Module:
+    """A backbone in eval mode, unfolded, with random weights and lively statistics."""
+    return without_classifier(randomised(build_network(name)).eval(), get_backbone(name))
 
 
 def small(state: dict[str, Tensor] | None = None) -> nn.Module:
@@ -84,7 +89,7 @@ def test_which_belong_together_is_looked_for_once_for_each_kind(monkeypatch: pyt
 
 @pytest.mark.parametrize("name", NORMALISED)
 def test_every_batchnorm_of_a_backbone_is_folded_and_its_features_stay(name: str) -> None:
-    backbone, _ = split_head(randomised(build_network(name)).eval())
+    backbone = backbone_of(name)
     with torch.no_grad():
         expected = backbone(IMAGES)
 
@@ -208,32 +213,6 @@ def test_output_without_gradients_follows_every_change(change: Callable[[nn.Modu
         assert not torch.allclose(network(IMAGES), before, atol=1e-3)
 
 
-def test_while_weights_stand_still_each_convolution_is_folded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    network, folded = small_folded(), []
-    pair = network.conv1.forward.__self__
-    monkeypatch.setattr(pair, "_folded", lambda fold=pair._folded: folded.append(1) or fold())
-
-    with torch.no_grad(), weights_stand_still():
-        network(IMAGES)
-        network(IMAGES)
-
-    assert len(folded) == 1
-    with torch.no_grad(), weights_stand_still():
-        network(IMAGES)
-    assert len(folded) == 2
-
-
-def test_the_same_occasion_again_stands_for_the_same_weights() -> None:
-    network, occasion = small_folded(), object()
-    with torch.no_grad(), weights_stand_still(occasion):
-        before = network(IMAGES)
-        network.conv1.weight.mul_(2)
-    with torch.no_grad(), weights_stand_still(occasion):
-        assert torch.equal(network(IMAGES), before)
-    with torch.no_grad():
-        assert not torch.equal(network(IMAGES), before)
-
-
 def pass_with_gradients(network: nn.Module) -> None:
     network(IMAGES).sum().backward()
 
@@ -272,7 +251,7 @@ def test_inference_then_evaluation_then_training_agree() -> None:
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
-def test_a_built_model_comes_folded() -> None:
+def test_a_built_model_comes_folded(tricks: None) -> None:
     model, untouched = build_model("resnet18", 2, start="none", seed=0).eval(), []
     model.backbone.bn1.register_forward_hook(lambda module, inputs, output: untouched.append(output is inputs[0]))
 
@@ -286,7 +265,7 @@ def test_a_built_model_comes_folded() -> None:
 @pytest.mark.parametrize("gradients", [False, True], ids=["fused", "with gradients"])
 def test_lite0_pads_and_activates_as_before_at_even_and_odd_sizes(side: int, gradients: bool) -> None:
     images = nn.functional.interpolate(IMAGES, (side, side))
-    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    backbone = backbone_of("efficientnet_lite0")
     folded = copy.deepcopy(backbone)
     fold_batchnorm(folded)
 
@@ -297,7 +276,7 @@ def test_lite0_pads_and_activates_as_before_at_even_and_odd_sizes(side: int, gra
 
 
 def test_in_bfloat16_the_folded_network_says_what_the_plain_one_says_within_its_precision() -> None:
-    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    backbone = backbone_of("efficientnet_lite0")
     folded = copy.deepcopy(backbone)
     fold_batchnorm(folded)
 
@@ -308,7 +287,7 @@ def test_in_bfloat16_the_folded_network_says_what_the_plain_one_says_within_its_
 
 
 def test_a_depthwise_convolution_with_padding_behind_gives_its_gradient_to_the_small_kernel() -> None:
-    backbone, _ = split_head(randomised(build_network("efficientnet_lite0")).eval())
+    backbone = backbone_of("efficientnet_lite0")
     folded = copy.deepcopy(backbone)
     fold_batchnorm(folded)
 
@@ -341,7 +320,7 @@ def test_a_network_that_has_seen_one_size_is_right_about_another(trains: bool) -
 
 def test_depthwise_convolutions_without_batchnorm_find_the_same_gradients() -> None:
     torch.manual_seed(0)
-    plain, _ = split_head(build_network("convnext_tiny"))
+    plain = without_classifier(build_network("convnext_tiny"), get_backbone("convnext_tiny"))
     quick = copy.deepcopy(plain)
 
     assert quicken_depthwise(quick) == 18

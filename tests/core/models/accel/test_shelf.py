@@ -8,10 +8,11 @@ import torch
 
 from core.__main__ import main
 from core.data.dataset import Dataset
+from core.models.accel import Shelf
 from core.models.accel import shelf as module
-from core.models.accel.shelf import Shelf
-from core.models.build import TransferModel, build_model
+from core.models.build import build_model
 from core.models.freezing import state_hashes
+from core.models.network import TransferModel
 from core.runs import execute
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
@@ -19,6 +20,7 @@ from core.training import scenarios
 from core.training.history import Cancelled
 from core.training.scenarios import train_run
 
+pytestmark = pytest.mark.usefixtures("tricks")
 FROZEN = ModelSettings(scenario="frozen")
 
 
