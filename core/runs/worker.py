@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from math import inf
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from core.errors import StorageError
 from core.home import sweep_staging
@@ -36,19 +36,20 @@ def work_off(
     store: RunStore,
     should_stop: Callable[[], bool],
     only: Collection[str] | None = None,
-    **options: Any,
+    when_lost: Callable[[], None] = lambda: None,
+    **options: float,
 ) -> bool:
     """Train the next queued run, if there is one and nothing else is at work; whether there was.
 
     Args:
-        options: of `core.runs.execute.execute`.
+        when_lost, options: as `core.runs.execute.execute` takes them.
     """
     train = _training()  # seconds, the first time: before a run waits for it
     run = store.claim(only)
     if run is None:
         return False
     try:
-        train(store, run, should_stop, **options)
+        train(store, run, should_stop, when_lost=when_lost, **options)
     except KeyboardInterrupt:
         store.end(run, "cancelled")
         raise
@@ -61,7 +62,6 @@ def preload() -> None:
         _training()
 
 
-@cache
 def _training() -> Callable[..., None]:
     """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
     import timm  # noqa: F401  # the default backbone asks for it

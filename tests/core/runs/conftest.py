@@ -78,6 +78,10 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The address of an empty database, in a file and on a server."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'thaw.db'}"
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        pytest.skip("psycopg cannot be used: pip install -r tests/requirements.txt")
     return request.getfixturevalue("new_database")()
 
 
@@ -101,12 +105,11 @@ def postgres() -> Iterator[Path]:
 
     Its transactions would see nothing of what others do meanwhile, unless they ask for less: no default is relied on.
     """
-    pytest.importorskip("psycopg", reason="psycopg is not installed: pip install -r tests/requirements.txt")
     programs = _postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL's server is not installed: apt-get install postgresql")
     # it refuses to work for root, and its user may not look into pytest's folders
-    user = "postgres" if os.geteuid() == 0 else None
+    user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="thaw-postgres-"))
     try:
         if user:
