@@ -20,7 +20,8 @@ from components.results import cards, charts, why_not_pooled
 from components.verdicts import race_files, race_outcome, race_scores
 from components.wording import linked_number, place_of, run_label
 
-from core.comparison.verdict import BAND, compare
+from core.comparison.compare import compare
+from core.comparison.verdict import BAND
 from core.comparison.wording import p_value, paired_methods
 from core.errors import ThawError
 from core.runs.example import example_runs

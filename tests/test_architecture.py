@@ -52,12 +52,11 @@ TORCH_FREE = [
     "core.augment.catalogue",
     "core.models.catalogue",
     "core.models.weights",
-    "core.commands",
     "core.data.drawn.strangers",
     "core.inference.prediction_sets",
     "core.comparison.temperature",
     "core.inference.values",
-    *(name for name in NAMES if name.startswith("core.comparison.")),
+    *(name for name in NAMES if name.startswith(("core.comparison.", "core.commands."))),
 ]
 
 
@@ -174,4 +173,4 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
         if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
     }
 
-    assert readers == {"resources", "doubt", "firsts", "inside"}
+    assert readers == {"resources", "uncertainty", "firsts", "inside"}

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.folds import gather_folds, incomplete_seeds, question_of
-from core.comparison.race import RaceVerdict, race_verdict
+from core.comparison.race_verdict import RaceVerdict, race_verdict
 from core.comparison.race_wording import expected_gap
 from core.comparison.verdict import BAND
 from core.data.dataset import Dataset

@@ -7,8 +7,8 @@ from typing import Final
 import pandas as pd
 import streamlit as st
 
-from core.comparison.race import RaceVerdict
 from core.comparison.race_report import race_as_csv, race_as_markdown
+from core.comparison.race_verdict import RaceVerdict
 from core.comparison.wording import points
 
 from .comparison_charts import chances, forest

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.comparison.compare import compare
 from core.comparison.pictures import PictureAnswers, PictureKey, common, right_table
-from core.comparison.race import race_verdict
+from core.comparison.race_verdict import race_verdict
 from core.comparison.report import as_csv
 from core.comparison.selection import best_of
-from core.comparison.verdict import compare
 
 
 def shuffled(outcome, order):
