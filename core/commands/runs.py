@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from core.commands.command import Commands, Result
+from core.commands.command import PROGRAM, Commands, Result
 from core.errors import RunError, TrainingError
 from core.home import sweep_staging
 from core.runs.store import Run, RunStore
@@ -20,7 +20,7 @@ def list_runs() -> Result:
     store.heal()
     sweep_staging()
     rows = [run_values(run) for run in store.runs()]
-    return {"runs": rows}, "\n".join(map(run_line, rows)) or "No runs yet. Try: python -m core train --data builtin"
+    return {"runs": rows}, "\n".join(map(run_line, rows)) or f"No runs yet. Try: {PROGRAM} train --data builtin"
 
 
 def run_values(run: Run) -> dict[str, Any]:
