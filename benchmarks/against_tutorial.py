@@ -87,7 +87,7 @@ def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]
     import torchvision  # noqa: F401
 
     import core.runs.execute  # noqa: F401
-    from core import commands
+    from core.commands.train import train
     from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
     # a random start is as fast, and needs no weights
@@ -96,7 +96,7 @@ def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]
     def run(where: str, l2: float | None) -> dict[str, Any]:
         settings = RunSettings(model=model, optim=OptimSettings(l2=l2), seed=seed)
         start = time.perf_counter()
-        values, _ = commands.train(where, settings, lambda text: None)
+        values, _ = train(where, settings, lambda text: None)
         seconds = time.perf_counter() - start
         kept = ("test_accuracy", "timings", "work", "precision", "threads", "split", "dataset")
         return {"s": seconds, **{name: values[name] for name in kept}}

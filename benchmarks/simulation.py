@@ -7,7 +7,7 @@ accuracies to spread by the given number of points. Since the truth is known, ev
 `core.comparison` can be held against it.
 
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
-trained models, and single ones). Prints Markdown.
+trained models, and single ones), `exponents` (why the degrees of freedom are as they are). Prints Markdown.
 """
 
 import argparse
@@ -25,10 +25,17 @@ from scipy.stats import norm
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from core.comparison.crossed import LEAST_SEEDS, crossed_difference, crossed_share
+from core.comparison.crossed import (
+    LEAST_SEEDS,
+    crossed_difference,
+    crossed_share,
+    error_and_df,
+    estimate_of,
+    mean_squares,
+)
 from core.comparison.race import decide_over_models, decide_over_seeds
 from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
-from core.comparison.verdict import BAND, Verdict, decide
+from core.comparison.verdict import ALPHA, BAND, Verdict, decide
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
 ACCURACY = 0.94
@@ -59,15 +66,21 @@ def latent(accuracy: float, spread: float) -> tuple[float, float]:
 
 
 def races(
-    rng: np.random.Generator, repeats: int, seeds: int, pictures: int, spread: float, gap: float
+    rng: np.random.Generator,
+    repeats: int,
+    seeds: int,
+    pictures: int,
+    spread: float,
+    gap: float,
+    better: float = ACCURACY,
 ) -> Iterator[Rights]:
-    """Races of two ways of training, the first better by `gap`."""
+    """Races of two ways of training, the first with an accuracy of `better`, the second less by `gap`."""
     step = max(1, AT_ONCE // (seeds * pictures))
     for start in range(0, repeats, step):
         count = min(step, repeats - start)
         difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
         arms = []
-        for accuracy in (ACCURACY, ACCURACY - gap):
+        for accuracy in (better, better - gap):
             mean, deviation = latent(accuracy, spread)
             of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
             of_seed = mean + deviation * rng.standard_normal((count, seeds, 1), np.float32)
@@ -182,7 +195,31 @@ def print_models(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
-PARTS = {"ways": print_ways, "power": print_power, "accuracy": print_accuracy, "models": print_models}
+def print_exponents(rng: np.random.Generator, repeats: int) -> None:
+    """Equals called different by three seeds on 1,000 pictures, with Hillis's degrees of freedom and with ours."""
+    print("| accuracy | spread | exponent 2 | exponent 1.5 |")
+    print("|---|---|---|---|")
+    for accuracy in (ACCURACY, 0.85, 0.75):
+        for spread in SPREADS:
+            better = dict.fromkeys((2.0, 1.5), 0)
+            for a, b in races(rng, repeats, 3, 1000, spread, 0.0, accuracy):
+                scores = a.astype(np.float64) - b
+                squares, value = mean_squares(scores), float(scores.mean())
+                for exponent in better:  # so many pictures tell two arms apart, and no floor is reached
+                    error, df = error_and_df(squares, 3, 1000, exponent)
+                    better[exponent] += estimate_of(value, error, df).p_value < ALPHA
+            cells = " | ".join(f"{100 * count / repeats:.1f}" for count in better.values())
+            print(f"| {accuracy:.0%} | {100 * spread:.1f} | {cells} |", flush=True)
+    print()
+
+
+PARTS = {
+    "ways": print_ways,
+    "power": print_power,
+    "accuracy": print_accuracy,
+    "models": print_models,
+    "exponents": print_exponents,
+}
 
 
 def main() -> None:

@@ -18,7 +18,8 @@ from components.results import result_charts
 from components.verdicts import race_outcome, race_verdict_of, say_what_folds_answer
 from components.wording import linked_number, place_of, run_label
 
-from core.comparison.verdict import BAND, compare
+from core.comparison.compare import compare
+from core.comparison.verdict import BAND
 from core.comparison.wording import p_value, paired_methods
 from core.errors import ThawError
 from core.runs.example import example_runs

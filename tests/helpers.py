@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -29,6 +29,10 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 KINDS = ("discs", "squares", "stripes")
 """The classes of drawn pictures: red discs, blue squares, green stripes."""
+Asked = Callable[..., dict[str, Any]]
+"""Gives a command's words, and gets what it prints as JSON."""
+Refused = Callable[..., str]
+"""Gives a command's words, and gets the line that refuses them."""
 
 
 def shared_file(*parts: str) -> Path:

@@ -61,13 +61,12 @@ TORCH_FREE = [
     "core.augment.catalogue",
     "core.models.catalogue",
     "core.models.weights",
-    "core.commands",
     "core.data.drawn.strangers",
     "core.inference.prediction_sets",
     "core.comparison.temperature",
     "core.inference.values",
     "core.takehome.report",
-    *(name for name in NAMES if name.startswith("core.comparison.")),
+    *(name for name in NAMES if name.startswith(("core.comparison.", "core.commands."))),
 ]
 
 

@@ -6,7 +6,7 @@ import shlex
 import pytest
 from helpers import REPOSITORY
 
-from core.__main__ import build_parser
+from core.commands.parser import build_parser
 
 README = (REPOSITORY / "README.md").read_text()
 

@@ -13,7 +13,7 @@ import numpy as np
 from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.fairness import Outcome
-from core.comparison.folds import overlap
+from core.comparison.folds import folds_of, overlap
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
@@ -106,7 +106,7 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
         unbalanced=_unbalanced(runs[0]),
         pictures=len(runs[0].pictures),
         interval=_interval(runs, accuracies),
-        folds=runs[0].settings.data.folds if runs[0].settings.data.fold is None else None,
+        folds=folds_of(runs[0].settings.data),
         units="groups" if runs[0].groups else "pictures",
     )
 

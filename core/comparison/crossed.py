@@ -14,7 +14,9 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from scipy.stats import norm
 from scipy.stats import t as student
+from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval
 from core.comparison.weighing import of_groups
@@ -28,7 +30,7 @@ FEW_PICTURES: Final = 300
 pictures hides only spreads that training does not show. Chosen by simulation, see benchmarks/simulation.py."""
 DF_EXPONENT: Final = 1.5
 """0 is Obuchowski and Rockette's S - 1 degrees of freedom, far too few; 2 is Hillis's, with which three seeds on 1,000
-pictures say "better" in up to 7.7 % of races between equals. Chosen by simulation, see benchmarks/simulation.py."""
+pictures say "better" in up to 7.4 % of races between equals. Chosen by simulation, see benchmarks/simulation.py."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,16 +125,22 @@ def quantile(df: float, share: float = (1 + CONFIDENCE) / 2) -> float:
     return float(student.ppf(share, df))
 
 
-def mean_squares(scores: Array) -> MeanSquares:
-    """The analysis of variance of a table (S, N), both at least 2, with one number in each cell."""
-    scores = np.asarray(scores, dtype=np.float64)
-    seeds, pictures = scores.shape
-    mean, by_seed, by_picture = scores.mean(), scores.mean(axis=1), scores.mean(axis=0)
+def mean_squares(scores: Array, weights: Array | None = None) -> MeanSquares:
+    """The analysis of variance of a table (S, N), both at least 2, with one number in each cell.
+
+    Args:
+        weights: (N,), how many pictures each column stands for; None: one.
+    """
+    seeds, scores = len(scores), np.asarray(scores, dtype=np.float64)
+    weights = np.ones(scores.shape[1]) if weights is None else weights
+    pictures = float(weights.sum())
+    by_seed, by_picture = scores @ weights / pictures, scores.mean(axis=0)
+    mean = float(by_seed.mean())
     rest = scores - by_seed[:, None] - by_picture + mean  # (S, N)
     return MeanSquares(
-        seeds=float(pictures * np.square(by_seed - mean).sum() / (seeds - 1)),
-        pictures=float(seeds * np.square(by_picture - mean).sum() / (pictures - 1)),
-        rest=float(np.square(rest).sum() / ((seeds - 1) * (pictures - 1))),
+        seeds=pictures * float(np.square(by_seed - mean).sum()) / (seeds - 1),
+        pictures=seeds * float(np.square(by_picture - mean) @ weights) / (pictures - 1),
+        rest=float((np.square(rest) @ weights).sum()) / ((seeds - 1) * (pictures - 1)),
     )
 
 
@@ -232,7 +240,7 @@ def crossed_share(right: Array, groups: Sequence[str] = (), widened: float = 1.0
         widened: what the standard error is multiplied by, see `core.comparison.folds.overlap`.
     """
     table, weights = _with_two_halves(of_groups(right, groups))
-    error, df = error_and_df(_weighted_squares(table, weights), len(right), float(weights.sum()))
+    error, df = error_and_df(mean_squares(table, weights), len(right), float(weights.sum()))
     padded = float((table @ weights).mean() / weights.sum())
     return _effective_wilson(float(right.mean()), padded, widened * error, df)
 
@@ -264,7 +272,10 @@ def grouped_share(right: Array, groups: Sequence[str], widened: float = 1.0) -> 
 
 
 def _effective_wilson(share: float, padded: float, error: float, df: float) -> Interval:
-    return _wilson(share, padded * (1 - padded) / error**2, quantile(df))
+    pictures = padded * (1 - padded) / error**2  # whole or not
+    alpha = 2 * norm.sf(quantile(df))
+    low, high = proportion_confint(share * pictures, pictures, alpha=alpha, method="wilson")
+    return Interval(low=float(low), high=float(high))
 
 
 def _with_two_halves(scores: Array) -> tuple[Array, Array]:
@@ -272,27 +283,6 @@ def _with_two_halves(scores: Array) -> tuple[Array, Array]:
     seeds = len(scores)
     table = np.hstack([scores, np.ones((seeds, 1)), np.zeros((seeds, 1))])
     return table, np.append(np.ones(scores.shape[1]), [0.5, 0.5])
-
-
-def _weighted_squares(scores: Array, weights: Array) -> MeanSquares:
-    """`mean_squares` of a table (S, N) whose columns count `weights` (N,) times."""
-    seeds, pictures = len(scores), float(weights.sum())
-    by_seed, by_picture = scores @ weights / pictures, scores.mean(axis=0)
-    mean = float(by_seed.mean())
-    rest = scores - by_seed[:, None] - by_picture + mean
-    return MeanSquares(
-        seeds=pictures * float(np.square(by_seed - mean).sum()) / (seeds - 1),
-        pictures=seeds * float(np.square(by_picture - mean) @ weights) / (pictures - 1),
-        rest=float((np.square(rest) @ weights).sum()) / ((seeds - 1) * (pictures - 1)),
-    )
-
-
-def _wilson(share: float, pictures: float, z: float) -> Interval:
-    """Wilson's score interval of a share of so many pictures, whole or not, for any quantile."""
-    weight = z**2 / pictures
-    middle = (share + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share * (1 - share) / pictures + weight / (4 * pictures))
-    return Interval(low=max(middle - half, 0.0), high=min(middle + half, 1.0))
 
 
 def resampled(differences: Sequence[float], shared: float) -> Estimate | None:

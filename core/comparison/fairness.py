@@ -233,32 +233,28 @@ def _spoken(field: str) -> str:
 
 def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
     """Chips for what is not a setting: the head's start, the weights file, the machine."""
-    chips = []
     same_backbone = a.settings.model.backbone == b.settings.model.backbone
+    accuracy, timing = [], []
     if same_backbone and a.settings.seed == b.settings.seed and a.head_hash != b.head_hash:
-        text = "The heads started from different numbers although seed and backbone are the same."
-        chips.append(Chip(field="head", text=text, affects="accuracy"))
+        accuracy.append(("head", "The heads started from different numbers although seed and backbone are the same."))
     if same_backbone and a.weights_hash and b.weights_hash and a.weights_hash != b.weights_hash:
-        text = "The pretrained weights come from different files."
-        chips.append(Chip(field="weights", text=text, affects="accuracy"))
+        accuracy.append(("weights", "The pretrained weights come from different files."))
     if a.machine != b.machine:
-        text = f"Times were measured on different machines: {a.machine} against {b.machine}."
-        chips.append(Chip(field="machine", text=text, affects="timing"))
+        timing.append(("machine", f"Times were measured on different machines: {a.machine} against {b.machine}."))
     for run in (a, b):
         if run.cached_features:
-            text = f"{run.label} took {run.cached_features} pictures' features from the cache: its time is a warm one."
-            chips.append(Chip(field="cache", text=text, affects="timing"))
+            pictures = f"{run.cached_features} pictures' features"
+            timing.append(("cache", f"{run.label} took {pictures} from the cache: its time is a warm one."))
     if a.threads != b.threads:
-        text = f"Times were measured with {a.threads} against {b.threads} threads."
-        chips.append(Chip(field="threads", text=text, affects="timing"))
+        timing.append(("threads", f"Times were measured with {a.threads} against {b.threads} threads."))
     if a.engine != b.engine:
-        text = f"Forward passes were computed by {a.engine} against {b.engine}."
-        chips.append(Chip(field="engine", text=text, affects="timing"))
+        timing.append(("engine", f"Forward passes were computed by {a.engine} against {b.engine}."))
     for work, words in (("features", "Features were computed"), ("train", "They were trained")):
-        if _does(work, a) and _does(work, b) and a.precision.get(work) != b.precision.get(work):
-            text = f"{words} in {a.precision.get(work)} against {b.precision.get(work)}."
-            chips.append(Chip(field="precision", text=text, affects="timing"))
-    return tuple(chips)
+        in_a, in_b = a.precision.get(work), b.precision.get(work)
+        if _does(work, a) and _does(work, b) and in_a != in_b:
+            timing.append(("precision", f"{words} in {in_a} against {in_b}."))
+    chips = [Chip(field=field, text=text, affects="accuracy") for field, text in accuracy]
+    return (*chips, *(Chip(field=field, text=text, affects="timing") for field, text in timing))
 
 
 def _does(work: str, run: Outcome) -> bool:

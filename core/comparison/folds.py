@@ -63,6 +63,11 @@ def question_of(folds: int | None) -> str:
     return QUESTION.format(folds=folds, folds_less=folds - 1) if folds else ""
 
 
+def folds_of(data: DataSettings) -> int | None:
+    """Over how many folds something was tested; None where it was tested on one part, be it one of the folds."""
+    return data.folds if data.fold is None else None
+
+
 def overlap(data: DataSettings) -> float:
     """What an accuracy's standard error over all folds is to be multiplied by; 1 without folds and for one alone.
 
@@ -72,9 +77,8 @@ def overlap(data: DataSettings) -> float:
     takes 1/K + tested/trained in the place of 1/K, which is 1/K + 1/(K - 1) here. How often the interval then holds
     the truth, and that differences need no correction, is measured by benchmarks/truth.py.
     """
-    if data.folds is None or data.fold is not None:
-        return 1.0
-    return math.sqrt(1 + data.folds / (data.folds - 1))
+    folds = folds_of(data)
+    return math.sqrt(1 + folds / (folds - 1)) if folds else 1.0
 
 
 def _by_seed(runs: Sequence[RunSettings]) -> dict[RunSettings, list[int]]:

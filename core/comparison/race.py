@@ -9,31 +9,20 @@ import statistics as averages
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 
-from core.comparison import race_wording
-from core.comparison.arms import Arm, ArmSummary, arms_of, by_seed, parts_of_seeds, summary_of_arm
+from core.comparison.arms import Arm, by_seed, parts_of_seeds
+from core.comparison.compare import compare
 from core.comparison.crossed import LEAST_SEEDS, Chances, Crossed, Estimate, crossed_difference, resampled
 from core.comparison.fairness import Outcome, mixed_rules
+from core.comparison.folds import folds_of
 from core.comparison.metrics import Interval
-from core.comparison.pictures import common, right_table
 from core.comparison.planning import Settling, settling
 from core.comparison.scores import ScoreGap, score_gaps
-from core.comparison.statistics import SMALLEST_DISCORDANT, cochran_q, holm
+from core.comparison.statistics import SMALLEST_DISCORDANT, holm
 from core.comparison.times import TimeRatio, time_ratios
-from core.comparison.verdict import (
-    ALPHA,
-    BAND,
-    Comparison,
-    Verdict,
-    check_band,
-    compare,
-    decide,
-    discordant_units,
-    plain,
-)
+from core.comparison.verdict import ALPHA, Comparison, Verdict, decide, discordant_units
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import differences
 
@@ -51,6 +40,8 @@ class PairVerdict:
     """Test pictures of each seed."""
     groups: int
     """How many groups they are of; 0 where they have none."""
+    folds: int | None
+    """Every picture was tested once, by one of so many models of each seed; None where there is one test part."""
     differences: tuple[float, ...]
     """Seed by seed."""
     outcome: Verdict
@@ -110,55 +101,15 @@ class PairVerdict:
         return self.interval is not None and -self.band <= self.interval.low and self.interval.high <= self.band
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RaceVerdict:
-    """A race: every scenario, every pair, and one sentence for the whole."""
-
-    arms: tuple[ArmSummary, ...]
-    pairs: tuple[PairVerdict, ...]
-    band: float
-    sentence: str
-    cochran_p: float | None = None
-    """Cochran's Q over more than two models on the same pictures; None with several seeds."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, nothing rounded."""
-        return plain(self)
-
-
-def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict:
-    """Compare scenarios over seeds.
-
-    Better: p, after Holm's correction over all pairs, below 0.05, and at least six pictures tell the two apart.
-    Practically the same: the whole 95 % interval inside the band. Everything else: the race cannot tell.
-
-    Args:
-        outcomes: finished runs, at most one for each scenario and seed; seeds may be missing in some scenarios.
-        band: differences in accuracy within this fraction are practically no difference.
-
-    Raises:
-        SettingsError: the band is not a fraction from 0 to 0.5.
-        RunError: a scenario has two runs with the same seed, or a run has no test pictures.
-    """
-    check_band(band)
-    arms = arms_of(outcomes)
-    summaries = tuple(summary_of_arm(arm) for arm in arms.values())
-    pairs = [
-        replace(pair, sentence=race_wording.pair_sentence(pair), speed=race_wording.speed_sentence(pair))
-        for pair in _decided([_pair(a, b, arms, band) for a, b in combinations(arms, 2)])
+def judge_pairs(arms: Mapping[str, Arm], band: float) -> list[PairVerdict]:
+    """Every pair of scenarios with its outcome, after Holm's correction over those that can be compared."""
+    pairs = [_pair(a, b, arms, band) for a, b in combinations(arms, 2)]
+    ps = [pair.p_value for pair in pairs if pair.p_value is not None]
+    corrected = iter(holm(ps))
+    return [
+        pair if pair.p_value is None else _with_outcome(replace(pair, p_holm=next(corrected), tests=len(ps)))
+        for pair in pairs
     ]
-    cochran_p = _cochran(arms, pairs)
-    lacks = dict.fromkeys(sentence for outcome in outcomes for sentence in outcome.lacks)
-    sentence = " ".join([race_wording.race_sentence(summaries, pairs, cochran_p), *lacks])
-    return RaceVerdict(arms=summaries, pairs=tuple(pairs), band=band, sentence=sentence, cochran_p=cochran_p)
-
-
-def _cochran(arms: Mapping[str, Arm], pairs: Sequence[PairVerdict]) -> float | None:
-    """One test for all models together, where there are more than two with one seed and every pair can be compared."""
-    if len(arms) < 3 or any(len(pair.seeds) != 1 or pair.outcome == "not-comparable" for pair in pairs):
-        return None
-    runs = [next(iter(arm.values())).tested for arm in arms.values()]
-    return cochran_q(right_table(runs, common(runs)))
 
 
 def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
@@ -175,6 +126,7 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
         seeds=seeds,
         pictures=comparisons[0].pictures if comparisons else 0,
         groups=len(set(in_a[0].groups)) if in_a else 0,
+        folds=folds_of(in_a[0].settings.data) if in_a else None,
         differences=tuple(one.difference for one in comparisons if one.difference is not None),
         outcome="not-comparable" if reasons else "cannot-tell",
         band=band,
@@ -261,39 +213,22 @@ def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[C
     return tuple(dict.fromkeys(reasons))
 
 
-def _decided(pairs: list[PairVerdict]) -> list[PairVerdict]:
-    """Pairs with Holm's correction over those that can be compared, and their outcomes."""
-    tested = [pair for pair in pairs if pair.p_value is not None]
-    corrected = iter(holm([pair.p_value for pair in tested if pair.p_value is not None]))
-    return [
-        pair if pair.p_value is None else _with_outcome(replace(pair, p_holm=next(corrected), tests=len(tested)))
-        for pair in pairs
-    ]
-
-
 def _with_outcome(pair: PairVerdict) -> PairVerdict:
     """The outcome of a comparable pair whose corrected p is known."""
-    outcome = _outcome_of_models(pair) if pair.about_models else _outcome_of_ways(pair)
-    pair = replace(pair, outcome=outcome)
-    unsettled = outcome == "cannot-tell" and pair.crossed is not None
-    return replace(pair, settling=settling(pair.crossed, pair.band)) if unsettled and pair.crossed else pair
-
-
-def _outcome_of_ways(pair: PairVerdict) -> Verdict:
-    if pair.interval is None:
-        return "cannot-tell"
     assert pair.p_holm is not None and pair.gap is not None
-    return decide_over_seeds(pair.gap, pair.interval, pair.p_holm, pair.discordant, pair.band)
+    if pair.about_models:
+        outcomes = [one.outcome for one in pair.comparisons]
+        return replace(pair, outcome=decide_over_models(outcomes, pair.differences, pair.p_holm))
+    if pair.interval is None:
+        return pair
+    outcome = decide_over_seeds(pair.gap, pair.interval, pair.p_holm, pair.discordant, pair.band)
+    unsettled = pair.crossed if outcome == "cannot-tell" else None
+    return replace(pair, outcome=outcome, settling=settling(unsettled, pair.band) if unsettled else None)
 
 
 def decide_over_seeds(gap: float, interval: Interval, p: float, discordant: int, band: float) -> Verdict:
     """The fixed rules from three seeds on; fewer discordant pictures than McNemar's test needs never make a better."""
     return decide(gap, interval, p if discordant >= SMALLEST_DISCORDANT else 1.0, band)
-
-
-def _outcome_of_models(pair: PairVerdict) -> Verdict:
-    assert pair.p_holm is not None
-    return decide_over_models([one.outcome for one in pair.comparisons], pair.differences, pair.p_holm)
 
 
 def decide_over_models(outcomes: Sequence[Verdict], differences: Sequence[float], p: float) -> Verdict:

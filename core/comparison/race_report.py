@@ -1,13 +1,12 @@
 """A race to take home: Markdown with its small print, and CSV with a row for every pair of scenarios."""
 
-import csv
-import io
-
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.metrics import Interval
-from core.comparison.race import PairVerdict, RaceVerdict
+from core.comparison.race import PairVerdict
+from core.comparison.race_verdict import RaceVerdict
 from core.comparison.race_wording import accuracy_interval
 from core.comparison.scores import ScoreGap
+from core.comparison.tables import csv_table, markdown_table
 from core.comparison.wording import p_value, per_cent, signed_points
 
 OUTCOMES = {
@@ -21,67 +20,56 @@ OUTCOMES = {
 
 def race_as_markdown(race: RaceVerdict) -> str:
     """The whole race as a page of Markdown."""
-    lines = ["# Race", "", race.sentence, "", "## Accuracy on the test pictures", ""]
-    lines += ["| | mean | seeds | test pictures | |", "|---|---|---|---|---|"]
-    lines += [
-        f"| {arm.label} | {per_cent(arm.mean)} | {', '.join(map(str, arm.seeds))} | {arm.pictures} "
-        f"| {accuracy_interval(arm)} |"
+    arms = [
+        (arm.label, per_cent(arm.mean), ", ".join(map(str, arm.seeds)), arm.pictures, accuracy_interval(arm))
         for arm in race.arms
     ]
-    lines += ["", "## Pairs, in points of accuracy", ""]
-    lines += [
-        "| first minus second | gap | 95 % interval | p | above, inside, below | verdict |",
-        "|---|---|---|---|---|---|",
-    ]
-    lines += [_pair_row(pair) for pair in race.pairs]
-    lines += [
-        "",
-        *(f"- {pair.sentence}" for pair in race.pairs),
-        *(f"- {pair.speed}" for pair in race.pairs if pair.speed),
-    ]
-    rows = [_score_row(pair, score) for pair in race.pairs for score in pair.scores]
-    if rows:
-        head = ["| pair | score | first | second | first minus second | 95 % interval |", "|---|---|---|---|---|---|"]
-        lines += ["", "## Other scores", "", *head, *rows]
+    gaps = ["first minus second", "gap", "95 % interval", "p", "above, inside, below", "verdict"]
+    scores = [_score_row(pair, score) for pair in race.pairs for score in pair.scores]
+    lines = ["# Race", "", race.sentence, "", "## Accuracy on the test pictures", ""]
+    lines += markdown_table(["", "mean", "seeds", "test pictures", ""], arms)
+    lines += ["", "## Pairs, in points of accuracy", "", *markdown_table(gaps, map(_pair_row, race.pairs)), ""]
+    lines += [f"- {pair.sentence}" for pair in race.pairs]
+    lines += [f"- {pair.speed}" for pair in race.pairs if pair.speed]
+    if scores:
+        head = ["pair", "score", "first", "second", "first minus second", "95 % interval"]
+        lines += ["", "## Other scores", "", *markdown_table(head, scores)]
     return "\n".join([*lines, "", "## Small print", "", *_small_print(race)]) + "\n"
 
 
 def race_as_csv(race: RaceVerdict) -> str:
     """A row per pair; gaps are fractions, first minus second."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
     head = ["first", "second", "seeds", "test pictures", "gap", "low", "high", "p", "p Holm"]
-    writer.writerow([*head, "above", "inside", "below", "verdict", "by seed"])
-    for pair in race.pairs:
-        ends = (pair.interval.low, pair.interval.high) if pair.interval else ("", "")
-        chances = pair.chances
-        places = (chances.above, chances.inside, chances.below) if chances else ("", "", "")
-        numbers = ["" if value is None else value for value in (pair.gap, *ends, pair.p_value, pair.p_holm, *places)]
-        by_seed = " ".join(f"{seed}:{gap:g}" for seed, gap in zip(pair.seeds, pair.differences, strict=False))
-        names = [pair.label_a, pair.label_b, len(pair.seeds), pair.pictures]
-        writer.writerow([*names, *numbers, pair.outcome, by_seed])
-    return file.getvalue()
+    return csv_table([*head, "above", "inside", "below", "verdict", "by seed"], map(_csv_row, race.pairs))
 
 
-def _pair_row(pair: PairVerdict) -> str:
+def _csv_row(pair: PairVerdict) -> list[object]:
+    ends = (pair.interval.low, pair.interval.high) if pair.interval else (None, None)
+    chances = pair.chances
+    places = (chances.above, chances.inside, chances.below) if chances else (None, None, None)
+    by_seed = " ".join(f"{seed}:{gap:g}" for seed, gap in zip(pair.seeds, pair.differences, strict=False))
+    numbers = [len(pair.seeds), pair.pictures, pair.gap, *ends, pair.p_value, pair.p_holm, *places]
+    return [pair.label_a, pair.label_b, *numbers, pair.outcome, by_seed]
+
+
+def _pair_row(pair: PairVerdict) -> tuple[str, ...]:
     gap = "-" if pair.gap is None else signed_points(pair.gap)
     p = "-" if pair.p_holm is None else p_value(pair.p_holm)
     chances = pair.chances
     places = f"{chances.above:.0%}, {chances.inside:.0%}, {chances.below:.0%}" if chances else "-"
     ends = _ends(pair.interval) if pair.interval else "-"
-    return f"| {pair.label_a} minus {pair.label_b} | {gap} | {ends} | {p} | {places} | {OUTCOMES[pair.outcome]} |"
+    return f"{pair.label_a} minus {pair.label_b}", gap, ends, p, places, OUTCOMES[pair.outcome]
 
 
 def _ends(interval: Interval) -> str:
     return f"{signed_points(interval.low)} to {signed_points(interval.high)}"
 
 
-def _score_row(pair: PairVerdict, score: ScoreGap) -> str:
+def _score_row(pair: PairVerdict, score: ScoreGap) -> tuple[str, ...]:
     gap = score.estimate
-    return (
-        f"| {pair.label_a}, {pair.label_b} | {score.name} | {score.a:.3f} | {score.b:.3f} | {gap.value:+.3f} "
-        f"| {gap.interval.low:+.3f} to {gap.interval.high:+.3f} |"
-    )
+    numbers = f"{score.a:.3f}", f"{score.b:.3f}", f"{gap.value:+.3f}"
+    ends = f"{gap.interval.low:+.3f} to {gap.interval.high:+.3f}"
+    return f"{pair.label_a}, {pair.label_b}", score.name, *numbers, ends
 
 
 def _small_print(race: RaceVerdict) -> list[str]:

@@ -1,39 +1,35 @@
 """What a race says, in plain words. Nothing is called better here that `race` has not decided."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from core.comparison.arms import ArmSummary
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.metrics import Interval
 from core.comparison.planning import Settling, smallest_gap
+from core.comparison.race import PairVerdict
 from core.comparison.statistics import SMALLEST_DISCORDANT
+from core.comparison.times import TimeRatio
+from core.comparison.verdict import Comparison
 from core.comparison.wording import (
-    count_of,
+    counted,
     few_discordant,
     interval_ends,
     p_value,
     per_cent,
     points,
-    seed_count,
     sentence,
     whole_points,
 )
 
-if TYPE_CHECKING:
-    from core.comparison.arms import ArmSummary
-    from core.comparison.race import PairVerdict
-    from core.comparison.times import TimeRatio
-    from core.comparison.verdict import Comparison
-
 TIMES: Final = {1: "once", 2: "twice"}
 
 
-def accuracy_interval(arm: "ArmSummary") -> str:
+def accuracy_interval(arm: ArmSummary) -> str:
     """The interval of one way of training's accuracy with what it holds for, or what stands in its place."""
     if arm.interval is None:
-        return (
-            f"{per_cent(arm.low)} to {per_cent(arm.high)} over {seed_count(len(arm.seeds))}, whose test pictures differ"
-        )
+        ends = f"{per_cent(arm.low)} to {per_cent(arm.high)}"
+        return f"{ends} over {counted(len(arm.seeds), 'seed')}, whose test pictures differ"
     ends = f"{100 * arm.interval.low:.1f} to {per_cent(arm.interval.high)}"
     if arm.holds_for_seeds:
         return f"95 % interval {ends}, for new seeds and new {arm.units}"
@@ -41,12 +37,12 @@ def accuracy_interval(arm: "ArmSummary") -> str:
     return f"95 % interval {ends}, for {models} on new {arm.units}"
 
 
-def pair_sentence(pair: "PairVerdict") -> str:
+def pair_sentence(pair: PairVerdict) -> str:
     """What a race says about two of its scenarios, in sentences short enough to be read out."""
     if pair.outcome == "not-comparable":
         return f"{pair.label_a} and {pair.label_b} are not comparable. {' '.join(pair.reasons)}"
     if pair.about_models:
-        return f"{_models(pair)} {about_models(len(pair.seeds), pair.units)}"
+        return f"{_models(pair)} {about_models(len(pair.seeds), pair.units, pair.folds)}"
     if pair.estimate is None:
         return _nothing_varies(pair)
     first, second = _ahead_first(pair)
@@ -60,22 +56,22 @@ def pair_sentence(pair: "PairVerdict") -> str:
                 f"{first} and {second} are practically the same for pictures like these: a difference of {_gap(pair)}. "
                 f"The whole interval lies {within}."
             )
-    who = f"{seed_count(len(pair.seeds))} and {count_of(pair.pictures)} cannot tell {first} from {second}"
+    given = f"{counted(len(pair.seeds), 'seed')} and {counted(pair.pictures, 'picture')}"
     parts = (
-        f"{who}: a difference of {_gap(pair)}.",
+        f"{given} cannot tell {first} from {second}: a difference of {_gap(pair)}.",
         few_discordant(pair.discordant, bool(pair.groups)),
         settling_sentence(pair.settling, _unit(pair)),
     )
     return " ".join(part for part in parts if part)
 
 
-def _ahead_first(pair: "PairVerdict") -> tuple[str, str]:
+def _ahead_first(pair: PairVerdict) -> tuple[str, str]:
     """Labels of the scenario that is ahead on average, and of the other."""
     labels = pair.label_a, pair.label_b
     return (labels[1], labels[0]) if (pair.gap or 0.0) < 0 else labels
 
 
-def _gap(pair: "PairVerdict") -> str:
+def _gap(pair: PairVerdict) -> str:
     """The mean difference, seen from the scenario that is ahead, with its interval and p."""
     assert pair.gap is not None and pair.interval is not None and pair.p_holm is not None
     ends = pair.interval if pair.gap >= 0 else Interval(low=-pair.interval.high, high=-pair.interval.low)
@@ -87,12 +83,8 @@ def expected_gap(seeds: int, units: int, grouped: bool = False) -> str:
     """What a race of so many seeds and test pictures, or groups of them, will show, before anything is trained."""
     gap = smallest_gap(seeds, units)
     what = "two training strategies" if seeds >= LEAST_SEEDS else "two trained models"
-    tested = (
-        f"{units:,} group{'s' * (units != 1)} of test pictures"
-        if grouped
-        else f"{units:,} test picture{'s' * (units != 1)}"
-    )
-    given = f"{seed_count(seeds)} and {tested}"
+    tested = f"{counted(units, 'group')} of test pictures" if grouped else counted(units, "test picture")
+    given = f"{counted(seeds, 'seed')} and {tested}"
     if gap is None:
         return f"{given} are too few to show any difference between {what} (80 % power, 5 %)."
     size = whole_points(gap)
@@ -122,7 +114,7 @@ def settling_sentence(found: Settling | None, unit: str = "test pictures") -> st
     return f"{share}. {_more_seeds(more)} together with about {_roughly(total)} {unit} would show {sought}."
 
 
-def _unit(pair: "PairVerdict") -> str:
+def _unit(pair: PairVerdict) -> str:
     """What a pair's interval counts as one piece of evidence besides a seed."""
     return "groups of test pictures" if pair.groups else "test pictures"
 
@@ -137,17 +129,17 @@ def _more_seeds(count: int) -> str:
     return "One more seed" if count == 1 else f"About {count} more seeds"
 
 
-def _nothing_varies(pair: "PairVerdict") -> str:
+def _nothing_varies(pair: PairVerdict) -> str:
     """Of seeds that all differ by exactly the same, or of hardly any pictures, there is no interval."""
     why = (
         f"With fewer than {SMALLEST_DISCORDANT} {_unit(pair)} nothing can be told apart."
         if pair.units < SMALLEST_DISCORDANT
         else "Every seed shows exactly the same difference, so there is nothing to judge its uncertainty by."
     )
-    return f"{seed_count(len(pair.seeds))} cannot tell {pair.label_a} from {pair.label_b}. {why}"
+    return f"{counted(len(pair.seeds), 'seed')} cannot tell {pair.label_a} from {pair.label_b}. {why}"
 
 
-def _models(pair: "PairVerdict") -> str:
+def _models(pair: PairVerdict) -> str:
     """What one or two seeds say about their trained models."""
     assert pair.p_holm is not None
     if len(pair.comparisons) == 1:
@@ -159,7 +151,7 @@ def _models(pair: "PairVerdict") -> str:
     return f"{_verdict_of_models(pair)} {' '.join(_one_of_two(pair, seed, one) for seed, one in seeds)}"
 
 
-def _verdict_of_models(pair: "PairVerdict") -> str:
+def _verdict_of_models(pair: PairVerdict) -> str:
     first, second = _ahead_first(pair)
     match pair.outcome:
         case "a-better" | "b-better":
@@ -169,23 +161,30 @@ def _verdict_of_models(pair: "PairVerdict") -> str:
     return f"The models of {first} and {second} cannot be told apart."
 
 
-def _one_of_two(pair: "PairVerdict", seed: int, one: "Comparison") -> str:
+def _one_of_two(pair: PairVerdict, seed: int, one: Comparison) -> str:
     first = pair.label_a if (one.difference or 0.0) >= 0 else pair.label_b
     ahead = f"{first} {points(one.difference or 0.0)} ahead" if one.difference else "no difference"
     return f"Seed {seed}: {ahead}, {p_value(one.p_value or 0.0)}."
 
 
-def about_models(seeds: int, pictures: int) -> str:
-    """What too few seeds say nothing about, and what three would show."""
-    count = "one seed" if seeds == 1 else f"{seeds} seeds"
-    text = f"With {count} this is about these trained models, not about the training strategy"
+def about_models(seeds: int, pictures: int, folds: int | None = None) -> str:
+    """What too few seeds say nothing about, and what three would show.
+
+    Args:
+        folds: how many models of each seed tested the pictures together; None where one tested them all.
+    """
+    over = f" over {folds} folds" if folds else ""
+    models = f"these {seeds * folds} models of each, on pictures like these" if folds else "these trained models"
+    text = (
+        f"With {'one seed' if seeds == 1 else f'{seeds} seeds'}{over} this is about {models}, not about the training "
+    )
     gap = smallest_gap(LEAST_SEEDS, pictures)
     if gap is None:
-        return f"{text}; for that it takes {LEAST_SEEDS} seeds and more test pictures."
-    return f"{text}: {LEAST_SEEDS} seeds would show differences from about {whole_points(gap)} on."
+        return f"{text}strategy; for that it takes {LEAST_SEEDS} seeds and more test pictures."
+    return f"{text}strategy: {LEAST_SEEDS} seeds would show differences from about {whole_points(gap)} on."
 
 
-def speed_sentence(pair: "PairVerdict") -> str:
+def speed_sentence(pair: PairVerdict) -> str:
     """Which of the two trained faster and by how much, first runs and runs with cached features apart."""
     parts = []
     for found, when in ((pair.cold, ""), (pair.warm, "with features from the cache, ")):
@@ -195,7 +194,7 @@ def speed_sentence(pair: "PairVerdict") -> str:
     return " ".join(parts)
 
 
-def _faster(pair: "PairVerdict", found: "TimeRatio") -> str:
+def _faster(pair: PairVerdict, found: TimeRatio) -> str:
     flip = found.median > 1  # the faster one is named first
     first, second = (pair.label_b, pair.label_a) if flip else (pair.label_a, pair.label_b)
     factor = found.median if flip else 1 / found.median
@@ -209,14 +208,14 @@ def _faster(pair: "PairVerdict", found: "TimeRatio") -> str:
     return f"{first} trained faster than {second} {interval}."
 
 
-def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], cochran_p: float | None = None) -> str:
+def race_sentence(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict], cochran_p: float | None = None) -> str:
     """The whole race in a few sentences: what can be said about the pairs, then the accuracies."""
     if not arms:
         return "No run has finished yet."
     if len(pairs) == 1:
         return pairs[0].sentence
     ranked = sorted(arms, key=lambda arm: -arm.mean)
-    means = ", ".join(f"{arm.label} {per_cent(arm.mean)} ({seed_count(len(arm.seeds))})" for arm in ranked)
+    means = ", ".join(f"{arm.label} {per_cent(arm.mean)} ({counted(len(arm.seeds), 'seed')})" for arm in ranked)
     means = f"Mean accuracy: {means}."
     if not pairs:
         return f"{means} One scenario alone has nothing to be compared with."
@@ -236,11 +235,11 @@ def race_sentence(arms: Sequence["ArmSummary"], pairs: Sequence["PairVerdict"], 
     comparable = [pair for pair in pairs if pair.outcome != "not-comparable"]
     fewest = min(comparable, key=lambda pair: len(pair.seeds), default=None)
     if fewest is not None and fewest.about_models:
-        parts.append(about_models(len(fewest.seeds), fewest.units))
+        parts.append(about_models(len(fewest.seeds), fewest.units, fewest.folds))
     return " ".join(parts)
 
 
-def _ordered(pair: "PairVerdict") -> tuple[str, str]:
+def _ordered(pair: PairVerdict) -> tuple[str, str]:
     """Labels of the better and the other scenario."""
     labels = pair.label_a, pair.label_b
     return labels if pair.outcome == "a-better" else (labels[1], labels[0])

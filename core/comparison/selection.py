@@ -19,7 +19,7 @@ FEW = 3
 def selection_optimism(right: Array, resamples: int = RESAMPLES) -> float:
     """By how much the accuracy of the best run is too high on average because it was picked on these pictures.
 
-    Pictures are drawn anew with replacement; the run that wins on the draw is looked up on all pictures (Efron's
+    Pictures are sampled with replacement; the run that wins on the sample is looked up on all pictures (Efron's
     bootstrap estimate of optimism, 1983). Runs that are right on the same pictures leave little to be lucky with.
 
     Args:
@@ -33,9 +33,9 @@ def selection_optimism(right: Array, resamples: int = RESAMPLES) -> float:
         return 0.0
     dice = np.random.default_rng(0)
     counts = dice.multinomial(pictures, np.full(pictures, 1 / pictures), size=resamples)  # (resamples, N)
-    drawn = counts @ right.astype(np.float64) / pictures  # (resamples, R)
-    winner = drawn.argmax(axis=1)
-    return max(0.0, float((drawn.max(axis=1) - right.mean(axis=0)[winner]).mean()))
+    sampled = counts @ right.astype(np.float64) / pictures  # (resamples, R)
+    winner = sampled.argmax(axis=1)
+    return max(0.0, float((sampled.max(axis=1) - right.mean(axis=0)[winner]).mean()))
 
 
 def best_of(outcomes: Sequence[Outcome]) -> tuple[int, float] | None:

@@ -1,12 +1,8 @@
 """Numbers and verdicts in plain words. The only place of the comparison where anything is rounded."""
 
-from typing import TYPE_CHECKING
-
 from core.comparison.metrics import Interval
 from core.comparison.statistics import SMALLEST_DISCORDANT
-
-if TYPE_CHECKING:
-    from core.comparison.verdict import Comparison
+from core.comparison.verdict import Comparison
 
 FEW_DISCORDANT = (
     f"Fewer than {SMALLEST_DISCORDANT} pictures are told right by only one of the two: that can never reach p < 0.05."
@@ -39,12 +35,9 @@ def whole_points(fraction: float) -> str:
     return f"{100 * fraction:.0f} points" if fraction >= 0.015 else points(fraction)
 
 
-def count_of(pictures: int) -> str:
-    return "1 picture" if pictures == 1 else f"{pictures:,} pictures"
-
-
-def seed_count(seeds: int) -> str:
-    return "1 seed" if seeds == 1 else f"{seeds} seeds"
+def counted(number: int, noun: str) -> str:
+    """1 picture, 2,000 pictures."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def signed_points(fraction: float) -> str:
@@ -71,14 +64,14 @@ def _end(fraction: float) -> str:
     return f"{100 * fraction:.2f}" if fraction and float(text) == 0 else text
 
 
-def paired_methods(result: "Comparison") -> tuple[str, str]:
+def paired_methods(result: Comparison) -> tuple[str, str]:
     """How the paired difference's interval and its p were found."""
     if result.groups:
         return f"over {result.groups} groups of pictures", "McNemar's test for clustered pairs (Obuchowski 1998)"
     return "Newcombe's method 10", "Exact McNemar test"
 
 
-def sentence(result: "Comparison") -> str:
+def sentence(result: Comparison) -> str:
     """What a comparison says about these two models on these pictures, and no more than that."""
     if result.outcome == "not-comparable":
         how = "not comparable as scenarios" if result.fairness.comparable else "not comparable"
@@ -92,7 +85,7 @@ def sentence(result: "Comparison") -> str:
     return verdict
 
 
-def _verdict(result: "Comparison", flip: bool) -> str:
+def _verdict(result: Comparison, flip: bool) -> str:
     assert result.a.accuracy and result.b.accuracy and result.interval and result.p_value is not None
     first, second = (result.b, result.a) if flip else (result.a, result.b)
     interval = result.interval
@@ -104,7 +97,7 @@ def _verdict(result: "Comparison", flip: bool) -> str:
         f"{points(first.accuracy.value - second.accuracy.value)} ({interval_ends(interval)}), "
         f"{p_value(result.p_value)}."
     )
-    pictures = f"these {count_of(result.pictures)}" if result.pictures > 1 else "this picture"
+    pictures = f"these {counted(result.pictures, 'picture')}" if result.pictures > 1 else "this picture"
     match result.outcome:
         case "a-better" | "b-better":
             text = f"{first.name} is better than {second.name} on {pictures}: {numbers}"
@@ -119,7 +112,7 @@ def _verdict(result: "Comparison", flip: bool) -> str:
     text = f"{pictures.capitalize()} cannot tell {first.name} from {second.name}: {numbers}"
     if result.pictures_needed is not None and result.gap_sought is not None:
         text += (
-            f" It would take about {count_of(result.pictures_needed)} to see a difference of "
+            f" It would take about {counted(result.pictures_needed, 'picture')} to see a difference of "
             f"{points(result.gap_sought)} with 80 % power."
         )
     return f"{text} {result.note}" if result.note else text

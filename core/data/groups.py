@@ -35,6 +35,8 @@ LEAST_GROUPS: Final = 4
 LIKELY: Final = ("(*#)_*", "(*#)-*", "(*#) *", "(*#).*", "(*)_#", "(*)-#", "(*#)?")
 """Patterns that names are tried with, those that make larger groups first; every group must hold a number."""
 SHOWN: Final = 5
+NO_GROUP: Final = frozenset({"nan", "<na>", "none", "null"})
+"""What programs write into a table's empty cells."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,19 +129,25 @@ def by_name(dataset: Dataset, pattern: str) -> Grouping:
     The pattern is about the file's own name without its ending, or about the whole path where it has a slash.
 
     Raises:
-        DatasetError: the pattern is none, or fits no name.
+        DatasetError: the pattern is none, fits no name, or leaves every group without one.
     """
     compiled = compile_pattern(pattern)
     found = [_named(compiled, picture.name, "/" in pattern) for picture in dataset.pictures]
+    if "" in found and not any(found):
+        raise DatasetError(
+            f"The pattern {pattern!r} leaves nothing between its brackets, since a star takes as little as it can. Say "
+            "what stands behind the group, as in (*)_*."
+        )
     if not any(found):
         example = f" A name here is {PurePosixPath(dataset.pictures[0].name).name!r}." if dataset.pictures else ""
         raise DatasetError(f"The pattern {pattern!r} fits no file name.{example}")
-    return _grouping(f"the pattern {pattern}", found)
+    return _grouping(f"the pattern {pattern}", [name or "" for name in found])
 
 
-def _named(compiled: re.Pattern[str], name: str, whole: bool) -> str:
+def _named(compiled: re.Pattern[str], name: str, whole: bool) -> str | None:
+    """What stands between the brackets; None where the pattern does not fit."""
     found = compiled.fullmatch(_stem(name if whole else name.rpartition("/")[2]))
-    return found.string[found.start(1) : found.start(2)] if found else ""
+    return found.string[found.start(1) : found.start(2)] if found else None
 
 
 def _stem(name: str) -> str:
@@ -202,7 +210,7 @@ def _said_by(table: Table, which: int) -> dict[str, str]:
     """Name of a picture -> its group, where a table says one."""
     said: dict[str, str] = {}
     for picture_name, row in zip(table.found, table.rows, strict=True):
-        group = row[which]
+        group = "" if row[which].casefold() in NO_GROUP else row[which]
         if picture_name and group and _plain(said.setdefault(picture_name, group)) != _plain(group):
             both = f"{said[picture_name]} and {group}"
             raise DatasetError(f"{table.name} gives {picture_name} two groups, {both}. A picture has one.")

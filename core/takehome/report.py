@@ -1,11 +1,10 @@
 """A comparison to take home: Markdown with its small print, and CSV with a row for every test picture."""
 
-import csv
-import io
 from collections.abc import Sequence
 
 from core.comparison.fairness import Outcome
 from core.comparison.metrics import Rate
+from core.comparison.tables import csv_table, markdown_table
 from core.comparison.verdict import Comparison, RunSummary
 from core.comparison.wording import p_value, paired_methods, per_cent, signed_points
 from core.data.reading.report import harmless
@@ -14,26 +13,18 @@ from core.runs.record import RunRecord
 CELLS = ("both", "only A", "only B", "neither")
 
 
-def as_markdown(result: Comparison, records: tuple[RunRecord, RunRecord], looks: Sequence[int]) -> str:
+def as_markdown(result: Comparison, records: tuple[RunRecord, RunRecord], evaluations: Sequence[int]) -> str:
     """The whole comparison as a page of Markdown.
 
     Args:
         records: of A and B, in that order.
-        looks: how many runs have been tested on the test pictures of each.
+        evaluations: how many runs have been tested on the test pictures of each.
     """
     lines = [f"# {_text(result.a.name)} against {_text(result.b.name)}", "", _text(result.sentence), ""]
     lines += [*_numbers(result, records), ""]
-    if result.agreement is not None:
-        lines += [*_agreement(result), ""]
-    lines += [
-        "## What differs",
-        "",
-        *_differences(result),
-        "",
-        "## Small print",
-        "",
-        *_small_print(result, records, looks),
-    ]
+    lines += [*_agreement(result), ""] if result.agreement is not None else []
+    lines += ["## What differs", "", *_differences(result), ""]
+    lines += ["## Small print", "", *_small_print(result, records, evaluations)]
     return "\n".join(lines) + "\n"
 
 
@@ -43,20 +34,16 @@ def as_csv(result: Comparison, outcomes: tuple[Outcome, Outcome], names: Sequenc
     Args:
         names: of A's test pictures, in order. What a spreadsheet would take for a formula gets an apostrophe in front.
     """
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["picture", "true", "A says", "A probability", "B says", "B probability", "right"])
     agreement = result.agreement
     assert agreement is not None, "there are no common pictures to list"
     indices = (agreement.both_index, agreement.only_a_index, agreement.only_b_index, agreement.neither_index)
     cell_of = {place: cell for cell, places in zip(CELLS, indices, strict=True) for place in places}
+    rows = []
     for place, (key, name) in enumerate(zip(outcomes[0].tested, names, strict=True)):
-        says = []
-        for outcome in outcomes:
-            said = outcome.tested[key]
-            says += [harmless(said.guess), f"{said.probability:.6f}"]
-        writer.writerow([harmless(name), harmless(key.truth), *says, cell_of[place]])
-    return file.getvalue()
+        said = [outcome.tested[key] for outcome in outcomes]
+        says = [cell for one in said for cell in (harmless(one.guess), f"{one.probability:.6f}")]
+        rows.append([harmless(name), harmless(key.truth), *says, cell_of[place]])
+    return csv_table(["picture", "true", "A says", "A probability", "B says", "B probability", "right"], rows)
 
 
 def _numbers(result: Comparison, records: tuple[RunRecord, RunRecord]) -> list[str]:
@@ -75,8 +62,7 @@ def _numbers(result: Comparison, records: tuple[RunRecord, RunRecord]) -> list[s
         ("parameters trained", [f"{record.parameters['trained']:,}" for record in records]),
         ("backbone", [_text(record.freeze_audit["sentence"]) for record in records]),
     ]
-    head = ["| | A | B |", "|---|---|---|"]
-    return head + [f"| {name} | {' | '.join(values)} |" for name, values in rows]
+    return markdown_table(["", "A", "B"], [(name, *values) for name, values in rows])
 
 
 def _recalls(sides: Sequence[RunSummary], place: int) -> list[str]:
@@ -88,12 +74,10 @@ def _agreement(result: Comparison) -> list[str]:
     assert agreement is not None and interval is not None and result.difference is not None
     assert result.p_value is not None
     method, test = paired_methods(result)
+    rows = [("A right", agreement.both, agreement.only_a), ("A wrong", agreement.only_b, agreement.neither)]
     ends = f"95 % interval {signed_points(interval.low)} to {signed_points(interval.high)}, {method}"
     return [
-        "| | B right | B wrong |",
-        "|---|---|---|",
-        f"| A right | {agreement.both} | {agreement.only_a} |",
-        f"| A wrong | {agreement.only_b} | {agreement.neither} |",
+        *markdown_table(["", "B right", "B wrong"], rows),
         "",
         f"Accuracy of A minus B: {signed_points(result.difference)} points ({ends}). "
         f"{test}: {p_value(result.p_value)}.",
@@ -104,16 +88,13 @@ def _differences(result: Comparison) -> list[str]:
     rows = result.fairness.differences
     if not rows:
         return ["Nothing: the settings are the same."]
-    head = ["| setting | A | B | part of the comparison |", "|---|---|---|---|"]
-    return head + [
-        f"| {row.field} | {_text(str(row.a))} | {_text(str(row.b))} | {'yes' if row.expected else '**no**'} |"
-        for row in rows
-    ]
+    cells = [(row.field, _text(str(row.a)), _text(str(row.b)), "yes" if row.expected else "**no**") for row in rows]
+    return markdown_table(["setting", "A", "B", "part of the comparison"], cells)
 
 
-def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], looks: Sequence[int]) -> list[str]:
+def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], evaluations: Sequence[int]) -> list[str]:
     lines = [f"- {_text(chip.text)}" for chip in result.fairness.chips]
-    for side, record, looked in zip("AB", records, looks, strict=True):
+    for side, record, tested in zip("AB", records, evaluations, strict=True):
         machine = record.machine
         lines += [
             f"- {side}: data {record.dataset['fingerprint'][:16]} ({_text(record.dataset['title'])}), split "
@@ -121,7 +102,7 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], looks
             f"{_text(record.weights['origin'])} {(record.weights['sha256'] or '')[:16]}",
             f"- {side}: {_text(machine['processor'])}, {record.threads} threads, torch {machine['torch']}, torchvision "
             f"{machine['torchvision']}, trained in {record.precision['train']}, tested in fp32 by {record.engine}",
-            f"- {side}: runs tested on its test pictures so far: {looked}",
+            f"- {side}: runs tested on its test pictures so far: {tested}",
         ]
     return [
         *lines,

@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 
 from core.comparison.folds import gather_folds, incomplete_seeds, question_of
-from core.comparison.race import RaceVerdict, race_verdict
+from core.comparison.race_verdict import RaceVerdict, race_verdict
 from core.comparison.verdict import BAND
 from core.comparison.wording import points
 from core.runs.store import Run

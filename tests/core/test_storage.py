@@ -56,7 +56,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 def test_every_command_says_in_one_line_that_the_home_cannot_be_made(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, a_file: Path, command: list[str]
 ):
-    monkeypatch.setattr("core.__main__.preload", lambda: None)
+    monkeypatch.setattr("core.commands.train.preload", lambda: None)
     monkeypatch.setenv("THAW_HOME", str(a_file))
 
     said = refused(capsys, *command)

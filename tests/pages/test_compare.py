@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import drawn_classes, write_files
 
-from core.commands import compare
+from core.commands.compare import compare
 from core.data.ingest import ingest
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record

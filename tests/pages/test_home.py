@@ -4,7 +4,7 @@ import pytest
 from helpers import drawn, noise, write_files
 
 from core.comparison.planning import smallest_gap
-from core.comparison.race import race_verdict
+from core.comparison.race_verdict import race_verdict
 from core.comparison.race_wording import accuracy_interval, expected_gap
 from core.data.edit import set_groups
 from core.data.groups import find_groups

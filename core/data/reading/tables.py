@@ -79,7 +79,7 @@ class Index:
             return None
         beside = posixpath.normpath(posixpath.join(posixpath.dirname(table), value))
         keys = _keys(value)
-        if beside.startswith(("../", "/")) or value.startswith("file:"):
+        if beside.startswith("../") or value.startswith("file:"):
             if any(key in self._by for key in keys):
                 raise DatasetError(f"{table}: the name of a file tries to leave the folder; nothing was read.")
             return None
@@ -100,9 +100,9 @@ def _keys(value: str) -> tuple[str, ...]:
 
 
 def _ends_with(picture: str, value: str) -> bool:
-    """Whether a picture's path, with or without its ending, ends with what a table says."""
-    path, value = PurePosixPath(picture.casefold()), value.casefold()
-    return any(f"/{path}".endswith(f"/{value}") for path in (path, path.with_suffix("")))
+    """Whether a picture's path, with or without its ending, ends with what a table says, or the other way round."""
+    path, value = PurePosixPath(picture.casefold()), f"/{value.casefold().lstrip('/')}"
+    return any(f"/{path}".endswith(value) or value.endswith(f"/{path}") for path in (path, path.with_suffix("")))
 
 
 def _near(picture: str, table: str) -> bool:

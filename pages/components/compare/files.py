@@ -6,8 +6,8 @@ from functools import partial
 
 import streamlit as st
 
-from core.comparison.race import RaceVerdict
 from core.comparison.race_report import race_as_csv, race_as_markdown
+from core.comparison.race_verdict import RaceVerdict
 from core.comparison.verdict import Comparison
 from core.runs.store import Run
 from core.takehome.report import as_csv, as_markdown

@@ -8,7 +8,7 @@ import streamlit as st
 
 from core.comparison.calibration import seconds_to
 from core.comparison.metrics import balanced_accuracy
-from core.comparison.race import RaceVerdict
+from core.comparison.race_verdict import RaceVerdict
 from core.comparison.statistics import rate
 from core.comparison.verdict import Comparison
 from core.runs.store import Run

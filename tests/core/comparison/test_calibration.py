@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.calibration import calibration_curve
 
 from core.comparison.calibration import brier, calibration_error, reliability, seconds_to
 from core.errors import RunError
@@ -17,6 +18,18 @@ def test_a_bin_holds_what_lies_in_it_and_empty_ones_are_left_out():
     assert [(one.low, one.count, one.accuracy) for one in bins] == [(0.4, 1, 1), (0.5, 1, 1), (0.8, 1, 1), (0.9, 1, 0)]
     assert bins[3].confidence == pytest.approx(0.95)
     assert sum(one.count for one in bins) == 4
+
+
+def test_scikit_learn_finds_the_same_bins():
+    random = np.random.default_rng(0)
+    targets, probabilities = random.integers(0, 3, 400), random.dirichlet(np.full(3, 0.4), 400)
+    right, sure = probabilities.argmax(axis=1) == targets, probabilities.max(axis=1)
+
+    bins = reliability(targets, probabilities)
+    accuracies, confidences = calibration_curve(right, sure, n_bins=10)
+
+    assert [one.accuracy for one in bins] == pytest.approx(accuracies)
+    assert [one.confidence for one in bins] == pytest.approx(confidences)
 
 
 def test_who_is_as_often_right_as_he_says_is_calibrated():

@@ -7,6 +7,7 @@ import pytest
 
 from core.comparison.arms import arms_of, summary_of_arm
 from core.comparison.folds import gather_folds, incomplete_seeds, overlap, question
+from core.comparison.race_verdict import race_verdict
 from core.comparison.race_wording import accuracy_interval
 from core.comparison.statistics import wilson
 from core.errors import RunError
@@ -110,6 +111,19 @@ def test_an_interval_says_what_it_holds_for_new_ones_of(outcome, groups: tuple[s
 
     assert arm.units == units
     assert accuracy_interval(arm).endswith(f"new {units}")
+
+
+def test_one_seed_over_folds_is_about_all_their_models(outcome):
+    answers = ("RRW", "RWR", "WWRR")
+    first, second = folds(outcome, "frozen"), folds(outcome, "finetuned", answers=answers)
+    third = folds(outcome, "scratch", answers=answers)
+
+    for runs in ([*first, *second], [*first, *second, *third]):
+        said = race_verdict(gather_folds(runs)).sentence
+
+        assert "With one seed over 3 folds this is about these 3 models of each, on pictures like these" in said
+        assert "these trained models" not in said
+    assert "this is about these trained models" in race_verdict([first[0], second[0]]).sentence, "one fold, one model"
 
 
 def test_the_question_is_said_where_there_are_folds_and_only_there(outcome):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.comparison.compare import compare
 from core.comparison.pictures import PictureAnswers, PictureKey, common, right_table
-from core.comparison.race import race_verdict
+from core.comparison.race_verdict import race_verdict
 from core.comparison.selection import best_of
-from core.comparison.verdict import compare
 from core.takehome.report import as_csv
 
 

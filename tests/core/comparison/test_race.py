@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.comparison.compare import compare
 from core.comparison.fairness import MIXED_RULES
-from core.comparison.race import race_verdict
+from core.comparison.race_verdict import race_verdict
 from core.comparison.statistics import wilson
-from core.comparison.verdict import compare
 from core.comparison.wording import paired_methods
 from core.errors import RunError, SettingsError
 

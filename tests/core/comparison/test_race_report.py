@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.comparison.race import race_verdict
 from core.comparison.race_report import race_as_csv, race_as_markdown
+from core.comparison.race_verdict import race_verdict
 
 
 def race_of(outcome, seeds: int):

@@ -6,9 +6,10 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
+from core.comparison.compare import compare
 from core.comparison.metrics import Interval
 from core.comparison.statistics import paired_difference, pictures_needed, wilson
-from core.comparison.verdict import compare, decide
+from core.comparison.verdict import decide
 from core.errors import SettingsError
 
 

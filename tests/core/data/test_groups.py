@@ -72,7 +72,6 @@ def finding(dataset: Dataset, kind: str) -> Finding:
         ("(*#)_*.jpg", "p3_1.jpg", "p3"),
         ("(*#)_*", "no number_1.jpg", ""),
         ("(#)_*", "a12_1.jpg", ""),
-        ("(*)x*", "x1.jpg", ""),
     ],
 )
 def test_a_pattern_says_the_group(pattern: str, name: str, group: str):
@@ -175,6 +174,32 @@ def test_a_table_says_the_groups_and_who_is_not_in_it_stands_alone(tiny_dataset:
     assert (counts.groups, counts.grouped, counts.alone, counts.largest[0]) == (2, 11, 19, ("anna", 10))
     assert groups_sentence(counts) == "2 groups of 11 pictures, the largest anna with 10; 19 pictures stand alone"
     assert found.said == "the column who of groups.csv"
+
+
+@pytest.mark.parametrize("root", ["/home/x/pics/", "C:\\pics\\", ""])
+def test_a_table_that_was_made_elsewhere_names_pictures_by_the_end_of_their_paths(tiny_dataset: Dataset, root: str):
+    sign = "\\" if "\\" in root else "/"
+    lines = [f"{root}{row.name.replace('/', sign)},p{place}\n" for place, row in enumerate(tiny_dataset.pictures)]
+
+    found = by_table(tiny_dataset, "groups.csv", "".join(["file,who\n", *lines]).encode())
+
+    assert found.groups == tuple(f"p{place}" for place in range(30)), "discs/1.png is not squares/1.png"
+
+
+def test_what_programs_write_into_empty_cells_is_no_group(tiny_dataset: Dataset):
+    lines = [*TABLE, *(f"squares/{n}.png,{empty},\n" for n, empty in enumerate(["NaN", "<NA>", "None", "null"], 1))]
+
+    found = by_table(tiny_dataset, "groups.csv", "".join(lines).encode(), "who")
+
+    assert set(found.groups) == {"anna", "ben", ""}
+
+
+def test_a_pattern_that_leaves_its_group_empty_is_refused_with_the_reason():
+    dataset = listing(["a/x1.jpg", "b/x2.jpg"])
+
+    for pattern in ("**(*)**", "(*)*", "*(**)*", "(*)x*"):
+        with pytest.raises(DatasetError, match="leaves nothing between its brackets"):
+            find_groups(dataset, f"name:{pattern}")
 
 
 def test_a_table_without_a_header_says_them_too(tiny_dataset: Dataset):

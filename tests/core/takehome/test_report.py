@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.comparison.verdict import compare
+from core.comparison.compare import compare
 from core.runs.record import load_record
 from core.runs.results import load_outcome
 from core.takehome.report import as_csv, as_markdown, harmless

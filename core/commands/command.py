@@ -1,0 +1,51 @@
+"""What every command is made of: a parser that it registers with, and a result as JSON values and as text."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+from core.errors import SettingsError
+
+Result = tuple[dict[str, Any], str]
+"""A command's result as JSON values, and as text for a person."""
+Say = Callable[[str], None]
+"""Shows one line of progress."""
+PROGRAM: Final = "thaw" if Path(sys.argv[0]).stem == "thaw" else "python -m core"
+"""What this process was started as."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, without the usage."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\n")
+
+
+class Commands:
+    """The commands there are; `parser` reads a command line."""
+
+    def __init__(self) -> None:
+        self.parser = Parser(prog=PROGRAM, description="Thaw, an honest transfer-learning lab.")
+        self._parsers = self.parser.add_subparsers(dest="command", required=True, parser_class=Parser)
+
+    def add(self, name: str, help: str, run: Callable[[argparse.Namespace], Result]) -> Parser:
+        """A command that `run` answers from its arguments; its options are added to what is returned."""
+        parser = self._parsers.add_parser(name, help=help, description=help)
+        parser.add_argument("--json", action="store_true", help="print JSON")
+        parser.set_defaults(run=run)
+        return parser
+
+
+def progress_of(arguments: argparse.Namespace) -> Say:
+    """Progress goes to standard error, on one line where it is a terminal; nowhere with --json."""
+    if arguments.json or not sys.stderr.isatty():
+        return lambda text: None
+    return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def cannot_write(option: str, what: str, folder: Path, error: OSError) -> SettingsError:
+    """That nothing can be written where an option says, with the system's reason where it gives one."""
+    why = f" ({error.strerror})" if error.strerror else ""
+    return SettingsError(f"{option} is {folder.name!r}; {what} can be written there{why}.")

@@ -1,0 +1,56 @@
+"""`runs`, `backbones` and `machine`: what is there."""
+
+from dataclasses import replace
+
+import pytest
+from helpers import Asked, FinishedRace
+
+from core.__main__ import main
+from core.machine.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
+from core.models.catalogue import BACKBONES
+
+
+def test_runs_lists_all_newest_first(asked: Asked, capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
+    values = asked("runs")
+
+    assert [run["scenario"] for run in values["runs"]] == ["finetuned", "frozen"]
+    assert main(["runs"]) == 0
+    assert capsys.readouterr().out.count("test accuracy") == 2
+
+
+def test_without_runs_there_is_a_hint(asked: Asked, capsys: pytest.CaptureFixture[str]):
+    assert asked("runs") == {"runs": []}
+    assert main(["runs"]) == 0
+    assert "python -m core train" in capsys.readouterr().out
+
+
+def test_backbones_lists_all_with_where_their_weights_are(asked: Asked):
+    rows = {row["name"]: row for row in asked("backbones")["backbones"]}
+
+    assert list(rows) == list(BACKBONES)
+    assert rows["efficientnet_lite0"]["available"] and rows["efficientnet_lite0"]["weights"] == "ImageNet, packaged"
+    assert not rows["resnet18"]["available"] and "not here" in rows["resnet18"]["weights"]
+
+
+def test_machine_tells_what_was_measured(asked: Asked, capsys: pytest.CaptureFixture[str]):
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    values = asked("machine")
+    lite0 = values["backbones"]["efficientnet_lite0"]
+
+    assert values["peaks"]["matmul_bf16"] == 222.0 and values["machine"]["torch"]
+    assert lite0["precision"] == dict.fromkeys(WORKS, "fp32") and lite0["probed"]["forward/fp32"] == 50.0
+    assert main(["machine"]) == 0
+    printed = capsys.readouterr().out
+    assert all(text in printed for text in ("222 GFLOP/s", "6 photos/s", "train-kept    fp32 50, bf16 40: fp32"))
+
+
+def test_machine_tells_which_engine_was_faster(asked: Asked, capsys: pytest.CaptureFixture[str]):
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    speeds = load_speeds("efficientnet_lite0")
+    assert speeds is not None
+    save_speeds("efficientnet_lite0", replace(speeds, engines={"torch": 50.0, "onnxruntime": 77.0}))
+
+    assert asked("machine")["backbones"]["efficientnet_lite0"]["engine"] == "onnxruntime"
+    assert main(["machine"]) == 0
+    printed = capsys.readouterr().out
+    assert "forward fp32, torch: 50" in printed and "forward fp32, onnxruntime: 77" in printed

@@ -1,0 +1,136 @@
+"""Whole processes: what they print, what they leave, how they end."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers import REPOSITORY, FinishedRace, Refused, drawn_classes, files_no_longer_than, write_files
+
+from core.data.dataset import Dataset
+from core.runs.store import RunStore
+from core.storage import FULL_SENTENCE
+
+
+def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """The real thing, with warnings as errors."""
+    environment = {**os.environ, "THAW_HOME": str(home), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-W", "error", "-m", "core", *arguments]
+    return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300)
+
+
+def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path):
+    done = run_command("train", "--data", str(tiny_folder), "--epochs", "1", "--json", home=tmp_path / "home")
+    assert (done.returncode, done.stderr) == (0, "")
+    run = json.loads(done.stdout)["run"]
+
+    answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=tmp_path / "home")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
+
+
+def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    code = (
+        "import time; from core import __main__ as command_line; from core.commands import train\n"
+        "train.preload = lambda: time.sleep(3600)\n"
+        f"command_line.run_and_leave(['train', '--data', {str(tmp_path / 'empty')!r}])"
+    )
+    environment = {**os.environ, "THAW_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1 and "python -m core train: " in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are other things there")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path, unbuffered: str):
+    command = [sys.executable, "-m", "core", "backbones"]
+    environment = {**os.environ, "THAW_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": unbuffered}
+    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert process.stdout is not None
+    process.stdout.close()
+
+    assert process.communicate(timeout=300)[1] == b"" and process.returncode == 1
+
+
+def test_names_that_a_terminal_cannot_show_do_not_stop_anything(tmp_path: Path):
+    odd = {"discs": "蚂蚁", "squares": "bee 🐝", "stripes": "caf\udce9"}  # the last one is no UTF-8
+    files = {
+        name.replace(kind, odd[kind]): data for name, data in drawn_classes(4).items() for kind in odd if kind in name
+    }
+
+    done = run_command("data", str(write_files(tmp_path / "b\udce9ld", files)), home=tmp_path / "home")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "12 pictures, 3 classes" in done.stdout
+
+
+def python(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "core", *arguments],
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        **options,
+    )
+
+
+def test_a_result_that_cannot_be_printed_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = python(["runs"], stdout=full)
+
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "could not be printed (No space left on device)" in done.stderr
+
+
+def test_a_quota_that_is_too_small_for_weights_is_one_line_and_the_runs_cause(tiny_dataset: Dataset):
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (9_000_000, 9_000_000))  # of 16
+
+    done = python(["train", "--data", tiny_dataset.id], stdout=subprocess.PIPE, preexec_fn=limit)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"python -m core train: {FULL_SENTENCE}\n"
+    assert [(run.state, run.cause) for run in RunStore().runs()] == [("failed", FULL_SENTENCE)]
+
+
+def test_a_zip_that_does_not_fit_is_named_and_leaves_nothing(
+    refused: Refused, finished_race: FinishedRace, tmp_path: Path
+):
+    target = tmp_path / "run.zip"
+
+    with files_no_longer_than(20_000_000):  # of 33, and the network alone is 16
+        said = refused("export", finished_race.run("frozen"), str(target))
+
+    assert "no room left for 'run.zip'; nothing was written" in said and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("data", "{}"),
+        ("train", "--data", "{}"),
+        ("classify", "{}", "a.png"),
+        ("compare", "{}", "recorded-{}"),
+        ("export", "{}", "a.zip"),
+        ("export", "a", "{}.zip"),
+        ("import", "{}"),
+        ("publish", "{}", "a/b"),
+    ],
+    ids=" ".join,
+)
+def test_names_of_3000_characters_are_one_short_line(
+    refused: Refused, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
+):
+    monkeypatch.setattr("core.commands.train.preload", lambda: None)
+
+    refused(*(argument.format("x" * 3000) for argument in arguments))
