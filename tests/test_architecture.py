@@ -39,11 +39,8 @@ FLOORS = [
 ]
 """From the ground up: a module imports from its own package and from those below."""
 CIRCLES = {
-    frozenset({"core.comparison.race", "core.comparison.race_wording"}),
-    frozenset({"core.comparison.verdict", "core.comparison.wording"}),
     frozenset({"core.data.dataset", "core.data.draw", "core.data.parts"}),
     frozenset({"core.data.reading.depth", "core.data.reading.picture"}),
-    frozenset({"core.models.build", "core.models.freezing"}),
 }
 """Files that still import each other, be it for types only. Whoever mends one strikes it from here."""
 TORCH_FREE = [

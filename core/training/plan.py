@@ -136,7 +136,7 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
         speeds, measured = _scaled_speeds(backbone), False
     if speeds is None:
         return None
-    wanted, work = settings.optim.precision, _training_work(settings)
+    wanted, work = settings.optim.precision, training_work(settings)
     features: Precision = speeds.precision("forward") if wanted == "auto" else wanted
     train: Precision = speeds.precision(work) if wanted == "auto" else wanted
     forward_s = 1 / speeds.torch_forward(train)
@@ -150,7 +150,8 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     return Estimate(seconds=seconds, measured=measured)
 
 
-def _training_work(settings: RunSettings) -> Work:
+def training_work(settings: RunSettings) -> Work:
+    """The kind of training step a run takes."""
     return "train-kept" if settings.model.statistics == "kept" else "train-adapted"
 
 

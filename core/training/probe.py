@@ -43,6 +43,7 @@ from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings
 from core.training.history import Cancelled, ShouldStop
 from core.training.loop import cast
+from core.training.plan import training_work
 
 DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
@@ -85,8 +86,7 @@ def choose_compute(settings: RunSettings) -> Compute:
 
 
 def _fastest_of(speeds: Speeds, settings: RunSettings) -> Compute:
-    work: Work = "train-kept" if settings.model.statistics == "kept" else "train-adapted"
-    features, train = speeds.precision("forward"), speeds.precision(work)
+    features, train = speeds.precision("forward"), speeds.precision(training_work(settings))
     return Compute(threads=speeds.threads, features=features, train=train, engine=speeds.engine)
 
 

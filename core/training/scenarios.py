@@ -251,7 +251,7 @@ def _solve_head(session: Session, stage: str) -> Best:
             should_stop=session.should_stop,
         )
         record(solved.weight[None], solved.bias[None], [time.perf_counter()])
-        _set_head(head, solved.weight, solved.bias)
+        head.load_state_dict({"weight": solved.weight, "bias": solved.bias})
         best.take(session.history[-1], evaluate(head, [val], build_loss(val_weights)), head)
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
@@ -266,12 +266,6 @@ def _head_data(session: Session) -> tuple[Tensor, Tensor, Tensor]:
     if features.numel() <= FEW:
         features = features.float()  # once, not at every iteration
     return features, session.targets("train").repeat(len(views)), session.groups("train").repeat(len(views))
-
-
-@torch.no_grad()
-def _set_head(head: nn.Linear, weight: Tensor, bias: Tensor) -> None:
-    head.weight.copy_(weight)
-    head.bias.copy_(bias)
 
 
 Judged = tuple[list[float], list[float]]

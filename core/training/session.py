@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from core.augment.pipelines import normalise
 from core.data.loaders import Loaders
-from core.machine.speeds import Precision, Work
+from core.machine.speeds import Precision
 from core.machine.streams import in_streams
 from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
 from core.models.network import TransferModel
@@ -25,25 +25,11 @@ from core.training.features import WHOLE, FeatureStore, computed_by_torch, featu
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Evaluation, cast, evaluate
-from core.training.plan import Plan, plan_run
+from core.training.plan import plan_run, training_work
 from core.training.probe import Compute
 from core.training.weighting import class_weights
 
 WAITING = 3  # pairs of pictures that wait for a core while all are taken
-
-
-class Meter:
-    """Counts work as it is done and turns it into progress."""
-
-    def __init__(self, plan: Plan, on_progress: OnProgress) -> None:
-        self._plan, self._report, self._units = plan, on_progress, 0.0
-
-    def add(self, units: float, progress: Progress) -> None:
-        self._units += units
-        self._report(replace(progress, fraction=min(1.0, self._units / max(1.0, self._plan.units))))
-
-    def add_steps(self, pictures: float, progress: Progress) -> None:
-        self.add(pictures * self._plan.step_cost, progress)
 
 
 class Session:
@@ -64,21 +50,20 @@ class Session:
         self.settings, self.model, self.loaders, self.compute = settings, model, loaders, compute
         self.watch, self.should_stop = watch, should_stop
         self.plan = plan_run(settings, *(len(loaders.split.part(name)) for name in ("train", "val", "test")))
-        self.meter = Meter(self.plan, on_progress)
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
         self._compiled: Forward | None = None
-        self._on_epoch = on_epoch
+        self._on_progress, self._on_epoch, self._done = on_progress, on_epoch, 0.0
         self._normalise = partial(normalise, preprocessing=preprocessing_of(settings.model.backbone))
-
-    @property
-    def work(self) -> Work:
-        """The kind of training step this run takes."""
-        return "train-kept" if self.settings.model.statistics == "kept" else "train-adapted"
 
     def record(self, epoch: EpochRecord) -> None:
         self.history.append(epoch)
         self._on_epoch(epoch)
+
+    def _report(self, units: float, progress: Progress) -> None:
+        """So much more of the plan's units is done."""
+        self._done += units
+        self._on_progress(replace(progress, fraction=min(1.0, self._done / max(1.0, self.plan.units))))
 
     def targets(self, part: str) -> Tensor:
         """Targets (M,) int64 of a part, in its order."""
@@ -122,14 +107,14 @@ class Session:
                 yield output
                 done += len(output)
                 self.watch.count("pictures_forward", len(output))
-                self.meter.add(share * len(output), Progress(phase="features", done=done, total=total))
+                self._report(share * len(output), Progress(phase="features", done=done, total=total))
 
         store = FeatureStore(self._recipe(cut, view, precision))
         keys = [self.loaders.dataset.pictures[index].group for index in indices]
         features, hits = store.get(keys, compute, torch.float16 if precision == "bf16" else torch.float32)
         self.watch.count("features_from_cache", hits)
         if done < total:
-            self.meter.add(share * (total - done), Progress(phase="features", done=total, total=total))
+            self._report(share * (total - done), Progress(phase="features", done=total, total=total))
         return features
 
     @torch.no_grad()
@@ -194,23 +179,24 @@ class Session:
 
     def _count_evaluated(self, part: str, done: int, more: int) -> None:
         self.watch.count("pictures_forward", more)
-        self.meter.add(more, Progress(phase=part, done=done, total=len(self.loaders.split.part(part))))
+        self._report(more, Progress(phase=part, done=done, total=len(self.loaders.split.part(part))))
 
     def count_step(self, epoch: int, done: int, loss: float, *, last_epoch: int) -> None:
         """One more step; `done` of them in this epoch, with this mean loss so far."""
         self.watch.count("optimizer_steps")
         total = self.loaders.batches_per_epoch()
         progress = Progress(phase="train", done=done, total=total, epoch=epoch, epochs=last_epoch, loss=loss)
-        self.meter.add_steps(len(self.loaders.split.train) / total, progress)
+        self._report(len(self.loaders.split.train) / total * self.plan.step_cost, progress)
 
     def training_batches(self, epoch: int) -> Batches:
         start = time.perf_counter()
         for images, targets, _ in self.loaders.train(epoch):
             yield self._normalise(images), targets
             self.watch.count("pictures_trained", len(images))
-        if self.settings.optim.train_size is None and self.model.frozen_stages == 0:
+        whole = self.model.frozen_stages == 0 and not self.settings.model.row.parameters
+        if whole and self.settings.optim.train_size is None:  # what other runs are estimated by
             pictures = len(self.loaders.split.train)
-            self.watch.paced(self.work, self.compute.train, pictures, time.perf_counter() - start)
+            self.watch.paced(training_work(self.settings), self.compute.train, pictures, time.perf_counter() - start)
 
 
 def _in_twos(images: Tensor) -> Sequence[Tensor]:

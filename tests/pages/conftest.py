@@ -19,7 +19,6 @@ from core.data.dataset import Dataset, load_stored
 from core.machine.facts import this_machine
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
-from core.settings.scenarios import Scenario
 from core.settings.schema import RunSettings
 
 
@@ -94,7 +93,7 @@ def finish(complete) -> Callable[..., Run]:
 
     def enter(
         dataset: Dataset,
-        scenario: Scenario = "frozen",
+        scenario: str = "frozen",
         seed: int = 0,
         *,
         race: str | None = None,

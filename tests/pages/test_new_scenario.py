@@ -19,6 +19,8 @@ from core.models.build import build_model
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
 from core.settings.scenarios import SCENARIOS, Scenario
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
+from core.training.scenarios import train_run
 
 BIAS_ONLY = Scenario(
     name="bias-only",
@@ -75,6 +77,14 @@ def test_its_audit_is_about_all_that_did_not_train(run: str):
 
     weights = [name for name, _ in backbone.named_parameters() if not name.endswith("bias")]
     assert audit["bit_identical"] and audit["checked"] == len(weights) > 0
+
+
+def test_its_pace_is_not_taken_for_that_of_a_whole_network(tiny_dataset):
+    settings = RunSettings(model=ModelSettings(scenario="bias-only"), optim=OptimSettings(epochs=1, batch_size=8))
+
+    paces = train_run(settings, tiny_dataset).watch.paces
+
+    assert {work for work, _ in paces} == {"forward"}
 
 
 def test_it_is_compared_with_frozen(raced: FinishedRace):

@@ -219,6 +219,19 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
     )
 
 
+def test_a_record_whose_run_had_seconds_says_the_epochs_it_did_in_them():
+    """Released up to settings of version 5: `--seconds 9` in the place of `--epochs`."""
+    solved = {"stage": "probe", "lr": None}
+    save(make_record(history=(solved, *({"stage": "train", "lr": 0.1} for _ in range(17)))))
+
+    def age(values: dict[str, Any]) -> None:
+        values["settings"]["version"], values["settings"]["optim"]["seconds"] = 5, 9.0
+
+    rewrite(age)
+
+    assert load_record("abc").settings == RunSettings(optim=OptimSettings(epochs=17))
+
+
 def test_a_record_of_another_thaw_is_refused():
     save(make_record())
     rewrite(lambda values: values.update(version=99))
