@@ -28,8 +28,9 @@ class Term:
 
     @property
     def anchor(self) -> str:
-        """Its name in an address: small letters, digits and hyphens."""
-        return re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
+        """Its name in an address, as Streamlit makes it of a heading: words in small letters, BatchNorm being two."""
+        words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z0-9]+", self.name)
+        return "-".join(words).lower()
 
     def has(self, word: str) -> bool:
         """Whether a word, in whatever case, stands in the entry."""

@@ -139,7 +139,7 @@ if result.agreement is not None:
     parts = {**pictures, **parts}
 was = st.query_params.get("compare.details", "")
 if was in RENAMED:
-    st.query_params["compare.details"] = RENAMED[was]
+    st.session_state["compare.details"] = RENAMED[was]
 tabs = st.tabs(list(parts), key="compare.details", on_change="rerun", bind="query-params")
 for tab, render in zip(tabs, parts.values(), strict=True):
     if tab.open:

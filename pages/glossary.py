@@ -6,6 +6,8 @@ import streamlit as st
 
 from core.glossary import find_terms
 
+READABLE = 800  # pixels: of longer lines the eye loses the next
+
 st.title("Glossary")
 st.caption("What do the words mean? As Thaw uses them, and as PyTorch's tutorial and the cs231n lecture do.")
 query = st.text_input(
@@ -20,11 +22,10 @@ found = find_terms(query)
 if not found:
     st.caption("No entry has these words. Try one of them alone, or a shorter one.")
 for topic, terms in groupby(found, key=lambda term: term.topic):
-    st.header(topic, anchor=False)
+    st.subheader(topic, anchor=False)
     for term in terms:
-        with st.container(border=True, gap="xsmall"):
-            st.subheader(term.name, anchor=term.anchor)
-            st.markdown(term.meaning)
+        with st.container(gap="xxsmall", width=READABLE):
+            st.markdown(f"##### {term.name}\n{term.meaning}")  # its anchor is made of its name
             if term.elsewhere:
                 st.caption(f":material/school: {term.elsewhere}")
-            st.page_link(f"{term.page}.py", label=f"{term.page.capitalize()} page", icon=":material/arrow_forward:")
+            st.page_link(f"{term.page}.py", label=term.page.capitalize(), icon=":material/arrow_forward:")

@@ -29,7 +29,7 @@ def record(run: Run) -> RunRecord:
 
 
 def strategy_cards(runs: Sequence[Run]) -> None:
-    """A card per way of training: its accuracy with its interval, seconds, and in bold the settings that differ."""
+    """A card per training strategy: its accuracy with its interval, seconds, and in bold the settings that differ."""
     ways = by_scenario(runs)
     arms = {arm.scenario: arm for arm in race_verdict_of([run.id for run in runs]).arms}
     first = [group[0].settings for group in ways.values()]
@@ -140,7 +140,7 @@ def _audit_badge(result: RunRecord) -> None:
 
 
 def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by their way of training, in the usual order of scenarios."""
+    """Runs by their training strategy, in the usual order of scenarios."""
     groups = {scenario: [run for run in runs if run.settings.model.scenario == scenario] for scenario in SCENARIOS}
     return {scenario: group for scenario, group in groups.items() if group}
 

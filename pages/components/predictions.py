@@ -45,7 +45,7 @@ def _tested_by(run: Run) -> str:
 
 
 def tested_together(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs in groups that were tested on the same pictures; of each way of training the one with the lowest seed."""
+    """Runs in groups that were tested on the same pictures; of each training strategy the one with the lowest seed."""
     groups: dict[str, dict[str, Run]] = {}
     for run in sorted(runs, key=lambda run: run.settings.seed):
         groups.setdefault(record(run).test_part, {}).setdefault(run.settings.model.scenario, run)
@@ -89,7 +89,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
 
 
 def _called(runs: Sequence[Run]) -> list[str]:
-    """Runs by their way of training, and by their seed where they differ in it."""
+    """Runs by their training strategy, and by their seed where they differ in it."""
     seeds = len({run.settings.seed for run in runs}) > 1
     return [run.settings.model.row.label + (f", seed {run.settings.seed}" if seeds else "") for run in runs]
 

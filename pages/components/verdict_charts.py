@@ -117,7 +117,7 @@ def detectable_differences(pictures: int, seeds: int, unit: str = "test pictures
 
     Args:
         pictures: in the test part; or the number of their groups.
-        seeds: the number chosen, which is marked where it is about ways of training.
+        seeds: the number chosen, which is marked where it is about training strategies.
         unit: what `pictures` counts.
     """
     figure = go.Figure()

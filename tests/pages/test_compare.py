@@ -171,8 +171,9 @@ def test_costs_are_those_of_the_records(start, ids):
     assert (table["peak memory, MB"] > 100).all()
 
 
-def test_what_moved_says_what_the_freeze_audit_found(start, ids):
-    at = open_tab(start, ids, "Weight changes by layer")
+@pytest.mark.parametrize("name", ["Weight changes by layer", "What moved inside"], ids=["now", "in older addresses"])
+def test_weight_changes_say_what_the_freeze_audit_found(start, ids, name: str):
+    at = open_tab(start, ids, name)
 
     assert not at.exception
     for run in ids:

@@ -18,7 +18,7 @@ def runs_to_compare(finished: Sequence[Run]) -> list[Run]:
         finished: newest first.
 
     Returns:
-        In the order in which they were queued. No way of training has two runs with the same seed, unless only those
+        In the order in which they were queued. No training strategy has two runs with the same seed, unless only those
         two are there.
     """
     for newest in finished:

@@ -1,0 +1,26 @@
+"""A link in a help text opens the glossary at its entry."""
+
+import pytest
+
+from core.glossary import glossary
+
+pytestmark = pytest.mark.browser
+FAR_DOWN = "BatchNorm running statistics"
+
+
+def test_every_entry_has_its_address_and_a_link_leads_to_it(server, chromium):
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    term = glossary()[FAR_DOWN]
+
+    page.goto(f"{server.url}/glossary#{term.anchor}")
+
+    heading = page.get_by_role("heading", name=term.name)
+    heading.wait_for(timeout=60_000)
+    page.wait_for_function(
+        "id => { const top = document.getElementById(id).getBoundingClientRect().top; return 0 <= top && top < 300 }",
+        arg=term.anchor,
+        timeout=30_000,
+    )
+    there = page.evaluate("[...document.querySelectorAll('[id]')].map(shown => shown.id)")
+    assert {term.anchor for term in glossary().values()} <= set(there)
+    page.close()
