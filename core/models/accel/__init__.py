@@ -21,16 +21,7 @@ from core.models.accel.shelf import Shelf
 from core.models.accel.threads import one_thread
 from core.models.network import TransferModel, empty_state
 
-__all__ = [
-    "LAYOUTS",
-    "Forward",
-    "Shelf",
-    "accelerate",
-    "engines_of",
-    "one_thread",
-    "rounds_differently",
-    "standing_still",
-]
+__all__ = ["LAYOUTS", "Forward", "Shelf", "accelerate", "engines_of", "is_plain", "one_thread", "standing_still"]
 
 LAYOUTS: Final[dict[Engine, torch.memory_format]] = {
     "torch": torch.channels_last,

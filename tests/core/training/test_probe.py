@@ -29,7 +29,7 @@ PEAKS = Peaks(matmul_fp32=1.0, matmul_bf16=2.0, conv_fp32=3.0, conv_bf16=4.0, me
 
 
 @pytest.fixture
-def unknown(thaw_home: Path) -> None:
+def unknown(tricks: None, thaw_home: Path) -> None:
     """A machine on which nothing was measured."""
     (thaw_home / "speeds.json").unlink()
 
