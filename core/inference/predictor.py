@@ -19,7 +19,7 @@ from core.comparison.temperature import at_temperature
 from core.data.loaders import EVAL_BATCH
 from core.data.reading.decode import decode_picture
 from core.errors import RunError
-from core.machine.speeds import load_speeds
+from core.machine.speeds import Engine, load_speeds
 from core.models.accel.compiled import LAYOUT, CompiledBackbone
 from core.models.accel.folding import weights_stand_still
 from core.models.build import TransferModel, restore_model
@@ -69,6 +69,11 @@ class Predictor:
             return self._model.backbone
         side = self._preprocessing.image_size
         return CompiledBackbone(self._model.backbone, name, side, threads=speeds.threads)
+
+    @property
+    def engine(self) -> Engine:
+        """What computes its forward passes."""
+        return "onnxruntime" if isinstance(self._backbone, CompiledBackbone) else "torch"
 
     def input_of(self, pixels: np.ndarray) -> Tensor:
         """What the network receives of decoded pixels (H, W, 3) uint8: (3, S, S) uint8."""
