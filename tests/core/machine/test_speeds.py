@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,17 @@ def test_a_new_probe_forgets_what_runs_saw():
     save_speeds("resnet18", known(threads=1))
 
     assert load_speeds("resnet18") == known(threads=1)
+
+
+def test_who_measures_at_the_same_time_loses_nobody_s_figures():
+    backbones = [f"net{number}" for number in range(8)]
+
+    with ThreadPoolExecutor(len(backbones)) as pool:
+        list(pool.map(lambda name: save_speeds(name, known()), backbones))
+        list(pool.map(lambda work: remember_seen("net0", work, "fp32", 90.0), WORKS))
+
+    assert [name for name in backbones if load_speeds(name) is None] == []
+    assert load_speeds("net0") == known(seen={f"{work}/fp32": 90.0 for work in WORKS})
 
 
 def test_peaks_come_back_beside_the_speeds_of_backbones():
