@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,16 @@ def test_imports_go_one_way(name: str):
     imported = [other for other in imports_of(name) if other.startswith("core.")]
 
     assert [other for other in imported if floor(other) > floor(name)] == []
+
+
+def test_no_file_of_data_comes_back_to_itself():
+    files = {name for name in NAMES if name.startswith("core.data.")}
+    imported = {
+        name: {other for other in files for found in imports_of(name) if f"{found}.".startswith(f"{other}.")}
+        for name in files
+    }
+
+    TopologicalSorter(imported).prepare()  # a circle is an error
 
 
 @pytest.mark.parametrize("name", NAMES)

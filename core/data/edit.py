@@ -17,7 +17,6 @@ from core.data.copies import burst_pairs, name_families, name_together, near_pai
 from core.data.dataset import (
     MANIFEST,
     Dataset,
-    Picture,
     dataset_folder,
     delete_stored,
     is_readable,
@@ -27,6 +26,7 @@ from core.data.dataset import (
 from core.data.fingerprint import fingerprint_of
 from core.data.groups import Grouping
 from core.data.parts import alike_classes
+from core.data.pictures import Picture
 from core.data.pixels import PixelWriter, share_pixels
 from core.data.reading.class_names import check_class_name
 from core.data.reading.limits import MIN_CLASSES

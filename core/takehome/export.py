@@ -159,7 +159,7 @@ def reading_scripts() -> dict[str, bytes]:
     sources = {package.PREDICT: SCRIPT, **{f"reading/{name}.py": _READERS / f"{name}.py" for name in package.READING}}
     scripts = {name: path.read_text("utf-8") for name, path in sources.items()}
     scripts["reading/__init__.py"] = '"""How Thaw reads pictures: its own modules, word for word."""\n'
-    return {name: text.replace("core.data.", "reading.").encode() for name, text in scripts.items()}
+    return {name: text.replace("core.data.reading.", "reading.").encode() for name, text in scripts.items()}
 
 
 def _training(record: RunRecord) -> dict[str, bytes]:
