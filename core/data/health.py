@@ -149,7 +149,8 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             pictures=tuple(torn),
             mends=("drop", "move", "keep"),
         )
-    same = [index for group in groups.values() if len(group) > 1 for index in group if index not in set(torn)]
+    twice = set(torn)
+    same = [index for group in groups.values() if len(group) > 1 for index in group if index not in twice]
     if same:
         extra = len(same) - len({pictures[index].group for index in same})
         yield Finding(
