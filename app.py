@@ -1,8 +1,12 @@
 """The entry: `streamlit run app.py`. Starts the worker with the server, stops it with the server, adds headers."""
 
+import base64
+import hashlib
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,15 +16,27 @@ from starlette.middleware import Middleware
 from core.machine.process import prepare_process
 from core.runs.supervisor import Supervisor
 
-# everything from this server, nothing from elsewhere; styles inline because Streamlit writes them so, and data: to
-# connect to because its camera fetches its own photo
-CONTENT_SECURITY_POLICY = (
-    "default-src 'self'; base-uri 'self'; object-src 'none'; form-action 'self'; "
-    "script-src 'self' 'sha256-THxz9J9+wf7rhwR2YkXJoSZ13UCmYyC+3lNDv2+8ugA='; "  # Streamlit's one inline line
-    "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' blob:; font-src 'self' data:; "
-    "connect-src 'self' data: ws: wss:; worker-src 'self' blob:; "
-    "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
-)
+_INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
+
+
+def security_policy(page: bytes) -> str:
+    """Everything from this server, nothing from elsewhere; of what runs, only this page's own inline scripts beside.
+
+    Styles are inline because Streamlit writes them so, and data: may be connected to because its camera fetches its
+    own photo.
+    """
+    found = _INLINE.findall(page.replace(b"\r\n", b"\n"))  # as a browser reads it
+    inline = (base64.b64encode(hashlib.sha256(script).digest()).decode() for script in found)
+    scripts = " ".join(["'self'", *(f"'sha256-{digest}'" for digest in inline)])
+    return (
+        "default-src 'self'; base-uri 'self'; object-src 'none'; form-action 'self'; "
+        f"script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; "
+        "media-src 'self' blob:; font-src 'self' data:; connect-src 'self' data: ws: wss:; worker-src 'self' blob:; "
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space"
+    )
+
+
+CONTENT_SECURITY_POLICY: Final = security_policy((Path(st.__file__).parent / "static" / "index.html").read_bytes())
 
 
 class SecurityHeaders:

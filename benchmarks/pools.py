@@ -22,11 +22,12 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
-from core.data.dataset import Dataset, Picture, Split
+from core.data.dataset import Dataset, Split
 from core.data.drawn.camera import Camera
 from core.data.drawn.drawings import CLASS_NAMES, compose, develop, draw
 from core.data.drawn.insects import ant, bee
 from core.data.drawn.parts import unit
+from core.data.pictures import Picture
 from core.home import home_folder
 from core.models.accel import LAYOUTS
 from core.models.accel.compiled import CompiledBackbone

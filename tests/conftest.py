@@ -15,6 +15,8 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads cra
 
 from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files
 
+from core.data.reading.intake import take_in
+
 
 @pytest.fixture(autouse=True)
 def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -22,7 +24,7 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)
-    monkeypatch.setattr("core.data.reading.child.CONTAINED", False)  # a process per data set would double the time
+    monkeypatch.setattr("core.data.ingest.take_in_contained", take_in)  # a process per data set would double the time
     return home
 
 

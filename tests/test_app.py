@@ -1,12 +1,17 @@
 """The entry and the frame: every page is listed, and every answer carries its headers."""
 
 import asyncio
+import base64
+import hashlib
 import re
+from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+import streamlit as st
 from helpers import REPOSITORY, python
 
-from app import CONTENT_SECURITY_POLICY, SecurityHeaders, UploadsInFrames
+from app import CONTENT_SECURITY_POLICY, SecurityHeaders, UploadsInFrames, security_policy
 
 
 def test_the_navigation_lists_exactly_the_files_in_pages():
@@ -32,6 +37,45 @@ def test_every_answer_carries_the_content_security_policy():
     assert headers[b"content-security-policy"] == CONTENT_SECURITY_POLICY.encode()
     assert headers[b"x-content-type-options"] == b"nosniff"
     assert "unsafe-eval" not in CONTENT_SECURITY_POLICY
+
+
+class InlineScripts(HTMLParser):
+    """What a page runs that stands in it, as a browser would find it."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found, self._inside = list[str](), False
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._inside = tag == "script" and "src" not in dict(attrs)
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        self.found += [data] if self._inside else []
+
+
+def is_allowed(script: str, policy: str) -> bool:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" in policy
+
+
+def test_the_inline_scripts_of_the_installed_page_may_run_and_no_others():
+    page = (Path(st.__file__).parent / "static" / "index.html").read_text("utf-8")
+    scripts = InlineScripts(page).found
+
+    assert scripts and all(is_allowed(script, CONTENT_SECURITY_POLICY) for script in scripts)
+    assert CONTENT_SECURITY_POLICY.count("sha256-") == len(scripts)
+
+
+def test_another_streamlit_s_scripts_are_allowed_as_they_are_there():
+    page = "<head><script>\r\n  window.other = 1\r\n</script><script src='a.js'></script><script async>b()</script>"
+
+    policy = security_policy(page.encode())
+
+    assert is_allowed("\n  window.other = 1\n", policy) and is_allowed("b()", policy)
+    assert policy.count("sha256-") == 2 and not any(is_allowed(script, policy) for script in ("", "c()"))
 
 
 def cookies_given(scheme: str, headers: dict[str, str]) -> list[str]:

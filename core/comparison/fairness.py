@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
+from core.augment.catalogue import CUSTOM, steps_of
 from core.comparison.metrics import Array, check_predictions
 from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
@@ -196,8 +197,10 @@ def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
     match field:
         case "optim.momentum":
             return settings.optim.optimizer == "sgd"
+        case "augment.preset":  # two names of the same steps
+            return steps_of(settings.augment) != steps_of(other.settings.augment)
         case "augment.steps":
-            return settings.augment.preset == "custom"
+            return settings.augment.preset == CUSTOM and steps_of(settings.augment) != steps_of(other.settings.augment)
         case "data.dataset":  # two names of the same pictures
             return run.fingerprint != other.fingerprint
         case "data.test_fraction" | "data.split_rule" if settings.data.folds is not None:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from core.data.dataset import Picture
+from core.data.pictures import Picture
 from core.data.squares import SIDE, square_of
 from core.machine.facts import usable_cores
 from core.machine.streams import in_streams

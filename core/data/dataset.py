@@ -8,72 +8,26 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from core.data.draw import ALL_PARTS, draw_folds, draw_sides
-from core.data.parts import check_enough, check_folds, check_some_left
+from core.data.pictures import Picture
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
+from core.data.splits import Parts, divide
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
 from core.json_types import fits, fits_fields
 from core.settings.schema import DataSettings
 
 SPLITS = ("train", "val", "test")
-TEST_SEED: Final = 0
-"""Orders what a test part is drawn from; a constant, so that the part depends on content alone."""
 MANIFEST = "manifest.json"
 MANIFEST_VERSION = 3
 _READABLE = (1, 2, 3)  # earlier ones did not know what has a default below
 _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Picture:
-    """One picture that can be used."""
-
-    name: str
-    """As it came, for showing; never a path on this machine."""
-    target: int
-    """Index into the data set's class names."""
-    given: str | None
-    """The split it was brought in, if any."""
-    content: str
-    """SHA-256 of the file's bytes."""
-    group: str
-    """SHA-256 of the decoded pixels: exact copies share it and stay on one side of a split."""
-    place: tuple[int, int, int]
-    """Offset, height and width in the pixel file."""
-    family: str = ""
-    """Shared by near copies and photos of one burst, which stay on one side of a split; empty: only by exact copies."""
-    size: tuple[int, int] = (0, 0)
-    """Width and height as it came, upright; 0 where not known."""
-    file_bytes: int = 0
-    """Size of the file; 0 where not known."""
-    taken: str | None = None
-    """When a camera says it took the photo (EXIF, as it is written there)."""
-    batch: int = 0
-    """0 for the pictures a data set began with, one more for each time some were added."""
-    notes: tuple[str, ...] = ()
-    """What was done to make it usable: "turned upright", "transparency on white"."""
-    subject: str = ""
-    """Its group as a person gave it: the patient, place or thing it shows. Empty where none was given."""
-    together: str = ""
-    """Shared by all that stand with it because of their subject, or of copies in it; empty where no subject counts."""
-
-    @property
-    def kin(self) -> str:
-        """Shared by copies, near copies and photos of one burst."""
-        return self.family or self.group
-
-    @property
-    def side(self) -> str:
-        """What decides on which side of a split it stands: pictures that share this are never parted."""
-        return self.together or self.kin
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -155,8 +109,14 @@ class Dataset:
         return PixelStore(self.folder, places, hashes)
 
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
-        """Divide into train, val and test: test by content alone, the others by content and seed."""
-        return split_dataset(self, seed, settings or DataSettings())
+        """Divide into train, val and test, see `core.data.splits`: test by content alone, others by seed, too.
+
+        Raises:
+            DatasetError: a part would be empty; it says why.
+        """
+        parts = divide(self.pictures, self.class_names, bool(self.grouped_by), seed, settings or DataSettings())
+        train, val, test = map(tuple, (parts.train, parts.val, parts.test))
+        return Split(train=train, val=val, test=test, hash=_hash_of(self, parts), notices=parts.notices)
 
     def counts(self, split: Split) -> dict[str, dict[str, int]]:
         """Split -> class name -> number of pictures."""
@@ -167,120 +127,15 @@ class Dataset:
         return table
 
 
-def split_dataset(dataset: Dataset, seed: int, settings: DataSettings) -> Split:
-    """Epochs are chosen on val and results reported on test, so all three must exist.
-
-    Given parts are respected. With `train` and `val` only, the given val becomes test, since it must not be used for
-    choosing, and a val part is drawn from train. With class folders only, val and test are drawn. Drawing orders the
-    pictures of a class by a hash of (seed, pixels or family), and those that were added later are drawn on their own:
-    so adding pictures never moves an old one to another part. Whether it can be done does not depend on the seed.
-
-    There is one test part for all seeds: it is always drawn with `TEST_SEED`. Rule 1 of the settings, by which runs of
-    earlier versions were made, drew one for each seed; both divide alike for `TEST_SEED`.
-
-    Raises:
-        DatasetError: a part would be empty; it says why.
-    """
-    if settings.folds is not None:
-        return _split_by_folds(dataset, seed, settings.folds, settings.fold or 1, settings.val_fraction)
-    pictures = dataset.pictures
-    given = {picture.given for picture in pictures}
-    test_name = "test" if "test" in given else "val" if "val" in given else None
-    test = [i for i, picture in enumerate(pictures) if test_name and picture.given == test_name]
-    rest = [i for i, picture in enumerate(pictures) if not (test_name and picture.given == test_name)]
-    notices = []
-    kept = _apart_from(pictures, rest, test)
-    copies, grouped = left_out_of(dataset, rest, test)
-    if copies:
-        notices.append(f"{len(copies)} training pictures are copies of test pictures and were left out.")
-    if grouped:
-        notices.append(f"{len(grouped)} training pictures are of groups that stand in test, too, and were left out.")
-    if test_name == "test" and "val" in given:
-        train, val = _given_parts(dataset, rest, kept)
-    else:
-        check_some_left("train", len(rest), len(kept), ["test"], bool(dataset.grouped_by))
-        needed, left_out = 2 if test_name else ALL_PARTS, len(rest) - len(kept)
-        check_enough(dataset.class_names, [pictures[i] for i in kept], needed, left_out, bool(dataset.grouped_by))
-        if test_name is None:
-            test_seed = seed if settings.split_rule == 1 else TEST_SEED
-            test, kept = _draw(pictures, kept, test_seed, settings.test_fraction, "test")
-        val, train = _draw(pictures, kept, seed, settings.val_fraction, "val")
-    return _split_of(dataset, train, val, test, notices)
-
-
-def _split_by_folds(dataset: Dataset, seed: int, folds: int, fold: int, val_fraction: float) -> Split:
-    """One fold of all pictures is test, whatever parts they came in; val is drawn from the others."""
-    pictures, everything = dataset.pictures, list(range(len(dataset.pictures)))
-    fold_of = draw_folds(pictures, folds)
-    rests = [[i for i in everything if fold_of[pictures[i].side] != number] for number in range(folds)]
-    check_folds(dataset.class_names, pictures, folds, [[pictures[i] for i in rest] for rest in rests])
-    rest = rests[fold - 1]
-    test = sorted(set(everything) - set(rest))
-    val, train = _draw(pictures, rest, seed, val_fraction, "val")
-    given = {picture.given for picture in pictures} - {None}
-    notices = [f"Fold {fold} of {folds}: over all folds, every picture is tested once."]
-    notices += ["The parts that the pictures came in are not used: folds are of all of them."] if given else []
-    return _split_of(dataset, train, val, test, notices)
-
-
-def _split_of(dataset: Dataset, train: list[int], val: list[int], test: list[int], notices: list[str]) -> Split:
-    """These parts with the hash that names them."""
+def _hash_of(dataset: Dataset, parts: Parts) -> str:
+    """Names exactly these parts."""
     pictures, digest = dataset.pictures, hashlib.sha256()
-    for name, part in (("train", train), ("val", val), ("test", test)):
+    for name, part in (("train", parts.train), ("val", parts.val), ("test", parts.test)):
         digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
     if dataset.grouped_by:
         together = sorted(f"{picture.content}:{picture.subject}" for picture in pictures)
         digest.update("\n".join(together).encode("utf-8", "surrogatepass"))
-    return Split(train=tuple(train), val=tuple(val), test=tuple(test), hash=digest.hexdigest(), notices=tuple(notices))
-
-
-def left_out_of(dataset: Dataset, pool: Sequence[int], test: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Pictures of a pool that must not stand beside these test pictures: copies of them, and others of their groups."""
-    kin, sides = ({of(dataset.pictures[index]) for index in test} for of in (_kin_of, _side_of))
-    out = [index for index in pool if dataset.pictures[index].side in sides]
-    copies = [index for index in out if dataset.pictures[index].kin in kin]
-    return copies, sorted(set(out) - set(copies))
-
-
-def _kin_of(picture: Picture) -> str:
-    return picture.kin
-
-
-def _side_of(picture: Picture) -> str:
-    return picture.side
-
-
-def _given_parts(dataset: Dataset, rest: list[int], kept: list[int]) -> tuple[list[int], list[int]]:
-    """Train and val as they were brought, of what is kept: what stands with val pictures is not trained on, either."""
-    pictures, grouped = dataset.pictures, bool(dataset.grouped_by)
-    brought = sum(pictures[index].given == "val" for index in rest)
-    val = [index for index in kept if pictures[index].given == "val"]
-    unseen = [index for index in kept if pictures[index].given != "val"]
-    train = _apart_from(pictures, unseen, val)
-    copied = ["test"] * (len(unseen) < len(rest) - brought) + ["val"] * (len(train) < len(unseen))
-    check_some_left("train", len(rest) - brought, len(train), copied, grouped)
-    check_some_left("val", brought, len(val), ["test"], grouped)
-    return train, val
-
-
-def _apart_from(pictures: Sequence[Picture], indices: list[int], of: list[int]) -> list[int]:
-    sides = {pictures[index].side for index in of}
-    return [index for index in indices if pictures[index].side not in sides]
-
-
-def _draw(
-    pictures: Sequence[Picture], pool: list[int], seed: int, fraction: float, purpose: str
-) -> tuple[list[int], list[int]]:
-    """Take about `fraction` of each class, and leave something for train, and for val where that is drawn next.
-
-    Returns:
-        Those taken and those left, both in picture order.
-    """
-    keep = ALL_PARTS - 1 if purpose == "test" else 1
-    taken = draw_sides([pictures[index] for index in pool], purpose, seed, fraction, keep)
-    # a copy in another class goes along, so that no picture stands on both sides
-    first = [index for index in pool if pictures[index].side in taken]
-    return first, [index for index in pool if pictures[index].side not in taken]
+    return digest.hexdigest()
 
 
 def dataset_folder(dataset_id: str) -> Path:

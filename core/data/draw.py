@@ -7,16 +7,14 @@ many sides its classes have, never on the seed.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from core.data.dataset import Picture
+from core.data.pictures import Picture
 
 ALL_PARTS = 3
 """Sides that a class needs to stand in train, val and test."""
 
 
-def sides_by_class(pool: Iterable["Picture"]) -> dict[int, Counter[str]]:
+def sides_by_class(pool: Iterable[Picture]) -> dict[int, Counter[str]]:
     """Class -> side -> how many of its pictures it holds."""
     found: dict[int, Counter[str]] = {}
     for picture in pool:
@@ -24,7 +22,7 @@ def sides_by_class(pool: Iterable["Picture"]) -> dict[int, Counter[str]]:
     return found
 
 
-def draw_sides(pool: Sequence["Picture"], purpose: str, seed: int, fraction: float, keep: int) -> set[str]:
+def draw_sides(pool: Sequence[Picture], purpose: str, seed: int, fraction: float, keep: int) -> set[str]:
     """The sides to take out of a pool.
 
     The sides of a class are ordered by a hash of (purpose, seed, side) and taken until `fraction` of its pictures are
@@ -44,7 +42,7 @@ def draw_sides(pool: Sequence["Picture"], purpose: str, seed: int, fraction: flo
     return drawing.taken
 
 
-def draw_folds(pictures: Sequence["Picture"], folds: int) -> dict[str, int]:
+def draw_folds(pictures: Sequence[Picture], folds: int) -> dict[str, int]:
     """Side -> fold, from 0: a stratified division into folds of about one size, by content alone.
 
     Sides go, the largest first, where pictures of their classes are fewest so far, each class measured by its own size
@@ -81,7 +79,7 @@ class _Drawing:
         self._left: Counter[int] = Counter()  # and those not
         self._needed: dict[int, int] = {}
 
-    def add(self, pictures: Sequence["Picture"], fraction: float) -> None:
+    def add(self, pictures: Sequence[Picture], fraction: float) -> None:
         """Draw among pictures that came together. Copies of earlier ones stand where these stand."""
         earlier = set(self._classes)
         new = sides_by_class(picture for picture in pictures if picture.side not in earlier)

@@ -1,7 +1,8 @@
 """Changing a data set without decoding anything anew. A data set never changes: an edit makes another one.
 
-Pixels are copied from the store. An edit names the data set it starts from; if that one is gone, it was changed
-elsewhere in the meantime. Adding pictures keeps every old one on its side of the splits.
+Where all pictures stay, both share one file of pixels; else those that stay are copied. An edit names the data set it
+starts from; if that one is gone, it was changed elsewhere in the meantime. Adding pictures keeps every old one on its
+side of the splits.
 """
 
 import hashlib
@@ -10,12 +11,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from core.data.copies import burst_pairs, name_families, name_together, near_pairs, small_squares
 from core.data.dataset import (
     MANIFEST,
     Dataset,
-    Picture,
     dataset_folder,
     delete_stored,
     is_readable,
@@ -25,7 +26,8 @@ from core.data.dataset import (
 from core.data.fingerprint import fingerprint_of
 from core.data.groups import Grouping
 from core.data.parts import alike_classes
-from core.data.pixels import PixelWriter
+from core.data.pictures import Picture
+from core.data.pixels import PixelWriter, share_pixels
 from core.data.reading.class_names import check_class_name
 from core.data.reading.limits import MIN_CLASSES
 from core.errors import DatasetError
@@ -210,11 +212,10 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
         return load_stored(final.name)
     delete_stored(final.name)  # damaged, if there is one
     with folder_in_the_making(final) as folder:
-        with closing(PixelWriter(folder)) as writer:
-            for place, (source, index) in enumerate(rows):
-                height, width = source.pixels[index].shape[:2]
-                offset = writer.append(source.pixels[index].data)
-                pictures[place] = replace(pictures[place], place=(offset, height, width))
+        if rows == _all_of(dataset):
+            share_pixels(dataset.folder, folder)
+        else:
+            pictures = _with_pixels(folder, pictures, rows)
         if any(source is not dataset for source, _ in rows):
             pictures = _with_families(pictures, rows)
         edited = replace(
@@ -230,6 +231,16 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
         edited.split(0)  # refuse now what could not be divided later
         write_atomically(folder / MANIFEST, manifest_of(edited))
     return load_stored(final.name)
+
+
+def _with_pixels(folder: Path, pictures: Sequence[Picture], rows: Sequence[tuple[Dataset, int]]) -> list[Picture]:
+    """The pictures, each where its pixels are now: copied, one after the other."""
+    placed = []
+    with closing(PixelWriter(folder)) as writer:
+        for picture, (source, index) in zip(pictures, rows, strict=True):
+            offset = writer.append(source.pixels[index].data)
+            placed.append(replace(picture, place=(offset, *picture.place[1:])))
+    return placed
 
 
 def _last_batch(dataset: Dataset) -> int:

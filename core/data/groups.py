@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from core.data.dataset import Dataset, Picture
+from core.data.dataset import Dataset
+from core.data.pictures import Picture
 from core.data.reading.candidates import PICTURE_ENDINGS
 from core.data.reading.tables import MAX_TABLE_BYTES, Index, Table, read_table
 from core.errors import DatasetError

@@ -11,13 +11,15 @@ from typing import Final, Literal
 import numpy as np
 
 from core.data.copies import Squares, small_squares
-from core.data.dataset import SPLITS, Dataset, Split, left_out_of
+from core.data.dataset import SPLITS, Dataset, Split
 from core.data.draw import sides_by_class
 from core.data.edit import with_all_drawn, with_val_drawn
 from core.data.groups import count_groups, looks_grouped
-from core.data.parts import SHOWN, Lack, alike_classes, class_counts, find_lacks
+from core.data.parts import Lack, alike_classes, class_counts, find_lacks
 from core.data.reading.folder_names import listed
 from core.data.reading.limits import MIN_CLASSES
+from core.data.splits import left_out_of
+from core.data.undivided import SHOWN
 from core.errors import DatasetError
 
 Kind = Literal[
@@ -137,12 +139,7 @@ def _is_whole(dataset: Dataset) -> bool:
 
 def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
     pictures = dataset.pictures
-    groups: dict[str, list[int]] = {}
-    families: dict[str, list[int]] = {}
-    for index, picture in enumerate(pictures):
-        groups.setdefault(picture.group, []).append(index)
-        if picture.family:
-            families.setdefault(picture.family, []).append(index)
+    groups, families = _by(dataset, "group"), _by(dataset, "family")
     torn = [index for group in groups.values() if len({pictures[i].target for i in group}) > 1 for index in group]
     if torn:
         yield Finding(
@@ -152,7 +149,8 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
             pictures=tuple(torn),
             fixes=("drop", "move", "keep"),
         )
-    same = [index for group in groups.values() if len(group) > 1 for index in group if index not in set(torn)]
+    twice = set(torn)
+    same = [index for group in groups.values() if len(group) > 1 for index in group if index not in twice]
     if same:
         extra = len(same) - len({pictures[index].group for index in same})
         yield Finding(
@@ -183,11 +181,20 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
         )
 
 
+def _by(dataset: Dataset, mark: Literal["group", "family"]) -> dict[str, list[int]]:
+    """Mark -> indices of the pictures that share it; those that have none are left out."""
+    found: dict[str, list[int]] = {}
+    for index, picture in enumerate(dataset.pictures):
+        if getattr(picture, mark):
+            found.setdefault(getattr(picture, mark), []).append(index)
+    return found
+
+
 def _left_out(dataset: Dataset, split: Split) -> tuple[list[int], list[int]]:
     """Pictures that stand in no part: copies of those that are tested or chosen on, and others of their groups."""
     used = {index for part in SPLITS for index in split.part(part)}
     unused = [index for index in range(len(dataset.pictures)) if index not in used]
-    return left_out_of(dataset, unused, (*split.test, *split.val))
+    return left_out_of(dataset.pictures, unused, (*split.test, *split.val))
 
 
 def _groups(dataset: Dataset, split: Split) -> Iterator[Finding]:

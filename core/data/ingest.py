@@ -14,7 +14,6 @@ from core.data.dataset import (
     MANIFEST,
     ClassFolder,
     Dataset,
-    Picture,
     Skipped,
     dataset_folder,
     delete_stored,
@@ -24,6 +23,7 @@ from core.data.dataset import (
     stored_datasets,
     stored_ids,
 )
+from core.data.pictures import Picture
 from core.data.reading.child import take_in_contained
 from core.data.reading.class_names import check_class_name
 from core.data.reading.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
@@ -99,15 +99,19 @@ def ingest(
         dataset_id, listed["title"] = listed["fingerprint"][:ID_LENGTH], title or listed["title"]
         if dataset_id in stored:
             return Ingested(dataset=_retold(load_stored(dataset_id), folder, listed), decode_s=0.0)
-        final = dataset_folder(dataset_id)
-        if not is_readable(dataset_id):
-            delete_stored(dataset_id)  # damaged: this takes its place
-        with folder_in_the_making(final, folder) as staging:
-            dataset = _assemble(staging, listed, start, report)
-            for scaffold in (ROWS, SQUARES):
-                (staging / scaffold).unlink()
-            write_atomically(staging / MANIFEST, manifest_of(dataset))
+        _store(folder, dataset_id, listed, start, report)
     return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
+
+
+def _store(folder: Path, dataset_id: str, listed: Mapping[str, Any], start: float, report: OnProgress) -> None:
+    """Make of a folder that was taken in a data set that can be found."""
+    if not is_readable(dataset_id):
+        delete_stored(dataset_id)  # damaged: this takes its place
+    with folder_in_the_making(dataset_folder(dataset_id), folder) as staging:
+        dataset = _assemble(staging, listed, start, report)
+        for scaffold in (ROWS, SQUARES):
+            (staging / scaffold).unlink()
+        write_atomically(staging / MANIFEST, manifest_of(dataset))
 
 
 def ingest_files(

@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
-from core.data.dataset import Dataset, Picture, Split
+from core.data.dataset import Dataset, Split
+from core.data.pictures import Picture
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """Images (N, 3, S, S) uint8, targets (N,) int64, picture indices (N,) int64."""

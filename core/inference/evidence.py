@@ -75,7 +75,7 @@ def reference_features(
             yield torch.from_numpy(predictor.look([dataset.pixels[wanted[place]] for place in batch])[1])
             on_done(min(first + EVAL_BATCH, len(positions)), len(positions))
 
-    store = FeatureStore(_recipe(predictor))
+    store = FeatureStore(*_recipes(predictor))
     found, _ = store.get([dataset.pictures[index].group for index in wanted], compute, torch.float32)
     return ReferenceFeatures(pictures=tuple(wanted), features=_unit(found.float().numpy()), of=len(whole))
 
@@ -100,16 +100,14 @@ def _unit(features: Array) -> np.ndarray:
     return scaled
 
 
-def _recipe(predictor: Predictor) -> dict[str, object]:
-    """Of a frozen run: the one it was trained with, so nothing is computed. Of others: the run's own backbone."""
+def _recipes(predictor: Predictor) -> list[dict[str, object]]:
+    """What is computed here is of the first; of a frozen run, all that was computed for its training serves as well."""
     record = predictor.record
+
+    def recipe(precision: str, engine: str) -> dict[str, object]:
+        return feature_recipe(record.settings, record.weights["sha256"], record.preprocessing, WHOLE, precision, engine)
+
+    here = recipe("fp32", predictor.engine)
     if not record.settings.model.row.leaves_backbone:
-        return {"run": record.run, "torch": torch.__version__}
-    return feature_recipe(
-        record.settings,
-        record.weights["sha256"],
-        record.preprocessing,
-        WHOLE,
-        record.precision["features"],
-        record.engine,
-    )
+        return [{**here, "run": record.run}]
+    return [here, recipe(record.precision["features"], record.engine)]

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from core.augment.pipelines import EvalPipeline, normalise
 from core.augment.preprocessing import Preprocessing
@@ -19,7 +19,7 @@ from core.comparison.temperature import at_temperature
 from core.data.loaders import EVAL_BATCH
 from core.data.reading.decode import decode_picture
 from core.errors import RunError
-from core.machine.speeds import load_speeds
+from core.machine.speeds import Engine, load_speeds
 from core.models.accel import LAYOUTS, standing_still
 from core.models.build import restore_model
 from core.models.network import TransferModel
@@ -62,6 +62,11 @@ class Predictor:
             weights_sha256=record.weights["sha256"],
         )
         return cls(record, model)
+
+    @property
+    def engine(self) -> Engine:
+        """What computes its forward passes."""
+        return "torch" if isinstance(self._backbone, nn.Module) else "onnxruntime"
 
     def input_of(self, pixels: np.ndarray) -> Tensor:
         """What the network receives of decoded pixels (H, W, 3) uint8: (3, S, S) uint8."""

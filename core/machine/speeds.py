@@ -6,11 +6,12 @@ Kept in `THAW_HOME/speeds.json`, for each machine on its own. `core.training.pro
 import json
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
 from core.errors import StorageError
-from core.home import home_folder, ordinary, write_atomically
+from core.home import home_folder, one_at_a_time, ordinary, write_atomically
 from core.json_types import fits_fields
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
@@ -109,15 +110,13 @@ def load_speeds(backbone: str) -> Speeds | None:
 
 def save_speeds(backbone: str, speeds: Speeds) -> None:
     """Keep what a probe found."""
-    _save(backbone, asdict(speeds))
+    _change(backbone, lambda old: asdict(speeds))
 
 
 def remember_seen(backbone: str, work: Work, precision: Precision, pictures_per_s: float) -> None:
     """Keep what a run saw; without a probe there is nothing to hold it against, and it is forgotten."""
-    speeds = load_speeds(backbone)
-    if speeds is not None:
-        speeds.seen[f"{work}/{precision}"] = round(pictures_per_s, 2)
-        _save(backbone, asdict(speeds))
+    seen = {f"{work}/{precision}": round(pictures_per_s, 2)}
+    _change(backbone, lambda old: {**old, "seen": {**old["seen"], **seen}} if old else None)
 
 
 def load_peaks() -> Peaks | None:
@@ -128,16 +127,23 @@ def load_peaks() -> Peaks | None:
 
 def save_peaks(peaks: Peaks) -> None:
     """Keep what a probe found."""
-    _save("peaks", asdict(peaks))
+    _change("peaks", lambda old: asdict(peaks))
 
 
-def _save(name: str, values: dict[str, Any]) -> None:
-    """As well as it can be done: what is not kept is measured anew, and nobody's work ends for it."""
-    table = _load()
-    table.setdefault(_machine_key(), {})[name] = values
+def _change(name: str, change: Callable[[dict[str, Any] | None], dict[str, Any] | None]) -> None:
+    """Put what `change` makes of a row in its place, one process after the other; None leaves all as it is.
+
+    As well as it can be done: what is not kept is measured anew, and nobody's work ends for it.
+    """
     try:
-        write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
-    except StorageError as error:
+        with one_at_a_time("speeds", lambda: None):
+            table = _load()
+            rows = table.setdefault(_machine_key(), {})
+            values = change(rows.get(name))
+            if values is not None:
+                rows[name] = values
+                write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
+    except (StorageError, OSError) as error:
         _log.warning("speeds were not kept: %s", error)
 
 

@@ -78,7 +78,7 @@ class DataSettings(Checked):
     dataset: str = "builtin"
     """The data set's id in the store (its fingerprint), or `builtin`."""
     split_rule: int = SPLIT_RULE
-    """How a test part is drawn, see `core.data.dataset.split_dataset`; 1 in runs of earlier versions."""
+    """How a test part is drawn, see `core.data.splits`; 1 in runs of earlier versions."""
     val_fraction: float = option(0.2, "Share of each class kept for choosing the epoch.", low=0.05, high=0.5)
     test_fraction: float = option(0.25, "Share of each class kept for the final report.", low=0.05, high=0.5)
     folds: int | None = option(

@@ -21,7 +21,8 @@ from torchvision.transforms.v2 import InterpolationMode, functional
 
 sys.path.append(str(Path(__file__).resolve().parent))  # "python -I" does not look beside the script
 
-from core.data.reading.picture import Policy, Unreadable, read_picture
+from core.data.reading.kinds import Unreadable
+from core.data.reading.picture import Policy, read_picture
 
 HERE = Path(__file__).resolve().parent
 

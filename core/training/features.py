@@ -12,7 +12,8 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from core.augment.catalogue import evaluation_calls, training_calls
+from core.augment.pipelines import MAX_STRETCH
+from core.augment.preprocessing import Preprocessing
 from core.errors import StorageError
 from core.home import ordinary, thaw_home
 from core.models.accel import is_plain
@@ -31,6 +35,7 @@ BUDGET_BYTES: Final = 2 * 1024**3
 """On disk, all recipes together; what was not used for longest goes first."""
 SHARD_BYTES: Final = 32 * 1024**2  # what is computed goes to disk in pieces: a run that is stopped has not lost it
 STORE_VERSION: Final = 3
+LIBRARIES: Final = ("torch", "torchvision", "timm", "onnxruntime")  # of other versions, other numbers may come
 WHOLE: Final = "features"  # in the place of a number of stages: what the whole backbone gives
 _log = logging.getLogger(__name__)
 
@@ -57,12 +62,18 @@ def feature_recipe(
         "weights": weights_sha256 or f"random {settings.seed}",
         "cut": cut,
         "preprocessing": preprocessing,
-        "torch": torch.__version__,
         "precision": precision,
         "engine": "torch" if computed_by_torch(cut, precision) else engine,
-        "view": [view, repr(settings.augment)] if view else 0,
+        "view": view,
+        "transforms": [MAX_STRETCH, _transforms(settings, Preprocessing.from_dict(preprocessing), view)],
+        "versions": {library: version(library) for library in LIBRARIES},
         **({"plain": True} if is_plain(settings.model.backbone) else {}),
     }
+
+
+def _transforms(settings: RunSettings, preprocessing: Preprocessing, view: int) -> str:
+    """What is really done to a picture, call by call: a preset's name would stay the same when the preset changes."""
+    return repr(training_calls(settings.augment, preprocessing) if view else evaluation_calls(preprocessing))
 
 
 def computed_by_torch(cut: int | str, precision: str) -> bool:
@@ -73,10 +84,12 @@ def computed_by_torch(cut: int | str, precision: str) -> bool:
 class FeatureStore:
     """Features of one recipe."""
 
-    def __init__(self, recipe: dict[str, Any]) -> None:
-        """`recipe`: everything features depend on beside the picture, as plain JSON values."""
-        text = json.dumps({"version": STORE_VERSION, **recipe}, sort_keys=True)
-        self._folder = thaw_home() / "cache" / "features" / hashlib.sha256(text.encode()).hexdigest()[:32]
+    def __init__(self, recipe: Mapping[str, object], *others: Mapping[str, object]) -> None:
+        """Recipes are everything features depend on beside the picture, as plain JSON values.
+
+        `others`: those whose features serve as well where they are there. What is computed is of the first.
+        """
+        self._folder, *self._others = map(_folder_of, (recipe, *others))
 
     def get(
         self, keys: Sequence[str], compute: Callable[[list[int]], Iterable[Tensor]], dtype: torch.dtype
@@ -112,7 +125,7 @@ class FeatureStore:
     def _shards(self, wanted: set[str]) -> Iterator[tuple[list[str], Tensor]]:
         """Shards that hold something wanted and not held by an earlier one: (keys, features mapped from the file)."""
         wanted = set(wanted)
-        for path in sorted(self._folder.glob("*.safetensors")):
+        for path in (path for folder in (self._folder, *self._others) for path in sorted(folder.glob("*.safetensors"))):
             if not wanted:
                 return
             try:
@@ -156,6 +169,11 @@ class FeatureStore:
         except StorageError as error:
             _log.warning("features were not kept: %s", error)
         return names, features
+
+
+def _folder_of(recipe: Mapping[str, object]) -> Path:
+    text = json.dumps({"version": STORE_VERSION, **recipe}, sort_keys=True)
+    return thaw_home() / "cache" / "features" / hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @explained()

@@ -1,5 +1,6 @@
 """Classify, lower half: take a network home, read its training, send it to the Hub, bring it back."""
 
+import gc
 import io
 import zipfile
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers import FinishedRace, drawn
 
+from core.home import thaw_home
 from core.runs.record import load_record
 from core.runs.store import RunStore
 from core.takehome import hub
@@ -52,6 +54,18 @@ def test_what_is_packed_can_be_downloaded(page, packed: Path, monkeypatch: pytes
     with zipfile.ZipFile(io.BytesIO(packed.read_bytes())) as archive:
         assert archive.testzip() is None
     assert f"{packed.stat().st_size / 1e6:.0f} MB" in download.proto.label
+
+
+def test_what_is_packed_waits_on_the_disk_and_goes_with_the_session(page, monkeypatch: pytest.MonkeyPatch):
+    from core.takehome import export
+
+    monkeypatch.setattr(export, "export_run", lambda run, path: path.write_bytes(b"zip" * 10**6))
+    page.button(key="classify.pack").click().run()
+
+    assert not page.exception and len(list(thaw_home().glob("staging/*/package.zip"))) == 1
+    del page.session_state["classify.packed"]
+    gc.collect()
+    assert not list(thaw_home().glob("staging/export*"))
 
 
 def test_sending_to_the_hub_needs_a_name_and_a_token_and_says_where_it_is(page, monkeypatch: pytest.MonkeyPatch):

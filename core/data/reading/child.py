@@ -18,11 +18,9 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from core.data.reading import limits
-from core.data.reading.intake import Emit, Request, take_in
+from core.data.reading.intake import Emit, Request
 from core.errors import DatasetError, LayoutQuestion
 
-CONTAINED = True
-"""False does the work in this process: for tests that look over its shoulder."""
 PROJECT: Final = Path(__file__).resolve().parents[3]
 _log = logging.getLogger(__name__)
 
@@ -36,14 +34,11 @@ class _Ended(Exception):
 
 
 def take_in_contained(request: Request, emit: Emit) -> None:
-    """As `take_in`, in a process of its own, as many times as it takes.
+    """As `core.data.reading.intake.take_in`, in a process of its own, as many times as it takes.
 
     Raises:
         DatasetError: the whole cannot be used, or too many files ended the process.
     """
-    if not CONTAINED:
-        take_in(request, emit)
-        return
     while True:
         try:
             _run(request, emit)

@@ -5,9 +5,9 @@ How it is done stands in `core.data.reading.picture`, with which a network that 
 
 from typing import TYPE_CHECKING, Final
 
-from core.data.reading.kinds import READ
+from core.data.reading.kinds import READ, Unreadable
 from core.data.reading.limits import MAX_PIXELS, MAX_SIDE
-from core.data.reading.picture import Policy, ReadPicture, Unreadable
+from core.data.reading.picture import Policy, ReadPicture
 from core.data.reading.picture import read_picture as read_by
 from core.errors import ImageError
 

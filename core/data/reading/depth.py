@@ -25,7 +25,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image, ImageFile
 
-from core.data.reading.picture import Unreadable
+from core.data.reading.kinds import Unreadable
 
 SCALES: Final = (255, 1023, 4095, 16383, 65535)
 FEWEST_LEVELS: Final = 16

@@ -29,6 +29,14 @@ class Kind:
     """What to say where it is not read: "is JPEG 2000, which is not read; export as PNG or JPEG"; "" where it is."""
 
 
+class Unreadable(Exception):
+    """A picture file that cannot be read: the reason, to follow its name, and a code for the kind of reason."""
+
+    def __init__(self, reason: str, code: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
 def kind_of(head: bytes, name: str = "") -> Kind | None:
     """What a file is that begins so; None for bytes that say nothing.
 

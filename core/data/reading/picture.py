@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
-from core.data.reading.kinds import HEAD_BYTES, kind_of
+from core.data.reading.kinds import HEAD_BYTES, Unreadable, kind_of
 
 if TYPE_CHECKING:  # whoever reads pictures needs no arrays, and would wait for numpy for as long as for all else here
     import numpy as np
@@ -50,14 +50,6 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class Unreadable(Exception):
-    """A picture file that cannot be read: the reason, to follow its name, and a code for the kind of reason."""
-
-    def __init__(self, reason: str, code: str) -> None:
-        super().__init__(reason)
-        self.code = code
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,8 @@
 """A run's network as a zip that needs nothing of Thaw; its training as a script; and a zip brought back."""
 
 import shutil
+import weakref
+from contextlib import ExitStack
 
 import streamlit as st
 
@@ -37,17 +39,17 @@ def _zip(run: Run) -> None:
         "the answers they get here. `train.py` goes along where the pictures are still here. No picture of yours is in "
         "it; the names of their files are."
     )
-    key = f"classify.package.{run.id}"
     if st.button("Prepare export", icon=":material/package_2:", key="classify.pack"):
         try:
-            st.session_state[key] = _packed(run.id)
+            with st.spinner("Packing: translating to ONNX takes some seconds"):
+                st.session_state["classify.packed"] = Packed(run.id)
         except ThawError as error:
             show_error(error)
-    if key in st.session_state:
-        data: bytes = st.session_state[key]
+    packed: Packed | None = st.session_state.get("classify.packed")
+    if packed and packed.run_id == run.id:
         st.download_button(
-            f"Download, {len(data) / 1e6:.0f} MB",
-            data,
+            f"Download, {packed.path.stat().st_size / 1e6:.0f} MB",
+            packed.read,
             f"thaw-{run.id}.zip",
             "application/zip",
             icon=":material/download:",
@@ -57,13 +59,21 @@ def _zip(run: Run) -> None:
         st.caption("Unpack it, then: `pip install -r requirements.txt`, `python predict.py photo.jpg`.")
 
 
-def _packed(run_id: str) -> bytes:
-    from core.takehome.export import export_run  # brings torch
+class Packed:
+    """A run's zip on the disk. It goes when nobody holds this any more: with the next one, or with the session."""
 
-    with st.spinner("Packing: translating to ONNX takes some seconds"), temporary_folder("export") as folder:
-        path = folder / "package.zip"
-        export_run(run_id, path)
-        return path.read_bytes()
+    def __init__(self, run_id: str) -> None:
+        from core.takehome.export import export_run  # brings torch
+
+        until_the_end = ExitStack()
+        weakref.finalize(self, until_the_end.close)
+        self.run_id = run_id
+        self.path = until_the_end.enter_context(temporary_folder("export")) / "package.zip"
+        export_run(run_id, self.path)
+
+    def read(self) -> bytes:
+        """Called when somebody clicks: only then, and for as long, it is in memory."""
+        return self.path.read_bytes()
 
 
 def _script(run: Run) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from core.augment.catalogue import PRESETS
 from core.comparison.fairness import MIXED_RULES, check_fairness, mixed_rules
 from core.errors import RunError
 from core.settings.schema import AugmentStep
@@ -247,6 +248,17 @@ def test_another_precision_is_a_difference_even_of_solved_heads(outcome):
 )
 def test_a_difference_without_effect_is_left_out(outcome, change):
     assert check_fairness(outcome(RIGHT), outcome(RIGHT, **change)).differences == ()
+
+
+def test_a_pipeline_is_what_it_does_whatever_it_is_called(outcome):
+    gentle = outcome(RIGHT, "finetuned")
+    same, other = (
+        outcome(RIGHT, "finetuned", augment__preset="custom", augment__steps=PRESETS[name].steps)
+        for name in ("gentle", "strong")
+    )
+
+    assert check_fairness(gentle, same).differences == ()
+    assert {row.field for row in check_fairness(gentle, other).differences} == {"augment.preset", "augment.steps"}
 
 
 def test_what_only_one_scenario_has_belongs_to_that_scenario(outcome):

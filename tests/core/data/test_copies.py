@@ -12,9 +12,10 @@ from scipy.fft import dctn
 
 from core.data import copies
 from core.data.copies import burst_pairs, name_families, near_pairs, small_square
-from core.data.dataset import SPLITS, Dataset, Picture
+from core.data.dataset import SPLITS, Dataset
 from core.data.drawn.drawings import pictures as drawings
 from core.data.ingest import ingest
+from core.data.pictures import Picture
 from core.data.reading.decode import decode_picture
 from core.settings.schema import DataSettings
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.data.dataset import MANIFEST, SPLITS, Dataset, Picture, Split, load_stored, stored_datasets
+from core.data.dataset import MANIFEST, SPLITS, Dataset, Split, load_stored, stored_datasets
+from core.data.pictures import Picture
 from core.errors import DatasetError
 from core.settings.schema import DataSettings
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.data.dataset import SPLITS, TEST_SEED, Dataset, Picture, Split
+from core.data.dataset import SPLITS, Dataset, Split
+from core.data.pictures import Picture
+from core.data.splits import TEST_SEED
 from core.errors import DatasetError
 from core.settings.schema import DataSettings
 

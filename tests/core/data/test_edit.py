@@ -1,5 +1,7 @@
 """Edits make new data sets of old pixels, move nobody across a split, and notice another window."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import drawn_classes, write_files
 
-from core.data.dataset import SPLITS, Dataset, load_stored, stored_ids
+from core.data.dataset import SPLITS, Dataset, is_readable, load_stored, stored_ids
 from core.data.edit import (
     add_pictures,
     delete,
@@ -18,8 +20,11 @@ from core.data.edit import (
     remove_class,
     rename,
     rename_class,
+    set_groups,
 )
+from core.data.groups import Grouping
 from core.data.ingest import ingest
+from core.data.pixels import FILE_NAME
 from core.data.reading import intake
 from core.data.reading.decode import read_picture
 from core.errors import DatasetError
@@ -74,6 +79,59 @@ def test_a_class_is_renamed_merged_and_removed(tiny_dataset: Dataset):
     }
     assert classes(rename_class(tiny_dataset, "discs", "squares")) == {"squares": 20, "stripes": 10}
     assert classes(remove_class(tiny_dataset, "discs")) == {"squares": 10, "stripes": 10}
+
+
+RELABELLED: list[Callable[[Dataset], Dataset]] = [
+    lambda dataset: rename_class(dataset, "discs", "coins"),
+    lambda dataset: move_pictures(dataset, [0, 25], "squares"),
+    lambda dataset: set_groups(dataset, Grouping(groups=("one", "two", "three", "four", "five", "six") * 5, said="x")),
+]
+
+
+@pytest.mark.parametrize("edit", RELABELLED, ids=["renamed", "moved", "grouped"])
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_an_edit_that_keeps_all_pictures_shares_their_pixels_and_outlives_what_it_was_made_of(
+    tiny_dataset: Dataset, edit: Callable[[Dataset], Dataset], first: str
+):
+    edited = edit(tiny_dataset)
+    before = pixels_by_content(tiny_dataset)
+
+    assert (edited.folder / FILE_NAME).samefile(tiny_dataset.folder / FILE_NAME)
+    delete(tiny_dataset if first == "old" else edited)
+    left = load_stored((edited if first == "old" else tiny_dataset).id)
+    left.pixels.check()
+    assert all(np.array_equal(before[content], pixels) for content, pixels in pixels_by_content(left).items())
+
+
+def test_where_a_file_cannot_have_two_names_pixels_are_copied(tiny_dataset: Dataset, monkeypatch: pytest.MonkeyPatch):
+    def refused(*names: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(os, "link", refused)
+
+    edited = rename_class(tiny_dataset, "discs", "coins")
+
+    assert not (edited.folder / FILE_NAME).samefile(tiny_dataset.folder / FILE_NAME)
+    edited.pixels.check()
+
+
+def test_damage_to_shared_pixels_is_known_of_all_sets_that_have_them(
+    tiny_dataset: Dataset, tiny_folder: Path, nothing_is_decoded
+):
+    edited = rename_class(tiny_dataset, "discs", "coins")
+    path = edited.folder / FILE_NAME
+    before, content = path.stat(), path.read_bytes()
+    path.write_bytes(bytes(len(content)))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    with pytest.raises(DatasetError, match="damaged"):
+        tiny_dataset.pixels.check()
+    assert not is_readable(edited.id) and not is_readable(tiny_dataset.id)
+
+    nothing_is_decoded()
+    again = ingest(tiny_folder).dataset
+    again.pixels.check()
+    rename_class(again, "discs", "coins").pixels.check()
 
 
 def test_a_title_changes_in_place(tiny_dataset: Dataset):

@@ -13,11 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.data.copies import name_families, name_together
-from core.data.dataset import MANIFEST, MANIFEST_VERSION, SPLITS, Dataset, Picture, load_stored
+from core.data.dataset import MANIFEST, MANIFEST_VERSION, SPLITS, Dataset, load_stored
 from core.data.edit import add_pictures, drop_pictures, set_groups
 from core.data.groups import by_table, compile_pattern, count_groups, find_groups, groups_sentence, looks_grouped
 from core.data.health import Finding, find_problems
 from core.data.ingest import ingest
+from core.data.pictures import Picture
 from core.data.reading.report import as_csv
 from core.errors import DatasetError
 from core.home import sealed, unsealed

@@ -19,6 +19,7 @@ from core.data.ingest import IngestProgress, ingest
 from core.data.pixels import PixelStore
 from core.data.reading import intake as module
 from core.data.reading.archive import Archive
+from core.data.reading.child import take_in_contained
 from core.data.reading.decode import ReadPicture, decode_picture, read_picture
 from core.data.sources import Source
 from core.errors import DatasetError, LayoutQuestion
@@ -434,7 +435,7 @@ def test_a_file_that_is_no_zip_is_told_for_what_it_is(tmp_path: Path, content: b
 
 
 def test_the_reader_s_question_reaches_whoever_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("core.data.reading.child.CONTAINED", True)
+    monkeypatch.setattr("core.data.ingest.take_in_contained", take_in_contained)
     files = {
         f"{a}/{b}/{n}.png": drawn("discs", n) for a in ("ants", "bees") for b in ("day", "night") for n in range(3)
     }

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.data.dataset import Dataset, Picture
+from core.data.dataset import Dataset
 from core.data.parts import (
     alike_classes,
     check_trainable,
@@ -12,6 +12,7 @@ from core.data.parts import (
     find_lacks,
     listed,
 )
+from core.data.pictures import Picture
 from core.errors import DatasetError
 
 

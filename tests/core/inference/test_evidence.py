@@ -1,9 +1,11 @@
 """Nearest training pictures come from the run's own backbone, and what is far from all of them is turned away."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from helpers import FinishedRace
 
 from core.data.dataset import Dataset, load_stored
@@ -12,6 +14,8 @@ from core.inference import evidence
 from core.inference.evidence import ReferenceFeatures, nearest_neighbours, ood_score, reference_features
 from core.inference.out_of_distribution import fit_limit
 from core.inference.predictor import Predictor
+from core.runs.record import RunRecord
+from core.training.features import WHOLE, FeatureStore, feature_recipe
 
 SCENARIOS = ["frozen", "finetuned"]
 
@@ -48,6 +52,35 @@ def test_a_frozen_run_computes_nothing_for_it_again(finished_race: FinishedRace)
     predictor, dataset = asked(finished_race, "frozen")
 
     reference_features(predictor, dataset, "train", lambda done, total: pytest.fail("computed"))
+
+
+def test_what_is_computed_in_float32_is_not_kept_as_the_bf16_that_a_run_was_trained_with(
+    finished_race: FinishedRace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    found, dataset = asked(finished_race, "frozen")
+    predictor = Predictor(replace(found.record, precision={"features": "bf16", "train": "fp32"}), found._model)
+    keys = [dataset.pictures[index].group for index in dataset.split(0).train]
+    pixels = dataset.pixels
+    monkeypatch.setenv("THAW_HOME", str(tmp_path / "empty"))  # nothing is kept there yet
+    assert dataset.pixels is pixels
+
+    reference_features(predictor, dataset, "train")
+
+    trained_with = recipe_of(predictor.record)
+    _, hits = FeatureStore(trained_with).get(keys, lambda wanted: [torch.zeros(len(wanted), 1)], torch.float16)
+    assert hits == 0
+    reference_features(predictor, dataset, "train", lambda done, total: pytest.fail("computed twice"))
+
+
+def recipe_of(record: RunRecord) -> dict[str, object]:
+    return feature_recipe(
+        record.settings,
+        record.weights["sha256"],
+        record.preprocessing,
+        WHOLE,
+        record.precision["features"],
+        record.engine,
+    )
 
 
 def test_a_finetuned_run_computes_once_with_its_own_backbone(finished_race: FinishedRace):

@@ -43,7 +43,8 @@ from core.errors import ImageError as Refusal
 """
 PACKED = """
 sys.path.append({home!r})
-from reading.picture import Policy, Unreadable as Refusal, read_picture
+from reading.kinds import Unreadable as Refusal
+from reading.picture import Policy, read_picture
 def decode(data): return read_picture(data, Policy(**json.loads({policy!r}))).pixels
 """
 
@@ -171,6 +172,7 @@ def test_where_the_reader_for_heic_is_missing_it_is_said_and_the_others_are_read
 def test_the_modules_go_along_word_for_word_and_need_no_other_of_thaw(scripts: Path):
     for name in package.READING:
         text = (scripts / "reading" / f"{name}.py").read_text()
-        assert text == (REPOSITORY / "core" / "data" / f"{name}.py").read_text().replace("core.data.", "reading.")
+        ours = (REPOSITORY / "core" / "data" / "reading" / f"{name}.py").read_text()
+        assert text == ours.replace("core.data.reading.", "reading.")
         assert "core." not in text
     assert "core." not in (scripts / "predict.py").read_text()

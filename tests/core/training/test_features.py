@@ -3,6 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import torch
 from helpers import ENDLESS, files_no_longer_than
 from torch import Tensor
 
+from core.augment.catalogue import PRESETS
+from core.models.weights import preprocessing_of
+from core.settings.schema import AugmentSettings, RunSettings
 from core.training import features as module
-from core.training.features import FeatureStore
+from core.training.features import FeatureStore, feature_recipe
 from core.training.history import Cancelled
 
 ROW_BYTES = 3 * 4
@@ -112,6 +116,37 @@ def test_the_order_of_a_recipe_does_not_matter():
     get(hexes(1), {"a": 1, "b": 2})
 
     assert get(hexes(1), {"b": 2, "a": 1})[1] == 1
+
+
+def recipe_with(augment: AugmentSettings, view: int = 1) -> dict[str, object]:
+    settings = RunSettings(augment=augment)
+    preprocessing = preprocessing_of(settings.model.backbone).to_dict()
+    return feature_recipe(settings, "0" * 64, preprocessing, module.WHOLE, "fp32", "torch", view)
+
+
+def test_a_preset_that_changes_makes_its_views_anew_and_leaves_plain_features(monkeypatch: pytest.MonkeyPatch):
+    before = [recipe_with(AugmentSettings(preset="gentle"), view) for view in (0, 1)]
+    changed = replace(PRESETS["gentle"], steps=PRESETS["tutorial"].steps)
+    monkeypatch.setattr("core.augment.catalogue.PRESETS", {**PRESETS, "gentle": changed})
+    after = [recipe_with(AugmentSettings(preset="gentle"), view) for view in (0, 1)]
+
+    assert (before[0] == after[0], before[1] == after[1]) == (True, False)
+
+
+def test_one_pipeline_under_two_names_has_one_recipe():
+    same = AugmentSettings(preset="custom", steps=PRESETS["strong"].steps)
+
+    assert recipe_with(same) == recipe_with(AugmentSettings(preset="strong")) != recipe_with(AugmentSettings())
+
+
+def test_features_of_another_recipe_serve_where_they_are_said_to_and_are_not_added_to():
+    get(hexes(1), {"precision": "bf16"})
+    network = Network(hexes(1, 2))
+
+    found, hits = FeatureStore({"precision": "fp32"}, {"precision": "bf16"}).get(hexes(1, 2), network, torch.float32)
+
+    assert torch.equal(found, values(hexes(1, 2))) and (hits, network.asked) == (1, hexes(2))
+    assert get(hexes(1, 2), {"precision": "bf16"})[1] == 1
 
 
 def test_another_version_of_the_store_is_not_believed(monkeypatch: pytest.MonkeyPatch):

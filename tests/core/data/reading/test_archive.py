@@ -4,10 +4,13 @@ import io
 import stat
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 from helpers import drawn_classes, shared_file, write_zip
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from core.data.ingest import ingest
 from core.data.reading import archive as limits
@@ -23,11 +26,35 @@ def members(path: Path) -> dict[str, bytes]:
         archive.close()
 
 
-def test_members_come_out_as_they_went_in(tmp_path: Path):
-    files = drawn_classes(2)
+FOLDERS = st.sampled_from(("cats", "dogs", "train/cats", "été", "日本"))
+PATHS = st.builds("{}/{}.jpg".format, FOLDERS, st.integers(0, 99))
+FILES = st.dictionaries(PATHS, st.binary(max_size=300), min_size=1, max_size=8)
+PACKING = st.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+TRIES = settings(max_examples=60, deadline=None, derandomize=True)
 
-    assert members(write_zip(tmp_path / "a.zip", files)) == files
-    assert members(write_zip(tmp_path / "b.zip", files, zipfile.ZIP_STORED)) == files
+
+@TRIES
+@given(files=FILES, packing=PACKING)
+def test_members_come_out_as_they_went_in(tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], packing):
+    assert members(write_zip(tmp_path_factory.getbasetemp() / "any.zip", files, packing)) == files
+
+
+@TRIES
+@given(files=FILES, packing=PACKING, place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
+def test_a_bit_that_turned_costs_members_or_the_whole_and_never_gives_other_bytes(
+    tmp_path_factory: pytest.TempPathFactory, files: dict[str, bytes], packing, place: float, bit: int
+):
+    path = write_zip(tmp_path_factory.getbasetemp() / "turned.zip", files, packing)
+    content = bytearray(path.read_bytes())
+    content[int(place * len(content))] ^= 1 << bit
+    path.write_bytes(content)
+
+    with suppress(DatasetError):
+        archive = Archive(path)
+        with closing(archive):
+            for name in archive.names():
+                with suppress(ImageError):
+                    assert archive.read(name) in files.values()
 
 
 def test_many_threads_may_read_at_once(tmp_path: Path):

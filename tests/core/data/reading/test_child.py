@@ -16,6 +16,7 @@ from helpers import REPOSITORY, drawn_classes, write_files, write_zip
 from core.data.dataset import stored_datasets
 from core.data.ingest import Ingested, ingest, ingest_files
 from core.data.reading import limits
+from core.data.reading.child import take_in_contained
 from core.data.reading.intake import SQUARES, Request, read_rows, take_in
 from core.data.squares import SQUARE_BYTES
 from core.errors import DatasetError
@@ -46,7 +47,7 @@ def contained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "mischief").mkdir()
     (tmp_path / "mischief" / "sitecustomize.py").write_text(MISCHIEF)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "mischief"))
-    monkeypatch.setattr("core.data.reading.child.CONTAINED", True)
+    monkeypatch.setattr("core.data.ingest.take_in_contained", take_in_contained)
 
 
 def ingest_with(folder: Path, **odd: bytes) -> Ingested:
@@ -72,7 +73,7 @@ def test_a_process_of_its_own_gives_the_same_data_set(tmp_path: Path, monkeypatc
     path = write_zip(tmp_path / "tiny.zip", drawn_classes(5))
     apart = ingest(path).dataset
     pixels = [np.array(apart.pixels[index]) for index in range(len(apart.pictures))]
-    monkeypatch.setattr("core.data.reading.child.CONTAINED", False)
+    monkeypatch.setattr("core.data.ingest.take_in_contained", take_in)
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "other"))
     inside = ingest(path).dataset
 
