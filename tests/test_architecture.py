@@ -22,7 +22,7 @@ FLOORS = {
     "errors": 0,
     "settings": 1,
     "home": 1,
-    "json_types": 0,
+    "records": 0,
     "storage": 1,
     "machine": 1,
     "data": 2,

@@ -61,7 +61,7 @@ def remember(
     """
     record = predictor.record
     split = dataset.split(record.settings.seed, record.settings.data)
-    if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
+    if dataset.fingerprint != record.dataset.fingerprint or split.hash != record.split.hash:
         raise RunError(
             "The pictures that this run was trained on are not here any more, or this version of Thaw divides them "
             "differently, so none can be shown."
@@ -107,9 +107,9 @@ def _recipe(predictor: Predictor) -> dict[str, object]:
         return {"run": record.run, "torch": torch.__version__}
     return feature_recipe(
         record.settings,
-        record.weights["sha256"],
-        record.preprocessing,
+        record.weights.sha256,
+        record.preprocessing.to_dict(),
         WHOLE,
-        record.precision["features"],
+        record.precision.features,
         record.engine,
     )

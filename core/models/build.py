@@ -17,6 +17,7 @@ from core.models.accel.folding import fold_batchnorm, quicken_depthwise
 from core.models.catalogue import BackboneSpec, get_backbone, starts_with
 from core.models.download import OnProgress
 from core.models.network import build_empty_network, build_network
+from core.models.records import ParameterCount
 from core.models.weights import load_weights
 from core.settings.schema import ModelSettings, Weights
 
@@ -67,19 +68,6 @@ class TransferModel(nn.Module):
             if kept or starts_with(name, frozen):
                 module.eval()
         return self
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParameterCount:
-    """How many numbers a model has and how many of them train."""
-
-    total: int
-    trained: int
-
-    @property
-    def trained_share(self) -> float:
-        """Fraction 0-1."""
-        return self.trained / self.total
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

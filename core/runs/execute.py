@@ -19,7 +19,19 @@ from core.machine.process import forget_peak_memory, peak_memory
 from core.machine.speeds import load_speeds, remember_seen
 from core.models.accel.shelf import Shelf
 from core.models.weights import weights_status
-from core.runs.record import Predictions, RunRecord, save_run, summary_of
+from core.runs.record import (
+    CostRecord,
+    DataRecord,
+    HeadRecord,
+    PrecisionRecord,
+    Predictions,
+    RunRecord,
+    SplitRecord,
+    TimeRecord,
+    WeightsRecord,
+    save_run,
+    summary_of,
+)
 from core.runs.store import Run, RunStore
 from core.storage import explain
 from core.training.history import PHASES, Cancelled, EpochRecord, Progress, Stopwatch
@@ -111,7 +123,7 @@ class _Reporter:
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._last >= REPORT_EVERY_S:
-            self._write(progress={**asdict(progress), "worked_s": time.monotonic() - self._start})
+            self._write(progress=asdict(replace(progress, worked_s=time.monotonic() - self._start)))
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))
@@ -145,17 +157,25 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
     record = RunRecord(
         run=run.id,
         settings=run.settings,
-        dataset={name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
-        split={
-            "hash": trained.split.hash,
-            **{name: len(trained.split.part(name)) for name in ("train", "val", "test")},
-        },
-        class_counts=class_counts(dataset, trained.split),
+        dataset=DataRecord(
+            id=dataset.id,
+            title=dataset.title,
+            kind=dataset.kind,
+            fingerprint=dataset.fingerprint,
+            class_names=dataset.class_names,
+        ),
+        split=SplitRecord(
+            hash=trained.split.hash,
+            train=len(trained.split.train),
+            val=len(trained.split.val),
+            test=len(trained.split.test),
+        ),
+        class_counts={part: tuple(row) for part, row in class_counts(dataset, trained.split).items()},
         test_pictures=trained.split.test,
         test_contents=tuple(picture.content for picture in pictures),
         test_names=tuple(picture.name for picture in pictures),
         test_groups=tuple(picture.side[:GROUP_NAME] for picture in pictures) if dataset.grouped_by else (),
-        history=tuple(asdict(epoch) for epoch in trained.history),
+        history=tuple(trained.history),
         best_epoch=trained.best.epoch,
         test_accuracy=trained.test.accuracy,
         val_accuracy=trained.best.val_accuracy,
@@ -163,26 +183,21 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
             tuple(map(int, row)) for row in confusion_matrix(predictions.targets, predictions.probabilities)
         ),
         duration_s=0.0,  # known when everything else is written
-        timings={},
+        timings=TimeRecord(),
         work=dict(trained.watch.work),
-        freeze_audit={
-            **asdict(trained.audit),
-            "bit_identical": trained.audit.bit_identical,
-            "sentence": trained.audit.sentence,
-        },
-        parameters={**asdict(trained.parameters), "trained_share": trained.parameters.trained_share},
-        weights={
-            "origin": "none (random start)" if random_start else weights.badge,
-            "sha256": trained.model.weights_sha256,
-        },
+        freeze_audit=trained.audit,
+        parameters=trained.parameters,
+        weights=WeightsRecord(
+            origin="none (random start)" if random_start else weights.badge, sha256=trained.model.weights_sha256
+        ),
         head_hash=trained.head_hash,
-        preprocessing=trained.preprocessing.to_dict(),
-        machine={**asdict(this_machine())},
+        preprocessing=trained.preprocessing,
+        machine=this_machine(),
         threads=trained.compute.threads,
-        precision={"features": trained.compute.features, "train": trained.compute.train},
+        precision=PrecisionRecord(features=trained.compute.features, train=trained.compute.train),
         engine=trained.compute.engine,
-        head=_head_values(trained),
-        layers=tuple(asdict(layer) for layer in trained.drift.layers),
+        head=_head_record(trained),
+        layers=trained.drift.layers,
         costs=_costs(run, trained),
         temperature=fit_temperature(predictions.val_targets, predictions.val_probabilities),
     )
@@ -190,7 +205,7 @@ def _finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start
     def with_timings(record: RunRecord) -> RunRecord:
         _check_still_ours(store, run)
         timings = _timings(run, trained.watch, time.perf_counter() - start)
-        return replace(record, timings=timings, duration_s=sum(timings.values()))
+        return replace(record, timings=TimeRecord(**timings), duration_s=sum(timings.values()))
 
     _check_still_ours(store, run)
     return save_run(record, predictions, lambda path: save_model(trained.model, str(path)), with_timings)
@@ -223,17 +238,17 @@ def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
     return timings
 
 
-def _costs(run: Run, trained: Trained) -> dict[str, float | None]:
+def _costs(run: Run, trained: Trained) -> CostRecord:
     speeds = load_speeds(run.settings.model.backbone)
-    return {
-        "prediction_ms": 1000 / speeds.rate("forward", "fp32") if speeds else None,
-        "peak_memory_bytes": peak_memory(),
-        "changed_bytes": trained.drift.changed_bytes,
-    }
+    return CostRecord(
+        prediction_ms=1000 / speeds.rate("forward", "fp32") if speeds else None,
+        peak_memory_bytes=peak_memory(),
+        changed_bytes=trained.drift.changed_bytes,
+    )
 
 
-def _head_values(trained: Trained) -> dict[str, object] | None:
+def _head_record(trained: Trained) -> HeadRecord | None:
     """How the head was solved for, where it was."""
     if trained.head is None:
         return None
-    return {"l2": trained.head.l2, "path": trained.head.path, "iterations": trained.head.iterations}
+    return HeadRecord(l2=trained.head.l2, path=trained.head.path, iterations=trained.head.iterations)

@@ -19,6 +19,7 @@ from sqlalchemy.pool import NullPool
 
 from core.errors import RunError, SettingsError, StorageError, shown
 from core.home import thaw_home
+from core.records import typed
 from core.runs.life import Identity, Signs, Watch, is_from_before, is_gone, is_here
 from core.runs.life import identity as _identity
 from core.runs.loss import ENDED_UNEXPECTEDLY, RESTARTED, STOPPED_ANSWERING, after_loss
@@ -26,6 +27,7 @@ from core.runs.loss import MAX_CRASHES as MAX_CRASHES
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict, to_dict
 from core.storage import DATABASE, damaged_database, explained
+from core.training.history import EpochRecord, Progress
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
@@ -72,7 +74,6 @@ _looks = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
-_OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
 _watch = Watch()
 
 
@@ -96,15 +97,15 @@ class Run:
     worker: dict[str, Any] | None
     beat: float | None
     cancel: bool
-    progress: dict[str, Any] | None
-    epochs: list[dict[str, Any]] | None
+    progress: Progress | None
+    epochs: list[EpochRecord] | None
     cause: str | None
     summary: dict[str, Any] | None
     beats: int = 0
     """Signs of life of its worker, counted through all attempts."""
     stopping: bool = False
     """Its worker was asked to stop: however it ends, the run has not crashed."""
-    reached: dict[str, Any] | None = None
+    reached: Progress | None = None
     """The furthest progress at which a worker was lost."""
     owner: dict[str, Any] | None = None
     """The process that it belongs to and ends with, if any."""
@@ -400,9 +401,7 @@ class RunStore:
         try:
             with self._reading() as connection:
                 rows = connection.execute(query).mappings().all()
-            settings = [from_dict(row["settings"]) for row in rows]
-            if not all(map(_is_whole, rows)):
-                raise ValueError("a row does not hold what it should")
+            return [_run_of(row) for row in rows]
         except SettingsError as error:
             raise StorageError(
                 f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
@@ -410,13 +409,12 @@ class RunStore:
             ) from error
         except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
             raise StorageError(damaged_database("a run in it cannot be read")) from error
-        return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
 
 
-def _is_whole(row: sa.RowMapping) -> bool:
-    """Whether the JSON of a row has the shape that its columns have."""
-    objects = all(isinstance(row[name], dict | None) for name in _OBJECTS)
-    return objects and isinstance(row["epochs"], list | None)
+def _run_of(row: sa.RowMapping) -> Run:
+    """Raises what JSON of another shape makes `from_dict` and `typed` raise."""
+    values = {str(name): value for name, value in row.items()}  # a column's name is more than a text
+    return typed({**values, "settings": from_dict(row["settings"])}, Run)
 
 
 def _engine_of(url: str | None) -> sa.Engine:

@@ -20,10 +20,11 @@ from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.data.parts import check_trainable
 from core.models.accel.shelf import Shelf
 from core.models.accel.threads import one_thread
-from core.models.build import ParameterCount, TransferModel, build_model, count_parameters
+from core.models.build import TransferModel, build_model, count_parameters
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
-from core.models.freezing import FreezeAudit, apply_scenario, audit, parameter_groups, state_hashes
+from core.models.freezing import apply_scenario, audit, parameter_groups, state_hashes
+from core.models.records import FreezeAudit, ParameterCount
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings

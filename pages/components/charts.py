@@ -1,9 +1,11 @@
 """Plotly figures for what stands still. Scenarios differ in dash and marker as well as in colour."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import plotly.graph_objects as go
+
+from core.training.history import EpochRecord
 
 from .messages import plain
 
@@ -27,7 +29,7 @@ _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x",
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
 
 
-def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: str, y: str) -> go.Figure:
+def curves(series: Sequence[tuple[str, str, Sequence[EpochRecord]]], x: str, y: str) -> go.Figure:
     """Learning curves over each other.
 
     Args:
@@ -39,8 +41,8 @@ def curves(series: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]], x: st
     for label, scenario, epochs in series:
         style = STYLES[scenario]
         figure.add_scatter(
-            x=[epoch[x] for epoch in epochs],
-            y=[epoch[y] for epoch in epochs],
+            x=[getattr(epoch, x) for epoch in epochs],
+            y=[getattr(epoch, y) for epoch in epochs],
             name=plain(label),
             mode="lines+markers",
             line={"color": style["color"], "dash": style["dash"], "width": 2.5},

@@ -93,10 +93,10 @@ def side_by_side(runs: Sequence[Run]) -> None:
                 "balanced accuracy": percentage(balanced_accuracy(np.array(result.confusion))),
                 "train and test, s": training_seconds(result),
                 "from cache": bool(result.work.get("features_from_cache")),
-                "features, s": result.timings["features"],
-                "training, s": result.timings["train"],
-                "val, s": result.timings["val"],
-                "test, s": result.timings["test"],
+                "features, s": result.timings.features,
+                "training, s": result.timings.train,
+                "val, s": result.timings.val,
+                "test, s": result.timings.test,
                 "to 90 % of its best, s": seconds_to(result.history, 0.9),
                 "to 95 % of its best, s": seconds_to(result.history, 0.95),
                 "epochs": len(result.history),
@@ -201,7 +201,7 @@ def recorded_example() -> None:
 def imagenet_notice(runs: Sequence[Run]) -> None:
     """The tutorial's ants and bees are pictures that an ImageNet network has seen: said wherever it may be so."""
     results = [record(run) for run in runs]
-    photos = any({"ants", "bees"} == set(r.dataset["class_names"]) and r.dataset["kind"] != "builtin" for r in results)
+    photos = any({"ants", "bees"} == set(r.dataset.class_names) and r.dataset.kind != "builtin" for r in results)
     if photos and any(r.settings.model.start == "imagenet" for r in results):
         st.caption(
             ":material/info: The ants and bees of PyTorch's tutorial are a small subset of ImageNet: networks with "

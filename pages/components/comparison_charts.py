@@ -1,7 +1,7 @@
 """Plotly figures of the Compare page. Scenarios differ in dash and marker as well as in colour."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import plotly.graph_objects as go
@@ -10,11 +10,13 @@ from core.comparison.calibration import ReliabilityBin
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.planning import smallest_gap
 from core.comparison.race import PairVerdict
+from core.models.records import LayerChange
+from core.training.history import EpochRecord
 
 from .charts import STYLES, accuracy_axis, laid_out
 from .messages import plain
 
-Histories = Sequence[Sequence[Mapping[str, Any]]]
+Histories = Sequence[Sequence[EpochRecord]]
 MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 BLUE: Final = "#3b7dd8"
@@ -34,8 +36,8 @@ def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.F
         line = {"color": style["color"], "dash": style["dash"]}
         for history in histories:
             figure.add_scatter(
-                x=[epoch["elapsed_s"] for epoch in history],
-                y=[epoch["val_accuracy"] for epoch in history],
+                x=[epoch.elapsed_s for epoch in history],
+                y=[epoch.val_accuracy for epoch in history],
                 mode="lines",
                 line={**line, "width": 1},
                 opacity=0.4 if len(histories) > 1 else 1.0,
@@ -62,8 +64,8 @@ def _median(histories: Histories) -> tuple[list[float], list[float]]:
     longest = max(map(len, histories), default=0)
     there = [[history[place] for history in histories if len(history) > place] for place in range(longest)]
     enough = [rows for rows in there if 2 * len(rows) > len(histories)]
-    seconds = [float(np.median([row["elapsed_s"] for row in rows])) for rows in enough]
-    return seconds, [float(np.median([row["val_accuracy"] for row in rows])) for rows in enough]
+    seconds = [float(np.median([row.elapsed_s for row in rows])) for rows in enough]
+    return seconds, [float(np.median([row.val_accuracy for row in rows])) for rows in enough]
 
 
 def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, difference: bool = False) -> go.Figure:
@@ -117,26 +119,27 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
     return laid_out(figure, 300 if few else 420)
 
 
-def layer_changes(runs: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]) -> go.Figure:
+def layer_changes(runs: Sequence[tuple[str, str, Sequence[LayerChange]]]) -> go.Figure:
     """How far each layer moved, from input to output: weights as filled markers, running statistics as open ones.
 
     Args:
-        runs: (label, scenario, layers as `core.models.drift.LayerChange` has them) per run.
+        runs: (label, scenario, layers) per run.
     """
     figure = go.Figure()
     for label, scenario, layers in runs:
         style = STYLES[scenario]
         for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
-            rows = [(place, row) for place, row in enumerate(layers, start=1) if row[field] is not None]
+            known = [(place, row.name, getattr(row, field)) for place, row in enumerate(layers, start=1)]
+            rows = [(place, name, by) for place, name, by in known if by is not None]
             if not rows:
                 continue
             figure.add_scatter(
-                x=[place for place, _ in rows],
-                y=[max(row[field], NEVER_MOVED) for _, row in rows],
+                x=[place for place, _, _ in rows],
+                y=[max(by, NEVER_MOVED) for _, _, by in rows],
                 name=f"{plain(label)}, {what}",
                 mode="markers",
                 marker={"color": style["color"], "symbol": style["symbol"] + suffix, "size": 8},
-                customdata=[(plain(row["name"], 60), _moved(row[field])) for _, row in rows],
+                customdata=[(plain(name, 60), _moved(by)) for _, name, by in rows],
                 hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + f"{plain(label)}, {what}</extra>",
             )
     figure.update_xaxes(title="layer, from input to output (the head is last)")

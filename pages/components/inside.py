@@ -57,16 +57,15 @@ def costs(runs: Sequence[Run]) -> None:
     rows = []
     for run in runs:
         result = record(run)
-        found = result.costs
         rows.append(
             {
                 "run": run_label(run),
                 "train and test, s": training_seconds(result),
                 "features from cache": bool(result.work.get("features_from_cache")),
-                "ms per prediction": found.get("prediction_ms"),
-                "parameters trained": result.parameters["trained"],
-                "peak memory, MB": _megabytes(found.get("peak_memory_bytes")),
-                "state changed, MB": _megabytes(found.get("changed_bytes")),
+                "ms per prediction": result.costs.prediction_ms,
+                "parameters trained": result.parameters.trained,
+                "peak memory, MB": _megabytes(result.costs.peak_memory_bytes),
+                "state changed, MB": _megabytes(result.costs.changed_bytes),
             }
         )
     number = st.column_config.NumberColumn
@@ -103,7 +102,7 @@ def what_moved(runs: Sequence[Run]) -> None:
     else:
         st.caption("These runs were made by an earlier version, which did not measure this.")
     for run, result in zip(runs, results, strict=True):
-        st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit['sentence'], 400)}")
+        st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit.sentence, 400)}")
     if any(r.settings.model.scenario == "looks-frozen" for r in results):
         st.caption(
             f"{SCENARIO_LABELS['looks-frozen']} switches gradients off and leaves training mode on, as many tutorials "

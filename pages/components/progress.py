@@ -9,6 +9,7 @@ import streamlit as st
 from core.errors import RunError
 from core.runs.store import ACTIVE, Run
 from core.settings.scenarios import SCENARIO_LABELS
+from core.training.history import NOTHING_YET
 
 from .charts import STYLES
 from .frame import framed
@@ -44,7 +45,7 @@ def _line(runs: Sequence[Run]) -> None:
     if running is None:
         st.caption(f":material/hourglass_empty: {queue} for the worker")
         return
-    done = per_cent((running.progress or {}).get("fraction", 0.0))
+    done = per_cent((running.progress or NOTHING_YET).fraction)
     parts = [f"{run_label(running)} on {md(running.dataset_title)}", done, time_left(running), queue]
     st.caption(":material/autorenew: Training " + " · ".join(part for part in parts if part))
 
@@ -85,15 +86,15 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 
 def _progress(run: Run) -> None:
     if run.state == "running":
-        progress = run.progress or {}
-        what = PHASES.get(progress.get("phase", "build"), "")
+        progress = run.progress or NOTHING_YET
+        what = PHASES.get(progress.phase, "")
         if run.cancel:
             what = "stopping"
-        elif progress.get("epoch"):
-            last = f" of {progress['epochs']}" if progress.get("epochs") else ""
-            what = f"epoch {progress['epoch']}{last}, {what}"
+        elif progress.epoch:
+            last = f" of {progress.epochs}" if progress.epochs else ""
+            what = f"epoch {progress.epoch}{last}, {what}"
         text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
-        st.progress(progress.get("fraction", 0.0), text=text)
+        st.progress(progress.fraction, text=text)
         if odd := run_store().standstill(run):
             st.caption(f":material/help: {odd}.")
         return
@@ -125,7 +126,7 @@ def _live_curves(runs: Sequence[Run]) -> None:
     """Accuracy on val by epoch. Redrawn in place at every tick, which Plotly would not do."""
     lines = {
         f"{SCENARIO_LABELS[run.settings.model.scenario]}, seed {run.settings.seed}": pd.Series(
-            {epoch["epoch"]: epoch["val_accuracy"] for epoch in run.epochs or []}
+            {epoch.epoch: epoch.val_accuracy for epoch in run.epochs or []}
         )
         for run in runs
         if run.epochs

@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
     from core.inference.evidence import Memory
     from core.inference.predictor import Predictor
-    from core.models.build import LayerRow, ParameterCount
+    from core.models.build import LayerRow
+    from core.models.records import ParameterCount
 
 
 @st.cache_resource

@@ -1,6 +1,7 @@
 """What came out: numbers, curves, seconds and pictures of finished runs."""
 
 from collections.abc import Sequence, Set
+from dataclasses import asdict
 
 import numpy as np
 import streamlit as st
@@ -53,8 +54,8 @@ def _card(run: Run, result: RunRecord) -> None:
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")
-    trained, share = result.parameters["trained"], result.parameters["trained_share"]
-    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
+    trained, share = result.parameters.trained, result.parameters.trained_share
+    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights.origin)}")
     _audit_badge(result)
 
 
@@ -110,7 +111,7 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
 
 def training_seconds(result: RunRecord) -> float:
     """All of a run but decoding, which is done once per data set and shared."""
-    return result.duration_s - result.timings["decode"]
+    return result.duration_s - result.timings.decode
 
 
 def charts(runs: Sequence[Run], key: str) -> None:
@@ -133,9 +134,9 @@ def charts(runs: Sequence[Run], key: str) -> None:
         figure = curves(series, "epoch", "val_accuracy")
         st.plotly_chart(figure, key=f"{key}.by_epoch", alt="Accuracy on val by epoch")
     with phases:
-        rows = [(run_label(run), r.timings) for run, r in zip(runs, results, strict=True)]
+        rows = [(run_label(run), asdict(r.timings)) for run, r in zip(runs, results, strict=True)]
         st.plotly_chart(phase_bars(rows), key=f"{key}.phases", alt="Seconds by phase for each run")
-        decode = max(r.timings["decode"] for r in results)
+        decode = max(r.timings.decode for r in results)
         shared = f"Decoding the pictures took {seconds(decode)}, once, and is shared." if decode else ""
         st.caption(shared or "The pictures had been decoded before.")
 
@@ -204,7 +205,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
         ]
         items.append(
             GalleryItem(
-                image=thumbnail_or_grey(chosen.home(), first.dataset["id"], index, key.content),
+                image=thumbnail_or_grey(chosen.home(), first.dataset.id, index, key.content),
                 title=f"true: {key.truth}",
                 captions=(*says, *([name.rsplit("/", 1)[-1]] if sides else []), *below),
                 mark=("good" if answers[0].right else "bad") if len(runs) == 1 else None,

@@ -1,6 +1,7 @@
 """Lists of runs, and the small print of one."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -19,7 +20,8 @@ from .resources import run_record, run_store
 from .wording import STATES, run_label, seconds
 
 if TYPE_CHECKING:
-    from core.models.build import LayerRow, ParameterCount
+    from core.models.build import LayerRow
+    from core.models.records import ParameterCount
 
 
 def run_table(runs: Sequence[Run], key: str) -> None:
@@ -86,30 +88,29 @@ def small_print(run: Run) -> None:
     """Everything that decides a run's numbers: seconds by phase, settings, hashes, machine, versions."""
     record = run_record(chosen.home(), run.id)
     with st.expander("Small print: settings, seconds, hashes, machine", icon=":material/receipt_long:"):
-        st.markdown(f"**Freeze audit.** {record.freeze_audit['sentence']}")
-        st.markdown(
-            "**Seconds.** " + ", ".join(f"{name} {seconds(value)}" for name, value in record.timings.items() if value)
-        )
+        st.markdown(f"**Freeze audit.** {record.freeze_audit.sentence}")
+        timings = asdict(record.timings)
+        st.markdown("**Seconds.** " + ", ".join(f"{name} {seconds(value)}" for name, value in timings.items() if value))
         st.markdown(
             "**Work.** " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in record.work.items())
         )
         hashes = {
-            "data": record.dataset["fingerprint"],
-            "split": record.split["hash"],
+            "data": record.dataset.fingerprint,
+            "split": record.split.hash,
             "head's start": record.head_hash,
-            "weights": record.weights["sha256"],
+            "weights": record.weights.sha256,
         }
         st.json(
             {
                 "run": record.run,
                 "hashes": hashes,
                 "machine": {
-                    **record.machine,
+                    **asdict(record.machine),
                     "threads": record.threads,
-                    "precision": record.precision,
+                    "precision": asdict(record.precision),
                     "engine": record.engine,
                 },
-                "head": record.head,
+                "head": record.head and asdict(record.head),
             },
             expanded=False,
         )

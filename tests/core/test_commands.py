@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +135,7 @@ def test_train_gives_one_run(capsys: pytest.CaptureFixture[str], tiny_folder: Pa
     assert set(values) >= RUN_FIELDS
     record = load_record(values["run"])
     assert (values["scenario"], values["seed"], values["epochs"]) == ("frozen", 4, len(record.history))
-    assert record.settings.optim.epochs == 2 and values["precision"] == record.precision
+    assert record.settings.optim.epochs == 2 and values["precision"] == asdict(record.precision)
     assert asked(capsys, "runs")["runs"][0]["run"] == values["run"]
 
 
@@ -528,7 +528,7 @@ def test_classify_names_classes_for_a_coverage_and_says_what_it_promises(
     capsys: pytest.CaptureFixture[str], finished_race: FinishedRace
 ):
     run, picture = finished_race.run("frozen"), str(finished_race.folder / "discs" / "0.png")
-    val = load_record(run).split["val"]
+    val = load_record(run).split.val
 
     (answer,) = (told := asked(capsys, "classify", run, picture, "--coverage", "0.5"))["pictures"]
     impossible = asked(capsys, "classify", run, picture, "--coverage", "0.99")

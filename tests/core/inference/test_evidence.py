@@ -18,7 +18,7 @@ SCENARIOS = ["frozen", "finetuned"]
 
 def asked(race: FinishedRace, scenario: str) -> tuple[Predictor, Dataset]:
     predictor = Predictor.load(race.run(scenario))
-    return predictor, load_stored(predictor.record.dataset["id"])
+    return predictor, load_stored(predictor.record.dataset.id)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

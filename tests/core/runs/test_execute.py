@@ -60,8 +60,8 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
     ended, record = store.get(run.id), load_record(run.id)
     assert ended.state == "finished" and ended.cause is None
     assert ended.summary is not None and ended.summary["test_accuracy"] == record.test_accuracy
-    assert ended.epochs == list(record.history) and ended.epochs[-1]["lr"] is None
-    assert record.timings["decode"] == 0.5 and record.duration_s > 0.5
+    assert ended.epochs == list(record.history) and ended.epochs[-1].lr is None
+    assert record.timings.decode == 0.5 and record.duration_s > 0.5
 
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import psutil
@@ -21,6 +22,7 @@ from core.runs import store as module
 from core.runs.store import CANCEL_WITHIN_S, MAX_CRASHES, SILENCE_S, STILL_S, Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.settings.versions import to_dict
+from core.training.history import EpochRecord, Progress
 
 
 @pytest.fixture
@@ -166,17 +168,30 @@ def test_processes_never_claim_the_same_run(store: RunStore):
     assert sorted(id_ for text in printed for id_ in json.loads(text)) == sorted(ids)
 
 
+HALF = Progress(phase="train", done=1, total=2, fraction=0.5)
+EPOCH = EpochRecord(
+    epoch=1,
+    stage="train",
+    train_loss=1.0,
+    train_accuracy=0.5,
+    val_loss=1.0,
+    val_accuracy=0.5,
+    lr=0.1,
+    elapsed_s=1.0,
+)
+
+
 def test_progress_is_seen_by_everyone_and_gone_at_the_end(store: RunStore):
     (id_,) = queue(store)
     run = claim(store)
 
-    assert store.report(run, progress={"fraction": 0.5}, epochs=[{"epoch": 1}])
+    assert store.report(run, progress=asdict(HALF), epochs=[asdict(EPOCH)])
     seen = RunStore().get(id_)
-    assert (seen.progress, seen.epochs) == ({"fraction": 0.5}, [{"epoch": 1}])
+    assert (seen.progress, seen.epochs) == (HALF, [EPOCH])
 
     store.end(run, "finished")
     seen = store.get(id_)
-    assert (seen.progress, seen.epochs, seen.worker) == (None, [{"epoch": 1}], None)
+    assert (seen.progress, seen.epochs, seen.worker) == (None, [EPOCH], None)
     assert seen.ended is not None and seen.ended >= (seen.started or 0) >= seen.created
 
 
@@ -231,7 +246,7 @@ def test_an_ended_run_can_be_forgotten_and_others_not(store: RunStore):
 def test_a_run_given_back_keeps_its_place_and_nothing_counts_as_a_crash(store: RunStore):
     first, _ = queue(store, 2)
     run = claim(store)
-    store.report(run, progress={"fraction": 0.5}, epochs=[{"epoch": 1}])
+    store.report(run, progress=asdict(HALF), epochs=[asdict(EPOCH)])
     store.give_back(run)
 
     waiting = store.get(first)
@@ -325,15 +340,15 @@ def test_a_worker_elsewhere_is_believed_as_long_as_it_gives_signs_of_life(
     assert store.heal() == [id_]
 
 
-def progress(fraction: float, phase: str = "train", epoch: int = 1) -> dict[str, Any]:
-    return {"phase": phase, "epoch": epoch, "fraction": fraction}
+def progress(fraction: float, phase: str = "train", epoch: int = 1) -> Progress:
+    return Progress(phase=phase, epoch=epoch, fraction=fraction)
 
 
-def crash_at(store: RunStore, die: Callable[[], Run], *places: dict[str, Any]) -> Run:
+def crash_at(store: RunStore, die: Callable[[], Run], *places: Progress) -> Run:
     """The run after its worker was killed at these places, one after the other."""
     for place in places:
         run = die()
-        store.report(run, progress=place)
+        store.report(run, progress=asdict(place))
         store.heal()
     return store.get(run.id)
 
@@ -450,14 +465,14 @@ def test_a_living_worker_without_a_sign_of_life_is_given_up_and_cannot_disturb(s
 def test_slow_work_goes_on_as_long_as_its_worker_beats_and_is_only_spoken_of(store: RunStore, pass_time: Wait):
     queue(store)
     run = claim(store)
-    store.report(run, progress=progress(0.1))
+    store.report(run, progress=asdict(progress(0.1)))
     assert store.standstill(run) is None
 
     assert pass_time(store, 2 * STILL_S, every=5, meanwhile=lambda: store.beat(run)) == []
 
     said = store.standstill(store.get(run.id))
     assert said is not None and said.startswith("no progress for 20 minutes")
-    store.report(run, progress=progress(0.2))
+    store.report(run, progress=asdict(progress(0.2)))
     assert store.standstill(store.get(run.id)) is None
 
 
