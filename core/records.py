@@ -62,15 +62,14 @@ def fits(values: object, kind: type) -> bool:
     return True
 
 
-def unknown_field(values: Any, known: Any, place: str = "") -> str | None:
-    """The place of a field in JSON values that a record made of them does not have; None if there is none."""
+def unknown_field(values: Any, known: Any, place: str = "the whole") -> str | None:
+    """The place in JSON values that has a field which a record made of them has not; None if there is none."""
+    inner: list[tuple[Any, Any, str]] = []
     if isinstance(values, dict) and isinstance(known, dict):
-        for name, value in values.items():
-            here = f"{place}.{name}".lstrip(".")
-            found = unknown_field(value, known[name], here) if name in known else here
-            if found is not None:
-                return found
+        if not set(values) <= set(known):
+            return place
+        inner = [(value, known[name], f"{place}.{name}") for name, value in values.items()]
     if isinstance(values, list) and isinstance(known, list | tuple):
         rows = enumerate(zip(values, known, strict=False))
-        return next(filter(None, (unknown_field(*row, f"{place}[{number}]") for number, row in rows)), None)
-    return None
+        inner = [(value, other, f"{place}[{number}]") for number, (value, other) in rows]
+    return next(filter(None, (unknown_field(*one) for one in inner)), None)

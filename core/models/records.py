@@ -5,8 +5,9 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from core.records import Amount, Count, Hash
+from core.records import Count, Hash
 
+Moved = Annotated[float, Meta(ge=0)]
 TensorName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.]{1,200}\Z")]
 
 
@@ -59,7 +60,7 @@ class LayerChange:
     """Within the backbone, or `head`."""
     stage: Count | None
     """0 is next to the input; None for the head."""
-    weights: Amount | None
+    weights: Moved | None
     """Of its parameters; None where it has none."""
-    statistics: Amount | None
+    statistics: Moved | None
     """Of the running mean and variance of a normalisation layer; None for other layers."""

@@ -5,6 +5,7 @@ the predictions give them; at last the network itself, which must answer the gol
 packed. Nothing in the zip is ever run, and no pickle is opened.
 """
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -88,8 +89,9 @@ def _read_record(packed: Package) -> RunRecord:
         for name in names:
             check_class_name(name)
         parameters, _ = describe_model(record.settings.model, len(names))
-    except (SettingsError, DatasetError) as error:
-        raise PackageError(f"The zip's record holds what this Thaw cannot use: {error}") from error
+    except (TypeError, SettingsError, DatasetError) as error:  # what is no text where the settings have names
+        said = "" if isinstance(error, TypeError) else f": {error}"
+        raise PackageError(f"The zip's record holds what this Thaw cannot use{said}") from error
     if len(set(names)) != len(names) or record.dataset.id != record.settings.data.dataset:
         raise PackageError("The zip's record contradicts itself (classes or data set).")
     told = read_json(packed.read(package.MODEL), package.MODEL)
@@ -109,7 +111,9 @@ def _checked_shape(values: Any) -> RunRecord:
     """
     try:
         record = record_from(values)
-        place = None if values.get("minor", 0) > RECORD_MINOR else _unknown_place(values, record)
+        known = record_values(record)
+        json.dumps(known, allow_nan=False)
+        place = None if values.get("minor", 0) > RECORD_MINOR else _unknown_place(values, known)
         place = "version" if values["version"] != RECORD_VERSION else place
     except SettingsError as error:
         raise PackageError(f"The zip's record holds what this Thaw cannot use: {error}") from error
@@ -125,10 +129,9 @@ def _checked_shape(values: Any) -> RunRecord:
     return record
 
 
-def _unknown_place(values: dict[str, Any], record: RunRecord) -> str | None:
-    known = {**record_values(record), "minor": 0}
-    place = unknown_field({**values, "settings": None}, known)  # settings have checks of their own
-    return f"{place}: unknown" if place else None
+def _unknown_place(values: dict[str, Any], known: dict[str, Any]) -> str | None:
+    place = unknown_field({**values, "settings": None}, {**known, "minor": 0})  # settings have checks of their own
+    return f"{place.removeprefix('the whole.')}: unknown field" if place else None
 
 
 def _already_here(store: RunStore, record: RunRecord) -> Run | None:

@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from core.machine.speeds import Precision, Work
-from core.records import Amount, Count, Number, Share
+from core.records import Amount, Count, Share
 
 PHASES: Final = ("decode", "features", "train", "val", "test", "other")
 """Where a run's seconds go; `other` is what is left: building the network, hashing, writing."""
@@ -26,10 +26,10 @@ class EpochRecord:
     """Counted from 1 through the whole run. Where the head is solved for, an iteration of the solver."""
     stage: Annotated[str, Meta(pattern=r"\A(train|probe)\Z")]
     """`probe` for the head in Probe, then fine-tune; else `train`."""
-    train_loss: Number
+    train_loss: float
     train_accuracy: Share
     """Measured while training, on augmented pictures, so it lags behind."""
-    val_loss: Number
+    val_loss: float
     val_accuracy: Share
     lr: Amount | None
     """The head's rate at the end of the epoch; None where the head is solved for."""

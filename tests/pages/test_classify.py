@@ -354,7 +354,7 @@ def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start,
         raw = by_name[row["picture"]]
         softened = np.sqrt(raw) / np.sqrt(raw).sum()
         assert np.allclose([row[f"p({name})"] for name in record.dataset.class_names], softened, atol=1e-3)
-    assert f"calibrated on {record.split['val']} val pictures" in words(at)
+    assert f"calibrated on {record.split.val} val pictures" in words(at)
 
 
 def test_strangers_are_drawn_and_a_small_val_part_turns_none_away(page):

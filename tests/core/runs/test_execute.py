@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,14 @@ from core.runs import record as record_module
 from core.runs.deletion import delete_run
 from core.runs.execute import execute
 from core.runs.race import submit
-from core.runs.record import delete_files, load_predictions, load_record, run_folder
+from core.runs.record import (
+    HeadRecord,
+    PrecisionRecord,
+    delete_files,
+    load_predictions,
+    load_record,
+    run_folder,
+)
 from core.runs.store import Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.storage import FULL_SENTENCE, explain
@@ -148,9 +155,9 @@ def test_the_record_says_how_a_head_was_solved_for_and_in_what_was_computed(
     execute(store, run, never)
 
     record, summary = load_record(run.id), store.get(run.id).summary
-    assert record.head == {"l2": 0.5, "path": [], "iterations": record.work["head_iterations"]}
-    assert record.precision == {"features": "bf16", "train": "bf16"}
-    assert summary is not None and summary["precision"] == record.precision
+    assert record.head == HeadRecord(l2=0.5, path=(), iterations=record.work["head_iterations"])
+    assert record.precision == PrecisionRecord(features="bf16", train="bf16")
+    assert summary is not None and summary["precision"] == asdict(record.precision)
     assert summary["epochs"] == len(record.history) and record.best_epoch == len(record.history)
 
 

@@ -138,7 +138,7 @@ def test_the_card_says_what_the_record_says(unpacked: Path, finished_race: Finis
     record, text = load_record(finished_race.run("finetuned")), (unpacked / "README.md").read_text("utf-8")
 
     right = sum(row[place] for place, row in enumerate(record.confusion))
-    assert f"| all | {right} of {record.split['test']} |" in text
+    assert f"| all | {right} of {record.split.test} |" in text
     assert record.split.hash[:16] in text and record.freeze_audit.sentence in text
     assert all(f"| {name} |" in text for name in record.dataset.class_names)
 

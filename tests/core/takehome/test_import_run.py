@@ -353,9 +353,9 @@ BAD_RECORDS = {
     "audit that runs": (set_in("freeze_audit", "changed", ["<script>"]), r"freeze_audit.changed\[0\]: expected"),
     "a test picture too few": (set_in("test_names", []), "every test picture"),
     "time of text": (set_in("timings", "train", "long"), "timings.train: expected float, got str"),
-    "more than is known": (set_in("html", "<b>"), "html: unknown"),
+    "more than is known": (set_in("html", "<b>"), r"\(the whole: unknown field\)"),
     "another kind of id": (set_in("run", "recorded-1"), r"\(run\)"),
-    "more in a list": (set_in("history", 0, "html", "<b>"), r"history\[0\].html: unknown"),
+    "more in a list": (set_in("history", 0, "html", "<b>"), r"\(history\[0\]: unknown field\)"),
     "an engine of its own": (set_in("engine", "<b>"), "engine: another value than there is"),
     "a long text": (set_in("machine", "processor", "x" * 201), "machine.processor"),
     "temperature 0": (set_in("temperature", 0), "temperature"),
@@ -368,6 +368,12 @@ def test_a_record_that_cannot_be_is_refused(members: Members, tmp_path: Path, ki
     edit, reason = BAD_RECORDS[kind]
 
     refused(tmp_path, {**members, package.RECORD: edited(members[package.RECORD], edit)}, reason)
+
+
+def test_a_number_that_is_too_large_for_one_is_refused(members: Members, tmp_path: Path):
+    record = edited(members[package.RECORD], set_in("history", 0, "val_loss", "large")).replace(b'"large"', b"1e999")
+
+    refused(tmp_path, {**members, package.RECORD: record}, "not as Thaw writes it")
 
 
 def test_what_a_later_minor_version_tells_beside_what_we_know_is_let_through(members: Members, tmp_path: Path):
