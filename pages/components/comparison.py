@@ -64,9 +64,9 @@ def _way(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
     if values:
         st.caption(" · ".join(values))
     with st.container(horizontal=True, gap="xsmall"):
-        st.badge(f"weights: {plain(results[0].weights['origin'], 30)}", color="gray")
+        st.badge(f"weights: {plain(results[0].weights.origin, 30)}", color="gray")
         st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
-        st.badge(f"{results[0].parameters['trained_share']:.1%} trains", color="gray")
+        st.badge(f"{results[0].parameters.trained_share:.1%} trains", color="gray")
 
 
 def _value(settings: object, name: str) -> str:
@@ -115,7 +115,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
         placeholder="-",
         alt="Accuracy and run times of the chosen runs",
     )
-    machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
+    machines = {f"{record(run).machine.processor}, {record(run).threads} threads" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 

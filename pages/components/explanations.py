@@ -82,7 +82,7 @@ def draw_whys(wanted: Wanted, answer: Answer, runs: Sequence[Run], class_names: 
 def _draw_one(wanted: Wanted, answer: Answer, run: Run, place: int, heat: np.ndarray | None, scale: float) -> None:
     home = chosen.home()
     if wanted.received:
-        side = run_record(home, run.id).preprocessing["image_size"]
+        side = run_record(home, run.id).preprocessing.image_size
         received = _received(home, run.id, answer.asked.content, answer.asked)
         st.image(received, width="stretch", alt=f"{plain(answer.asked.name)} as the network received it")
         st.caption(f"received: {side} x {side} pixels")
@@ -102,7 +102,7 @@ def _draw_nearest(answer: Answer, run: Run, place: int) -> None:
 
     home = chosen.home()
     memory = run_memory(home, run.id, "train")
-    dataset = stored_dataset(home, run_record(home, run.id).dataset["id"])
+    dataset = stored_dataset(home, run_record(home, run.id).dataset.id)
     st.caption("most like, of what it learnt from:")
     with st.container(horizontal=True, gap="xsmall"):
         for neighbour in nearest(memory, answer.features[place], NEAREST):

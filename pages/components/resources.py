@@ -154,7 +154,7 @@ def run_memory(home: str, run_id: str, part: str) -> "Memory":
     """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
     from core.inference.evidence import remember
 
-    dataset = stored_dataset(home, run_record(home, run_id).dataset["id"])
+    dataset = stored_dataset(home, run_record(home, run_id).dataset.id)
     return remember(predictor(home, run_id), dataset, part)
 
 

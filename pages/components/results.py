@@ -74,14 +74,14 @@ def show_lacks(results: Sequence[RunRecord]) -> None:
 def _audit_badge(result: RunRecord) -> None:
     """What became of the backbone, as its hashes say."""
     audit = result.freeze_audit
-    if not audit["checked"]:
-        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
+    if not audit.checked:
+        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit.sentence)
         return
     what = "frozen stages" if result.settings.model.scenario == "last-stages" else "backbone"
-    if audit["bit_identical"]:
-        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
+    if audit.bit_identical:
+        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit.sentence)
     else:
-        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit["sentence"])
+        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit.sentence)
 
 
 def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
