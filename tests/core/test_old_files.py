@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from safetensors.numpy import load as load_arrays
 
 from core.data.dataset import MANIFEST, Dataset, load_stored, manifest_of, stored_datasets
 from core.data.pixels import FILE_NAME, length_of
@@ -88,9 +87,8 @@ def test_runs_of_all_states_are_read_with_their_progress(old_home: Path):
     assert runs["finished"].summary["test_accuracy"] == load_record(runs["finished"].id).test_accuracy
 
 
-@pytest.mark.slow
 def test_a_zip_is_brought_in(tmp_path: Path):
-    from safetensors.torch import save
+    from safetensors.torch import load, save
 
     from core.models.build import build_model
     from core.takehome import package
@@ -101,10 +99,8 @@ def test_a_zip_is_brought_in(tmp_path: Path):
     with zipfile.ZipFile(FIXTURES / "package-bff469e.zip") as archive:
         members: dict[str, Any] = {name: archive.read(name) for name in archive.namelist()}
     network = json.loads(members[package.RECORD])["settings"]["model"]["backbone"]
-    plain = to_plain(build_model(network, num_classes=3, seed=0).state_dict(), network)
-    import torch
-
-    plain |= {name: torch.from_numpy(array) for name, array in load_arrays(members.pop("head.safetensors")).items()}
+    plain = to_plain(build_model(network, num_classes=3, start="imagenet", seed=0).state_dict(), network)
+    plain |= load(members.pop("head.safetensors"))
     members[package.WEIGHTS] = save({name: tensor.contiguous() for name, tensor in plain.items()})
     members |= dict(zip(package.GOLDEN_PICTURES, _golden_pictures(), strict=True))
     package.write_package(tmp_path / "old.zip", members)
