@@ -48,7 +48,7 @@ def trained(path: str, seeds: list[int]) -> list[str]:
 def drops(run: str, limit: int, rng: np.random.Generator) -> Iterator[tuple[float, float]]:
     """For each test picture: how far the predicted class falls, its hottest fifth hidden and another fifth hidden."""
     predictor, record = Predictor.load(run), load_record(run)
-    dataset = load_stored(record.dataset["id"])
+    dataset = load_stored(record.dataset.id)
     for index in rng.permutation(record.test_pictures)[:limit]:
         seen = predictor.input_of(dataset.pixels[index]).permute(1, 2, 0).numpy()  # prepared once: nothing is cut off
         before = predictor.predict([seen])[0]

@@ -8,7 +8,7 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,14 +20,13 @@ from core.runs.example import ABOUT
 from core.runs.record import (
     PREDICTIONS,
     RECORD,
-    RECORD_VERSION,
     RECORDED,
     RECORDED_PREFIX,
     load_record,
+    record_values,
     run_folder,
 )
 from core.runs.store import RunStore
-from core.settings.versions import to_dict
 
 DIGITS = 6  # significant ones of what is not a probability
 
@@ -54,13 +53,12 @@ def main() -> None:
         scenario = record.settings.model.scenario
         new_id = f"{RECORDED_PREFIX}{record.settings.seed}-{scenario}"
         shown = tuple(f"picture {number}" for number, _ in enumerate(record.test_names, start=1))
-        dataset = {**record.dataset, "title": arguments.title, "kind": "recorded"}
+        dataset = replace(record.dataset, title=arguments.title, kind="recorded")
         record = replace(record, run=new_id, test_names=shown, dataset=dataset)
         folder = RECORDED / new_id
         folder.mkdir(parents=True)
         shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
-        values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
-        text = json.dumps(shortened(values), ensure_ascii=False, separators=(",", ":")) + "\n"
+        text = json.dumps(shortened(record_values(record)), ensure_ascii=False, separators=(",", ":")) + "\n"
         (folder / RECORD).write_bytes(sealed(text.encode()))
     created = max(run.ended or 0.0 for run in runs)
     about = {"race": "recorded", "created": created, "date": datetime.fromtimestamp(created, UTC).date().isoformat()}

@@ -49,7 +49,7 @@ def coverage_cells(said: Predictions, coverage: float) -> str:
 def turned_away(run: str, each: int) -> tuple[dict[str, float], dict[str, float]]:
     """Shares beyond the limit by kind, test pictures included, and shares with no class above `SURE`."""
     predictor, record = Predictor.load(run), load_record(run)
-    dataset = load_stored(record.dataset["id"])
+    dataset = load_stored(record.dataset.id)
     train, val = (reference_features(predictor, dataset, part) for part in ("train", "val"))
     limit = fit_limit(train, val, TURNED_AWAY)
     pictures = {"test pictures": [dataset.pixels[index] for index in record.test_pictures]}

@@ -29,7 +29,6 @@ import torch
 from heat_maps import trained
 
 from core.augment.pipelines import normalise
-from core.augment.preprocessing import Preprocessing
 from core.data.reading.decode import decode_picture
 from core.errors import PackageError
 from core.inference.predictor import Predictor
@@ -58,7 +57,7 @@ def by_script(python: str, unpacked: Path, paths: list[Path]) -> tuple[np.ndarra
 def by_onnx(unpacked: Path, predictor: Predictor, pictures: list[np.ndarray], temperature: float) -> np.ndarray:
     session = onnxruntime.InferenceSession(str(unpacked / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = torch.stack([predictor.input_of(pixels) for pixels in pictures])
-    images = normalise(inputs, Preprocessing.from_dict(predictor.record.preprocessing)).contiguous().numpy()
+    images = normalise(inputs, predictor.record.preprocessing).contiguous().numpy()
     (logits,) = session.run(None, {"images": images})
     return torch.from_numpy(logits / temperature).softmax(1).numpy()
 

@@ -23,6 +23,7 @@ from core.storage import explained, home_path, home_sentence
 LEFT_S = 86_400.0
 LOOK_AGAIN_S = 0.2
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
+_NO_SEAL: Final = re.compile(rb'\{\s*"version"')
 
 
 def thaw_home() -> Path:
@@ -171,11 +172,13 @@ def unsealed(text: bytes) -> tuple[bytes, bool]:
     """The text that was sealed, and whether it was: files of earlier versions were not.
 
     Raises:
-        ValueError: it is not what it was when it was sealed.
+        ValueError: it is not what it was when it was sealed, or begins as neither does.
     """
     seal = _SEAL.match(text)
-    if seal is None:
+    if seal is None and _NO_SEAL.match(text):
         return text, False
+    if seal is None:
+        raise ValueError("the file has neither its hash nor its version")
     rest = b"{" + text[seal.end() :]
     if hashlib.sha256(rest).hexdigest().encode() != seal[1]:
         raise ValueError("the file has changed since it was written")

@@ -45,8 +45,8 @@ def take_run() -> None:
 
 
 def about(record: RunRecord) -> None:
-    st.badge(f"weights: {plain(record.weights['origin'])}", icon=":material/network_node:", color="gray")
-    st.caption("It knows: " + md(", ".join(record.dataset["class_names"]), 300))
+    st.badge(f"weights: {plain(record.weights.origin)}", icon=":material/network_node:", color="gray")
+    st.caption("It knows: " + md(", ".join(record.dataset.class_names), 300))
     show_lacks([record])
 
 
@@ -83,7 +83,7 @@ except ThawError as error:
     st.stop()
 
 tested = records[-1].test_contents
-class_names = [record.dataset["class_names"] for record in records]
+class_names = [record.dataset.class_names for record in records]
 most = min(10, max(map(len, class_names)))
 top = 1
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):

@@ -109,7 +109,7 @@ if run.state == "finished":
         cards([run])
         st.caption(how_chosen(result))
     with matrix:
-        figure = confusion(result.confusion, result.dataset["class_names"])
+        figure = confusion(result.confusion, result.dataset.class_names)
         st.plotly_chart(figure, key="train.confusion", alt="Confusion matrix over the test pictures")
     result_charts([run], "train.charts")
     st.markdown("#### Test pictures, predicted and true")

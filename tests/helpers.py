@@ -23,6 +23,7 @@ from core.settings.schema import RunSettings
 
 if TYPE_CHECKING:
     from core.models.network import TransferModel
+    from core.runs.record import RunRecord
     from core.runs.store import Run, RunStore
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -212,3 +213,43 @@ def _fill_unsaved(model: "TransferModel") -> None:
     for module in model.modules():
         if hasattr(module, "define_relative_position_index"):
             module.define_relative_position_index()
+
+
+def made_up_record(run: str = "abc", **changes: Any) -> "RunRecord":
+    """A record of two classes and one test picture that no run has made, complete as any; `changes` replace parts."""
+    from core.augment.preprocessing import Preprocessing
+    from core.machine.facts import this_machine
+    from core.models.records import FreezeAudit, ParameterCount
+    from core.runs import record
+    from core.settings.schema import RunSettings
+    from core.training.history import EpochRecord
+
+    losses = {"train_loss": 0.5, "train_accuracy": 0.5, "val_loss": 0.5, "val_accuracy": 0.5}
+    values: dict[str, Any] = {
+        "settings": RunSettings(),
+        "dataset": record.DataRecord(
+            id="d" * 16, title="Made up", kind="folder", fingerprint="d" * 64, class_names=("ants", "bees")
+        ),
+        "split": record.SplitRecord(hash="5" * 64, train=2, val=1, test=1),
+        "test_pictures": (3,),
+        "test_contents": ("c" * 64,),
+        "test_names": ("ü/\udce9.png",),
+        "history": (EpochRecord(epoch=1, stage="train", lr=0.1, elapsed_s=1.0, **losses),),
+        "best_epoch": 1,
+        "test_accuracy": 0.5,
+        "val_accuracy": 0.5,
+        "confusion": ((1, 0), (0, 1)),
+        "duration_s": 3.0,
+        "timings": record.TimeRecord(features=1.0, train=1.0, val=0.5, test=0.5),
+        "work": {"optimizer_steps": 1},
+        "freeze_audit": FreezeAudit(checked=1, changed=(), hash_before="a" * 64, hash_after="a" * 64),
+        "parameters": ParameterCount(total=100, trained=10),
+        "weights": record.WeightsRecord(origin="ImageNet", sha256="a" * 64),
+        "head_hash": "b" * 64,
+        "preprocessing": Preprocessing(
+            image_size=224, resize_size=256, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)
+        ),
+        "machine": this_machine(),
+        "threads": 1,
+    }
+    return record.RunRecord(run=run, **{**values, **changes})

@@ -21,7 +21,7 @@ NAMES = [".".join(path.parts) for path in MODULES]
 FLOORS = [
     "errors",
     "glossary",
-    "json_types",
+    "records",
     "storage",
     "home",
     "settings",

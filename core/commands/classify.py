@@ -63,7 +63,7 @@ def classify(
     lines = [_line(row, rule) for row in results]
     if all("error" in row for row in results):
         raise ImageError("; ".join(lines))
-    lines.append(temperature_sentence(predictor.record.temperature, predictor.record.split["val"]))
+    lines.append(temperature_sentence(predictor.record.temperature, predictor.record.split.val))
     lines += [set_sentence(rule)] if rule is not None else []
     return run_answers(predictor.record, results, rule), "\n".join(lines)
 

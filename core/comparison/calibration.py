@@ -3,13 +3,13 @@
 N pictures, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from core.comparison.metrics import Array, check_predictions
+from core.training.history import EpochRecord
 
 BINS = 10
 
@@ -78,9 +78,9 @@ def brier_scores(targets: Array, probabilities: Array) -> Array:
     return scores
 
 
-def seconds_to(history: Sequence[Mapping[str, Any]], share: float) -> float | None:
+def seconds_to(history: Sequence[EpochRecord], share: float) -> float | None:
     """Seconds from a run's start until its accuracy on val first reached a share of its best; None without epochs."""
     if not history:
         return None
-    wanted = share * max(epoch["val_accuracy"] for epoch in history)
-    return float(next(epoch["elapsed_s"] for epoch in history if epoch["val_accuracy"] >= wanted))
+    wanted = share * max(epoch.val_accuracy for epoch in history)
+    return float(next(epoch.elapsed_s for epoch in history if epoch.val_accuracy >= wanted))

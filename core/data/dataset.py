@@ -10,22 +10,24 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
+
+from msgspec import to_builtins
 
 from core.data.pictures import Picture
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.data.splits import Parts, divide
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
-from core.json_types import fits, fits_fields
+from core.records import Amount, Count, read_json
 from core.settings.schema import DataSettings
 
 SPLITS = ("train", "val", "test")
 MANIFEST = "manifest.json"
-MANIFEST_VERSION = 3
+MANIFEST_VERSION = 3  # raised when older Thaws must not read it
 _READABLE = (1, 2, 3)  # earlier ones did not know what has a default below
 _ID: Final = re.compile("[0-9A-Za-z]{1,64}")
 
@@ -49,10 +51,17 @@ class ClassFolder:
     path: str
     name: str
     """Of the class."""
-    files: int
-    used: int
+    files: Count
+    used: Count
     reason: str = ""
     """Why none of them is used; empty where some are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Version:
+    """All that is read of a manifest before it is known whether it can be read."""
+
+    version: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,7 +93,7 @@ class Dataset:
     """Meant as pictures but not usable."""
     ignored: tuple[Skipped, ...]
     """Stray files, never meant as pictures of a class."""
-    decode_s: float
+    decode_s: Amount
     """Seconds that decoding took when the data set was added."""
     added: str
     """When, as ISO 8601 in UTC."""
@@ -144,12 +153,9 @@ def dataset_folder(dataset_id: str) -> Path:
 
 def manifest_of(dataset: Dataset) -> bytes:
     """The data set's description as JSON."""
-    plain = {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "decode_s", "added")}
-    lists = {name: [asdict(row) for row in getattr(dataset, name)] for name in ("pictures", "skipped", "ignored")}
-    record = {"version": MANIFEST_VERSION, **plain, "class_names": list(dataset.class_names), **lists}
-    record |= {"notices": list(dataset.notices), "read_as": dataset.read_as, "grouped_by": dataset.grouped_by}
-    record["class_folders"] = [asdict(row) for row in dataset.class_folders]
-    return sealed(json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+    names = [spec.name for spec in fields(dataset) if spec.name != "stamp"]
+    values = {"version": MANIFEST_VERSION, **{name: to_builtins(getattr(dataset, name)) for name in names}}
+    return sealed(json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass"))
 
 
 def load_stored(dataset_id: str) -> Dataset:
@@ -165,45 +171,15 @@ def load_stored(dataset_id: str) -> Dataset:
         raise DatasetError(f"The data set {shown(dataset_id)} is not here any more; add it again on the Data page.")
     try:
         text, whole = unsealed(ordinary(dataset_folder(dataset_id) / MANIFEST).read_bytes())
-        record = json.loads(text.decode("utf-8", "surrogatepass"))
-        version = record.pop("version")
-        if isinstance(version, int) and version not in _READABLE:
+        if read_json(text, _Version).version not in _READABLE:
             raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
-        dataset = _from_record({**record, "stamp": stamp_of(dataset_id)})
-        if not whole and not _fits(dataset):
-            raise ValueError("something in it is not what it should be")
+        dataset = replace(read_json(text, Dataset), stamp=stamp_of(dataset_id))
+        if not whole and any(picture.target >= len(dataset.class_names) for picture in dataset.pictures):
+            raise ValueError("a picture is of no class that there is")
         _check_pixels(dataset, dataset_folder(dataset_id))
         return dataset
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(damaged(dataset_id)) from error
-
-
-def _from_record(record: dict[str, Any]) -> Dataset:
-    pictures = tuple(_picture_from(row) for row in record.pop("pictures"))
-    skipped = tuple(Skipped(**row) for row in record.pop("skipped"))
-    ignored = tuple(Skipped(**row) for row in record.pop("ignored"))
-    class_names = record.pop("class_names")
-    if not fits(class_names, tuple[str, ...]):
-        raise ValueError("the classes have no names")
-    record["notices"] = tuple(record.get("notices", ()))
-    record["class_folders"] = tuple(ClassFolder(**row) for row in record.get("class_folders", ()))
-    return Dataset(class_names=tuple(class_names), pictures=pictures, skipped=skipped, ignored=ignored, **record)
-
-
-def _picture_from(row: dict[str, Any]) -> Picture:
-    lists: dict[str, Any] = {name: tuple(row[name]) for name in ("place", "size", "notes") if name in row}
-    return Picture(**{**row, **lists})
-
-
-def _fits(dataset: Dataset) -> bool:
-    """Whether a manifest without a hash of its own says what it can say."""
-    rows: tuple[Picture | Skipped, ...] = (*dataset.pictures, *dataset.skipped, *dataset.ignored)
-    return (
-        all(fits_fields({spec.name: getattr(row, spec.name) for spec in fields(row)}, type(row)) for row in rows)
-        and fits_fields({**vars(dataset), "pictures": (), "skipped": (), "ignored": ()}, Dataset)
-        and all(0 <= picture.target < len(dataset.class_names) for picture in dataset.pictures)
-        and all(min(picture.place[1:]) > 0 <= picture.place[0] for picture in dataset.pictures)
-    )
 
 
 def _check_pixels(dataset: Dataset, folder: Path) -> None:

@@ -61,7 +61,7 @@ def reference_features(
     """
     record = predictor.record
     split = dataset.split(record.settings.seed, record.settings.data)
-    if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
+    if dataset.fingerprint != record.dataset.fingerprint or split.hash != record.split.hash:
         raise RunError(
             "The pictures that this run was trained on are not here any more, or this version of Thaw divides them "
             "differently, so none can be shown."
@@ -105,9 +105,9 @@ def _recipes(predictor: Predictor) -> list[dict[str, object]]:
     record = predictor.record
 
     def recipe(precision: str, engine: str) -> dict[str, object]:
-        return feature_recipe(record.settings, record.weights["sha256"], record.preprocessing, WHOLE, precision, engine)
+        return feature_recipe(record.settings, record.weights.sha256, record.preprocessing, WHOLE, precision, engine)
 
     here = recipe("fp32", predictor.engine)
     if not record.settings.model.row.leaves_backbone:
         return [{**here, "run": record.run}]
-    return [here, recipe(record.precision["features"], record.engine)]
+    return [here, recipe(record.precision.features, record.engine)]

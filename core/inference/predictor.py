@@ -14,7 +14,6 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from core.augment.pipelines import EvalPipeline, normalise
-from core.augment.preprocessing import Preprocessing
 from core.comparison.temperature import at_temperature
 from core.data.loaders import EVAL_BATCH
 from core.data.reading.decode import decode_picture
@@ -33,9 +32,9 @@ class Predictor:
 
     def __init__(self, record: RunRecord, model: TransferModel) -> None:
         self.record = record
-        self.class_names: tuple[str, ...] = tuple(record.dataset["class_names"])
+        self.class_names: tuple[str, ...] = record.dataset.class_names
         self._model = model.eval()
-        self._preprocessing = Preprocessing.from_dict(record.preprocessing)
+        self._preprocessing = record.preprocessing
         self._pipeline = EvalPipeline(self._preprocessing)
         name, side = model.spec.name, self._preprocessing.image_size
         speeds = load_speeds(name)  # as measured on this machine; torch computes where nothing was
@@ -58,8 +57,8 @@ class Predictor:
         model = restore_model(
             record.settings.model.backbone,
             state,
-            num_classes=len(record.dataset["class_names"]),
-            weights_sha256=record.weights["sha256"],
+            num_classes=len(record.dataset.class_names),
+            weights_sha256=record.weights.sha256,
         )
         return cls(record, model)
 

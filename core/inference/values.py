@@ -23,7 +23,7 @@ def answer_values(
         rule: for the classes that are named; None leaves them out.
         stranger: whether it is unlike all training pictures; None leaves it out.
     """
-    names: Sequence[str] = record.dataset["class_names"]
+    names: Sequence[str] = record.dataset.class_names
     shown = at_temperature(raw, record.temperature)
     order = np.argsort(-shown, kind="stable")[:top]
     values: dict[str, Any] = {
@@ -40,8 +40,8 @@ def answer_values(
 
 def run_answers(record: RunRecord, pictures: list[dict[str, Any]], rule: SetRule | None = None) -> dict[str, Any]:
     """All answers of one run, with what the probabilities and the named classes are worth."""
-    values: dict[str, Any] = {"run": record.run, "class_names": list(record.dataset["class_names"])}
-    values |= {"temperature": record.temperature, "val_pictures": record.split["val"]}
+    values: dict[str, Any] = {"run": record.run, "class_names": list(record.dataset.class_names)}
+    values |= {"temperature": record.temperature, "val_pictures": record.split.val}
     if rule is not None:
         values["sets"] = {"coverage": rule.coverage, "possible": rule.is_possible, "val_pictures": rule.val_pictures}
     return {**values, "pictures": pictures}

@@ -12,9 +12,9 @@ from typing import Any, Final, Literal
 
 from core.errors import StorageError
 from core.home import home_folder, one_at_a_time, ordinary, write_atomically
-from core.json_types import fits_fields
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
+from core.records import Rate, Size, fits
 
 Precision = Literal["fp32", "bf16"]
 Engine = Literal["torch", "onnxruntime"]
@@ -36,16 +36,16 @@ _log = logging.getLogger(__name__)
 class Peaks:
     """What the machine can do at best, over large inputs: the yardstick for everything else."""
 
-    matmul_fp32: float
+    matmul_fp32: Rate
     """GFLOP/s, 2 per multiply-add."""
-    matmul_bf16: float | None
+    matmul_bf16: Rate | None
     """None: not measured, since a small product already took many times as long as in fp32."""
-    conv_fp32: float
+    conv_fp32: Rate
     """GFLOP/s of a 3 x 3 convolution over 256 channels."""
-    conv_bf16: float | None
-    memory: float
+    conv_bf16: Rate | None
+    memory: Rate
     """GB/s, read and written, by adding two large arrays."""
-    decode: float
+    decode: Rate
     """Photos of 500 x 375 pixels decoded per second, all cores."""
 
     def rows(self) -> list[tuple[str, str]]:
@@ -65,14 +65,14 @@ class Peaks:
 class Speeds:
     """Pictures per second of one backbone."""
 
-    threads: int
+    threads: Size
     """What was fastest."""
-    probed: dict[str, float]
+    probed: dict[str, Rate]
     """`work/precision` -> network alone, on random pictures; `forward/fp32` with the engine that is chosen. Without
     bf16 where that is emulated, and so slow that measuring it would take half a minute."""
-    engines: dict[Engine, float] = field(default_factory=dict)
+    engines: dict[Engine, Rate] = field(default_factory=dict)
     """`forward/fp32` with each engine that can be had for this backbone."""
-    seen: dict[str, float] = field(default_factory=dict)
+    seen: dict[str, Rate] = field(default_factory=dict)
     """The same in real runs, everything included."""
 
     @property
@@ -164,22 +164,19 @@ def _readable(rows: Any) -> bool:
 
 
 def _are_peaks(values: Any) -> bool:
-    return fits_fields(values, Peaks) and all(rate is None or rate > 0 for rate in values.values())
+    return fits(values, Peaks) and set(values) == {spec.name for spec in fields(Peaks)}
 
 
 def _are_speeds(values: Any) -> bool:
     """Complete as today's files are: with nothing left to a default."""
-    if not fits_fields(values, Speeds) or set(values) != {spec.name for spec in fields(Speeds)}:
+    if not fits(values, Speeds) or set(values) != {spec.name for spec in fields(Speeds)}:
         return False
     names, engines = {f"{work}/{precision}" for work in WORKS for precision in PRECISIONS}, values["engines"]
     halves = {f"{work}/bf16" for work in WORKS}
-    rates = [rate for group in ("probed", "engines", "seen") for rate in values[group].values()]
     return (
-        values["threads"] > 0
-        and set(values["probed"]) in (names, names - halves)
+        set(values["probed"]) in (names, names - halves)
         and set(values["seen"]) <= names
         and (not engines or "torch" in engines)
-        and all(rate > 0 for rate in rates)
     )
 
 

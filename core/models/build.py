@@ -19,21 +19,9 @@ from core.models.network import (
     build_network,
     without_classifier,
 )
+from core.models.records import ParameterCount
 from core.models.weights import load_weights
 from core.settings.schema import ModelSettings, Weights
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ParameterCount:
-    """How many numbers a model has and how many of them train."""
-
-    total: int
-    trained: int
-
-    @property
-    def trained_share(self) -> float:
-        """Fraction 0-1."""
-        return self.trained / self.total
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

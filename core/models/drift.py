@@ -8,22 +8,9 @@ from torch import Tensor, nn
 
 from core.models.catalogue import starts_with
 from core.models.network import TransferModel
+from core.models.records import LayerChange
 
 STATISTICS = ("running_mean", "running_var")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LayerChange:
-    """How far one layer moved: the norm of the difference over the norm before; 0 is not by a bit."""
-
-    name: str
-    """Within the backbone, or `head`."""
-    stage: int | None
-    """0 is next to the input; None for the head."""
-    weights: float | None
-    """Of its parameters; None where it has none."""
-    statistics: float | None
-    """Of the running mean and variance of a normalisation layer; None for other layers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -6,42 +6,14 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from core.models.catalogue import count_frozen_stages, starts_with
 from core.models.network import TransferModel
+from core.models.records import FreezeAudit
 from core.settings.schema import ModelSettings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FreezeAudit:
-    """Whether the frozen tensors of a backbone, parameters and buffers, are the same before and after training."""
-
-    checked: int
-    """Tensors compared."""
-    changed: tuple[str, ...]
-    """Names of those that differ or are on one side only."""
-    hash_before: str
-    """One SHA-256 over the names and contents of all compared tensors."""
-    hash_after: str
-
-    @property
-    def bit_identical(self) -> bool:
-        """True only if something was compared and nothing differs."""
-        return self.checked > 0 and not self.changed
-
-    @property
-    def sentence(self) -> str:
-        """The result in words."""
-        if not self.checked:
-            return "Nothing was frozen, so there was nothing to compare."
-        if self.bit_identical:
-            return f"All {self.checked} frozen tensors are bit-identical before and after training."
-        shown = ", ".join(self.changed[:3]) + (", ..." if len(self.changed) > 3 else "")
-        return f"{len(self.changed)} of {self.checked} frozen tensors changed during training: {shown}."
 
 
 def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:

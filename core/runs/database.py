@@ -14,9 +14,11 @@ from sqlalchemy.pool import NullPool
 
 from core.errors import SettingsError, StorageError
 from core.home import thaw_home
+from core.records import typed
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
 from core.storage import DATABASE, damaged_database, explained
+from core.training.history import EpochRecord, Progress
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
@@ -59,7 +61,6 @@ LOOKS = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
-_OBJECTS: Final = ("worker", "progress", "summary", "reached", "owner")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,14 +84,14 @@ class Run:
     worker: dict[str, Any] | None = None
     beat: float | None = None
     cancel: bool = False
-    progress: dict[str, Any] | None = None
-    epochs: list[dict[str, Any]] | None = None
+    progress: Progress | None = None
+    epochs: list[EpochRecord] | None = None
     cause: str | None = None
     beats: int = 0
     """Signs of life of its worker, counted through all attempts."""
     stopping: bool = False
     """Its worker was asked to stop: however it ends, the run has not crashed."""
-    reached: dict[str, Any] | None = None
+    reached: Progress | None = None
     """The furthest progress at which a worker was lost."""
     owner: dict[str, Any] | None = None
     """The process that it belongs to and ends with, if any."""
@@ -151,10 +152,7 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         StorageError: another version of Thaw wrote them, or they are damaged.
     """
     try:
-        rows = result.mappings().all()
-        settings = [from_dict(row["settings"]) for row in rows]
-        if not all(map(_is_whole, rows)):
-            raise ValueError("a row does not hold what it should")
+        return [_run_of(row) for row in result.mappings()]
     except SettingsError as error:
         raise StorageError(
             f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
@@ -162,7 +160,6 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
         raise StorageError(damaged_database("a run in it cannot be read")) from error
-    return [Run(**{**row, "settings": chosen}) for row, chosen in zip(rows, settings, strict=True)]
 
 
 def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
@@ -170,10 +167,10 @@ def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
     return (RUNS.c.id == run.id, RUNS.c.attempt == run.attempt, RUNS.c.state == "running")
 
 
-def _is_whole(row: sa.RowMapping) -> bool:
-    """Whether the JSON of a row has the shape that its columns have."""
-    objects = all(isinstance(row[name], dict | None) for name in _OBJECTS)
-    return objects and isinstance(row["epochs"], list | None)
+def _run_of(row: sa.RowMapping) -> Run:
+    """Raises what JSON of another shape makes `from_dict` and `typed` raise."""
+    values = {str(name): value for name, value in row.items()}  # a column's name is more than a text
+    return typed({**values, "settings": from_dict(row["settings"])}, Run)
 
 
 def _engine_of(url: str | None) -> sa.Engine:

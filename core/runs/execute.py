@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final
 
@@ -113,7 +113,7 @@ class _Reporter:
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._last >= REPORT_EVERY_S:
-            self._write(progress={**asdict(progress), "worked_s": time.monotonic() - self._start})
+            self._write(progress=asdict(replace(progress, worked_s=time.monotonic() - self._start)))
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))

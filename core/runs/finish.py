@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,18 @@ from core.machine.facts import this_machine
 from core.machine.process import peak_memory
 from core.machine.speeds import load_speeds, remember_seen
 from core.models.weights import weights_status
-from core.runs.record import Predictions, RunRecord, save_run
+from core.runs.record import (
+    CostRecord,
+    DataRecord,
+    HeadRecord,
+    PrecisionRecord,
+    Predictions,
+    RunRecord,
+    SplitRecord,
+    TimeRecord,
+    WeightsRecord,
+    save_run,
+)
 from core.runs.store import Run, RunStore
 from core.training.history import PHASES, Cancelled, Stopwatch
 from core.training.scenarios import Trained
@@ -46,7 +57,7 @@ def finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start:
 
     def with_timings(record: RunRecord) -> RunRecord:
         timings = _timings(run, trained.watch, time.perf_counter() - start)
-        return replace(record, timings=timings, duration_s=sum(timings.values()))
+        return replace(record, timings=TimeRecord(**timings), duration_s=sum(timings.values()))
 
     return save_run(record, predictions, save_weights, with_timings, partial(_while_ours, store, run))
 
@@ -72,28 +83,28 @@ def _record(run: Run, dataset: Dataset, trained: Trained, predictions: Predictio
     return RunRecord(
         run=run.id,
         settings=run.settings,
-        dataset={name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
-        class_counts=class_counts(dataset, trained.split),
+        dataset=_data(dataset),
+        class_counts={part: tuple(row) for part, row in class_counts(dataset, trained.split).items()},
         **_parts(dataset, trained),
-        history=tuple(asdict(epoch) for epoch in trained.history),
+        history=tuple(trained.history),
         best_epoch=trained.best.epoch,
         test_accuracy=trained.test.accuracy,
         val_accuracy=trained.best.val_accuracy,
         confusion=tuple(tuple(map(int, row)) for row in confusion),
         duration_s=0.0,
-        timings={},
+        timings=TimeRecord(),
         work=dict(trained.watch.work),
-        parameters={**asdict(trained.parameters), "trained_share": trained.parameters.trained_share},
+        parameters=trained.parameters,
         weights=_weights(run, trained),
-        freeze_audit=_freeze_audit(trained),
+        freeze_audit=trained.audit,
         head_hash=trained.head_hash,
-        preprocessing=trained.preprocessing.to_dict(),
-        machine=asdict(this_machine()),
+        preprocessing=trained.preprocessing,
+        machine=this_machine(),
         threads=trained.compute.threads,
-        precision={"features": trained.compute.features, "train": trained.compute.train},
+        precision=PrecisionRecord(features=trained.compute.features, train=trained.compute.train),
         engine=trained.compute.engine,
-        head=_head_values(trained),
-        layers=tuple(asdict(layer) for layer in trained.drift.layers),
+        head=_head(trained),
+        layers=trained.drift.layers,
         costs=_costs(run, trained),
         temperature=fit_temperature(predictions.val_targets, predictions.val_probabilities),
     )
@@ -104,7 +115,7 @@ def _parts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
     split = trained.split
     pictures = [dataset.pictures[index] for index in split.test]
     return {
-        "split": {"hash": split.hash, **{name: len(split.part(name)) for name in ("train", "val", "test")}},
+        "split": SplitRecord(hash=split.hash, train=len(split.train), val=len(split.val), test=len(split.test)),
         "test_pictures": split.test,
         "test_contents": tuple(picture.content for picture in pictures),
         "test_names": tuple(picture.name for picture in pictures),
@@ -112,16 +123,21 @@ def _parts(dataset: Dataset, trained: Trained) -> dict[str, Any]:
     }
 
 
-def _freeze_audit(trained: Trained) -> dict[str, Any]:
-    audit = trained.audit
-    return {**asdict(audit), "bit_identical": audit.bit_identical, "sentence": audit.sentence}
+def _data(dataset: Dataset) -> DataRecord:
+    return DataRecord(
+        id=dataset.id,
+        title=dataset.title,
+        kind=dataset.kind,
+        fingerprint=dataset.fingerprint,
+        class_names=dataset.class_names,
+    )
 
 
-def _weights(run: Run, trained: Trained) -> dict[str, Any]:
+def _weights(run: Run, trained: Trained) -> WeightsRecord:
     """Where the backbone's start came from."""
     random_start = run.settings.model.start == "none"
     origin = "none (random start)" if random_start else weights_status(run.settings.model.backbone).badge
-    return {"origin": origin, "sha256": trained.model.weights_sha256}
+    return WeightsRecord(origin=origin, sha256=trained.model.weights_sha256)
 
 
 def _predictions(dataset: Dataset, trained: Trained) -> Predictions:
@@ -145,17 +161,17 @@ def _timings(run: Run, watch: Stopwatch, worked_s: float) -> dict[str, float]:
     return timings
 
 
-def _costs(run: Run, trained: Trained) -> dict[str, float | None]:
+def _costs(run: Run, trained: Trained) -> CostRecord:
     speeds = load_speeds(run.settings.model.backbone)
-    return {
-        "prediction_ms": 1000 / speeds.rate("forward", "fp32") if speeds else None,
-        "peak_memory_bytes": peak_memory(),
-        "changed_bytes": trained.drift.changed_bytes,
-    }
+    return CostRecord(
+        prediction_ms=1000 / speeds.rate("forward", "fp32") if speeds else None,
+        peak_memory_bytes=peak_memory(),
+        changed_bytes=trained.drift.changed_bytes,
+    )
 
 
-def _head_values(trained: Trained) -> dict[str, object] | None:
+def _head(trained: Trained) -> HeadRecord | None:
     """How the head was solved for, where it was."""
     if trained.head is None:
         return None
-    return {"l2": trained.head.l2, "path": trained.head.path, "iterations": trained.head.iterations}
+    return HeadRecord(l2=trained.head.l2, path=trained.head.path, iterations=trained.head.iterations)

@@ -5,12 +5,14 @@ always begins anew if it had been asked to stop, else up to `MAX_CRASHES` times 
 """
 
 import time
+from dataclasses import asdict
 from typing import Any, Final
 
 import sqlalchemy as sa
 
 from core.runs.database import ACTIVE, RUNS, Database, Run, is_held
 from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here
+from core.training.history import Progress
 
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
 CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cancelled is no longer waited for
@@ -104,14 +106,14 @@ def after_loss(run: Run, loss: str) -> dict[str, Any]:
         return {**again, "cause": f"{loss}; it starts again from the beginning."}
     further, reached = _further(run.progress, run.reached)
     crashes = 1 if further else run.crashes + 1
-    counted = {"crashes": crashes, "reached": reached}
+    counted = {"crashes": crashes, "reached": reached and asdict(reached)}
     if crashes <= MAX_CRASHES:
         return {**again, **counted, "cause": f"{loss}; it starts again from the beginning."}
     cause = f"{loss}, {crashes} times without getting further. Try a smaller batch size or backbone."
     return {"state": "failed", "ended": time.time(), "cause": cause, **gone, **counted}
 
 
-def _further(now: dict[str, Any] | None, before: dict[str, Any] | None) -> tuple[bool, dict[str, Any] | None]:
+def _further(now: Progress | None, before: Progress | None) -> tuple[bool, Progress | None]:
     """Whether a run was lost further on than ever before, and the furthest place.
 
     Progress is written now and then, so a little more of the same pass is the same place: a run that meets its end
@@ -119,6 +121,6 @@ def _further(now: dict[str, Any] | None, before: dict[str, Any] | None) -> tuple
     """
     if now is None or before is None:
         return now is not None, now or before
-    if now["fraction"] <= before["fraction"]:
+    if now.fraction <= before.fraction:
         return False, before
-    return (now["phase"], now["epoch"]) != (before["phase"], before["epoch"]), now
+    return (now.phase, now.epoch) != (before.phase, before.epoch), now

@@ -10,85 +10,175 @@ import re
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
+from msgspec import Meta
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
+from core.augment.preprocessing import Preprocessing
 from core.comparison.metrics import balanced_accuracy
 from core.data.parts import find_lacks
+from core.data.reading.limits import MAX_CLASS_NAME, MAX_CLASSES, MAX_NAME_BYTES, MIN_CLASSES
 from core.errors import RunError, SettingsError, shown
 from core.home import folder_in_the_making, home_folder, ordinary, sealed, unsealed, write_atomically
-from core.json_types import fits_fields
+from core.machine.facts import Machine
+from core.machine.speeds import Engine, Precision
 from core.models.download import file_sha256
+from core.models.records import FreezeAudit, LayerChange, ParameterCount
+from core.records import MOST, Amount, Count, Hash, Number, Share, typed
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict, to_dict
+from core.training.history import EpochRecord
 
 RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
-RECORD_VERSION = 1
+RECORD_VERSION: Final = 1
+"""Raised when older Thaws must not read it; a field that has a default is only a later minor version."""
+RECORD_MINOR: Final = 0
 RECORDED: Final = Path(__file__).parent / "recorded"
 RECORDED_PREFIX: Final = "recorded-"
 _ID: Final = re.compile("[0-9A-Za-z-]{1,64}")
+_IN_SUMMARY: Final = (
+    *("test_accuracy", "val_accuracy", "best_epoch", "duration_s", "timings", "work", "freeze_audit", "parameters"),
+    *("weights", "split", "machine", "threads", "precision", "engine", "imported"),
+)
+
+Counts = Annotated[tuple[Count, ...], Meta(max_length=MAX_CLASSES)]
+"""A number for each class."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataRecord:
+    """The data set that was trained on, as it was called then."""
+
+    id: Annotated[str, Meta(pattern=r"\A[0-9a-z]{1,64}\Z")]
+    title: Annotated[str, Meta(max_length=255)]
+    kind: Annotated[str, Meta(pattern=r"\A[a-z]{1,20}\Z")]
+    fingerprint: Hash
+    class_names: Annotated[
+        tuple[Annotated[str, Meta(max_length=MAX_CLASS_NAME)], ...],
+        Meta(min_length=MIN_CLASSES, max_length=MAX_CLASSES),
+    ]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRecord:
+    """How it was divided: what names the division, and the number of pictures in each part."""
+
+    hash: Hash
+    train: Count
+    val: Count
+    test: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimeRecord:
+    """Seconds by phase, see `core.training.history.PHASES`."""
+
+    decode: Amount = 0.0
+    features: Amount = 0.0
+    train: Amount = 0.0
+    val: Amount = 0.0
+    test: Amount = 0.0
+    other: Amount = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WeightsRecord:
+    """Where the backbone's start came from."""
+
+    origin: Annotated[str, Meta(max_length=200)]
+    sha256: Hash | None
+    """None for a random start."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrecisionRecord:
+    """In what it was computed."""
+
+    features: Precision = "fp32"
+    """Train and val on their way through frozen stages."""
+    train: Precision = "fp32"
+    """Training steps."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadRecord:
+    """How the head was solved for."""
+
+    l2: Amount
+    """The penalty."""
+    path: Annotated[tuple[tuple[Number, Number], ...], Meta(max_length=1000)]
+    """(penalty, held-out loss) of those that were tried; empty where it was given."""
+    iterations: Count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostRecord:
+    """What the run takes to be used and kept; None where it was not measured, and in older runs."""
+
+    prediction_ms: Amount | None = None
+    """Per picture, in batches, on the machine it was trained on."""
+    peak_memory_bytes: Count | None = None
+    """Of the training process."""
+    changed_bytes: Count | None = None
+    """Of parameters and buffers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunRecord:
     """One finished run, complete. Accuracies are fractions, times seconds."""
 
-    run: str
+    run: Annotated[str, Meta(pattern=rf"\A{_ID.pattern}\Z")]
     settings: RunSettings
-    dataset: dict[str, Any]
-    """`id`, `title`, `kind`, `fingerprint`, `class_names`."""
-    split: dict[str, Any]
-    """`hash` and the number of pictures in `train`, `val`, `test`."""
-    test_pictures: tuple[int, ...]
+    dataset: DataRecord
+    split: SplitRecord
+    test_pictures: Annotated[tuple[Count, ...], Meta(max_length=MOST)]
     """Indices into the data set's pictures, in the order of the predictions."""
-    test_contents: tuple[str, ...]
+    test_contents: Annotated[tuple[Hash, ...], Meta(max_length=MOST)]
     """SHA-256 of their files: what two runs must share to be compared."""
-    test_names: tuple[str, ...]
-    history: tuple[dict[str, Any], ...]
-    best_epoch: int
-    test_accuracy: float
-    val_accuracy: float
+    test_names: Annotated[tuple[Annotated[str, Meta(max_length=MAX_NAME_BYTES)], ...], Meta(max_length=MOST)]
+    history: Annotated[tuple[EpochRecord, ...], Meta(min_length=1, max_length=100_000)]
+    best_epoch: Count
+    test_accuracy: Share
+    val_accuracy: Share
     """At the best epoch."""
-    confusion: tuple[tuple[int, ...], ...]
+    confusion: Annotated[tuple[Counts, ...], Meta(max_length=MAX_CLASSES)]
     """Rows: true class; columns: predicted."""
-    duration_s: float
+    duration_s: Amount
     """From the run's start to its complete record, decoding done for it included."""
-    timings: dict[str, float]
-    work: dict[str, int]
+    timings: TimeRecord
+    work: Annotated[dict[Annotated[str, Meta(pattern=r"\A[a-z_]{1,40}\Z")], Count], Meta(max_length=20)]
     """Pictures sent forward, optimiser steps and so on, counted where they happen."""
-    freeze_audit: dict[str, Any]
-    parameters: dict[str, Any]
-    weights: dict[str, Any]
-    """Where the backbone's start came from: `origin`, `sha256` (None for a random start)."""
-    head_hash: str
-    """SHA-256 of the head before the first step."""
-    preprocessing: dict[str, Any]
-    machine: dict[str, Any]
-    threads: int
-    precision: dict[str, str] = field(default_factory=lambda: {"features": "fp32", "train": "fp32"})
-    """In what train and val went through frozen stages (`features`), and training steps were done (`train`)."""
-    engine: str = "torch"
+    freeze_audit: FreezeAudit
+    parameters: ParameterCount
+    weights: WeightsRecord
+    head_hash: Hash
+    """Of the head before the first step."""
+    preprocessing: Preprocessing
+    machine: Machine
+    threads: Count
+    precision: PrecisionRecord = PrecisionRecord()
+    engine: Engine = "torch"
     """What computed the test part, and other forward passes in fp32 through a backbone that stood still."""
-    head: dict[str, Any] | None = None
-    """Where the head was solved for: the penalty `l2`, the `path` of (penalty, held-out loss), `iterations`."""
-    layers: tuple[dict[str, Any], ...] = ()
-    """How far each layer moved (`core.models.drift.LayerChange`), from input to output; empty in older runs."""
-    costs: dict[str, Any] = field(default_factory=dict)
-    """`prediction_ms` per picture, in batches, on the machine it was trained on; `peak_memory_bytes` of the training
-    process; `changed_bytes` of parameters and buffers. Empty in older runs."""
-    temperature: float | None = None
+    head: HeadRecord | None = None
+    """None where the head was trained."""
+    layers: Annotated[tuple[LayerChange, ...], Meta(max_length=10_000)] = ()
+    """How far each layer moved, from input to output; empty in older runs."""
+    costs: CostRecord = CostRecord()
+    temperature: Annotated[float, Meta(gt=0, le=100)] | None = None
     """What calibrates its probabilities, fitted on val; None where val is too small, and in runs of earlier versions.
     Kept predictions are raw."""
-    files: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of the files beside the record, checked whenever one is read; empty in older runs."""
-    class_counts: dict[str, list[int]] = field(default_factory=dict)
+    files: Annotated[dict[Annotated[str, Meta(pattern=r"\A[a-z.]{1,40}\Z")], Hash], Meta(max_length=10)] = field(
+        default_factory=dict
+    )
+    """Of the files beside the record, checked whenever one is read; empty in older runs."""
+    class_counts: dict[Annotated[str, Meta(pattern=r"\A(train|val|test)\Z")], Counts] = field(default_factory=dict)
     """Pictures of each class in `train`, `val` and `test`; empty in older runs."""
-    test_groups: tuple[str, ...] = ()
+    test_groups: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MOST)] = ()
     """A name for what each test picture stands together with, which tells nothing else: pictures of one group are no
     independent evidence. Empty where the data set has no groups, and in older runs."""
     imported: bool = False
@@ -102,8 +192,8 @@ class RunRecord:
     @property
     def lacks(self) -> tuple[str, ...]:
         """Which classes its parts lack, in sentences that belong beside its accuracy; of older runs, the test part."""
-        counts = self.class_counts or {"test": [sum(row) for row in self.confusion]}
-        return tuple(lack.sentence for lack in find_lacks(self.dataset["class_names"], counts))
+        counts = self.class_counts or {"test": tuple(sum(row) for row in self.confusion)}
+        return tuple(lack.sentence for lack in find_lacks(self.dataset.class_names, counts))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -162,8 +252,7 @@ def save_run(
         save_weights(folder / WEIGHTS)
         files = {name: file_sha256(folder / name) for name in (PREDICTIONS, WEIGHTS)}
         record = finish(replace(record, files=files))
-        values = {"version": RECORD_VERSION, **asdict(record), "settings": to_dict(record.settings)}
-        text = json.dumps(values, ensure_ascii=False, indent=1, allow_nan=False)
+        text = json.dumps(record_values(record), ensure_ascii=False, indent=1, allow_nan=False)
         write_atomically(folder / RECORD, sealed(text.encode("utf-8", "surrogatepass")))
         until_it_is_there.enter_context(while_ours())
         if final.exists():  # left by an attempt that died between the files and the database
@@ -178,24 +267,18 @@ def load_record(run_id: str) -> RunRecord:
         RunError: it is not there or damaged.
     """
     try:
-        text, whole = unsealed(ordinary(run_folder(run_id) / RECORD).read_bytes())
+        text, _ = unsealed(ordinary(run_folder(run_id) / RECORD).read_bytes())
         values = json.loads(text.decode("utf-8", "surrogatepass"))
         if isinstance(values["version"], int) and values["version"] != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
         record = record_from(values)
-        if record.run != run_id or not (whole or _fits(record)):
-            raise ValueError("something in it is not what it should be")
+        if record.run != run_id:
+            raise ValueError("it is another run's")
         return record
     except OSError as error:
         raise RunError(f"The run {run_id!r} has no record; it has not finished, or its files were deleted.") from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, SettingsError) as error:
         raise RunError(f"The record of run {run_id!r} is damaged; delete the run and train again.") from error
-
-
-def _fits(record: RunRecord) -> bool:
-    """Whether a record without a hash of its own says what it can say."""
-    values = {spec.name: getattr(record, spec.name) for spec in fields(record) if spec.name != "settings"}
-    return fits_fields({**values, "settings": record.settings}, RunRecord)
 
 
 def record_text(record: RunRecord) -> bytes:
@@ -215,14 +298,23 @@ def record_from(values: dict[str, Any]) -> RunRecord:
     """A record from its JSON values.
 
     Raises:
-        ValueError, KeyError, TypeError, SettingsError: they are not those of a record.
+        ValueError, KeyError, TypeError, AttributeError, SettingsError: they are not those of a record.
     """
-    values = {name: value for name, value in values.items() if name != "version"}
-    for name in ("test_pictures", "test_contents", "test_names", "test_groups", "history", "layers"):
-        values[name] = tuple(values.get(name, ()))
-    values["confusion"] = tuple(map(tuple, values["confusion"]))
     epochs = sum(epoch["lr"] is not None for epoch in values["history"])  # all others are a solver's iterations
-    return RunRecord(**{**values, "settings": from_dict(values["settings"], epochs)})
+    return typed({**values, "settings": from_dict(values["settings"], epochs)}, RunRecord)
+
+
+def record_values(record: RunRecord) -> dict[str, Any]:
+    """A record as JSON values, with what follows from it for people and programs that read the file."""
+    audit, parameters = record.freeze_audit, record.parameters
+    found = {"bit_identical": audit.bit_identical, "sentence": audit.sentence}
+    return {
+        "version": RECORD_VERSION,
+        **asdict(record),
+        "settings": to_dict(record.settings),
+        "freeze_audit": {**asdict(audit), **found},
+        "parameters": {**asdict(parameters), "trained_share": parameters.trained_share},
+    }
 
 
 def checked_file(record: RunRecord, name: str) -> Path:
@@ -274,30 +366,16 @@ def delete_files(run_id: str) -> None:
 
 def summary_of(record: RunRecord) -> dict[str, object]:
     """What lists of runs show without opening a folder; also what the command line prints."""
-    settings = record.settings
+    settings, values = record.settings, record_values(record)
     return {
         "run": record.run,
         "scenario": settings.model.scenario,
         "backbone": settings.model.backbone,
-        "weights": record.weights,
         "seed": settings.seed,
-        "test_accuracy": record.test_accuracy,
         "balanced_accuracy": balanced_accuracy(np.array(record.confusion)),
         "class_weights": settings.optim.class_weights,
-        "val_accuracy": record.val_accuracy,
-        "best_epoch": record.best_epoch,
         "epochs": len(record.history),
-        "duration_s": record.duration_s,
-        "timings": record.timings,
-        "work": record.work,
-        "freeze_audit": record.freeze_audit,
-        "parameters": record.parameters,
-        "dataset": {name: record.dataset[name] for name in ("id", "title", "fingerprint")},
-        "split": record.split,
+        "dataset": {name: values["dataset"][name] for name in ("id", "title", "fingerprint")},
         "lacks": list(record.lacks),
-        "machine": record.machine,
-        "threads": record.threads,
-        "precision": record.precision,
-        "engine": record.engine,
-        "imported": record.imported,
+        **{name: values[name] for name in _IN_SUMMARY},
     }

@@ -1,7 +1,8 @@
 """Finished runs as the comparison wants them."""
 
+from dataclasses import asdict
+
 from core.comparison.fairness import Outcome
-from core.machine.facts import Machine
 from core.runs.record import load_predictions, load_record
 
 
@@ -17,20 +18,20 @@ def load_outcome(run_id: str) -> Outcome:
         run=record.run,
         label=record.settings.model.row.label,
         settings=record.settings,
-        fingerprint=record.dataset["fingerprint"],
-        split_hash=record.split["hash"],
-        class_names=tuple(record.dataset["class_names"]),
+        fingerprint=record.dataset.fingerprint,
+        split_hash=record.split.hash,
+        class_names=record.dataset.class_names,
         pictures=record.test_contents,
         targets=predictions.targets,
         probabilities=predictions.probabilities,
-        timings=record.timings,
+        timings=asdict(record.timings),
         duration_s=record.duration_s,
         head_hash=record.head_hash,
-        weights_hash=record.weights["sha256"],
-        machine=str(Machine(**record.machine)),
+        weights_hash=record.weights.sha256,
+        machine=str(record.machine),
         threads=record.threads,
         engine=record.engine,
-        precision=record.precision,
+        precision=asdict(record.precision),
         lacks=record.lacks,
         groups=record.test_groups,
         cached_features=record.work.get("features_from_cache", 0),

@@ -7,6 +7,8 @@ from core.errors import SettingsError
 from core.settings.schema import MOST_EPOCHS, PARTS, AugmentStep, RunSettings
 
 VERSION: Final = 6
+MINOR: Final = 0
+"""Written beside the version, as `minor`, from the first field on that older Thaws can do without."""
 _NO_FOLDS: Final = {"folds": None, "fold": None}
 
 
@@ -34,8 +36,10 @@ def from_dict(values: dict[str, Any], epochs: int | None = None) -> RunSettings:
         values = {**values, "version": 6, "optim": _in_epochs(values.get("optim", {}), epochs)}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
-    _check_names("settings", values, {"version", "seed", *PARTS})
-    return RunSettings(**{name: _read(kind, values[name], name) for name, kind in PARTS.items()}, seed=values["seed"])
+    later = values.get("minor", 0) > MINOR
+    values = _named("settings", values, {"version", "seed", *PARTS} | ({"minor"} & set(values)), later)
+    parts = {name: _read(kind, values[name], name, later) for name, kind in PARTS.items()}
+    return RunSettings(**parts, seed=values["seed"])
 
 
 def _from_version_1(values: dict[str, Any]) -> dict[str, Any]:
@@ -50,11 +54,10 @@ def _in_epochs(optim: dict[str, Any], done: int | None) -> dict[str, Any]:
     return {**rest, "epochs": min(done, MOST_EPOCHS)} if done and optim.get("seconds") is not None else rest
 
 
-def _read(kind: type, values: Any, where: str) -> Any:
+def _read(kind: type, values: Any, where: str, later: bool) -> Any:
     if not isinstance(values, dict):
         raise SettingsError(f"{where} is not a part of settings.")
-    _check_names(where, values, {spec.name for spec in fields(kind)})
-    values = dict(values)
+    values = _named(where, values, {spec.name for spec in fields(kind)}, later)
     if "steps" in values:
         values["steps"] = tuple(
             AugmentStep(name=step["name"], values=tuple((str(n), float(v)) for n, v in step["values"]))
@@ -63,7 +66,9 @@ def _read(kind: type, values: Any, where: str) -> Any:
     return kind(**values)
 
 
-def _check_names(where: str, values: dict[str, Any], known: set[str]) -> None:
+def _named(where: str, values: dict[str, Any], known: set[str], later: bool) -> dict[str, Any]:
+    """The values of the fields there are: all of them, and no others unless a later minor version wrote them."""
     unknown, missing = sorted(set(values) - known), sorted(known - set(values))
-    if unknown or missing:
+    if missing or (unknown and not later):
         raise SettingsError(f"{where} has unknown fields {unknown} and lacks {missing}.")
+    return {name: values[name] for name in known}

@@ -68,7 +68,7 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
         weights, onnx = Path(folder) / package.WEIGHTS, Path(folder) / package.ONNX
         save_file({key: tensor.contiguous() for key, tensor in state.items()}, weights)
         on_progress("translating to ONNX")
-        _save_onnx(name, len(predictor.class_names), state, record.preprocessing["image_size"], onnx)
+        _save_onnx(name, len(predictor.class_names), state, record.preprocessing.image_size, onnx)
         on_progress("packing")
         members: dict[str, bytes | Path] = {
             package.WEIGHTS: weights,
@@ -139,8 +139,8 @@ def model_values(record: RunRecord) -> dict[str, Any]:
     return {
         "library": library,
         "network": network,
-        "class_names": record.dataset["class_names"],
-        "preprocessing": record.preprocessing,
+        "class_names": list(record.dataset.class_names),
+        "preprocessing": record.preprocessing.to_dict(),
         "decoding": asdict(POLICY),
         "temperature": record.temperature,
         "goldens": {"pictures": list(package.GOLDEN_PICTURES), "tolerance": TOLERANCE},
@@ -164,11 +164,11 @@ def reading_scripts() -> dict[str, bytes]:
 def _training(record: RunRecord) -> dict[str, bytes]:
     """The script that trains it again, where its pictures are still here to say which they were."""
     try:
-        dataset = load_stored(record.dataset["id"])
+        dataset = load_stored(record.dataset.id)
         split = dataset.split(record.settings.seed, record.settings.data)
     except DatasetError:
         return {}
-    if dataset.fingerprint != record.dataset["fingerprint"] or split.hash != record.split["hash"]:
+    if dataset.fingerprint != record.dataset.fingerprint or split.hash != record.split.hash:
         return {}
     return {
         package.TRAIN: training_script(record).encode(),
@@ -192,11 +192,11 @@ def card(record: RunRecord, with_training: bool) -> str:
 
     Markdown, with the front matter that the Hugging Face Hub reads.
     """
-    side = record.preprocessing["image_size"]
+    side = record.preprocessing.image_size
     again = "`python train.py FOLDER` trains it again, to read and to change: plain PyTorch, the same pictures."
     split, settings, data = record.split, record.settings, record.dataset
     way = f"{settings.model.backbone}, {settings.model.row.label}, seed {settings.seed}"
-    counts = ", ".join(f"{split[part]} {part}" for part in ("train", "val", "test"))
+    counts = ", ".join(f"{getattr(split, part)} {part}" for part in ("train", "val", "test"))
     calibrated = f"calibrated on val (temperature {record.temperature:.3g})" if record.temperature else "not calibrated"
     lines = [
         "---",
@@ -204,7 +204,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "tags: [image-classification, transfer-learning, onnx]",
         "---",
         "",
-        f"# A picture classifier: {_cell(', '.join(data['class_names']))}",
+        f"# A picture classifier: {_cell(', '.join(data.class_names))}",
         "",
         "Made with Thaw.",
         "",
@@ -220,13 +220,13 @@ def card(record: RunRecord, with_training: bool) -> str:
         "",
         "## What it is",
         "",
-        f"{way}, run {record.run}. Backbone weights: {_cell(record.weights['origin'])}.",
-        record.freeze_audit["sentence"],
+        f"{way}, run {record.run}. Backbone weights: {_cell(record.weights.origin)}.",
+        record.freeze_audit.sentence,
         *([BALANCED] if settings.optim.class_weights == "balanced" else []),
         "",
         "## Data",
         "",
-        f"{_cell(data['title'])}: {counts} pictures. Content {data['fingerprint'][:16]}, split {split['hash'][:16]}.",
+        f"{_cell(data.title)}: {counts} pictures. Content {data.fingerprint[:16]}, split {split.hash[:16]}.",
         *_notices(record),
         "",
         f"## Scores on the test part, which nothing was chosen on (95 % intervals for new {_units(record)})",
@@ -242,7 +242,7 @@ def card(record: RunRecord, with_training: bool) -> str:
         "- It knows these classes only, and gives one of them to every picture, also to one of something else.",
         "- The scores hold for pictures like those it was tested on.",
         f"- Probabilities are {calibrated}.",
-        f"- Measured on {_cell(record.machine['processor'])}, torch {record.machine['torch']}.",
+        f"- Measured on {_cell(record.machine.processor)}, torch {record.machine.torch}.",
         "",
     ]
     return "\n".join(lines)
@@ -254,7 +254,7 @@ def _units(record: RunRecord) -> str:
 
 def _scores(record: RunRecord) -> list[str]:
     whole, each = scores_of(record)
-    rows = zip(("all", *record.dataset["class_names"]), (whole, *each), strict=True)
+    rows = zip(("all", *record.dataset.class_names), (whole, *each), strict=True)
     return [f"| {_cell(name)} | {score.right} of {score.total} | {_share(score)} |" for name, score in rows]
 
 
@@ -263,9 +263,9 @@ def _share(score: Score) -> str:
 
 
 def _notices(record: RunRecord) -> list[str]:
-    if record.dataset["kind"] == "builtin":
+    if record.dataset.kind == "builtin":
         return ["These pictures are drawn by Thaw; the scores say nothing about photos."]
-    if set(record.dataset["class_names"]) == {"ants", "bees"} and record.settings.model.start == "imagenet":
+    if set(record.dataset.class_names) == {"ants", "bees"} and record.settings.model.start == "imagenet":
         return [
             "If these are the tutorial's ants and bees: they are a small subset of ImageNet, which the weights know."
         ]

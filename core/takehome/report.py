@@ -56,11 +56,11 @@ def _numbers(result: Comparison, records: tuple[RunRecord, RunRecord]) -> list[s
         ("log loss", ["-" if side.log_loss is None else f"{side.log_loss:.3f}" for side in sides]),
         *((f"recall, {_text(name)}", _recalls(sides, place)) for place, name in enumerate(result.a.class_names)),
         ("training, s", [f"{side.train_s:.1f}" for side in sides]),
-        ("milliseconds per prediction, in batches", [_number(r.costs.get("prediction_ms"), 1) for r in records]),
-        ("peak memory, MB", [_number(r.costs.get("peak_memory_bytes"), 0, 1e-6) for r in records]),
-        ("state changed, MB", [_number(r.costs.get("changed_bytes"), 2, 1e-6) for r in records]),
-        ("parameters trained", [f"{record.parameters['trained']:,}" for record in records]),
-        ("backbone", [_text(record.freeze_audit["sentence"]) for record in records]),
+        ("milliseconds per prediction, in batches", [_number(r.costs.prediction_ms, 1) for r in records]),
+        ("peak memory, MB", [_number(r.costs.peak_memory_bytes, 0, 1e-6) for r in records]),
+        ("state changed, MB", [_number(r.costs.changed_bytes, 2, 1e-6) for r in records]),
+        ("parameters trained", [f"{record.parameters.trained:,}" for record in records]),
+        ("backbone", [_text(record.freeze_audit.sentence) for record in records]),
     ]
     return markdown_table(["", "A", "B"], [(name, *values) for name, values in rows])
 
@@ -97,11 +97,11 @@ def _small_print(result: Comparison, records: tuple[RunRecord, RunRecord], evalu
     for side, record, tested in zip("AB", records, evaluations, strict=True):
         machine = record.machine
         lines += [
-            f"- {side}: data {record.dataset['fingerprint'][:16]} ({_text(record.dataset['title'])}), split "
-            f"{record.split['hash'][:16]}, seed {record.settings.seed}, head's start {record.head_hash[:16]}, weights "
-            f"{_text(record.weights['origin'])} {(record.weights['sha256'] or '')[:16]}",
-            f"- {side}: {_text(machine['processor'])}, {record.threads} threads, torch {machine['torch']}, torchvision "
-            f"{machine['torchvision']}, trained in {record.precision['train']}, tested in fp32 by {record.engine}",
+            f"- {side}: data {record.dataset.fingerprint[:16]} ({_text(record.dataset.title)}), split "
+            f"{record.split.hash[:16]}, seed {record.settings.seed}, head's start {record.head_hash[:16]}, weights "
+            f"{_text(record.weights.origin)} {(record.weights.sha256 or '')[:16]}",
+            f"- {side}: {_text(machine.processor)}, {record.threads} threads, torch {machine.torch}, torchvision "
+            f"{machine.torchvision}, trained in {record.precision.train}, tested in fp32 by {record.engine}",
             f"- {side}: runs tested on its test pictures so far: {tested}",
         ]
     return [

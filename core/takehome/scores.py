@@ -33,7 +33,7 @@ def scores_of(record: RunRecord) -> tuple[Score, tuple[Score, ...]]:
         return _single(int(np.trace(confusion)), int(confusion.sum())), tuple(each)
     predictions = load_predictions(record.run)
     right, groups = predictions.probabilities.argmax(1) == predictions.targets, np.array(record.test_groups)
-    parts = [predictions.targets == target for target in range(len(record.dataset["class_names"]))]
+    parts = [predictions.targets == target for target in range(len(record.dataset.class_names))]
     whole = _grouped(right, groups)
     return whole, tuple(_grouped(right[part], groups[part]) for part in parts)
 

@@ -13,7 +13,6 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from core.augment.code import as_code
-from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.record import RunRecord
@@ -72,7 +71,7 @@ def training_script(record: RunRecord) -> str:
         by_stage=optim.stage_decay != 1 and frozen < len(spec.stages),
         trained_stages=spec.stages[frozen:],
         frozen_prefixes=[prefix for stage in spec.stages[:frozen] for prefix in stage],
-        l2=(record.head or {}).get("l2", USUAL_L2),
+        l2=record.head.l2 if record.head else USUAL_L2,
         views=len(views),
         augmented="view_transform" if _at_two_sizes(record) else "train_transform",
         epochs=optim.epochs,
@@ -85,7 +84,7 @@ def training_script(record: RunRecord) -> str:
 
 def _transforms(record: RunRecord) -> str:
     """The transforms as code. A head is solved for at full size, also where training looks at smaller pictures."""
-    settings, whole = record.settings, Preprocessing.from_dict(record.preprocessing)
+    settings, whole = record.settings, record.preprocessing
     small, full = (as_code(settings.augment, size) for size in (whole.at_size(settings.optim.train_size), whole))
     start = full.index("train_transform")
     if _at_two_sizes(record):

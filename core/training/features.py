@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 def feature_recipe(
     settings: RunSettings,
     weights_sha256: str | None,
-    preprocessing: dict[str, Any],
+    preprocessing: Preprocessing,
     cut: int | str,
     precision: str,
     engine: str,
@@ -61,11 +61,11 @@ def feature_recipe(
         "backbone": settings.model.backbone,
         "weights": weights_sha256 or f"random {settings.seed}",
         "cut": cut,
-        "preprocessing": preprocessing,
+        "preprocessing": preprocessing.to_dict(),
         "precision": precision,
         "engine": "torch" if computed_by_torch(cut, precision) else engine,
         "view": view,
-        "transforms": [MAX_STRETCH, _transforms(settings, Preprocessing.from_dict(preprocessing), view)],
+        "transforms": [MAX_STRETCH, _transforms(settings, preprocessing, view)],
         "versions": {library: version(library) for library in LIBRARIES},
         **({"plain": True} if is_plain(settings.model.backbone) else {}),
     }

@@ -4,9 +4,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Annotated, Final
+
+from msgspec import Meta
 
 from core.machine.speeds import Precision, Work
+from core.records import Amount, Count, Share
 
 PHASES: Final = ("decode", "features", "train", "val", "test", "other")
 """Where a run's seconds go; `other` is what is left: building the network, hashing, writing."""
@@ -19,18 +22,18 @@ class EpochRecord:
     Where class weights are balanced, losses are too: each part's with all of its classes weighing the same.
     """
 
-    epoch: int
+    epoch: Count
     """Counted from 1 through the whole run. Where the head is solved for, an iteration of the solver."""
-    stage: str
+    stage: Annotated[str, Meta(pattern=r"\A(train|probe)\Z")]
     """`probe` for the head in Probe, then fine-tune; else `train`."""
     train_loss: float
-    train_accuracy: float
+    train_accuracy: Share
     """Measured while training, on augmented pictures, so it lags behind."""
     val_loss: float
-    val_accuracy: float
-    lr: float | None
+    val_accuracy: Share
+    lr: Amount | None
     """The head's rate at the end of the epoch; None where the head is solved for."""
-    elapsed_s: float
+    elapsed_s: Amount
     """Since the run's start, feature time included, decoding excluded."""
 
 
@@ -38,16 +41,21 @@ class EpochRecord:
 class Progress:
     """How far a run has come; goes to the store, and from there to every page that looks."""
 
-    phase: str
-    done: int
+    phase: str = "build"
+    done: int = 0
     """Batches of this phase's present pass."""
-    total: int
+    total: int = 0
     epoch: int = 0
     epochs: int = 0
     loss: float | None = None
     """Mean training loss of the epoch so far."""
     fraction: float = 0.0
     """Share of the whole run that is done, by the plan's own count of work, 0 to 1."""
+    worked_s: float | None = None
+    """Since the run was taken up, when this was written down."""
+
+
+NOTHING_YET: Final = Progress()
 
 
 OnProgress = Callable[[Progress], None]

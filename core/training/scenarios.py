@@ -20,11 +20,12 @@ from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.data.parts import check_trainable
 from core.models.accel import Shelf, one_thread
-from core.models.build import ParameterCount, build_model, count_parameters
+from core.models.build import build_model, count_parameters
 from core.models.catalogue import check_model
 from core.models.drift import Drift, measure_drift, snapshot
-from core.models.freezing import FreezeAudit, apply_scenario, audit, frozen_names, parameter_groups, state_hashes
+from core.models.freezing import apply_scenario, audit, frozen_names, parameter_groups, state_hashes
 from core.models.network import TransferModel
+from core.models.records import FreezeAudit, ParameterCount
 from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings.scenarios import Way

@@ -154,7 +154,7 @@ class Session:
         self._compiled = None
 
     def _recipe(self, cut: int | str, view: int, precision: Precision) -> dict[str, object]:
-        preprocessing = preprocessing_of(self.settings.model.backbone).to_dict()
+        preprocessing = preprocessing_of(self.settings.model.backbone)
         return feature_recipe(
             self.settings, self.model.weights_sha256, preprocessing, cut, precision, self.compute.engine, view
         )

@@ -66,9 +66,9 @@ def _strategy_card(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str])
     if values:
         st.caption(" · ".join(values))
     with st.container(horizontal=True, gap="xsmall"):
-        st.badge(f"weights: {plain(results[0].weights['origin'], 30)}", color="gray")
+        st.badge(f"weights: {plain(results[0].weights.origin, 30)}", color="gray")
         st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
-        st.badge(f"{results[0].parameters['trained_share']:.1%} trains", color="gray")
+        st.badge(f"{results[0].parameters.trained_share:.1%} trains", color="gray")
 
 
 def _value(settings: object, name: str) -> str:
@@ -109,8 +109,8 @@ def _card(run: Run, result: RunRecord) -> None:
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")
-    trained, share = result.parameters["trained"], result.parameters["trained_share"]
-    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights['origin'])}")
+    trained, share = result.parameters.trained, result.parameters.trained_share
+    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights.origin)}")
     _audit_badge(result)
 
 
@@ -129,14 +129,14 @@ def show_lacks(results: Sequence[RunRecord]) -> None:
 def _audit_badge(result: RunRecord) -> None:
     """What became of the backbone, as its hashes say."""
     audit = result.freeze_audit
-    if not audit["checked"]:
-        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit["sentence"])
+    if not audit.checked:
+        st.badge("the whole backbone trained", icon=":material/water_drop:", color="orange", help=audit.sentence)
         return
     what = result.settings.model.row.frozen_part
-    if audit["bit_identical"]:
-        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit["sentence"])
+    if audit.bit_identical:
+        st.badge(f"{what} bit-identical", icon=":material/ac_unit:", color="blue", help=audit.sentence)
     else:
-        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit["sentence"])
+        st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit.sentence)
 
 
 def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -166,4 +166,4 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
 
 def training_seconds(result: RunRecord) -> float:
     """All of a run but decoding, which is done once per data set and shared."""
-    return result.duration_s - result.timings["decode"]
+    return result.duration_s - result.timings.decode

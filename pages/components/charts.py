@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.settings.scenarios import SCENARIOS
+from core.training.history import EpochRecord
 
 from .messages import plain
 
@@ -23,7 +24,7 @@ MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
 
-History = Sequence[Mapping[str, Any]]
+History = Sequence[EpochRecord]
 Histories = Sequence[History]
 
 
@@ -47,8 +48,8 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
     figure = go.Figure()
     for label, scenario, epochs in series:
         figure.add_scatter(
-            x=[epoch["epoch"] for epoch in epochs],
-            y=[epoch["val_accuracy"] for epoch in epochs],
+            x=[epoch.epoch for epoch in epochs],
+            y=[epoch.val_accuracy for epoch in epochs],
             **curve_style(label, scenario, 2.5),
         )
     longest = max((len(epochs) for _, _, epochs in series), default=1)
@@ -110,8 +111,8 @@ def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.F
         median = curve_style(label, scenario, 3, maxdisplayed=12)
         for history in histories:
             figure.add_scatter(
-                x=[epoch["elapsed_s"] for epoch in history],
-                y=[epoch["val_accuracy"] for epoch in history],
+                x=[epoch.elapsed_s for epoch in history],
+                y=[epoch.val_accuracy for epoch in history],
                 mode="lines",
                 line={**median["line"], "width": 1},
                 opacity=0.4 if len(histories) > 1 else 1.0,
@@ -135,8 +136,8 @@ def _median(histories: Histories) -> tuple[list[float], list[float]]:
     longest = max(map(len, histories), default=0)
     there = [[history[place] for history in histories if len(history) > place] for place in range(longest)]
     enough = [rows for rows in there if 2 * len(rows) > len(histories)]
-    seconds = [float(np.median([row["elapsed_s"] for row in rows])) for rows in enough]
-    return seconds, [float(np.median([row["val_accuracy"] for row in rows])) for rows in enough]
+    seconds = [float(np.median([row.elapsed_s for row in rows])) for rows in enough]
+    return seconds, [float(np.median([row.val_accuracy for row in rows])) for rows in enough]
 
 
 def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, difference: bool = False) -> go.Figure:

@@ -79,7 +79,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
         ]
         items.append(
             GalleryItem(
-                image=thumbnail_or_grey(chosen.home(), first.dataset["id"], index, key.content),
+                image=thumbnail_or_grey(chosen.home(), first.dataset.id, index, key.content),
                 title=f"true: {key.truth}",
                 captions=(*says, *([name.rsplit("/", 1)[-1]] if sides else []), *below),
                 mark=("good" if answers[0].right else "bad") if len(runs) == 1 else None,

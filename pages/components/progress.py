@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.errors import RunError
 from core.runs.store import ACTIVE, Run
+from core.training.history import NOTHING_YET
 
 from .frame import framed
 from .messages import LONGEST_MESSAGE, md
@@ -42,7 +43,7 @@ def _line(runs: Sequence[Run]) -> None:
     if running is None:
         st.caption(f":material/hourglass_empty: {queue} for the worker")
         return
-    done = per_cent((running.progress or {}).get("fraction", 0.0))
+    done = per_cent((running.progress or NOTHING_YET).fraction)
     parts = [f"{run_label(running)} on {md(running.dataset_title)}", done, time_left(running), queue]
     st.caption(":material/autorenew: Training " + " · ".join(part for part in parts if part))
 
@@ -83,14 +84,14 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 
 def _progress(run: Run) -> None:
     if run.state == "running":
-        progress = run.progress or {}
-        what = PHASES.get(progress.get("phase", "build"), "")
+        progress = run.progress or NOTHING_YET
+        what = PHASES.get(progress.phase, "")
         if run.cancel:
             what = "stopping"
-        elif progress.get("epoch"):
-            what = f"epoch {progress['epoch']} of {progress['epochs']}, {what}"
+        elif progress.epoch:
+            what = f"epoch {progress.epoch} of {progress.epochs}, {what}"
         text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
-        st.progress(progress.get("fraction", 0.0), text=text)
+        st.progress(progress.fraction, text=text)
         if odd := run_store().standstill(run):
             st.caption(f":material/help: {odd}.")
         return
@@ -122,7 +123,7 @@ def _live_curves(runs: Sequence[Run]) -> None:
     """Accuracy on val by epoch. Redrawn in place at every tick, which Plotly would not do."""
     lines = {
         f"{run.settings.model.row.label}, seed {run.settings.seed}": pd.Series(
-            {epoch["epoch"]: epoch["val_accuracy"] for epoch in run.epochs or []}
+            {epoch.epoch: epoch.val_accuracy for epoch in run.epochs or []}
         )
         for run in runs
         if run.epochs

@@ -25,7 +25,8 @@ if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
     from core.inference.evidence import ReferenceFeatures
     from core.inference.predictor import Predictor
-    from core.models.build import LayerRow, ParameterCount
+    from core.models.build import LayerRow
+    from core.models.records import ParameterCount
 
 
 @st.cache_resource
@@ -153,7 +154,7 @@ def reference_features(home: str, run_id: str, part: str) -> "ReferenceFeatures"
     """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
     from core.inference import evidence
 
-    dataset = stored_dataset(home, run_record(home, run_id).dataset["id"])
+    dataset = stored_dataset(home, run_record(home, run_id).dataset.id)
     return evidence.reference_features(predictor(home, run_id), dataset, part)
 
 

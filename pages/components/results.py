@@ -1,6 +1,7 @@
 """What came out of finished runs: curves, seconds, and the small print."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import streamlit as st
 
@@ -35,9 +36,9 @@ def result_charts(runs: Sequence[Run], key: str) -> None:
         figure = accuracy_by_epoch(series)
         st.plotly_chart(figure, key=f"{key}.by_epoch", alt="Accuracy on val by epoch")
     with phases:
-        rows = [(run_label(run), r.timings) for run, r in zip(runs, results, strict=True)]
+        rows = [(run_label(run), asdict(r.timings)) for run, r in zip(runs, results, strict=True)]
         st.plotly_chart(phase_bars(rows), key=f"{key}.phases", alt="Seconds by phase for each run")
-        decode = max(r.timings["decode"] for r in results)
+        decode = max(r.timings.decode for r in results)
         shared = f"Decoding the pictures took {seconds(decode)}, once, and is shared." if decode else ""
         st.caption(shared or "The pictures had been decoded before.")
 
@@ -46,30 +47,29 @@ def small_print(run: Run) -> None:
     """Everything that decides a run's numbers: seconds by phase, settings, hashes, machine, versions."""
     record = run_record(chosen.home(), run.id)
     with st.expander("Small print: settings, seconds, hashes, machine", icon=":material/receipt_long:"):
-        st.markdown(f"**Freeze audit.** {record.freeze_audit['sentence']}")
-        st.markdown(
-            "**Seconds.** " + ", ".join(f"{name} {seconds(value)}" for name, value in record.timings.items() if value)
-        )
+        st.markdown(f"**Freeze audit.** {record.freeze_audit.sentence}")
+        timings = asdict(record.timings)
+        st.markdown("**Seconds.** " + ", ".join(f"{name} {seconds(value)}" for name, value in timings.items() if value))
         st.markdown(
             "**Work.** " + ", ".join(f"{number:,} {what.replace('_', ' ')}" for what, number in record.work.items())
         )
         hashes = {
-            "data": record.dataset["fingerprint"],
-            "split": record.split["hash"],
+            "data": record.dataset.fingerprint,
+            "split": record.split.hash,
             "head's start": record.head_hash,
-            "weights": record.weights["sha256"],
+            "weights": record.weights.sha256,
         }
         st.json(
             {
                 "run": record.run,
                 "hashes": hashes,
                 "machine": {
-                    **record.machine,
+                    **asdict(record.machine),
                     "threads": record.threads,
-                    "precision": record.precision,
+                    "precision": asdict(record.precision),
                     "engine": record.engine,
                 },
-                "head": record.head,
+                "head": record.head and asdict(record.head),
             },
             expanded=False,
         )

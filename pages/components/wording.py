@@ -11,6 +11,7 @@ from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
 from core.settings.schema import ModelSettings, RunSettings
+from core.training.history import NOTHING_YET
 from core.training.plan import Estimate
 
 BadgeColor = Literal["red", "orange", "green", "blue", "gray"]
@@ -62,10 +63,10 @@ def how_chosen(record: RunRecord) -> str:
             f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val{_weighing(record)}, "
             f"where its accuracy is {record.val_accuracy:.1%}."
         )
-    chosen = "chosen on held-out training pictures" if record.head["path"] else "as given"
+    chosen = "chosen on held-out training pictures" if record.head.path else "as given"
     return (
-        f"The head was solved for in {record.head['iterations']} iterations, with a penalty (L2) of "
-        f"{record.head['l2']:.3g}, {chosen}{_weighing(record)}. "
+        f"The head was solved for in {record.head.iterations} iterations, with a penalty (L2) of "
+        f"{record.head.l2:.3g}, {chosen}{_weighing(record)}. "
         f"Val chose nothing; accuracy there is {record.val_accuracy:.1%}."
     )
 
@@ -139,8 +140,7 @@ def age(moment: float) -> str:
 
 def time_left(run: Run) -> str:
     """What is left of a running run, from the share of its work that is done; the clock on the wall may be set."""
-    progress = run.progress or {}
-    fraction, worked_s = progress.get("fraction", 0.0), progress.get("worked_s")
-    if worked_s is None or fraction < 0.03:
+    progress = run.progress or NOTHING_YET
+    if progress.worked_s is None or progress.fraction < 0.03:
         return ""
-    return f"about {seconds(worked_s * (1 - fraction) / fraction)} left"
+    return f"about {seconds(progress.worked_s * (1 - progress.fraction) / progress.fraction)} left"

@@ -4,22 +4,22 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import streamlit as st
-from helpers import REPOSITORY, home_at
+from helpers import REPOSITORY, home_at, made_up_record
 from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
-from core.machine.facts import this_machine
-from core.runs.record import Predictions, RunRecord, save_run, summary_of
+from core.runs.record import DataRecord, Predictions, RunRecord, SplitRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
+from core.training.history import EpochRecord
 
 
 @pytest.fixture(autouse=True)
@@ -119,41 +119,25 @@ def _finished(
     said = np.repeat(((1 - sure) / (classes - 1))[:, None], classes, axis=1).astype(np.float32)
     said[np.arange(len(said)), guesses] = sure
     val_targets = np.array([dataset.pictures[index].target for index in split.val])
-    named = {field.name: {} for field in fields(RunRecord)}
-    values = {
-        **named,
-        "run": run_id,
-        "settings": settings,
-        "dataset": {name: getattr(dataset, name) for name in ("id", "title", "kind", "fingerprint", "class_names")},
-        "split": {"hash": split.hash, **{name: len(split.part(name)) for name in ("train", "val", "test")}},
-        "test_pictures": split.test,
-        "test_contents": tuple(dataset.pictures[index].content for index in split.test),
-        "test_names": tuple(dataset.pictures[index].name for index in split.test),
-        "history": ({"epoch": 1, "elapsed_s": 1.0, "val_accuracy": val_accuracy, "val_loss": 0.5, "lr": 0.1},),
-        "best_epoch": 1,
-        "test_accuracy": float((guesses == targets).mean()),
-        "val_accuracy": val_accuracy,
-        "confusion": confusion_matrix(targets, said).tolist(),
-        "duration_s": 3.0,
-        "timings": {"decode": 0.0, "features": 1.0, "train": 1.0, "val": 0.5, "test": 0.5, "other": 0.0},
-        "freeze_audit": {"checked": True, "bit_identical": True, "sentence": "It stood still."},
-        "parameters": {"trained": 10, "total": 100, "trained_share": 0.1},
-        "weights": {"origin": "ImageNet", "sha256": "a" * 64},
-        "head_hash": "b" * 64,
-        "machine": asdict(this_machine()),
-        "threads": 1,
-        "precision": {"features": "fp32", "train": "fp32"},
-        "engine": "torch",
-        "head": None,
-        "layers": (),
-        "test_groups": (),
-        "temperature": None,
-        "imported": False,
-    }
+    names = ("id", "title", "kind", "fingerprint", "class_names")
+    losses = {"train_loss": 0.5, "train_accuracy": 0.5, "val_loss": 0.5, "val_accuracy": val_accuracy}
+    record = made_up_record(
+        run_id,
+        settings=settings,
+        dataset=DataRecord(**{name: getattr(dataset, name) for name in names}),
+        split=SplitRecord(hash=split.hash, **{name: len(split.part(name)) for name in ("train", "val", "test")}),
+        test_pictures=split.test,
+        test_contents=tuple(dataset.pictures[index].content for index in split.test),
+        test_names=tuple(dataset.pictures[index].name for index in split.test),
+        history=(EpochRecord(epoch=1, stage="train", lr=0.1, elapsed_s=1.0, **losses),),
+        test_accuracy=float((guesses == targets).mean()),
+        val_accuracy=val_accuracy,
+        confusion=tuple(map(tuple, confusion_matrix(targets, said).tolist())),
+    )
     predictions = Predictions(
         probabilities=said,
         targets=targets,
         val_probabilities=np.full((len(val_targets), classes), 1 / classes, np.float32),
         val_targets=val_targets,
     )
-    return RunRecord(**values), predictions
+    return record, predictions

@@ -134,7 +134,7 @@ def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, 
     record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
     by_name = dict(zip(record.test_names, said.probabilities, strict=True))
     for row in table(page).to_dict("records"):
-        told = [row[f"p({name})"] for name in record.dataset["class_names"]]
+        told = [row[f"p({name})"] for name in record.dataset.class_names]
         assert row["true class"] == row["picture"].split("/")[0]
         assert np.allclose(told, by_name[row["picture"]], atol=1e-4)
 
@@ -353,8 +353,8 @@ def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start,
     for row in table(at).to_dict("records"):
         raw = by_name[row["picture"]]
         softened = np.sqrt(raw) / np.sqrt(raw).sum()
-        assert np.allclose([row[f"p({name})"] for name in record.dataset["class_names"]], softened, atol=1e-3)
-    assert f"calibrated on {record.split['val']} val pictures" in words(at)
+        assert np.allclose([row[f"p({name})"] for name in record.dataset.class_names], softened, atol=1e-3)
+    assert f"calibrated on {record.split.val} val pictures" in words(at)
 
 
 def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
@@ -391,7 +391,7 @@ def test_without_the_training_pictures_answers_are_given_all_the_same(page, monk
 
 def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_order(page, finished_race, monkeypatch):
     run = finished_race.run("frozen")
-    dataset = load_stored(load_record(run).dataset["id"])
+    dataset = load_stored(load_record(run).dataset.id)
     turned = replace(dataset, pictures=dataset.pictures[::-1])  # places in the pixel file go along
     monkeypatch.setattr("components.resources.load_stored", lambda dataset_id: turned)
 

@@ -85,7 +85,7 @@ def test_pictures_carry_both_answers_with_their_probabilities_and_the_file_name(
     at.button(key="compare.cell.both").click().run()
 
     place = compare(ids, band=0.02)[0]["agreement"]["both_index"][0]
-    names = load_record(ids[0]).dataset["class_names"]
+    names = load_record(ids[0]).dataset.class_names
     for side, run in zip("AB", ids, strict=True):
         row = load_predictions(run).probabilities[place]
         wanted = f"✓ {side}: {names[row.argmax()]} {row.max():.0%}"
@@ -166,8 +166,8 @@ def test_costs_are_those_of_the_records(start, ids):
     table = table_with(open_tab(start, ids, "Run time and cost"), "ms per prediction")
 
     records = [load_record(run) for run in ids]
-    assert table["parameters trained"].tolist() == [record.parameters["trained"] for record in records]
-    assert table["state changed, MB"].tolist() == [record.costs["changed_bytes"] / 1e6 for record in records]
+    assert table["parameters trained"].tolist() == [record.parameters.trained for record in records]
+    assert table["state changed, MB"].tolist() == [record.costs.changed_bytes / 1e6 for record in records]
     assert (table["peak memory, MB"] > 100).all()
 
 
@@ -177,7 +177,7 @@ def test_weight_changes_say_what_the_freeze_audit_found(start, ids, name: str):
 
     assert not at.exception
     for run in ids:
-        assert any(load_record(run).freeze_audit["sentence"] in text for text in texts(at))
+        assert any(load_record(run).freeze_audit.sentence in text for text in texts(at))
 
 
 def test_small_print_counts_the_looks_at_the_test_part(start, ids):

@@ -68,7 +68,7 @@ def test_it_trains_biases_and_the_head_and_nothing_else(run: str):
     biases = {name for name, _ in model.backbone.named_parameters(prefix="backbone") if name.endswith("bias")}
     assert changed == {*biases, "head.weight", "head.bias"}
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
-    assert load_record(run).parameters["trained"] == sum(sizes[name] for name in changed)
+    assert load_record(run).parameters.trained == sum(sizes[name] for name in changed)
 
 
 def test_its_audit_is_about_all_that_did_not_train(run: str):
@@ -76,7 +76,7 @@ def test_its_audit_is_about_all_that_did_not_train(run: str):
     backbone = build_model("efficientnet_lite0", 3, start="none", seed=0).backbone
 
     weights = [name for name, _ in backbone.named_parameters() if not name.endswith("bias")]
-    assert audit["bit_identical"] and audit["checked"] == len(weights) > 0
+    assert audit.bit_identical and audit.checked == len(weights) > 0
 
 
 def test_its_pace_is_not_taken_for_that_of_a_whole_network(tiny_dataset):

@@ -77,7 +77,7 @@ def test_inputs(record: RunRecord, positions: Sequence[int]) -> list[InputPictur
     Raises:
         DatasetError: the data set is gone.
     """
-    dataset = stored_dataset(chosen.home(), record.dataset["id"])
+    dataset = stored_dataset(chosen.home(), record.dataset.id)
     indices = [
         place_of(dataset, record.test_pictures[position], record.test_contents[position]) for position in positions
     ]

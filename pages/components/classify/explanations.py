@@ -88,7 +88,7 @@ def _show_of_run(
 ) -> None:
     home = chosen.home()
     if wanted.input:
-        side = run_record(home, run.id).preprocessing["image_size"]
+        side = run_record(home, run.id).preprocessing.image_size
         seen = _model_input(home, run.id, answer.picture.content, answer.picture)
         st.image(seen, width="stretch", alt=f"{plain(answer.picture.name)} as the model input")
         st.caption(f"model input: {side} x {side} pixels")
@@ -108,7 +108,7 @@ def _show_nearest(answer: Answer, run: Run, place: int) -> None:
 
     home = chosen.home()
     reference = reference_features(home, run.id, "train")
-    dataset = stored_dataset(home, run_record(home, run.id).dataset["id"])
+    dataset = stored_dataset(home, run_record(home, run.id).dataset.id)
     st.caption("most like, of what it learnt from:")
     with st.container(horizontal=True, gap="xsmall"):
         for neighbour in nearest_neighbours(reference, answer.features[place], NEAREST):

@@ -84,7 +84,7 @@ def uncertainty_rules(records: Sequence[RunRecord], coverage: float, detect: boo
         rule, said = _rule(record, coverage)
         limit, why = _limit(record) if detect else (None, "")
         found.append(UncertaintyRules(rule=rule, limit=limit, run=record.run))
-        worth = temperature_sentence(record.temperature, record.split["val"])
+        worth = temperature_sentence(record.temperature, record.split.val)
         sentences += [(number, text) for text in (worth, said, why) if text]
     for text in dict.fromkeys(text for _, text in sentences):  # what holds for both is said once
         which = [number for number, said in sentences if said == text]

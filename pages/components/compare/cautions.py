@@ -43,7 +43,7 @@ def cautions(runs: Sequence[Run]) -> None:
 def imagenet_notice(runs: Sequence[Run]) -> None:
     """The tutorial's ants and bees are pictures that an ImageNet network has seen: said wherever it may be so."""
     results = [record(run) for run in runs]
-    photos = any({"ants", "bees"} == set(r.dataset["class_names"]) and r.dataset["kind"] != "builtin" for r in results)
+    photos = any({"ants", "bees"} == set(r.dataset.class_names) and r.dataset.kind != "builtin" for r in results)
     if photos and any(r.settings.model.start == "imagenet" for r in results):
         st.caption(
             ":material/info: The ants and bees of PyTorch's tutorial are a small subset of ImageNet: networks with "

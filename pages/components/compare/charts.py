@@ -1,11 +1,12 @@
 """Plotly figures of the Compare page alone: how far layers moved, and calibration."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Final
 
 import plotly.graph_objects as go
 
 from core.comparison.calibration import ReliabilityBin
+from core.models.records import LayerChange
 from core.settings.scenarios import SCENARIOS
 
 from ..charts import curve_style, laid_out
@@ -14,26 +15,27 @@ from ..messages import plain
 NEVER_MOVED: Final = 1e-7  # where a log axis puts what has not moved at all
 
 
-def layer_changes(runs: Sequence[tuple[str, str, Sequence[Mapping[str, Any]]]]) -> go.Figure:
+def layer_changes(runs: Sequence[tuple[str, str, Sequence[LayerChange]]]) -> go.Figure:
     """How far each layer moved, from input to output: weights as filled markers, running statistics as open ones.
 
     Args:
-        runs: (label, scenario, layers as `core.models.drift.LayerChange` has them) per run.
+        runs: (label, scenario, layers) per run.
     """
     figure = go.Figure()
     for label, scenario, layers in runs:
         style = SCENARIOS[scenario].style
         for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
-            rows = [(place, row) for place, row in enumerate(layers, start=1) if row[field] is not None]
+            known = [(place, row.name, getattr(row, field)) for place, row in enumerate(layers, start=1)]
+            rows = [(place, name, by) for place, name, by in known if by is not None]
             if not rows:
                 continue
             figure.add_scatter(
-                x=[place for place, _ in rows],
-                y=[max(row[field], NEVER_MOVED) for _, row in rows],
+                x=[place for place, _, _ in rows],
+                y=[max(by, NEVER_MOVED) for _, _, by in rows],
                 name=f"{plain(label)}, {what}",
                 mode="markers",
                 marker={"color": style["color"], "symbol": style["symbol"] + suffix, "size": 8},
-                customdata=[(plain(row["name"], 60), _moved(row[field])) for _, row in rows],
+                customdata=[(plain(name, 60), _moved(by)) for _, name, by in rows],
                 hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + f"{plain(label)}, {what}</extra>",
             )
     figure.update_xaxes(title="layer, from input to output (the head is last)")

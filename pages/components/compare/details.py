@@ -56,16 +56,15 @@ def costs(runs: Sequence[Run]) -> None:
     rows = []
     for run in runs:
         result = record(run)
-        found = result.costs
         rows.append(
             {
                 "run": run_label(run),
                 "train and test, s": training_seconds(result),
                 "features from cache": bool(result.work.get("features_from_cache")),
-                "ms per prediction": found.get("prediction_ms"),
-                "parameters trained": result.parameters["trained"],
-                "peak memory, MB": _megabytes(found.get("peak_memory_bytes")),
-                "state changed, MB": _megabytes(found.get("changed_bytes")),
+                "ms per prediction": result.costs.prediction_ms,
+                "parameters trained": result.parameters.trained,
+                "peak memory, MB": _megabytes(result.costs.peak_memory_bytes),
+                "state changed, MB": _megabytes(result.costs.changed_bytes),
             }
         )
     number = st.column_config.NumberColumn
@@ -102,7 +101,7 @@ def weight_changes(runs: Sequence[Run]) -> None:
     else:
         st.caption("These runs were made by an earlier version, which did not measure this.")
     for run, result in zip(runs, results, strict=True):
-        st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit['sentence'], 400)}")
+        st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit.sentence, 400)}")
     for note in dict.fromkeys(r.settings.model.row.note for r in results if r.settings.model.row.note):
         st.caption(note)
     networks = sorted({BACKBONES[r.settings.model.backbone].label for r in results})

@@ -58,10 +58,10 @@ def side_by_side(runs: Sequence[Run]) -> None:
                 "balanced accuracy": percentage(balanced_accuracy(np.array(result.confusion))),
                 "train and test, s": training_seconds(result),
                 "from cache": bool(result.work.get("features_from_cache")),
-                "features, s": result.timings["features"],
-                "training, s": result.timings["train"],
-                "val, s": result.timings["val"],
-                "test, s": result.timings["test"],
+                "features, s": result.timings.features,
+                "training, s": result.timings.train,
+                "val, s": result.timings.val,
+                "test, s": result.timings.test,
                 "to 90 % of its best, s": seconds_to(result.history, 0.9),
                 "to 95 % of its best, s": seconds_to(result.history, 0.95),
                 "epochs": len(result.history),
@@ -80,7 +80,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
         placeholder="-",
         alt="Accuracy and run times of the chosen runs",
     )
-    machines = {f"{record(run).machine['processor']}, {record(run).threads} threads" for run in runs}
+    machines = {f"{record(run).machine.processor}, {record(run).threads} threads" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 

@@ -30,7 +30,8 @@ from ..messages import LONGEST_MESSAGE, md
 from ..resources import model_description, part_counts
 
 if TYPE_CHECKING:
-    from core.models.build import LayerRow, ParameterCount
+    from core.models.build import LayerRow
+    from core.models.records import ParameterCount
 
 
 LABELS = {

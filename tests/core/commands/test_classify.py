@@ -50,7 +50,7 @@ def test_classify_names_classes_for_a_coverage_and_says_what_it_promises(
     asked: Asked, refused: Refused, capsys: pytest.CaptureFixture[str], finished_race: FinishedRace
 ):
     run, picture = finished_race.run("frozen"), str(finished_race.folder / "discs" / "0.png")
-    val = load_record(run).split["val"]
+    val = load_record(run).split.val
 
     (answer,) = (told := asked("classify", run, picture, "--coverage", "0.5"))["pictures"]
     impossible = asked("classify", run, picture, "--coverage", "0.99")

@@ -6,6 +6,7 @@ from sklearn.calibration import calibration_curve
 
 from core.comparison.calibration import brier, calibration_error, reliability, seconds_to
 from core.errors import RunError
+from core.training.history import EpochRecord
 
 
 def test_a_bin_holds_what_lies_in_it_and_empty_ones_are_left_out():
@@ -62,7 +63,11 @@ def test_damaged_predictions_are_refused():
 
 
 def test_seconds_count_to_the_first_epoch_that_is_good_enough():
-    history = [{"val_accuracy": a, "elapsed_s": s} for a, s in ((0.5, 1.0), (0.86, 2.0), (0.8, 3.0), (0.9, 4.0))]
+    losses = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0}
+    history = [
+        EpochRecord(epoch=1, stage="train", lr=0.1, val_accuracy=accuracy, elapsed_s=seconds, **losses)
+        for accuracy, seconds in ((0.5, 1.0), (0.86, 2.0), (0.8, 3.0), (0.9, 4.0))
+    ]
 
     assert seconds_to(history, 0.95) == 2.0
     assert seconds_to(history, 1.0) == 4.0

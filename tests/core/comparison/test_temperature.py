@@ -96,4 +96,4 @@ def test_the_sentence_counts_the_pictures_and_says_what_was_done(temperature: fl
 def test_a_run_with_a_small_val_part_is_kept_without_a_temperature(finished_race: FinishedRace):
     record = load_record(finished_race.run("frozen"))
 
-    assert record.split["val"] < FEWEST and record.temperature is None
+    assert record.split.val < FEWEST and record.temperature is None

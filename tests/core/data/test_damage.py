@@ -66,7 +66,6 @@ CHANGES: dict[str, Callable[[dict[str, Any]], object]] = {
     "no height": lambda values: values["pictures"][0]["place"].__setitem__(1, 0),
     "a name that is a number": lambda values: values["pictures"][0].update(name=7),
     "no hash": lambda values: values["pictures"][0].pop("group"),
-    "a field more": lambda values: values["pictures"][0].update(colour="red"),
     "notes that are a number": lambda values: values["pictures"][0].update(notes=3),
     "classes in one word": lambda values: values.update(class_names="abc"),
     "classes that are numbers": lambda values: values.update(class_names=[1, 2, 3]),
@@ -91,6 +90,12 @@ def test_a_manifest_that_says_what_it_cannot_say_is_refused(
 
 def test_a_manifest_of_an_earlier_version_has_no_hash_and_is_read(tiny_dataset: Dataset):
     rewrite(tiny_dataset, lambda values: [values.update(version=1), values.pop("notices")])
+
+    assert load_stored(tiny_dataset.id) == tiny_dataset
+
+
+def test_what_a_later_version_tells_beside_what_we_know_is_no_damage(tiny_dataset: Dataset):
+    rewrite(tiny_dataset, lambda values: [values.update(licence="CC0"), values["pictures"][0].update(colour="red")])
 
     assert load_stored(tiny_dataset.id) == tiny_dataset
 

@@ -14,7 +14,7 @@ from core.inference import evidence
 from core.inference.evidence import ReferenceFeatures, nearest_neighbours, ood_score, reference_features
 from core.inference.out_of_distribution import fit_limit
 from core.inference.predictor import Predictor
-from core.runs.record import RunRecord
+from core.runs.record import PrecisionRecord, RunRecord
 from core.training.features import WHOLE, FeatureStore, feature_recipe
 
 SCENARIOS = ["frozen", "finetuned"]
@@ -22,7 +22,7 @@ SCENARIOS = ["frozen", "finetuned"]
 
 def asked(race: FinishedRace, scenario: str) -> tuple[Predictor, Dataset]:
     predictor = Predictor.load(race.run(scenario))
-    return predictor, load_stored(predictor.record.dataset["id"])
+    return predictor, load_stored(predictor.record.dataset.id)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -58,7 +58,7 @@ def test_what_is_computed_in_float32_is_not_kept_as_the_bf16_that_a_run_was_trai
     finished_race: FinishedRace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     found, dataset = asked(finished_race, "frozen")
-    predictor = Predictor(replace(found.record, precision={"features": "bf16", "train": "fp32"}), found._model)
+    predictor = Predictor(replace(found.record, precision=PrecisionRecord(features="bf16", train="fp32")), found._model)
     keys = [dataset.pictures[index].group for index in dataset.split(0).train]
     pixels = dataset.pixels
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "empty"))  # nothing is kept there yet
@@ -75,10 +75,10 @@ def test_what_is_computed_in_float32_is_not_kept_as_the_bf16_that_a_run_was_trai
 def recipe_of(record: RunRecord) -> dict[str, object]:
     return feature_recipe(
         record.settings,
-        record.weights["sha256"],
+        record.weights.sha256,
         record.preprocessing,
         WHOLE,
-        record.precision["features"],
+        record.precision.features,
         record.engine,
     )
 

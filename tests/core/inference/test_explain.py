@@ -29,7 +29,9 @@ def predictor_of(model: TransferModel, class_names: tuple[str, ...] = CLASSES) -
     plain = Preprocessing(
         image_size=side, resize_size=side, interpolation="bilinear", mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25)
     )
-    record: Any = SimpleNamespace(dataset={"class_names": class_names}, preprocessing=plain.to_dict(), temperature=None)
+    record: Any = SimpleNamespace(
+        dataset=SimpleNamespace(class_names=class_names), preprocessing=plain, temperature=None
+    )
     return Predictor(record, model)
 
 

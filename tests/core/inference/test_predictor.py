@@ -34,7 +34,7 @@ def predictor(finished_race: FinishedRace, predictors: dict[str, Predictor]) -> 
 def test_stored_test_predictions_come_out_again_from_the_stored_pixels(finished_race: FinishedRace, scenario: str):
     run = finished_race.run(scenario)
     record, predictions = load_record(run), load_predictions(run)
-    dataset = load_stored(record.dataset["id"])
+    dataset = load_stored(record.dataset.id)
 
     again = Predictor.load(run).predict([dataset.pixels[index] for index in record.test_pictures])
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from core.runs import execute as module
 from core.runs import finish
 from core.runs import record as record_module
 from core.runs.execute import execute
-from core.runs.record import load_record, run_folder
+from core.runs.record import HeadRecord, PrecisionRecord, load_record, run_folder
 from core.runs.store import Run, RunStore
 
 
@@ -29,8 +29,8 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
     ended, record = store.get(run.id), load_record(run.id)
     assert ended.state == "finished" and ended.cause is None
     assert ended.summary is not None and ended.summary["test_accuracy"] == record.test_accuracy
-    assert ended.epochs == list(record.history) and ended.epochs[-1]["lr"] is None
-    assert record.timings["decode"] == 0.5 and record.duration_s > 0.5
+    assert ended.epochs == list(record.history) and ended.epochs[-1].lr is None
+    assert record.timings.decode == 0.5 and record.duration_s > 0.5
 
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
@@ -146,9 +146,9 @@ def test_the_record_says_how_a_head_was_solved_for_and_in_what_was_computed(
     execute(store, run, never)
 
     record, summary = load_record(run.id), store.get(run.id).summary
-    assert record.head == {"l2": 0.5, "path": [], "iterations": record.work["head_iterations"]}
-    assert record.precision == {"features": "bf16", "train": "bf16"}
-    assert summary is not None and summary["precision"] == record.precision
+    assert record.head == HeadRecord(l2=0.5, path=(), iterations=record.work["head_iterations"])
+    assert record.precision == PrecisionRecord(features="bf16", train="bf16")
+    assert summary is not None and summary["precision"] == asdict(record.precision)
     assert summary["epochs"] == len(record.history) and record.best_epoch == len(record.history)
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from dataclasses import asdict
 
 import pytest
 from helpers import claim_run, queue_runs
@@ -15,6 +16,11 @@ from core.runs.healing import SILENCE_S
 from core.runs.store import Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.settings.versions import to_dict
+from core.training.history import EpochRecord, Progress
+
+HALF = Progress(phase="train", done=1, total=2, fraction=0.5)
+LOSSES = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0, "val_accuracy": 0.5}
+EPOCH = EpochRecord(epoch=1, stage="train", lr=0.1, elapsed_s=1.0, **LOSSES)
 
 
 def test_a_queued_run_is_what_was_asked(store: RunStore):
@@ -59,13 +65,13 @@ def test_progress_is_seen_by_everyone_and_gone_at_the_end(store: RunStore):
     (id_,) = queue_runs(store)
     run = claim_run(store)
 
-    assert store.report(run, progress={"fraction": 0.5}, epochs=[{"epoch": 1}])
+    assert store.report(run, progress=asdict(HALF), epochs=[asdict(EPOCH)])
     seen = RunStore().get(id_)
-    assert (seen.progress, seen.epochs) == ({"fraction": 0.5}, [{"epoch": 1}])
+    assert (seen.progress, seen.epochs) == (HALF, [EPOCH])
 
     store.end(run, "finished")
     seen = store.get(id_)
-    assert (seen.progress, seen.epochs, seen.worker) == (None, [{"epoch": 1}], None)
+    assert (seen.progress, seen.epochs, seen.worker) == (None, [EPOCH], None)
     assert seen.ended is not None and seen.ended >= (seen.started or 0) >= seen.created
 
 

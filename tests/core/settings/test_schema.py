@@ -302,6 +302,15 @@ def test_an_unknown_field_in_a_file_is_named(part: str):
         from_dict(values)
 
 
+def test_what_a_later_minor_version_tells_beside_what_we_know_is_not_looked_at():
+    values = {**to_dict(RunSettings(seed=3)), "minor": 1, "energy": "green"}
+    values["optim"]["colour"] = 1
+
+    assert from_dict(values) == RunSettings(seed=3)
+    with pytest.raises(SettingsError, match=r"settings has unknown fields \['energy'\]"):
+        from_dict({**values, "minor": 0})
+
+
 @pytest.mark.parametrize(("part", "spec"), [pytest.param(*row, id=f"{row[0]}.{row[1].name}") for row in FIELDS])
 def test_a_missing_field_in_a_file_is_named(part: str, spec: Any):
     values = to_dict(RunSettings())

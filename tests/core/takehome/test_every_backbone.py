@@ -16,7 +16,6 @@ from safetensors.torch import save_model
 from torch import nn
 
 from core.augment.pipelines import normalise
-from core.augment.preprocessing import Preprocessing
 from core.data.reading.decode import decode_picture
 from core.inference.predictor import Predictor
 from core.models.catalogue import BACKBONES, get_backbone
@@ -69,7 +68,7 @@ def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: Finish
     logits = np.array([row["logits"] for row in told])
     session = onnxruntime.InferenceSession(str(tmp_path / "run" / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = torch.stack([predictor.input_of(pixels) for pixels in decoded])
-    images = normalise(inputs, Preprocessing.from_dict(made.preprocessing)).contiguous().numpy()
+    images = normalise(inputs, made.preprocessing).contiguous().numpy()
     (by_onnx,) = session.run(None, {"images": images})
     with home_at(tmp_path / "here"):
         assert import_run(RunStore(), tmp_path / "run.zip").id == RUN

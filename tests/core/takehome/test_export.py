@@ -15,7 +15,6 @@ from helpers import FinishedRace, encoded
 from PIL import Image
 
 from core.augment.pipelines import normalise
-from core.augment.preprocessing import Preprocessing
 from core.data.reading.decode import decode_picture
 from core.errors import RunError
 from core.inference.predictor import Predictor
@@ -85,13 +84,13 @@ def test_the_script_the_onnx_file_and_thaw_agree(unpacked: Path, finished_race: 
     assert told["pictures"].pop(0)["error"] == "cannot be read: it is not a picture (text file)"
     assert told["pictures"].pop(0)["error"] == "cannot be read: No such file or directory"
 
-    names = record.dataset["class_names"]
+    names = record.dataset.class_names
     theirs = np.array([[row["probabilities"][name] for name in names] for row in told["pictures"]])
     assert told["golden_difference"] < TOLERANCE / 3
     assert (theirs.argmax(1) == ours.argmax(1)).all() and np.abs(theirs - ours).max() < 1e-4
     session = onnxruntime.InferenceSession(str(unpacked / "model.onnx"), providers=["CPUExecutionProvider"])
     inputs = torch.stack([predictor.input_of(decode_picture(path.read_bytes())) for path in pictures])
-    images = normalise(inputs, Preprocessing.from_dict(record.preprocessing)).contiguous().numpy()
+    images = normalise(inputs, record.preprocessing).contiguous().numpy()
     (logits,) = session.run(None, {"images": images})
     told_logits = np.array([row["logits"] for row in told["pictures"]])
     assert logits.shape == (len(pictures), len(names)) and np.abs(logits - told_logits).max() < 1e-3
@@ -139,9 +138,9 @@ def test_the_card_says_what_the_record_says(unpacked: Path, finished_race: Finis
     record, text = load_record(finished_race.run("finetuned")), (unpacked / "README.md").read_text("utf-8")
 
     right = sum(row[place] for place, row in enumerate(record.confusion))
-    assert f"| all | {right} of {record.split['test']} |" in text
-    assert record.split["hash"][:16] in text and record.freeze_audit["sentence"] in text
-    assert all(f"| {name} |" in text for name in record.dataset["class_names"])
+    assert f"| all | {right} of {record.split.test} |" in text
+    assert record.split.hash[:16] in text and record.freeze_audit.sentence in text
+    assert all(f"| {name} |" in text for name in record.dataset.class_names)
 
 
 def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpacked: Path):

@@ -31,11 +31,11 @@ def test_the_report_says_what_the_verdict_says_and_names_its_sources(pair):
     assert result.sentence in text.replace("\\", "")
     assert f"| A right | {result.agreement.both} | {result.agreement.only_a} |" in text
     for record in records:
-        assert record.dataset["fingerprint"][:16] in text and record.split["hash"][:16] in text
-        assert record.freeze_audit["sentence"] in text.replace("\\", "")
+        assert record.dataset.fingerprint[:16] in text and record.split.hash[:16] in text
+        assert record.freeze_audit.sentence in text.replace("\\", "")
     assert "| model.scenario | frozen | finetuned | yes |" in text
     assert "runs tested on its test pictures so far: 7" in text and "so far: 8" in text
-    assert f"{records[0].costs['peak_memory_bytes'] / 1e6:,.0f} |" in text
+    assert f"{records[0].costs.peak_memory_bytes / 1e6:,.0f} |" in text
 
 
 def test_every_test_picture_has_a_row_whose_cell_adds_up(pair):

@@ -232,7 +232,7 @@ def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, t
         assert main(["train", "--data", str(photos), "--scenario", scenario, "--epochs", "3"]) == 0
         record = load_record(RunStore().runs()[0].id)
         right, _ = trained_again(unpacked(record.run, tmp_path), photos)
-    total = record.split["test"]
+    total = record.split.test
     interval = wilson(round(record.test_accuracy * total), total)
 
     assert interval.low <= right / total <= interval.high

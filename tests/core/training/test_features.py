@@ -120,7 +120,7 @@ def test_the_order_of_a_recipe_does_not_matter():
 
 def recipe_with(augment: AugmentSettings, view: int = 1) -> dict[str, object]:
     settings = RunSettings(augment=augment)
-    preprocessing = preprocessing_of(settings.model.backbone).to_dict()
+    preprocessing = preprocessing_of(settings.model.backbone)
     return feature_recipe(settings, "0" * 64, preprocessing, module.WHOLE, "fp32", "torch", view)
 
 

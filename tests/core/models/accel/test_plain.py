@@ -17,6 +17,7 @@ from core.models.accel import Shelf, engines_of, is_plain, one_thread, standing_
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES
 from core.models.network import TransferModel, build_network
+from core.models.weights import preprocessing_of
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import features
 from core.training.probe import choose_compute, measure_speeds
@@ -127,7 +128,7 @@ def test_the_command_line_says_so(value: str):
 def test_the_recipe_of_features_names_it(monkeypatch: pytest.MonkeyPatch, tricks: None):
     def recipe(backbone: str) -> dict[str, object]:
         settings = RunSettings(model=ModelSettings(backbone=backbone))
-        return features.feature_recipe(settings, "ab", {}, features.WHOLE, "fp32", "torch")
+        return features.feature_recipe(settings, "ab", preprocessing_of(backbone), features.WHOLE, "fp32", "torch")
 
     quick = {name: recipe(name) for name in ("resnet18", "swin_t")}
     monkeypatch.setenv("THAW_PLAIN", "1")
