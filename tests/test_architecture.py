@@ -111,16 +111,6 @@ def test_imports_go_one_way(name: str):
     assert [other for other in imported if floor(other) > floor(name)] == []
 
 
-def test_no_file_of_data_comes_back_to_itself():
-    files = {name for name in NAMES if name.startswith("core.data.")}
-    imported = {
-        name: {other for other in files for found in imports_of(name) if f"{found}.".startswith(f"{other}.")}
-        for name in files
-    }
-
-    TopologicalSorter(imported).prepare()  # a circle is an error
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_core_knows_neither_streamlit_nor_the_pages(name: str):
     roots = {other.split(".")[0] for other in imports_of(name)}

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from core.records import Count, Size
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
@@ -9,7 +11,7 @@ class Picture:
 
     name: str
     """As it came, for showing; never a path on this machine."""
-    target: int
+    target: Count
     """Index into the data set's class names."""
     given: str | None
     """The split it was brought in, if any."""
@@ -17,17 +19,17 @@ class Picture:
     """SHA-256 of the file's bytes."""
     group: str
     """SHA-256 of the decoded pixels: exact copies share it and stay on one side of a split."""
-    place: tuple[int, int, int]
+    place: tuple[Count, Size, Size]
     """Offset, height and width in the pixel file."""
     family: str = ""
     """Shared by near copies and photos of one burst, which stay on one side of a split; empty: only by exact copies."""
-    size: tuple[int, int] = (0, 0)
+    size: tuple[Count, Count] = (0, 0)
     """Width and height as it came, upright; 0 where not known."""
-    file_bytes: int = 0
+    file_bytes: Count = 0
     """Size of the file; 0 where not known."""
     taken: str | None = None
     """When a camera says it took the photo (EXIF, as it is written there)."""
-    batch: int = 0
+    batch: Count = 0
     """0 for the pictures a data set began with, one more for each time some were added."""
     notes: tuple[str, ...] = ()
     """What was done to make it usable: "turned upright", "transparency on white"."""

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import core.runs.store
 from core.runs import healing, life
 from core.runs.healing import MAX_CRASHES
 from core.runs.store import Run, RunStore
+from core.training.history import Progress
 
 
 def test_a_living_worker_is_not_disturbed(store: RunStore):
@@ -135,15 +137,15 @@ def test_a_stop_that_is_noted_while_somebody_finds_the_worker_dead_still_counts(
     assert (store.get(id_).state, store.get(id_).crashes) == ("queued", 0)
 
 
-def progress(fraction: float, phase: str = "train", epoch: int = 1) -> dict[str, Any]:
-    return {"phase": phase, "epoch": epoch, "fraction": fraction}
+def progress(fraction: float, phase: str = "train", epoch: int = 1) -> Progress:
+    return Progress(phase=phase, done=0, total=0, epoch=epoch, fraction=fraction)
 
 
-def crash_at(store: RunStore, die: Callable[[], Run], *places: dict[str, Any]) -> Run:
+def crash_at(store: RunStore, die: Callable[[], Run], *places: Progress) -> Run:
     """The run after its worker was killed at these places, one after the other."""
     for place in places:
         run = die()
-        store.report(run, progress=place)
+        store.report(run, progress=asdict(place))
         store.heal()
     return store.get(run.id)
 
