@@ -1,6 +1,7 @@
 """`train` and `race`: runs with their records, the verdict, and what is said beside it."""
 
 import threading
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_train_gives_one_run(asked: Asked, tiny_folder: Path):
     assert set(values) >= RUN_FIELDS
     record = load_record(values["run"])
     assert (values["scenario"], values["seed"], values["epochs"]) == ("frozen", 4, len(record.history))
-    assert record.settings.optim.epochs == 2 and values["precision"] == record.precision
+    assert record.settings.optim.epochs == 2 and values["precision"] == asdict(record.precision)
     assert asked("runs")["runs"][0]["run"] == values["run"]
 
 
