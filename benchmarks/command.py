@@ -1,9 +1,9 @@
 """How long a person waits at the command line: `python benchmarks/command.py ZIP [--repeats N] [--against FOLDER]`.
 
 Whole processes, from start to end, imports included: a frozen run in a home that knows nothing but the speed of the
-machine, another one with another penalty, the classification of one picture, and the commands that only look at what
-is there. With `--against`, every command takes turns with that of another checkout. Prints Markdown, medians and
-ranges.
+machine, another one with another penalty, an epoch of fine-tuning, a frozen network that torch computes, the
+classification of one picture, and the commands that only look at what is there. With `--against`, every command takes
+turns with that of another checkout. Prints Markdown, medians and ranges.
 """
 
 import argparse
@@ -41,6 +41,8 @@ def waits(projects: list[Path], data: str, picture: str, speeds: bytes) -> list[
     steps = {
         "frozen, nothing cached": ["train", "--data", data],
         "frozen again, another penalty": ["train", "--data", data, "--l2", "0.01"],
+        "fine-tuned, 1 epoch": ["train", "--data", data, "--scenario", "finetuned", "--epochs", "1"],
+        "frozen, ResNet-18, random": ["train", "--data", data, "--backbone", "resnet18", "--weights", "none"],
         "classify one picture": ["classify", "RUN", picture],
         "data": ["data", "DATA"],
         "compare": ["compare", "RUN", "OTHER"],
@@ -60,7 +62,8 @@ def waits(projects: list[Path], data: str, picture: str, speeds: bytes) -> list[
                 rows[number][what], told = timed(project, home, *asked)
                 if words[0] == "train":
                     run = json.loads(told)
-                    known[number] |= {"OTHER" if known[number] else "RUN": run["run"], "DATA": run["dataset"]["id"]}
+                    known[number].setdefault("OTHER" if known[number] else "RUN", run["run"])
+                    known[number]["DATA"] = run["dataset"]["id"]
     return rows
 
 

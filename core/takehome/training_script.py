@@ -22,13 +22,13 @@ from core.training.head import USUAL_L2
 from core.training.plan import views_of
 
 PARTS: Final = ("train", "val", "test")
-_TEMPLATES: Final = Environment(
+TEMPLATES: Final = Environment(
     loader=FileSystemLoader(Path(__file__).parent),
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
     keep_trailing_newline=True,
-    autoescape=False,  # Python, not HTML; nothing that people type stands in it
+    autoescape=False,  # Python and Markdown, not HTML; what people typed goes through `core.takehome.card`
 )
 
 
@@ -52,7 +52,7 @@ def training_script(record: RunRecord) -> str:
     library, network = library_of(spec.name)
     score, _ = scores_of(record)
     views = views_of(settings)
-    return _TEMPLATES.get_template("train.py.jinja").render(
+    return TEMPLATES.get_template("train.py.jinja").render(
         label=scenario.label,
         help=scenario.help,
         settings=settings,

@@ -7,7 +7,7 @@ import pytest
 from core.comparison.arms import summary_of_arm
 from core.runs.record import load_record
 from core.runs.results import load_outcome
-from core.takehome.export import card
+from core.takehome.card import card
 from core.takehome.scores import scores_of
 
 
