@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.glossary import find_terms
 
-BELOW_THE_NAVIGATION = "<style>h5 { scroll-margin-top: 4.5rem !important; }</style>"  # where a link to an entry leads
+BELOW_THE_NAVIGATION = "<style>h5 { scroll-margin-top: 6.5rem !important; }</style>"  # where a link to an entry leads
 READABLE = 800  # pixels: of longer lines the eye loses the next
 
 st.html(BELOW_THE_NAVIGATION)

@@ -14,11 +14,11 @@ from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
-from core.home import thaw_home as current_home
 from core.machine.facts import this_machine
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
+from core.storage import home_path
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def start(thaw_home: Path, bring_drawn_set: Callable[[Path], str]) -> Callable[.
     visited = {thaw_home}
 
     def open_page(page: str, **address: str) -> AppTest:
-        if (home := current_home()) not in visited:  # the one that a finished race lives in
+        if (home := home_path()) not in visited:  # the one that a finished race lives in
             bring_drawn_set(home)
             visited.add(home)
         at = AppTest.from_file(str(REPOSITORY / "pages" / "main.py"), default_timeout=60)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import FinishedRace
+from helpers import FinishedRace, drawn_classes
 from streamlit.testing.v1 import AppTest
 
 from core import home
@@ -109,6 +109,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
             return write(database)
 
         monkeypatch.setattr(Database, "write", no_row)
+        monkeypatch.setattr("core.data.drawn.drawings.pictures", lambda at_once: drawn_classes().items())
         monkeypatch.setattr("tempfile.mkdtemp", no_room)
         monkeypatch.setattr("tempfile.mkstemp", no_room)
 
