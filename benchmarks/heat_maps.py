@@ -28,7 +28,7 @@ from core.inference.predictor import Predictor
 from core.runs.race import plan_race, submit
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.runs.worker import work_off
+from core.runs.worker import run_next
 from core.settings.schema import RunSettings
 
 SCENARIOS = ("frozen", "finetuned")
@@ -41,7 +41,7 @@ def trained(path: str, seeds: list[int]) -> list[str]:
     store = RunStore()
     ids = submit(store, plan_race(RunSettings(), SCENARIOS, seeds), ingest(path), as_race=True)
     while any(store.get(run).is_active for run in ids):
-        work_off(store, lambda: False, ids)
+        run_next(store, lambda: False, ids)
     return ids
 
 

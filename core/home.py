@@ -20,7 +20,7 @@ from typing import Final
 from core.errors import StorageError
 from core.storage import explained, home_path, home_sentence
 
-LEFT_S = 86_400.0
+ABANDONED_AFTER_S = 86_400.0
 LOOK_AGAIN_S = 0.2
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _NO_SEAL: Final = re.compile(rb'\{\s*"version"')
@@ -111,7 +111,8 @@ def _sweep(staging: Path) -> None:
             mark.unlink(missing_ok=True)
     for left in set(staging.iterdir()) - marks:  # an older Thaw made no marks
         with suppress(OSError):
-            if not left.with_name(f"{left.name}.lock").exists() and time.time() - left.stat().st_mtime > LEFT_S:
+            is_old = time.time() - left.stat().st_mtime > ABANDONED_AFTER_S
+            if is_old and not left.with_name(f"{left.name}.lock").exists():
                 shutil.rmtree(left, ignore_errors=True)
 
 

@@ -3,12 +3,14 @@
 import io
 import json
 import os
+import shutil
 import sys
-from collections.abc import Iterator
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads crawl where other work shares the cores
@@ -35,10 +37,32 @@ def tricks(thaw_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     know_speeds(thaw_home)
 
 
+Once = Callable[[str, Callable[[Path], object]], Path]
+
+
 @pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Once:
+    """A folder, made by the first of all processes of tests that asks for it; read only."""
+    own = tmp_path_factory.getbasetemp()
+    everybodys = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        folder = everybodys / f"once-{name}"
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "made").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                (folder / "made").touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(once: Once) -> Path:
     """Three class folders with ten small drawn pictures each; read only."""
-    return write_files(tmp_path_factory.mktemp("pictures") / "tiny", drawn_classes(10))
+    return once("pictures", lambda folder: write_files(folder / "tiny", drawn_classes(10))) / "tiny"
 
 
 @pytest.fixture
@@ -50,15 +74,18 @@ def tiny_dataset(tiny_folder: Path):
 
 
 @pytest.fixture(scope="session")
-def _race(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> FinishedRace:
-    from core.__main__ import main
+def _race(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, once: Once) -> FinishedRace:
+    def run(folder: Path) -> None:
+        from core.__main__ import main
 
-    home, printed = tmp_path_factory.mktemp("race") / "home", io.StringIO()
-    options = ["--epochs", "2", "--batch-size", "8", "--json"]
-    with home_at(home), redirect_stdout(printed):
-        code = main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,finetuned", *options])
-    assert code == 0
-    return FinishedRace(home=home, folder=tiny_folder, values=json.loads(printed.getvalue()))
+        printed, options = io.StringIO(), ["--epochs", "2", "--batch-size", "8", "--json"]
+        with home_at(folder / "home"), redirect_stdout(printed):
+            assert main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,finetuned", *options]) == 0
+        (folder / "values.json").write_text(printed.getvalue())
+
+    done, home = once("race", run), tmp_path_factory.mktemp("race") / "home"
+    shutil.copytree(done / "home", home)
+    return FinishedRace(home=home, folder=tiny_folder, values=json.loads((done / "values.json").read_text()))
 
 
 @pytest.fixture
@@ -69,11 +96,41 @@ def finished_race(_race: FinishedRace, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 
 @pytest.fixture(scope="session")
-def packed(_race: FinishedRace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def packed(_race: FinishedRace, once: Once) -> Path:
     """The zip of the fine-tuned run, as the command line packs it; read only."""
-    from core.__main__ import main
 
-    path = tmp_path_factory.mktemp("packed") / "run.zip"
-    with home_at(_race.home), redirect_stdout(io.StringIO()):
-        assert main(["export", _race.run("finetuned"), str(path)]) == 0
-    return path
+    def pack(folder: Path) -> None:
+        from core.__main__ import main
+
+        with home_at(_race.home), redirect_stdout(io.StringIO()):
+            assert main(["export", _race.run("finetuned"), str(folder / "run.zip")]) == 0
+
+    return once("packed", pack) / "run.zip"
+
+
+@pytest.fixture(scope="session")
+def _drawn(once: Once) -> Path:
+    """The folder of the built-in set, drawn once for all tests; read only."""
+
+    def draw(folder: Path) -> None:
+        from core.data.ingest import ingest
+
+        with home_at(folder):
+            ingest("builtin")
+
+    (dataset,) = (once("drawn", draw) / "datasets").iterdir()
+    return dataset
+
+
+@pytest.fixture
+def bring_drawn_set(_drawn: Path) -> Callable[[Path], str]:
+    """Puts the built-in set into a home, where it is after a first visit, and says its id."""
+
+    def bring(home: Path) -> str:
+        with suppress(OSError):  # a home that cannot be is what the test is about, or the set is there
+            (there := home / "datasets" / _drawn.name).mkdir(parents=True)
+            for file in _drawn.iterdir():
+                os.link(file, there / file.name)
+        return _drawn.name
+
+    return bring

@@ -128,6 +128,7 @@ def test_where_browsers_refuse_secure_cookies_none_is_added(scheme, headers):
     assert len(cookies_given(scheme, headers)) == 2
 
 
+@pytest.mark.slow
 def test_what_is_let_go_while_the_server_loads_torch_is_collected():
     code = """
 import gc, weakref, app

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tomllib
 import venv
+from functools import cache
 from importlib.metadata import EntryPoint, packages_distributions
 from pathlib import Path
 
@@ -38,6 +39,7 @@ def names(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
+@cache
 def imported(*places: str) -> dict[str, str]:
     """Distributions that our modules import, each with a module that does; one that is not here by its own name."""
     ours = {"core", "pages", "components", "app", *(path.stem for path in REPOSITORY.glob("[bt]e*/*.py"))}

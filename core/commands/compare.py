@@ -51,7 +51,7 @@ def _two_runs(store: RunStore, outcomes: "tuple[Outcome, Outcome]", band: float,
     comparison = compare_two(*outcomes, band)
     text = comparison.sentence
     if report == "markdown":
-        text = as_markdown(comparison, records, [store.looks(record.test_part) for record in records])
+        text = as_markdown(comparison, records, [store.evaluations(record.test_part) for record in records])
     if report == "csv":
         if comparison.agreement is None:
             raise RunError(f"There is no table of pictures: {comparison.sentence}")

@@ -17,7 +17,7 @@ from core.machine.speeds import load_speeds
 from core.runs.life import identity, repeated
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
-from core.runs.worker import preload, work_off
+from core.runs.worker import preload, run_next
 from core.settings.scenarios import SCENARIOS, USUAL, USUAL_RACE
 from core.settings.schema import RunSettings
 from core.training.weighting import weighting_sentence
@@ -83,7 +83,7 @@ def _trained(
     Thread(target=preload).start()  # beside reading the pictures, which is another process's work
     store, ingested = RunStore(), bring(where, layout, groups)
     ids = submit(store, plans, ingested, as_race=as_race, owner=identity())
-    return [finished(run) for run in _work_off(store, ids, say)], ingested
+    return [finished(run) for run in _train_all(store, ids, say)], ingested
 
 
 def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
@@ -94,14 +94,14 @@ def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
     return [f"Class weights: {weighting_sentence(settings.optim.class_weights, counts)}"]
 
 
-def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
+def _train_all(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
     if any(load_speeds(store.get(run).settings.model.backbone) is None for run in ids):
         say("not measured here yet, so computed in a way that is safe everywhere: `machine` looks for a faster one")
     try:
         with _owning(store, ids):
             while any(store.get(run).is_active for run in ids):
-                if not work_off(store, lambda: False, ids):
+                if not run_next(store, lambda: False, ids):
                     say("waiting for another run on this machine to end")
                     time.sleep(POLL_S)
     except BaseException:

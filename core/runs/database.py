@@ -55,7 +55,7 @@ RUNS = sa.Table(
     sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
 )
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
-LOOKS = sa.Table(
+EVALUATIONS = sa.Table(
     "looks",
     _metadata,
     sa.Column("run", sa.String(32), primary_key=True),

@@ -32,16 +32,16 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
     wanted = sorted(set(seeds))
     if not chosen or not wanted:
         raise SettingsError("A race needs at least one scenario and one seed.")
-    datas = every_fold(base.data)
-    if len(chosen) * len(wanted) * len(datas) > MAX_RUNS:
-        folds = f" x {len(datas)} folds" if len(datas) > 1 else ""
+    per_fold = every_fold(base.data)
+    if len(chosen) * len(wanted) * len(per_fold) > MAX_RUNS:
+        folds = f" x {len(per_fold)} folds" if len(per_fold) > 1 else ""
         raise SettingsError(
             f"{len(chosen)} scenarios x {len(wanted)} seeds{folds} are more than {MAX_RUNS} runs (limit)."
         )
     return [
         replace(base, data=data, model=_with_scenario(base, name), seed=seed)
         for seed in wanted
-        for data in datas
+        for data in per_fold
         for name in chosen
     ]
 

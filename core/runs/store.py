@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from core.errors import RunError, shown
 from core.runs import healing
 from core.runs.database import ACTIVE as ACTIVE
-from core.runs.database import ENDED, LONGEST_ID, LOOKS, RUNS, Database, is_held, one_at_a_time, runs_of
+from core.runs.database import ENDED, EVALUATIONS, LONGEST_ID, RUNS, Database, is_held, one_at_a_time, runs_of
 from core.runs.database import Run as Run
 from core.runs.life import Identity, identity
 from core.settings.schema import RunSettings
@@ -63,9 +63,9 @@ class RunStore:
         row |= {"dataset_title": dataset_title, "summary": summary, "started": row["created"], "ended": row["created"]}
         with self._database.write() as connection:
             connection.execute(sa.insert(RUNS).values(**row))
-            known = connection.execute(sa.select(LOOKS.c.run).where(LOOKS.c.run == run_id)).first()
+            known = connection.execute(sa.select(EVALUATIONS.c.run).where(EVALUATIONS.c.run == run_id)).first()
             if known is None:  # a run that was here before, was deleted and comes back has been counted
-                connection.execute(sa.insert(LOOKS).values(run=run_id, test_part=test_part))
+                connection.execute(sa.insert(EVALUATIONS).values(run=run_id, test_part=test_part))
 
     def get(self, run_id: str) -> Run:
         """A run by its id, or by the beginning of it if that is unique.
@@ -107,9 +107,9 @@ class RunStore:
         if gone.rowcount == 0:
             raise RunError(f"The run {run_id!r} is still at work or unknown; stop it first.")
 
-    def looks(self, test_part: str) -> int:
+    def evaluations(self, test_part: str) -> int:
         """How many runs have been tested on these test pictures, deleted ones included."""
-        query = sa.select(sa.func.count()).select_from(LOOKS).where(LOOKS.c.test_part == test_part)
+        query = sa.select(sa.func.count()).select_from(EVALUATIONS).where(EVALUATIONS.c.test_part == test_part)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
 
@@ -167,7 +167,7 @@ class RunStore:
         with self._database.write() as connection:
             ended = connection.execute(sa.update(RUNS).where(*is_held(run)).values(state=state, **values))
             if test_part and ended.rowcount:
-                connection.execute(sa.insert(LOOKS).values(run=run.id, test_part=test_part))
+                connection.execute(sa.insert(EVALUATIONS).values(run=run.id, test_part=test_part))
         return ended.rowcount == 1
 
     def give_back(self, run: Run) -> None:

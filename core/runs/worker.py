@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-def work_off(
+def run_next(
     store: RunStore,
     should_stop: Callable[[], bool],
     only: Collection[str] | None = None,
@@ -93,7 +93,7 @@ def main() -> None:
         os.write(out, READY)
     more = True  # whether there may be something left to measure
     while store is not None and not stop.is_set():
-        if _patiently(partial(work_off, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
+        if _patiently(partial(run_next, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
             more = True
             continue
         more = more and bool(_patiently(partial(_measure_next, store, stop), stop))

@@ -1,9 +1,7 @@
 """Pages are started as the app starts them: from the router, with empty caches."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import streamlit as st
-from helpers import REPOSITORY, home_at, made_up_record
+from helpers import REPOSITORY, made_up_record
 from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
@@ -19,6 +17,7 @@ from core.data.dataset import Dataset, load_stored
 from core.runs.record import DataRecord, Predictions, RunRecord, SplitRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
+from core.storage import home_path
 from core.training.history import EpochRecord
 
 
@@ -41,24 +40,16 @@ def bugs() -> Iterator[list[logging.LogRecord]]:
     assert [record.exc_info for record in found] == []
 
 
-@pytest.fixture(scope="session")
-def _drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the built-in set, drawn once for all tests."""
-    from core.data.ingest import ingest
-
-    with home_at(tmp_path_factory.mktemp("drawn") / "home"):
-        return ingest("builtin").dataset.folder
-
-
 @pytest.fixture
-def start(thaw_home, _drawn: Path) -> Callable[..., AppTest]:
+def start(thaw_home: Path, bring_drawn_set: Callable[[Path], str]) -> Callable[..., AppTest]:
     """Open a page, with the given values in the address. The built-in set is there, as it is after a first visit."""
-    with suppress(OSError):  # a home that cannot be is what the test is about
-        (there := thaw_home / "datasets" / _drawn.name).mkdir(parents=True)
-        for file in _drawn.iterdir():
-            os.link(file, there / file.name)
+    bring_drawn_set(thaw_home)
+    visited = {thaw_home}
 
     def open_page(page: str, **address: str) -> AppTest:
+        if (home := home_path()) not in visited:  # the one that a finished race lives in
+            bring_drawn_set(home)
+            visited.add(home)
         at = AppTest.from_file(str(REPOSITORY / "pages" / "main.py"), default_timeout=60)
         for name, value in address.items():
             at.query_params[name] = value

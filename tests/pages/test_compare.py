@@ -180,12 +180,12 @@ def test_weight_changes_say_what_the_freeze_audit_found(start, ids, name: str):
         assert any(load_record(run).freeze_audit.sentence in text for text in texts(at))
 
 
-def test_small_print_counts_the_looks_at_the_test_part(start, ids):
+def test_small_print_counts_the_evaluations_on_the_test_part(start, ids):
     at = open_tab(start, ids, "Small print")
 
-    looks = RunStore().looks(load_record(ids[0]).test_part)
-    assert looks >= 2
-    assert sum(f"so far, on this machine: {looks}" in text for text in texts(at)) == 2
+    evaluations = RunStore().evaluations(load_record(ids[0]).test_part)
+    assert evaluations >= 2
+    assert sum(f"so far, on this machine: {evaluations}" in text for text in texts(at)) == 2
 
 
 def test_the_best_of_several_is_called_optimistic(start, tiny_dataset):

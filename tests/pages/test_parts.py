@@ -101,7 +101,7 @@ def test_runs_that_are_there_stay_in_sight_while_nothing_can_be_started(
     assert not home.exception and "was stopped" in said(home)
 
 
-@pytest.mark.parametrize("sizes", [[1, 1, 1, 8], [1, 1, 6]], ids=str)
+@pytest.mark.parametrize("sizes", [pytest.param([1, 1, 1, 8], marks=pytest.mark.slow), [1, 1, 6]], ids=str)
 def test_pages_divide_a_set_of_bursts_with_any_seed_of_the_address(start, tmp_path: Path, sizes: list[int]):
     files = {
         f"{kind}/{number}-{copy}.png": drawn(kind, number) + b"\0" * copy

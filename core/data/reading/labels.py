@@ -114,7 +114,7 @@ def _columns(tables: Sequence[Table]) -> list[tuple[str, list[tuple[str, str]]]]
             candidates[name] = rows
     known = {name: rows for name, rows in candidates.items() if name.casefold() in LABEL_NAMES}
     if any(len({label for _, label in rows}) > 1 for rows in known.values()):
-        return _told_apart(known)
+        return _separable(known)
     one_hot = _one_hot(tables)
     return (
         [("its columns", one_hot)]
@@ -138,7 +138,7 @@ def _could_be_labels(values: Sequence[str], is_named_so: bool) -> bool:
     return enough <= len(distinct) <= most and not all(_FRACTION.fullmatch(value) for value in distinct)
 
 
-def _told_apart(known: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, list[tuple[str, str]]]]:
+def _separable(known: Mapping[str, list[tuple[str, str]]]) -> list[tuple[str, list[tuple[str, str]]]]:
     """Of columns that say the same in words and in numbers the words; of others all, the usual names first."""
     kept: dict[frozenset[frozenset[str]], tuple[str, list[tuple[str, str]]]] = {}
     in_words = sorted(known, key=lambda name: (_in_numbers(known[name]), LABEL_NAMES.index(name.casefold())))

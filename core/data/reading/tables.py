@@ -136,7 +136,7 @@ def read_table(name: str, read: Callable[[str], bytes], index: Index) -> Table |
     header = rows[0] if headed else tuple(f"column {place}" for place in range(1, len(rows[0]) + 1))
     body = rows[1:] if headed else rows
     found = tuple(index.find(row[files], name) for row in body)
-    return Table(name=name, header=_told_apart(header), rows=tuple(body), files=files, found=found)
+    return Table(name=name, header=_numbered(header), rows=tuple(body), files=files, found=found)
 
 
 def _column_of_files(rows: Sequence[tuple[str, ...]], index: Index) -> int | None:
@@ -208,7 +208,7 @@ def _as_wide(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return [empty if any(row[width:]) else (row + empty)[:width] for row in rows]
 
 
-def _told_apart(header: Sequence[str]) -> tuple[str, ...]:
+def _numbered(header: Sequence[str]) -> tuple[str, ...]:
     """Names of columns, a second one of a name with its place."""
     first = {name: place for place, name in reversed(list(enumerate(header)))}
     return tuple(name if first[name] == place else f"{name} ({place + 1})" for place, name in enumerate(header))

@@ -26,10 +26,10 @@ def cautions(runs: Sequence[Run]) -> None:
             "the very pictures it is reported on. Being picked for it makes its accuracy look about "
             f"{points(optimism)} too high. Choose by val, or by the verdict."
         )
-    looks = max(run_store().looks(record(run).test_part) for run in runs)
-    if looks > 1:
+    tested = max(run_store().evaluations(record(run).test_part) for run in runs)
+    if tested > 1:
         st.caption(
-            f":material/visibility: {counted(looks, 'run')} tested on these test pictures so far, each once. The more "
+            f":material/visibility: {counted(tested, 'run')} tested on these test pictures so far, each once. The more "
             "one looks and chooses, the less they are unseen."
         )
     imagenet_notice(runs)

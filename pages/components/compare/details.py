@@ -111,6 +111,6 @@ def weight_changes(runs: Sequence[Run]) -> None:
 def all_small_print(runs: Sequence[Run]) -> None:
     """Hashes, seeds, versions, threads; and how often the test part was looked at."""
     for run in runs:
-        looks = run_store().looks(record(run).test_part)
-        st.markdown(f"**{md(run_label(run))}** · runs tested on its test pictures so far, on this machine: {looks}")
+        tested = run_store().evaluations(record(run).test_part)
+        st.markdown(f"**{md(run_label(run))}** · runs tested on its test pictures so far, on this machine: {tested}")
         small_print(run)

@@ -51,7 +51,7 @@ def comparison_files(result: Comparison, a: Run, b: Run) -> None:
     records, name = (record(a), record(b)), f"thaw-{a.id}-against-{b.id}"
 
     def report() -> str:
-        return as_markdown(result, records, [run_store().looks(one.test_part) for one in records])
+        return as_markdown(result, records, [run_store().evaluations(one.test_part) for one in records])
 
     def pictures() -> str:
         outcomes = (run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id))

@@ -37,7 +37,7 @@ def ends(asked: Asked) -> list[tuple[str, str | None]]:
     return [(run["state"], run["cause"]) for run in asked("runs")["runs"]]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_training_that_is_killed_has_ended_and_is_nobody_elses_to_do(
     asked: Asked, tiny_folder: Path, number: signal.Signals
 ):

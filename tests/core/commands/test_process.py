@@ -2,11 +2,9 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import REPOSITORY, FinishedRace, Refused, drawn_classes, files_no_longer_than, write_files
@@ -23,12 +21,12 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300)
 
 
-def test_a_real_process_trains_and_classifies(tmp_path: Path, tiny_folder: Path):
-    done = run_command("train", "--data", str(tiny_folder), "--epochs", "1", "--json", home=tmp_path / "home")
+def test_a_real_process_trains_and_classifies(thaw_home: Path, tiny_folder: Path):
+    done = run_command("train", "--data", str(tiny_folder), "--scenario", "frozen", "--json", home=thaw_home)
     assert (done.returncode, done.stderr) == (0, "")
     run = json.loads(done.stdout)["run"]
 
-    answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=tmp_path / "home")
+    answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=thaw_home)
     assert (answer.returncode, answer.stderr) == (0, "")
     assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
 
@@ -52,7 +50,7 @@ def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_p
 @pytest.mark.skipif(sys.platform == "win32", reason="pipes are other things there")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path, unbuffered: str):
-    command = [sys.executable, "-m", "core", "backbones"]
+    command = [sys.executable, "-m", "core", "runs"]
     environment = {**os.environ, "THAW_HOME": str(tmp_path / "home"), "PYTHONUNBUFFERED": unbuffered}
     process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
     assert process.stdout is not None
@@ -73,40 +71,28 @@ def test_names_that_a_terminal_cannot_show_do_not_stop_anything(tmp_path: Path):
     assert "12 pictures, 3 classes" in done.stdout
 
 
-def python(arguments: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "core", *arguments],
-        cwd=REPOSITORY,
-        stderr=subprocess.PIPE,
-        text=True,
-        timeout=300,
-        **options,
-    )
-
-
 def test_a_result_that_cannot_be_printed_is_one_line():
+    command = [sys.executable, "-m", "core", "runs"]
     with open("/dev/full", "w") as full:
-        done = python(["runs"], stdout=full)
+        done = subprocess.run(command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "could not be printed (No space left on device)" in done.stderr
 
 
-def test_a_quota_that_is_too_small_for_weights_is_one_line_and_the_runs_cause(tiny_dataset: Dataset):
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (9_000_000, 9_000_000))  # of 16
+def test_a_quota_that_is_too_small_for_weights_is_one_line_and_the_runs_cause(refused: Refused, tiny_dataset: Dataset):
+    with files_no_longer_than(9_000_000):  # of 16
+        said = refused("train", "--data", tiny_dataset.id, "--epochs", "1")
 
-    done = python(["train", "--data", tiny_dataset.id], stdout=subprocess.PIPE, preexec_fn=limit)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"python -m core train: {FULL_SENTENCE}\n"
+    assert said == f"python -m core train: {FULL_SENTENCE}\n"
     assert [(run.state, run.cause) for run in RunStore().runs()] == [("failed", FULL_SENTENCE)]
 
 
 def test_a_zip_that_does_not_fit_is_named_and_leaves_nothing(
-    refused: Refused, finished_race: FinishedRace, tmp_path: Path
+    refused: Refused, finished_race: FinishedRace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    target = tmp_path / "run.zip"
+    target, network = tmp_path / "run.zip", os.urandom(16_000_000)  # what a translation has, in no time
+    monkeypatch.setattr("core.takehome.export._save_onnx", lambda *made: made[-1].write_bytes(network))
 
     with files_no_longer_than(20_000_000):  # of 33, and the network alone is 16
         said = refused("export", finished_race.run("frozen"), str(target))

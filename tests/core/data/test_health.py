@@ -1,6 +1,7 @@
 """What may be wrong with a data set is found, and a data set without faults is left alone."""
 
 import io
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from helpers import encoded, write_files
 from PIL import Image, ImageEnhance
 
-from core.data.dataset import Dataset
+from core.data.dataset import Dataset, load_stored
 from core.data.edit import draw_all, draw_val, merge_alike, remove_classes
 from core.data.health import Finding, find_problems, others_of, separable
 from core.data.ingest import ingest
@@ -126,8 +127,8 @@ def test_a_number_that_says_nothing_is_at_chance():
     assert separable(np.arange(100.0), np.arange(100) >= 50) == (pytest.approx(1.0, abs=0.05), True)
 
 
-def test_the_built_in_set_is_sound():
-    dataset = ingest("builtin").dataset
+def test_the_built_in_set_is_sound(thaw_home: Path, bring_drawn_set: Callable[[Path], str]):
+    dataset = load_stored(bring_drawn_set(thaw_home))
 
     assert find_problems(dataset, dataset.split(0)) == ()
 

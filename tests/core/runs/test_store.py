@@ -140,7 +140,7 @@ def test_looks_at_test_pictures_are_counted_once_per_run_and_outlive_the_run(sto
     store.delete(first.id)
 
     assert {failed.id, other.id} == {run.id for run in store.runs()}
-    assert (store.looks("x"), store.looks("y"), store.looks("z")) == (1, 1, 0)
+    assert (store.evaluations("x"), store.evaluations("y"), store.evaluations("z")) == (1, 1, 0)
 
 
 def claim_and_end(store: RunStore, state: str, test_part: str | None) -> Run:

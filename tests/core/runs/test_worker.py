@@ -109,7 +109,7 @@ def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: p
         return minimise(*args, should_stop=should_stop, **values)
 
     monkeypatch.setattr(head, "minimise", slowly)
-    worker.work_off(store, lambda: False)
+    worker.run_next(store, lambda: False)
 
     assert (store.get(run).state, store.get(run).cause) == ("cancelled", None)
     assert not run_folder(run).exists()

@@ -86,7 +86,7 @@ def test_a_packed_run_comes_back_and_says_the_same(
     assert (outcome.probabilities == their_outcome.probabilities).all()
     assert mine.imported and not theirs.imported and mine.confusion == theirs.confusion
     assert mine.freeze_audit == theirs.freeze_audit and mine.parameters == theirs.parameters
-    assert RunStore().looks(mine.test_part) == 1
+    assert RunStore().evaluations(mine.test_part) == 1
 
 
 def test_the_same_zip_twice_is_one_run_and_where_it_was_trained_it_changes_nothing(
@@ -106,7 +106,7 @@ def test_a_run_that_comes_back_after_it_was_deleted_has_looked_at_the_test_part_
     store.delete(run.id)
 
     assert again.number == run.number and import_run(store, packed).id == run.id
-    assert store.looks(load_record(run.id).test_part) == 1
+    assert store.evaluations(load_record(run.id).test_part) == 1
 
 
 @pytest.mark.slow

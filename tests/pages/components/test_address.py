@@ -159,23 +159,25 @@ def chosen(at: AppTest) -> RunSettings:
 
 
 def set_everything(at: AppTest) -> set[str]:
-    """Give every widget of the form a value that it does not have; the names of those that were set."""
+    """Give every widget of the form a value that it does not have; the names of those that were set.
+
+    In rounds: with what is chosen others appear.
+    """
     done: set[str] = set()
     left_alone = {"train.scenario", "train.backbone", "train.repeats"}
-    for _ in range(60):
-        widgets = [*at.selectbox, *at.number_input, *at.slider]
-        widget = next(
-            (w for w in widgets if (w.key or "").startswith("train.") and w.key not in left_alone | done), None
-        )
-        if widget is None:
+    for _ in range(20):
+        widgets = [w for w in (*at.selectbox, *at.number_input, *at.slider) if (w.key or "").startswith("train.")]
+        new = [widget for widget in widgets if widget.key not in left_alone | done]
+        if not new:
             return done
-        done.add(widget.key)
-        if widget.type == "selectbox":
-            widget.select_index(((widget.index or 0) + 1) % len(widget.options)).run()
-        else:
-            low, high = widget.min, widget.max
-            value = low + (high - low) / 3
-            widget.set_value(round(value) if isinstance(low, int) else value).run()
+        for widget in new:
+            if widget.type == "selectbox":
+                widget.select_index(((widget.index or 0) + 1) % len(widget.options))
+            else:
+                value = widget.min + (widget.max - widget.min) / 3
+                widget.set_value(round(value) if isinstance(widget.min, int) else value)
+        done |= {widget.key for widget in new}
+        at.run()
     raise AssertionError("the form has no end")
 
 

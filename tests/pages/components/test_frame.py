@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import FinishedRace
+from helpers import FinishedRace, drawn_classes
 from streamlit.testing.v1 import AppTest
 
 from core import home
 from core.data.dataset import Dataset, delete_stored, stored_ids
 from core.data.edit import drop_pictures
 from core.errors import StorageError
+from core.runs.database import Database
 from core.runs.record import run_folder
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, RunSettings
@@ -97,17 +98,18 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Fill the disk: no file, no folder and no row can be written from then on, until something is deleted."""
 
     def fill() -> None:
-        write = RunStore._write
+        write = Database.write
 
         def no_room(*args: object, **values: object) -> Any:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-        def no_row(store: RunStore) -> Any:
+        def no_row(database: Database) -> Any:
             if any((home.thaw_home() / "runs").glob("*")):
                 raise StorageError(FULL_SENTENCE, full=True)
-            return write(store)
+            return write(database)
 
-        monkeypatch.setattr(RunStore, "_write", no_row)
+        monkeypatch.setattr(Database, "write", no_row)
+        monkeypatch.setattr("core.data.drawn.drawings.pictures", lambda at_once: drawn_classes().items())
         monkeypatch.setattr("tempfile.mkdtemp", no_room)
         monkeypatch.setattr("tempfile.mkstemp", no_room)
 

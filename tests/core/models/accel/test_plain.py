@@ -4,15 +4,16 @@ import gc
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
-from helpers import REPOSITORY
+from helpers import REPOSITORY, know_speeds
 
 from core.data.dataset import Dataset
 from core.machine import process
 from core.machine.process import PROCESS_ENVIRONMENT, imports_exempt_from_gc, keep_freed_memory, prepare_process
-from core.machine.speeds import load_speeds
+from core.machine.speeds import Peaks, load_speeds, save_peaks
 from core.models.accel import Shelf, engines_of, is_plain, one_thread, standing_still
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES
@@ -115,11 +116,13 @@ def test_nobody_looks_behind_the_door():
 
 
 @pytest.mark.parametrize("value", ["0", "1"])
-def test_the_command_line_says_so(value: str):
+def test_the_command_line_says_so(value: str, thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("THAW_PLAIN", value)
+    know_speeds(thaw_home)
+    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     code = "import sys; from core.__main__ import main; sys.exit(main(['machine']))"
-    environment = {**os.environ, "THAW_PLAIN": value}
 
-    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stderr
     assert (process.PLAIN in done.stdout) == (value == "1")
