@@ -22,9 +22,10 @@ from core.data.reading.report import as_csv
 from core.data.sources import pictures_in
 from core.errors import ImageError, RunError, SettingsError, TrainingError
 from core.home import sweep_staging
+from core.machine.devices import devices
 from core.machine.facts import this_machine, usable_cores
 from core.machine.process import PLAIN, tricks_wanted
-from core.machine.speeds import WORKS, load_peaks, load_speeds
+from core.machine.speeds import WORKS, Speeds, load_peaks, load_speeds
 from core.models.catalogue import BACKBONES
 from core.models.weights import weights_status
 from core.runs.example import find_run
@@ -34,6 +35,7 @@ from core.runs.store import Run, RunStore
 from core.runs.worker import work_off
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
+from core.training.plan import device_for
 from core.training.weighting import weighting_sentence
 
 if TYPE_CHECKING:  # statistics and models are slow to import: not before they are asked for
@@ -337,24 +339,41 @@ def bring_back(file: str, say: Say) -> Result:
 
 
 def machine(again: bool) -> Result:
-    """The machine, its peaks, and what was measured for the default backbone; measured now if it never was."""
-    here, backbone = this_machine(), ModelSettings().backbone
+    """The machine, its peaks, and what was measured for the default backbone on each device; now if it never was."""
+    here, backbone, cards = this_machine(), ModelSettings().backbone, devices()[:-1]
     peaks, speeds = load_peaks(), load_speeds(backbone)
-    if again or peaks is None or speeds is None:
+    known = [(card, rates) for card in cards if (rates := load_speeds(backbone, card.kind))]
+    if again or peaks is None or speeds is None or len(known) < len(cards):
         from core.training.probe import known_peaks, known_speeds
 
         peaks, speeds = known_peaks(again), known_speeds(backbone, again)
-    chosen = {work: speeds.precision(work) for work in WORKS}
+        known = [(card, known_speeds(backbone, again, device=card.kind)) for card in cards]
     values = {"machine": asdict(here), "peaks": asdict(peaks), "plain": not tricks_wanted()}
-    values["backbones"] = {backbone: {**asdict(speeds), "precision": chosen, "engine": speeds.engine}}
+    values["backbones"] = {backbone: _speed_values(speeds)}
     lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value}" for name, value in peaks.rows())]
     lines += [] if tricks_wanted() else [f"  {PLAIN}"]
     lines += [f"  {BACKBONES[backbone].label}, {speeds.threads} threads, pictures per second:"]
     lines += [f"    forward fp32, {name}: {rate:.0f}" for name, rate in speeds.engines.items()]
-    for work, precision in chosen.items():
-        rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speeds.by_precision(work).items())
-        lines.append(f"    {work:13} {rates}: {precision}")
+    lines += _speed_lines(speeds)
+    values["devices"] = [asdict(card) | {"backbones": {backbone: _speed_values(rates)}} for card, rates in known]
+    for card, rates in known:
+        lines += [f"{card} ({card.kind})", f"  {BACKBONES[backbone].label}, pictures per second:"]
+        lines += _speed_lines(rates)
     return values, "\n".join(lines)
+
+
+def _speed_values(speeds: Speeds) -> dict[str, Any]:
+    chosen = {work: speeds.precision(work) for work in WORKS}
+    return {**asdict(speeds), "precision": chosen, "engine": speeds.engine}
+
+
+def _speed_lines(speeds: Speeds) -> list[str]:
+    """A line for each kind of work: its speeds, and the precision that is chosen for them."""
+    lines = []
+    for work in WORKS:
+        rates = ", ".join(f"{name} {rate:.0f}" for name, rate in speeds.by_precision(work).items())
+        lines.append(f"    {work:13} {rates}: {speeds.precision(work)}")
+    return lines
 
 
 def list_runs() -> Result:
@@ -406,7 +425,8 @@ def _run_line(values: dict[str, Any]) -> str:
 
 def _work_off(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
-    if any(load_speeds(store.get(run).settings.model.backbone) is None for run in ids):
+    planned = [store.get(run).settings for run in ids]
+    if any(load_speeds(one.model.backbone, device_for(one).kind) is None for one in planned):
         say("not measured here yet, so computed in a way that is safe everywhere: `machine` looks for a faster one")
     try:
         with _owning(store, ids):

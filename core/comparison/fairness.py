@@ -51,6 +51,8 @@ class Outcome:
     threads: int
     engine: str = "torch"
     """What computed forward passes in fp32."""
+    device: str = "the processor"
+    """What it was computed on, in words."""
     precision: Mapping[str, str] = field(default_factory=dict)
     """In what `features` of frozen stages were computed, and in what training steps, `train`."""
     cached_features: int = 0
@@ -196,6 +198,8 @@ def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
     match field:
         case "optim.momentum":
             return settings.optim.optimizer == "sgd"
+        case "optim.device":  # a chip says what they were really computed on
+            return False
         case "augment.steps":
             return settings.augment.preset == "custom"
         case "data.dataset":  # two names of the same pictures
@@ -241,6 +245,9 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
     if same_backbone and a.weights_hash and b.weights_hash and a.weights_hash != b.weights_hash:
         text = "The pretrained weights come from different files."
         chips.append(Chip(field="weights", text=text, affects="accuracy"))
+    if a.device != b.device:
+        text = f"They were computed on different devices, which round differently: {a.device} against {b.device}."
+        chips.append(Chip(field="device", text=text, affects="accuracy"))
     if a.machine != b.machine:
         text = f"Times were measured on different machines: {a.machine} against {b.machine}."
         chips.append(Chip(field="machine", text=text, affects="timing"))

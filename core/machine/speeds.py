@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 from core.errors import StorageError
 from core.home import home_folder, ordinary, write_atomically
 from core.json_types import fits_fields
+from core.machine.devices import DeviceKind, find_device
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
 
@@ -101,23 +102,25 @@ class Speeds:
         return max(self.seen.get(name, probed), SLOWEST * probed)
 
 
-def load_speeds(backbone: str) -> Speeds | None:
-    """What is known about a backbone here, or None if it was never measured on this machine."""
-    values = _load().get(_machine_key(), {}).get(backbone)
+def load_speeds(backbone: str, device: DeviceKind = "cpu") -> Speeds | None:
+    """What is known about a backbone on a device of this machine, or None if it was never measured on it."""
+    values = _load().get(_machine_key(device), {}).get(backbone)
     return Speeds(**values) if values else None
 
 
-def save_speeds(backbone: str, speeds: Speeds) -> None:
+def save_speeds(backbone: str, speeds: Speeds, device: DeviceKind = "cpu") -> None:
     """Keep what a probe found."""
-    _save(backbone, asdict(speeds))
+    _save(backbone, asdict(speeds), device)
 
 
-def remember_seen(backbone: str, work: Work, precision: Precision, pictures_per_s: float) -> None:
+def remember_seen(
+    backbone: str, work: Work, precision: Precision, pictures_per_s: float, device: DeviceKind = "cpu"
+) -> None:
     """Keep what a run saw; without a probe there is nothing to hold it against, and it is forgotten."""
-    speeds = load_speeds(backbone)
+    speeds = load_speeds(backbone, device)
     if speeds is not None:
         speeds.seen[f"{work}/{precision}"] = round(pictures_per_s, 2)
-        _save(backbone, asdict(speeds))
+        _save(backbone, asdict(speeds), device)
 
 
 def load_peaks() -> Peaks | None:
@@ -131,10 +134,10 @@ def save_peaks(peaks: Peaks) -> None:
     _save("peaks", asdict(peaks))
 
 
-def _save(name: str, values: dict[str, Any]) -> None:
+def _save(name: str, values: dict[str, Any], device: DeviceKind = "cpu") -> None:
     """As well as it can be done: what is not kept is measured anew, and nobody's work ends for it."""
     table = _load()
-    table.setdefault(_machine_key(), {})[name] = values
+    table.setdefault(_machine_key(device), {})[name] = values
     try:
         write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
     except StorageError as error:
@@ -177,10 +180,10 @@ def _are_speeds(values: Any) -> bool:
     )
 
 
-def _machine_key() -> str:
+def _machine_key(device: DeviceKind = "cpu") -> str:
     """All that a speed depends on beside the backbone; the variable caps what oneDNN may use of the processor."""
-    machine = this_machine()
+    machine, card = this_machine(), "" if device == "cpu" else find_device(device).name
     allowed, plain = os.environ.get("ONEDNN_MAX_CPU_ISA", ""), "" if tricks_wanted() else "plain"
     return " | ".join(
-        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain))
+        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain, card))
     )

@@ -23,6 +23,7 @@ from core.data.parts import find_lacks
 from core.errors import RunError, SettingsError, shown
 from core.home import folder_in_the_making, home_folder, ordinary, sealed, unsealed, write_atomically
 from core.json_types import fits_fields
+from core.machine.devices import DeviceUse
 from core.models.download import file_sha256
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict, to_dict
@@ -91,6 +92,8 @@ class RunRecord:
     test_groups: tuple[str, ...] = ()
     """A name for what each test picture stands together with, which tells nothing else: pictures of one group are no
     independent evidence. Empty where the data set has no groups, and in older runs."""
+    device: DeviceUse = field(default_factory=DeviceUse)
+    """What it was computed on."""
     imported: bool = False
     """Trained elsewhere and brought here as a zip: what it says about its training was not seen here."""
 
@@ -221,6 +224,7 @@ def record_from(values: dict[str, Any]) -> RunRecord:
     for name in ("test_pictures", "test_contents", "test_names", "test_groups", "history", "layers"):
         values[name] = tuple(values.get(name, ()))
     values["confusion"] = tuple(map(tuple, values["confusion"]))
+    values["device"] = DeviceUse(**values.get("device", {}))
     epochs = sum(epoch["lr"] is not None for epoch in values["history"])  # all others are a solver's iterations
     return RunRecord(**{**values, "settings": from_dict(values["settings"], epochs)})
 
@@ -299,5 +303,6 @@ def summary_of(record: RunRecord) -> dict[str, object]:
         "threads": record.threads,
         "precision": record.precision,
         "engine": record.engine,
+        "device": asdict(record.device),
         "imported": record.imported,
     }

@@ -30,6 +30,7 @@ def load_outcome(run_id: str) -> Outcome:
         machine=str(Machine(**record.machine)),
         threads=record.threads,
         engine=record.engine,
+        device=str(record.device),
         precision=record.precision,
         lacks=record.lacks,
         groups=record.test_groups,

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from core.data.dataset import SPLITS
 from core.data.reading.limits import MAX_CLASS_NAME, MAX_CLASSES, MIN_CLASSES
 from core.errors import PackageError
+from core.machine.devices import DeviceKind
 from core.machine.facts import Machine
 from core.machine.speeds import Engine
 from core.runs.record import RECORD_VERSION
@@ -69,6 +70,7 @@ _RECORD = _object(
     optional=(
         "precision",
         "engine",
+        "device",
         "head",
         "layers",
         "costs",
@@ -122,6 +124,12 @@ _RECORD = _object(
     threads=_COUNT,
     precision=_object(features=_PRECISION, train=_PRECISION),
     engine={"enum": list(get_args(Engine))},
+    device=_object(
+        kind={"enum": list(get_args(DeviceKind))},
+        name=_text(200),
+        memory_bytes=_or_null(_COUNT),
+        peak_bytes=_or_null(_COUNT),
+    ),
     head=_or_null(_object(l2=_AMOUNT, path=_list(_list(_NUMBER, 2, 2), 1000), iterations=_COUNT)),
     layers=_list(_LAYER, 10_000),
     costs=_object(

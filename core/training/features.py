@@ -43,6 +43,7 @@ def feature_recipe(
     precision: str,
     engine: str,
     view: int = 0,
+    device: str = "cpu",
 ) -> dict[str, object]:
     """All that features of a frozen backbone depend on beside the picture.
 
@@ -51,6 +52,7 @@ def feature_recipe(
         cut: the number of frozen stages, or `WHOLE`.
         engine: the run's.
         view: 0 is plain, others are augmented.
+        device: the kind that pictures and network were on, which rounds in its own way.
     """
     return {
         "backbone": settings.model.backbone,
@@ -61,7 +63,8 @@ def feature_recipe(
         "precision": precision,
         "engine": "torch" if computed_by_torch(cut, precision) else engine,
         "view": [view, repr(settings.augment)] if view else 0,
-        **({"plain": True} if is_plain(settings.model.backbone) else {}),
+        **({"device": device} if device != "cpu" else {}),
+        **({"plain": True} if device == "cpu" and is_plain(settings.model.backbone) else {}),
     }
 
 

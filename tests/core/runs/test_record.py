@@ -12,6 +12,7 @@ import pytest
 from helpers import ENDLESS, FinishedRace
 
 from core.errors import RunError
+from core.machine.devices import DeviceUse
 from core.runs.record import (
     PREDICTIONS,
     RECORD,
@@ -42,6 +43,7 @@ def make_record(run: str = "abc", **changes: object) -> RunRecord:
         "head_hash": "",
         "temperature": None,
         "engine": "torch",
+        "device": DeviceUse(kind="cuda", name="A card", memory_bytes=8 * 10**9, peak_bytes=10**9),
     }
     rows: dict[str, object] = {
         "history": (),
@@ -203,7 +205,7 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
     def age(values: dict[str, Any]) -> None:
         optim = values["settings"]["optim"]
         for fields_, names in (
-            (values, ("precision", "head", "layers", "costs", "files", "imported")),
+            (values, ("precision", "head", "layers", "costs", "files", "imported", "device")),
             (optim, NEW_OPTIM),
         ):
             for name in names:
@@ -215,7 +217,10 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
 
     assert record.precision == {"features": "fp32", "train": "fp32"} and record.head is None
     assert record == make_record(
-        precision=record.precision, head=None, settings=RunSettings(optim=OptimSettings(precision="fp32"))
+        precision=record.precision,
+        head=None,
+        device=DeviceUse(),
+        settings=RunSettings(optim=OptimSettings(precision="fp32")),
     )
 
 
