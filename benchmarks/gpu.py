@@ -1,4 +1,4 @@
-"""Thaw on a graphics card against the same machine's processor: `python benchmarks/gpu.py ZIP [--device cuda] [--quick]`.
+"""Thaw on a graphics card against the same machine's processor: `python benchmarks/gpu.py ZIP [--device D] [--quick]`.
 
 Frozen, fine-tuned and probe-then-fine-tune on the photos in ZIP (ants and bees), each after a run that warms up, with
 nothing in the cache; how long the card waits; then steps of ResNet-50 on random pictures in fp32 and in the precision
@@ -81,7 +81,7 @@ class Clock:
         if not self.moments:
             return 0.0
         torch.cuda.synchronize()
-        busy = sum(start.elapsed_time(end) for start, end in self.moments) / 1000
+        busy = sum(float(start.elapsed_time(end)) for start, end in self.moments) / 1000
         self.moments.clear()
         return busy
 
@@ -91,14 +91,15 @@ CLOCK = Clock()
 
 def watch_the_card() -> None:
     """Note every step, and every pass through a backbone."""
-    step, build = Stepper.step, scenarios.build_model
+    run: Any = scenarios
+    step, build = Stepper.step, run.build_model
 
     def noted_step(self: Stepper, inputs: Tensor, targets: Tensor) -> Any:
         with CLOCK.at_work():
             return step(self, inputs, targets)
 
     def noted_build(*given: Any, **named: Any) -> TransferModel:
-        model = build(*given, **named)
+        model: TransferModel = build(*given, **named)
         forward = model.backbone.forward
 
         def noted_forward(images: Tensor) -> Tensor:
@@ -106,11 +107,11 @@ def watch_the_card() -> None:
                 output: Tensor = forward(images)
                 return output
 
-        model.backbone.forward = noted_forward  # type: ignore[method-assign]
+        model.backbone.forward = noted_forward
         return model
 
     Stepper.step = noted_step  # type: ignore[method-assign]
-    scenarios.build_model = noted_build
+    run.build_model = noted_build
 
 
 def trained(dataset: Dataset, scenario: str, device: DeviceKind, epochs: int) -> tuple[Trained, float]:
@@ -213,7 +214,7 @@ def steps(backbone: str, device: DeviceKind, chosen: Precision, count: int, batc
 
     for precision in dict.fromkeys(("fp32", chosen)):
         for name, batches in (("our loader", ours), ("one batch, again and again", lying_there)):
-            how = stepper(backbone, device, cast(Precision, precision), 10**6)
+            how = stepper(backbone, device, precision, 10**6)
 
             def take(epoch: int, how: Stepper = how, batches: Callable[[int], Batches] = batches) -> object:
                 return train_one_epoch(how, batches(epoch), lambda number, loss: None)

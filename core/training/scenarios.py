@@ -248,7 +248,8 @@ def _train_from_boundary(session: Session) -> tuple[Best, Evaluation]:
             session.watch.count("pictures_trained", len(positions))
 
     def val_batches() -> Batches:
-        return zip(torch.split(val, EVAL_BATCH), torch.split(val_targets, EVAL_BATCH), strict=True)
+        size = session.loaders.pass_size
+        return zip(torch.split(val, size), torch.split(val_targets, size), strict=True)
 
     return _fit(session, Best(), BackHalf(session.model), batches, val_batches)
 
