@@ -32,6 +32,7 @@ from core import commands
 from core.__main__ import build_parser, main
 from core.data.dataset import Dataset, stored_datasets
 from core.data.ingest import ingest
+from core.machine.devices import Device
 from core.machine.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
 from core.models.catalogue import BACKBONES
 from core.runs.example import example_runs
@@ -409,6 +410,32 @@ def test_machine_tells_which_engine_was_faster(capsys: pytest.CaptureFixture[str
     assert main(["machine"]) == 0
     printed = capsys.readouterr().out
     assert "forward fp32, torch: 50" in printed and "forward fp32, onnxruntime: 77" in printed
+
+
+def test_machine_lists_each_card_with_its_speeds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    card = Device(kind="cuda", name="A card", memory_bytes=8 * 1024**3)
+    monkeypatch.setattr("core.machine.devices._may_have_more", lambda: True)
+    monkeypatch.setattr("core.machine.devices._accelerators", lambda: (card,))
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    speeds = load_speeds("efficientnet_lite0")
+    assert speeds is not None
+    probed = {name: 100 * rate for name, rate in speeds.probed.items()}
+    save_speeds("efficientnet_lite0", replace(speeds, probed=probed), "cuda")
+
+    found = asked(capsys, "machine")["devices"]
+
+    assert [(row["kind"], row["name"]) for row in found] == [("cuda", "A card")]
+    assert found[0]["backbones"]["efficientnet_lite0"]["probed"] == probed
+    assert main(["machine"]) == 0
+    assert "A card, 8 GB (cuda)" in (printed := capsys.readouterr().out) and "fp32 5000, bf16 4000: fp32" in printed
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_queued(
+    capsys: pytest.CaptureFixture[str], tiny_folder: Path
+):
+    assert main(["train", "--data", str(tiny_folder), "--device", "cuda"]) == 2
+    assert "device is cuda; this machine has no graphics card" in capsys.readouterr().err
+    assert RunStore().runs() == []
 
 
 def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
