@@ -21,11 +21,14 @@ from core.data.reading.intake import take_in
 
 
 @pytest.fixture(autouse=True)
-def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
     home = tmp_path.parent / f"{tmp_path.name}-home"  # beside the folder that tests look into
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)
+    if not request.node.get_closest_marker("gpu"):  # results are those of the processor, here and in what is started
+        monkeypatch.setattr("core.machine.devices._may_have_more", lambda: False)
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("core.data.ingest.take_in_contained", take_in)  # a process per data set would double the time
     return home
 

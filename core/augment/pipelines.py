@@ -4,6 +4,7 @@ Shapes: N batch, H W the picture's pixels, S the side of the square the network 
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -61,7 +62,7 @@ class EvalPipeline:
         self._transforms = build_transforms(evaluation_calls(preprocessing))
 
     def __call__(self, image: Tensor) -> Tensor:
-        """(3, H, W) uint8 to (3, S, S) uint8. Small pictures are enlarged."""
+        """(..., 3, H, W) uint8 to (..., 3, S, S) uint8, on any device. Small pictures are enlarged."""
         image = _without_far_ends(image)
         for transform in self._transforms:
             image = transform(image)
@@ -79,7 +80,10 @@ class TrainPipeline:
         self.steps = [(name, build_transforms(calls)) for name, calls in training_calls(settings, preprocessing)]
 
     def __call__(self, image: Tensor, seed: int) -> Tensor:
-        """(3, H, W) uint8 to (3, S, S) uint8; `seed` from `picture_seed`. Safe in any thread."""
+        """(3, H, W) uint8 to (3, S, S) uint8, on any device; `seed` from `picture_seed`. Safe in any thread.
+
+        The numbers are drawn on the processor, so they are the same whatever the picture lies on.
+        """
         image = _without_far_ends(image)
         with SeededDraws(seed):
             for _, transforms in self.steps:
@@ -90,12 +94,17 @@ class TrainPipeline:
 
 def normalise(batch: Tensor, preprocessing: Preprocessing, layout: torch.memory_format = torch.channels_last) -> Tensor:
     """(N, 3, S, S) uint8 to float32, as the weights expect it; channels last is what torch is fastest with."""
-    scale = torch.tensor([1 / (255 * std) for std in preprocessing.std], device=batch.device)
-    shift = torch.tensor(
-        [-m / s for m, s in zip(preprocessing.mean, preprocessing.std, strict=True)], device=batch.device
-    )
+    scale, shift = _scale_and_shift(preprocessing, batch.device)
     floats = batch.to(torch.float32).mul_(scale[:, None, None]).add_(shift[:, None, None])
     return floats.contiguous(memory_format=layout)  # last: to convert and to lay out anew in one go takes twice as long
+
+
+@lru_cache(maxsize=16)
+def _scale_and_shift(preprocessing: Preprocessing, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Three numbers each, made once: a card is waited for when numbers go over."""
+    scale = [1 / (255 * std) for std in preprocessing.std]
+    shift = [-mean / std for mean, std in zip(preprocessing.mean, preprocessing.std, strict=True)]
+    return torch.tensor(scale, device=device), torch.tensor(shift, device=device)
 
 
 def build_transforms(calls: Iterable[Call]) -> list[Any]:

@@ -20,6 +20,7 @@ from core.runs.store import Run, RunStore
 from core.runs.worker import preload, run_next
 from core.settings.scenarios import SCENARIOS, USUAL, USUAL_RACE
 from core.settings.schema import RunSettings
+from core.training.plan import device_for
 from core.training.weighting import weighting_sentence
 
 POLL_S = 0.3
@@ -96,7 +97,8 @@ def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
 
 def _train_all(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
-    if any(load_speeds(store.get(run).settings.model.backbone) is None for run in ids):
+    planned = [store.get(run).settings for run in ids]
+    if any(load_speeds(one.model.backbone, device_for(one).kind) is None for one in planned):
         say("not measured here yet, so computed in a way that is safe everywhere: `machine` looks for a faster one")
     try:
         with _owning(store, ids):

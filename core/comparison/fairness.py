@@ -52,6 +52,8 @@ class Outcome:
     threads: int
     engine: str = "torch"
     """What computed forward passes in fp32."""
+    device: str = "the processor"
+    """What it was computed on, in words."""
     precision: Mapping[str, str] = field(default_factory=dict)
     """In what `features` of frozen stages were computed, and in what training steps, `train`."""
     cached_features: int = 0
@@ -199,6 +201,8 @@ def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
             return settings.optim.optimizer == "sgd"
         case "augment.preset":  # two names of the same steps
             return steps_of(settings.augment) != steps_of(other.settings.augment)
+        case "optim.device":  # a chip says what they were really computed on
+            return False
         case "augment.steps":
             return settings.augment.preset == CUSTOM and steps_of(settings.augment) != steps_of(other.settings.augment)
         case "data.dataset":  # two names of the same pictures
@@ -242,6 +246,9 @@ def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:
         accuracy.append(("head", "The heads started from different numbers although seed and backbone are the same."))
     if same_backbone and a.weights_hash and b.weights_hash and a.weights_hash != b.weights_hash:
         accuracy.append(("weights", "The pretrained weights come from different files."))
+    if a.device != b.device:
+        text = f"They were computed on different devices, which round differently: {a.device} against {b.device}."
+        accuracy.append(("device", text))
     if a.machine != b.machine:
         timing.append(("machine", f"Times were measured on different machines: {a.machine} against {b.machine}."))
     for run in (a, b):

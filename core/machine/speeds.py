@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from core.errors import StorageError
 from core.home import home_folder, one_at_a_time, ordinary, write_atomically
+from core.machine.devices import DeviceKind, find_device
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
 from core.records import Rate, Size, fits
@@ -102,21 +103,23 @@ class Speeds:
         return max(self.seen.get(name, probed), SLOWEST * probed)
 
 
-def load_speeds(backbone: str) -> Speeds | None:
-    """What is known about a backbone here, or None if it was never measured on this machine."""
-    values = _load().get(_machine_key(), {}).get(backbone)
+def load_speeds(backbone: str, device: DeviceKind = "cpu") -> Speeds | None:
+    """What is known about a backbone on a device of this machine, or None if it was never measured on it."""
+    values = _load().get(_machine_key(device), {}).get(backbone)
     return Speeds(**values) if values else None
 
 
-def save_speeds(backbone: str, speeds: Speeds) -> None:
+def save_speeds(backbone: str, speeds: Speeds, device: DeviceKind = "cpu") -> None:
     """Keep what a probe found."""
-    _change(backbone, lambda old: asdict(speeds))
+    _change(backbone, lambda old: asdict(speeds), device)
 
 
-def remember_seen(backbone: str, work: Work, precision: Precision, pictures_per_s: float) -> None:
+def remember_seen(
+    backbone: str, work: Work, precision: Precision, pictures_per_s: float, device: DeviceKind = "cpu"
+) -> None:
     """Keep what a run saw; without a probe there is nothing to hold it against, and it is forgotten."""
     seen = {f"{work}/{precision}": round(pictures_per_s, 2)}
-    _change(backbone, lambda old: {**old, "seen": {**old["seen"], **seen}} if old else None)
+    _change(backbone, lambda old: {**old, "seen": {**old["seen"], **seen}} if old else None, device)
 
 
 def load_peaks() -> Peaks | None:
@@ -130,7 +133,9 @@ def save_peaks(peaks: Peaks) -> None:
     _change("peaks", lambda old: asdict(peaks))
 
 
-def _change(name: str, change: Callable[[dict[str, Any] | None], dict[str, Any] | None]) -> None:
+def _change(
+    name: str, change: Callable[[dict[str, Any] | None], dict[str, Any] | None], device: DeviceKind = "cpu"
+) -> None:
     """Put what `change` makes of a row in its place, one process after the other; None leaves all as it is.
 
     As well as it can be done: what is not kept is measured anew, and nobody's work ends for it.
@@ -138,7 +143,7 @@ def _change(name: str, change: Callable[[dict[str, Any] | None], dict[str, Any] 
     try:
         with one_at_a_time("speeds", lambda: None):
             table = _load()
-            rows = table.setdefault(_machine_key(), {})
+            rows = table.setdefault(_machine_key(device), {})
             values = change(rows.get(name))
             if values is not None:
                 rows[name] = values
@@ -180,10 +185,10 @@ def _are_speeds(values: Any) -> bool:
     )
 
 
-def _machine_key() -> str:
+def _machine_key(device: DeviceKind = "cpu") -> str:
     """All that a speed depends on beside the backbone; the variable caps what oneDNN may use of the processor."""
-    machine = this_machine()
+    machine, card = this_machine(), "" if device == "cpu" else find_device(device).name
     allowed, plain = os.environ.get("ONEDNN_MAX_CPU_ISA", ""), "" if tricks_wanted() else "plain"
     return " | ".join(
-        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain))
+        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain, card))
     )

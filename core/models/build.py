@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from core.errors import RunError, WeightsError
+from core.machine.devices import DeviceKind
 from core.models.accel import accelerate
 from core.models.catalogue import get_backbone, starts_with
 from core.models.download import OnProgress
@@ -39,11 +40,17 @@ class LayerRow:
 
 
 def build_model(
-    name: str, num_classes: int, *, start: Weights, seed: int, on_progress: OnProgress | None = None
+    name: str,
+    num_classes: int,
+    *,
+    start: Weights,
+    seed: int,
+    on_progress: OnProgress | None = None,
+    device: DeviceKind = "cpu",
 ) -> TransferModel:
-    """A backbone with a new head, on the CPU, in channels_last format, in training mode; everything trains.
+    """A backbone with a new head, in channels_last format, in training mode; everything trains.
 
-    Torch's global generator is left as it was.
+    Its numbers are the same on every device. Torch's global generator is left as it was.
 
     Raises:
         SettingsError: no backbone has this name.
@@ -64,7 +71,8 @@ def build_model(
         network = _build_random(name, seed)
     head = build_head(spec.features, num_classes, seed=seed)
     model = TransferModel(without_classifier(network, spec), head, spec, weights_sha256=sha256)
-    return accelerate(model.to(memory_format=torch.channels_last))
+    model.to(memory_format=torch.channels_last)
+    return accelerate(model if device == "cpu" else model.to(device))
 
 
 def restore_model(

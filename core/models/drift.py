@@ -24,14 +24,15 @@ class Drift:
 
 
 def snapshot(model: TransferModel) -> dict[str, Tensor]:
-    """Copies of all parameters and buffers that training may move. What is really frozen is not copied."""
+    """Copies, on the processor, of what training may move. What is really frozen is not copied."""
     frozen = () if model.only_looks_frozen else tuple(f"backbone.{prefix}" for prefix in model.frozen_prefixes)
-    return {name: tensor.detach().clone() for name, tensor in _tensors(model).items() if not starts_with(name, frozen)}
+    moving = {name: tensor for name, tensor in _tensors(model).items() if not starts_with(name, frozen)}
+    return {name: tensor.detach().to("cpu", copy=True) for name, tensor in moving.items()}
 
 
 @torch.no_grad()
 def measure_drift(model: TransferModel, before: Mapping[str, Tensor]) -> Drift:
-    """Compare a model with its `snapshot`; what is not in there counts as unmoved, as the freeze audit proves."""
+    """Compare a model, on the processor, with its `snapshot`; what is not in there is unmoved, as the audit proves."""
     after = _tensors(model)
     layers = []
     for path, layer in model.named_modules():

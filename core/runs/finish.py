@@ -48,7 +48,7 @@ def finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start:
     Raises:
         Cancelled: the run is another worker's by now; that one's files stay.
     """
-    _remember_paces(run.settings.model.backbone, trained.watch)
+    _remember_paces(run.settings.model.backbone, trained)
     predictions = _predictions(dataset, trained)
     record = _record(run, dataset, trained, predictions)
 
@@ -71,10 +71,10 @@ def _while_ours(store: RunStore, run: Run) -> Iterator[None]:
         yield
 
 
-def _remember_paces(backbone: str, watch: Stopwatch) -> None:
-    for (work, precision), (number, seconds) in watch.paces.items():
+def _remember_paces(backbone: str, trained: Trained) -> None:
+    for (work, precision), (number, seconds) in trained.watch.paces.items():
         if number >= ENOUGH:
-            remember_seen(backbone, work, precision, number / seconds)
+            remember_seen(backbone, work, precision, number / seconds, trained.compute.device)
 
 
 def _record(run: Run, dataset: Dataset, trained: Trained, predictions: Predictions) -> RunRecord:
@@ -103,6 +103,7 @@ def _record(run: Run, dataset: Dataset, trained: Trained, predictions: Predictio
         threads=trained.compute.threads,
         precision=PrecisionRecord(features=trained.compute.features, train=trained.compute.train),
         engine=trained.compute.engine,
+        device=trained.device,
         head=_head(trained),
         layers=trained.drift.layers,
         costs=_costs(run, trained),

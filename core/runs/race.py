@@ -13,6 +13,7 @@ from core.runs.life import Identity
 from core.runs.store import RunStore
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
+from core.training.plan import device_for
 
 MAX_RUNS = 60
 
@@ -74,7 +75,8 @@ def submit(
         owner: the process that waits for them, if they are to end with it.
 
     Raises:
-        SettingsError: a backbone or an augmentation is unknown, or the backbone cannot be trained like that.
+        SettingsError: a backbone or an augmentation is unknown, the backbone cannot be trained like that, or the device
+            is not here.
         DatasetError: the data set cannot be divided, or has only one class in train.
     """
     for plan in plans:
@@ -83,6 +85,7 @@ def submit(
                 f"A run is about one fold: say which, from 1 to {plan.data.folds}, or race all of them."
             )
         check_model(plan)
+        device_for(plan)
         steps_of(plan.augment)
         check_trainable(ingested.dataset, ingested.dataset.split(plan.seed, plan.data))
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]

@@ -25,6 +25,7 @@ from core.data.parts import find_lacks
 from core.data.reading.limits import MAX_CLASS_NAME, MAX_CLASSES, MAX_NAME_BYTES, MIN_CLASSES
 from core.errors import RunError, SettingsError, shown
 from core.home import folder_in_the_making, home_folder, ordinary, sealed, unsealed, write_atomically
+from core.machine.devices import DeviceUse
 from core.machine.facts import Machine
 from core.machine.speeds import Engine, Precision
 from core.models.download import file_sha256
@@ -37,13 +38,13 @@ from core.training.history import EpochRecord
 RECORD, PREDICTIONS, WEIGHTS = "record.json", "predictions.safetensors", "weights.safetensors"
 RECORD_VERSION: Final = 1
 """Raised when older Thaws must not read it; a field that has a default is only a later minor version."""
-RECORD_MINOR: Final = 0
+RECORD_MINOR: Final = 1
 RECORDED: Final = Path(__file__).parent / "recorded"
 RECORDED_PREFIX: Final = "recorded-"
 _ID: Final = re.compile("[0-9A-Za-z-]{1,64}")
 _IN_SUMMARY: Final = (
     *("test_accuracy", "val_accuracy", "best_epoch", "duration_s", "timings", "work", "freeze_audit", "parameters"),
-    *("weights", "split", "machine", "threads", "precision", "engine", "imported"),
+    *("weights", "split", "machine", "threads", "precision", "engine", "device", "imported"),
 )
 
 Counts = Annotated[tuple[Count, ...], Meta(max_length=MAX_CLASSES)]
@@ -181,6 +182,8 @@ class RunRecord:
     test_groups: Annotated[tuple[Annotated[str, Meta(max_length=64)], ...], Meta(max_length=MOST)] = ()
     """A name for what each test picture stands together with, which tells nothing else: pictures of one group are no
     independent evidence. Empty where the data set has no groups, and in older runs."""
+    device: DeviceUse = field(default_factory=DeviceUse)
+    """What it was computed on."""
     imported: bool = False
     """Trained elsewhere and brought here as a zip: what it says about its training was not seen here."""
 
@@ -310,6 +313,7 @@ def record_values(record: RunRecord) -> dict[str, Any]:
     found = {"bit_identical": audit.bit_identical, "sentence": audit.sentence}
     return {
         "version": RECORD_VERSION,
+        "minor": RECORD_MINOR,
         **asdict(record),
         "settings": to_dict(record.settings),
         "freeze_audit": {**asdict(audit), **found},

@@ -31,6 +31,7 @@ def load_outcome(run_id: str) -> Outcome:
         machine=str(record.machine),
         threads=record.threads,
         engine=record.engine,
+        device=str(record.device),
         precision=asdict(record.precision),
         lacks=record.lacks,
         groups=record.test_groups,

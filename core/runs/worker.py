@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from core.errors import StorageError
 from core.home import sweep_staging
+from core.machine.devices import devices
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
@@ -133,11 +134,13 @@ def _leave() -> None:
 def _measure_next(store: RunStore, stop: threading.Event) -> bool:
     """On a machine where it never was, time what estimates are made of, one backbone at a time; whether there is more.
 
-    The default backbone, and those of finished runs. Only while nothing trains or waits: then it ends, and begins anew
-    in the next pause.
+    The default backbone, and those of finished runs, on every device that is here. Only while nothing trains or waits:
+    then it ends, and begins anew in the next pause.
     """
     used = [run.settings.model.backbone for run in store.runs(["finished"], limit=RECENT)]
-    unknown = [name for name in dict.fromkeys([ModelSettings().backbone, *used]) if load_speeds(name) is None]
+    names = dict.fromkeys([ModelSettings().backbone, *used])
+    pairs = [(name, device.kind) for name in names for device in devices()]
+    unknown = [(name, kind) for name, kind in pairs if load_speeds(name, kind) is None]
     if load_peaks() is not None and not unknown:
         return False
 
@@ -151,8 +154,8 @@ def _measure_next(store: RunStore, stop: threading.Event) -> bool:
 
     try:
         known_peaks(should_stop=busy)
-        for name in unknown[:1]:
-            known_speeds(name, should_stop=busy)
+        for name, kind in unknown[:1]:
+            known_speeds(name, should_stop=busy, device=kind)
     except Cancelled:
         pass
     except Exception:  # runs start with what is safe

@@ -17,6 +17,7 @@ Optimizer = Literal["adamw", "sgd"]
 Schedule = Literal["one-cycle", "cosine", "step", "constant"]
 ClassWeights = Literal["none", "balanced"]
 PrecisionChoice = Literal["auto", "fp32", "bf16"]
+DeviceChoice = Literal["auto", "cpu", "cuda", "mps"]
 
 
 def option(
@@ -200,6 +201,12 @@ class OptimSettings(Checked):
         "auto", "In what training computes; auto takes what is faster here.", choices=get_args(PrecisionChoice)
     )
     """The test part is always computed in float32."""
+    device: DeviceChoice = option(
+        "auto",
+        "What a run computes on: cpu, or a graphics card (cuda, or mps on a Mac); auto takes the fastest that is here. "
+        "The draws are the same on each, results differ by rounding.",
+        choices=get_args(DeviceChoice),
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,7 +33,7 @@ def from_dict(values: dict[str, Any], epochs: int | None = None) -> RunSettings:
     if values.get("version") == 4:
         values = {**values, "version": 5, "data": {"split_rule": 1, **_NO_FOLDS, **values.get("data", {})}}
     if values.get("version") == 5:
-        values = {**values, "version": 6, "optim": _in_epochs(values.get("optim", {}), epochs)}
+        values = {**values, "version": 6, "optim": {"device": "auto", **_in_epochs(values.get("optim", {}), epochs)}}
     if values.get("version") != VERSION:
         raise SettingsError(f"settings have version {values.get('version')!r}; this Thaw reads version {VERSION}.")
     later = values.get("minor", 0) > MINOR

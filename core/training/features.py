@@ -48,6 +48,7 @@ def feature_recipe(
     precision: str,
     engine: str,
     view: int = 0,
+    device: str = "cpu",
 ) -> dict[str, object]:
     """All that features of a frozen backbone depend on beside the picture.
 
@@ -56,6 +57,7 @@ def feature_recipe(
         cut: the number of frozen stages, or `WHOLE`.
         engine: the run's.
         view: 0 is plain, others are augmented.
+        device: the kind that pictures and network were on, which rounds in its own way.
     """
     return {
         "backbone": settings.model.backbone,
@@ -67,7 +69,8 @@ def feature_recipe(
         "view": view,
         "transforms": [MAX_STRETCH, _transforms(settings, preprocessing, view)],
         "versions": {library: version(library) for library in LIBRARIES},
-        **({"plain": True} if is_plain(settings.model.backbone) else {}),
+        **({"device": device} if device != "cpu" else {}),
+        **({"plain": True} if device == "cpu" and is_plain(settings.model.backbone) else {}),
     }
 
 

@@ -4,9 +4,11 @@ Legend: N batch, K classes. Inputs are whatever the model takes: pictures for a 
 """
 
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -15,19 +17,21 @@ from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel
 
 from core.errors import TrainingError
+from core.machine.devices import to_device
 from core.machine.speeds import Precision
 from core.training.history import Cancelled, EpochRecord, OnEpoch, ShouldStop, Stopwatch
 from core.training.losses import Loss
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 """(inputs, targets (N,) int64)."""
+REPORT_S: Final = 0.3  # so often at most a device is waited for, to tell how training goes
 OnBatch = Callable[[int, float], None]
-"""(batches done in this epoch, mean loss so far)."""
+"""(batches done in this epoch, mean loss when it was last looked at)."""
 
 
-def cast(precision: Precision) -> torch.autocast:
+def cast(precision: Precision, device: str = "cpu") -> torch.autocast:
     """A context in which convolutions and matrix products run in this precision; weights and sums stay float32."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +49,25 @@ def until_stopped(batches: Batches, should_stop: ShouldStop) -> Batches:
         if should_stop():
             raise Cancelled
         yield batch
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Sums:
+    """Losses and right answers, summed where they are computed, so that nobody waits for them."""
+
+    loss: Tensor
+    """A number in float64, where the device has that."""
+    correct: Tensor
+
+    @classmethod
+    def nothing(cls, device: torch.device) -> "Sums":
+        exact = torch.float32 if device.type == "mps" else torch.float64
+        zeros = torch.zeros(2, dtype=torch.int64, device=device)
+        return cls(loss=zeros[0].to(exact), correct=zeros[1])
+
+    def add(self, loss: Tensor, correct: Tensor) -> None:
+        self.loss += loss
+        self.correct += correct
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -67,28 +90,28 @@ class Stepper:
         """What is looked at on val and kept: the average where there is one."""
         return self.model if self.average is None else self.average.module
 
-    def step(self, inputs: Tensor, targets: Tensor) -> tuple[float, int]:
-        """One step; mean loss and number of right answers before it.
+    def step(self, inputs: Tensor, targets: Tensor) -> "Sums":
+        """One step; what was known before it.
 
         Raises:
-            TrainingError: the loss is not a finite number.
+            TrainingError: the loss is not a finite number. Only on the processor: elsewhere that shows later, since to
+                look at a number is to wait for it.
         """
         self.optimizer.zero_grad(set_to_none=True)
-        loss_sum, correct, pieces = 0.0, 0, self.piece or len(targets)
+        sums, pieces = Sums.nothing(inputs.device), self.piece or len(targets)
         for some, wanted in zip(torch.split(inputs, pieces), torch.split(targets, pieces), strict=True):
-            with cast(self.precision):
+            with cast(self.precision, inputs.device.type):
                 logits = self.model(some).float()  # (N, K)
             loss = self.loss_fn(logits, wanted) * (len(wanted) / len(targets))
-            loss_sum += loss.item()  # on a CPU this waits for nothing
             torch.autograd.backward(loss)
-            correct += int((logits.detach().argmax(1) == wanted).sum())
-        if not math.isfinite(loss_sum):
-            raise TrainingError(_diverged(loss_sum, self.optimizer))
+            sums.add(loss.detach(), (logits.detach().argmax(1) == wanted).sum())
+        if inputs.device.type == "cpu":
+            check_finite(float(sums.loss), self.optimizer)
         self.optimizer.step()
         self.schedule.step()
         if self.average is not None:
             self.average.update_parameters(self.model)
-        return loss_sum, correct
+        return sums
 
 
 def train_one_epoch(stepper: Stepper, batches: Batches, on_batch: OnBatch) -> tuple[float, float]:
@@ -98,22 +121,38 @@ def train_one_epoch(stepper: Stepper, batches: Batches, on_batch: OnBatch) -> tu
         TrainingError: the loss is not a finite number.
     """
     stepper.model.train()
-    loss_sum, correct, seen = 0.0, 0, 0
+    device = device_of(stepper.model)
+    sums, seen, mean, told = Sums.nothing(device), 0, 0.0, -math.inf
     for number, (inputs, targets) in enumerate(batches, start=1):
-        loss, right = stepper.step(inputs, targets)
-        loss_sum += loss * len(targets)
-        correct += right
+        step = stepper.step(to_device(inputs, device), to_device(targets, device))
+        sums.add(step.loss * len(targets), step.correct)
         seen += len(targets)
-        on_batch(number, loss_sum / seen)
-    return loss_sum / seen, correct / seen
+        if device.type == "cpu" or time.monotonic() - told > REPORT_S:  # on a processor this waits for nothing
+            mean, told = _mean_loss(sums, seen, stepper.optimizer), time.monotonic()
+        on_batch(number, mean)
+    return _mean_loss(sums, seen, stepper.optimizer), int(sums.correct) / seen
 
 
-def _diverged(loss: float, optimizer: Optimizer) -> str:
+def _mean_loss(sums: Sums, seen: int, optimizer: Optimizer) -> float:
+    loss = float(sums.loss)
+    check_finite(loss, optimizer)
+    return loss / seen
+
+
+def check_finite(loss: float, optimizer: Optimizer) -> None:
+    """Raises TrainingError where a loss is no number."""
+    if math.isfinite(loss):
+        return
     rate = optimizer.param_groups[0]["lr"]
-    return (
+    raise TrainingError(
         f"The loss became {loss} at learning rate {rate:.2g}, so training stopped. "
         f"Try a tenth of the learning rate, or AdamW instead of SGD."
     )
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's numbers are."""
+    return next(model.parameters()).device
 
 
 @torch.no_grad()
@@ -121,20 +160,21 @@ def evaluate(model: nn.Module, batches: Batches, loss_fn: Loss = nn.functional.c
     """Loss, accuracy and probabilities over all batches; puts the model back into the mode it was in.
 
     Args:
+        batches: on any device; they go to the model's.
         loss_fn: of the logits of all batches together.
     """
-    was_training = model.training
+    was_training, device = model.training, device_of(model)
     model.eval()
     logits, targets = [], []
     for inputs, wanted in batches:
-        logits.append(model(inputs).float())
-        targets.append(wanted)
+        logits.append(model(to_device(inputs, device)).float())
+        targets.append(to_device(wanted, device))
     model.train(was_training)
     all_logits, all_targets = torch.cat(logits), torch.cat(targets)
     return Evaluation(
         loss=loss_fn(all_logits, all_targets).item(),
         accuracy=int((all_logits.argmax(1) == all_targets).sum()) / len(all_targets),
-        probabilities=all_logits.softmax(1),
+        probabilities=all_logits.softmax(1).cpu(),
     )
 
 

@@ -19,7 +19,8 @@ class WeightedCrossEntropy(nn.Module):
     def __init__(self, class_weights: Sequence[float], label_smoothing: float = 0.0) -> None:
         super().__init__()
         self.label_smoothing = label_smoothing
-        self.class_weights = torch.tensor(class_weights)  # (K,)
+        self.class_weights: Tensor  # (K,)
+        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         losses = nn.functional.cross_entropy(logits, targets, reduction="none", label_smoothing=self.label_smoothing)

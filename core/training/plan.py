@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from core.augment.catalogue import PRESETS, is_random, steps_of
+from core.errors import SettingsError
+from core.machine.devices import Device, DeviceKind, devices, find_device
 from core.machine.speeds import Precision, Speeds, Work, load_speeds
 from core.models.catalogue import BACKBONES, count_frozen_stages, get_backbone
 from core.settings.schema import RunSettings
@@ -128,12 +130,34 @@ def views_of(settings: RunSettings) -> tuple[int, ...]:
     return (0,) if steps_of(settings.augment) == PRESETS["centre-crop"].steps else (1,)
 
 
+def device_for(settings: RunSettings) -> Device:
+    """What a run computes on: what the settings say, else the fastest that is here, by measurement.
+
+    Where one was not measured yet, a graphics card is taken for the faster one.
+
+    Raises:
+        SettingsError: the settings name a device that is not here.
+    """
+    wanted = settings.optim.device
+    if wanted != "auto":
+        return find_device(wanted)
+    here = devices()
+    measured = [(load_speeds(settings.model.backbone, one.kind), one) for one in here] if len(here) > 1 else []
+    work: Work = training_work(settings) if settings.model.row.takes_steps else "forward"
+    rates = [(speeds.rate(work, speeds.precision(work)), one) for speeds, one in measured if speeds]
+    return max(rates, key=lambda row: row[0])[1] if len(rates) == len(here) else here[0]
+
+
 def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
-    """Seconds for a plan, or None as long as nothing has been measured on this machine."""
+    """Seconds for a plan, or None as long as nothing has been measured on its device, or where that is not here."""
     backbone, measured = settings.model.backbone, True
-    speeds = load_speeds(backbone)
+    try:
+        device = device_for(settings).kind
+    except SettingsError:
+        return None
+    speeds = load_speeds(backbone, device)
     if speeds is None:
-        speeds, measured = _scaled_speeds(backbone), False
+        speeds, measured = _scaled_speeds(backbone, device), False
     if speeds is None:
         return None
     wanted, work = settings.optim.precision, training_work(settings)
@@ -155,11 +179,11 @@ def training_work(settings: RunSettings) -> Work:
     return "train-kept" if settings.model.statistics == "kept" else "train-adapted"
 
 
-def _scaled_speeds(backbone: str) -> Speeds | None:
-    """Speeds of a backbone that was measured here, scaled by floating-point operations: right within a factor of 3."""
+def _scaled_speeds(backbone: str, device: DeviceKind) -> Speeds | None:
+    """Speeds of a backbone that was measured on this device, scaled by its arithmetic: right within a factor of 3."""
     spec = get_backbone(backbone)
     for other in BACKBONES.values():
-        speeds = load_speeds(other.name)
+        speeds = load_speeds(other.name, device)
         if speeds is not None:
             scale = other.forward_gflop / spec.forward_gflop
             return Speeds(threads=speeds.threads, probed={name: rate * scale for name, rate in speeds.probed.items()})

@@ -20,6 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from core.data.reading.decode import decode_picture
+from core.machine.devices import DeviceKind, wait_for
 from core.machine.facts import usable_cores
 from core.machine.process import tricks_wanted
 from core.machine.speeds import (
@@ -43,7 +44,7 @@ from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings
 from core.training.history import Cancelled, ShouldStop
 from core.training.loop import cast
-from core.training.plan import training_work
+from core.training.plan import device_for, training_work
 
 DTYPES: Final[dict[Precision, torch.dtype]] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 STEPS: Final[tuple[Work, ...]] = ("train-kept", "train-adapted")
@@ -54,6 +55,9 @@ TRAIN_BATCH: Final = 4  # a run sends more through at once, which is a little fa
 MOST_PICTURES: Final = 16  # of a forward pass that is timed, and fewer
 FORWARD_GFLOP: Final = 120.0  # where they take more arithmetic than this
 SETTLE_S: Final = 1.2
+CARD_BATCH: Final = 128  # pictures at once on a graphics card, and fewer
+CARD_GFLOP: Final = 500.0  # where they take more arithmetic than this, since activations have to fit, too
+CARD_TURNS: Final = 3
 HOPELESS: Final = 1.5  # times as long as its rival after one round; where bf16 is emulated it takes 2 to 4 times
 EMULATED_FROM: Final = 5.0
 """Times as long as in fp32 from which a small product in bf16 says that larger ones are not worth trying: without the
@@ -74,12 +78,21 @@ class Compute:
     """Of training steps."""
     engine: Engine = "torch"
     """Of forward passes in fp32 through a backbone that stands still."""
+    device: DeviceKind = "cpu"
+    """Where all of it is done, but for a head that is solved for: that is the processor's work."""
 
 
 def choose_compute(settings: RunSettings) -> Compute:
-    """Threads, precision and engine for a run on this machine, as measured, or as is safe where nothing was."""
-    speeds = load_speeds(settings.model.backbone)
+    """Device, threads, precision and engine for a run on this machine, as measured, or as is safe where nothing was.
+
+    Raises:
+        SettingsError: the settings name a device that is not here.
+    """
+    device = device_for(settings).kind
+    speeds = load_speeds(settings.model.backbone, device)
     compute = _safe(settings.model.backbone) if speeds is None else _fastest_of(speeds, settings)
+    if device != "cpu":
+        compute = replace(compute, device=device, engine="torch")
     if settings.optim.precision != "auto":
         return replace(compute, features=settings.optim.precision, train=settings.optim.precision)
     return compute
@@ -95,16 +108,18 @@ def _safe(backbone: str) -> Compute:
     return Compute(threads=usable_cores(), features="fp32", train="fp32", engine=engines_of(backbone)[-1])
 
 
-def known_speeds(backbone: str, again: bool = False, should_stop: ShouldStop = lambda: False) -> Speeds:
-    """The speeds of a backbone on this machine, measured now if they never were, or `again`.
+def known_speeds(
+    backbone: str, again: bool = False, should_stop: ShouldStop = lambda: False, device: DeviceKind = "cpu"
+) -> Speeds:
+    """The speeds of a backbone on a device of this machine, measured now if they never were, or `again`.
 
     Raises:
         Cancelled: `should_stop` said so, while it was measured.
     """
-    speeds = None if again else load_speeds(backbone)
+    speeds = None if again else load_speeds(backbone, device)
     if speeds is None:
-        speeds = measure_speeds(backbone, should_stop)
-        save_speeds(backbone, speeds)
+        speeds = measure_speeds(backbone, should_stop, device)
+        save_speeds(backbone, speeds, device)
     return speeds
 
 
@@ -121,12 +136,14 @@ def known_peaks(again: bool = False, should_stop: ShouldStop = lambda: False) ->
     return peaks
 
 
-def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Speeds:
+def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False, device: DeviceKind = "cpu") -> Speeds:
     """Time forward passes and training steps on random pictures, from a random start; leaves the best thread number.
 
     Raises:
         Cancelled: `should_stop` said so, before one of them.
     """
+    if device != "cpu":
+        return measure_card(backbone, device, should_stop)
     model = build_model(backbone, 2, start="none", seed=0)
     side = preprocessing_of(backbone).image_size
     pictures = max(TRAIN_BATCH, min(MOST_PICTURES, int(FORWARD_GFLOP / model.spec.forward_gflop)))
@@ -156,6 +173,37 @@ def measure_speeds(backbone: str, should_stop: ShouldStop = lambda: False) -> Sp
     speeds = Speeds(threads=threads, probed=probed, engines=engines)
     speeds.probed["forward/fp32"] = engines[speeds.engine]
     return speeds
+
+
+def measure_card(backbone: str, device: DeviceKind, should_stop: ShouldStop = lambda: False) -> Speeds:
+    """The same on a graphics card, with as many pictures at once as keep it busy.
+
+    Raises:
+        Cancelled: `should_stop` said so, before a pass or step.
+    """
+    model = build_model(backbone, 2, start="none", seed=0, device=device)
+    side = preprocessing_of(backbone).image_size
+    pictures = max(CARD_BATCH // 8, min(CARD_BATCH, int(CARD_GFLOP / model.spec.forward_gflop)))
+    images = torch.rand(pictures, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
+    works: tuple[Work, ...] = ("forward", *STEPS)
+    precisions = PRECISIONS if device != "cuda" or torch.cuda.is_bf16_supported(False) else ("fp32",)
+    arms = {
+        (work, precision): _awaited(_task(model, images, work, precision, pictures), device)
+        for work in works
+        for precision in precisions
+    }
+    seconds = _race(arms, {}, within_s=FORWARD_S + STEPS_S, should_stop=should_stop)
+    probed = {"/".join(arm): round(CARD_TURNS * pictures / taken, 3) for arm, taken in seconds.items()}
+    return Speeds(threads=usable_cores(), probed=probed, engines={"torch": probed["forward/fp32"]})
+
+
+def _awaited(work: Callable[[], object], device: DeviceKind) -> Callable[[], object]:
+    def done() -> None:
+        for _ in range(CARD_TURNS):  # several in a row, as in a run: the next is told while one is computed
+            work()
+        wait_for(device)
+
+    return done
 
 
 def _time_steps(steps: Mapping[Step, Callable[[], object]], helps: bool, should_stop: ShouldStop) -> dict[Step, float]:
@@ -210,16 +258,21 @@ def _race(
     return {arm: warm_up[arm] if seconds == math.inf else seconds for arm, seconds in fastest.items()}
 
 
-def _task(model: TransferModel, images: Tensor, work: Work, precision: Precision) -> Callable[[], object]:
+def _task(
+    model: TransferModel, images: Tensor, work: Work, precision: Precision, pictures: int = TRAIN_BATCH
+) -> Callable[[], object]:
+    """A forward pass of all images, or a training step of so many pictures."""
     if work == "forward":
         return lambda: _forward(model.eval(), images, precision)
+
+    targets = torch.arange(pictures, device=images.device) % 2
 
     def step() -> None:
         model.statistics_kept = work == "train-kept"
         model.train()
         model.zero_grad(set_to_none=True)
-        with cast(precision):
-            loss = nn.functional.cross_entropy(model(images[:TRAIN_BATCH]).float(), torch.arange(TRAIN_BATCH) % 2)
+        with cast(precision, images.device.type):
+            loss = nn.functional.cross_entropy(model(images[:pictures]).float(), targets)
         torch.autograd.backward(loss)
 
     return step
@@ -233,7 +286,7 @@ def _forward_compiled(compiled: Forward, images: Tensor, threads: int) -> None:
 
 @torch.no_grad()
 def _forward(model: nn.Module, images: Tensor, precision: Precision) -> None:
-    with cast(precision):
+    with cast(precision, images.device.type):
         model(images)
 
 

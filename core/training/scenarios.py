@@ -19,6 +19,8 @@ from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset, Split
 from core.data.loaders import EVAL_BATCH, EpochBatches, Loaders
 from core.data.parts import check_trainable
+from core.errors import TrainingError
+from core.machine.devices import DeviceKind, DeviceUse, device_use, prepare_device, room_for_pictures, to_device
 from core.models.accel import Shelf, one_thread
 from core.models.build import build_model, count_parameters
 from core.models.catalogue import check_model
@@ -35,11 +37,12 @@ from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, P
 from core.training.loop import Batches, Best, Evaluation, Stepper, evaluate, fit, until_stopped
 from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
-from core.training.plan import views_of
+from core.training.plan import device_for, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 
 PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
+CARD_BATCH = 128  # pictures that go through a card at once, where nothing is trained with them
 MANY_ROWS = 16384  # of features, judged at once
 
 
@@ -63,11 +66,18 @@ class Trained:
     """How the head was solved for, in scenarios that do."""
     compute: Compute
     watch: Stopwatch
+    device: DeviceUse
 
 
-def build_run_loaders(settings: RunSettings, dataset: Dataset) -> Loaders:
-    """The data loaders of a run: cheap to build once the pictures are decoded."""
+def build_run_loaders(settings: RunSettings, dataset: Dataset, device: DeviceKind = "cpu") -> Loaders:
+    """The data loaders of a run: cheap to build once the pictures are decoded.
+
+    Args:
+        device: that computes. Pictures are prepared on CUDA cards; for others, which lack what that takes in some
+            versions of torch, on the processor.
+    """
     preprocessing = preprocessing_of(settings.model.backbone)
+    prepares = device == "cuda"
     return Loaders(
         dataset=dataset,
         split=dataset.split(settings.seed, settings.data),
@@ -77,6 +87,10 @@ def build_run_loaders(settings: RunSettings, dataset: Dataset) -> Loaders:
         picture_seed=picture_seed,
         batch_size=settings.optim.batch_size,
         seed=settings.seed,
+        device=torch.device(device if prepares else "cpu"),
+        room=room_for_pictures(device),
+        pass_size=EVAL_BATCH if device == "cpu" else CARD_BATCH,
+        together=prepares,
     )
 
 
@@ -96,21 +110,37 @@ def train_run(
             model that is given back must not be changed then.
 
     Raises:
-        SettingsError: the backbone cannot be trained like that.
+        SettingsError: the backbone cannot be trained like that, or the device is not here.
         DatasetError: the pictures cannot be divided, or only one class is in train.
         WeightsError: the backbone's weights cannot be had.
-        TrainingError: the loss is no longer a number.
+        TrainingError: the loss is no longer a number, or the device's memory is not enough.
         Cancelled: `should_stop` said so.
     """
+    try:
+        return _train_run(settings, dataset, on_progress, on_epoch, should_stop, shelf)
+    except torch.OutOfMemoryError as error:
+        raise TrainingError(_too_large(settings)) from error
+
+
+def _train_run(
+    settings: RunSettings,
+    dataset: Dataset,
+    on_progress: OnProgress,
+    on_epoch: OnEpoch,
+    should_stop: ShouldStop,
+    shelf: Shelf | None,
+) -> Trained:
     watch = Stopwatch()
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
     check_model(settings)
-    loaders = build_run_loaders(settings, dataset)
-    check_trainable(dataset, loaders.split)
     compute = choose_compute(settings)
+    prepare_device(compute.device)
+    loaders = build_run_loaders(settings, dataset, compute.device)
+    check_trainable(dataset, loaders.split)
     torch.set_num_threads(compute.threads)
-    model, hashes = _build(settings, len(dataset.class_names), shelf, on_progress, should_stop)
+    shelf = shelf if compute.device == "cpu" else None
+    model, hashes = _build(settings, len(dataset.class_names), compute.device, shelf, on_progress, should_stop)
     session = Session(
         settings=settings,
         model=model,
@@ -124,8 +154,22 @@ def train_run(
     return _trained(session, hashes, shelf)
 
 
+def _too_large(settings: RunSettings) -> str:
+    """That a card's memory is not enough, and what to try."""
+    half, what = settings.optim.batch_size // 2, f"The memory of {device_for(settings)} is not enough"
+    others = "a smaller backbone, or the device cpu"
+    if not settings.model.row.takes_steps or half < 2:
+        return f"{what}. End what else uses it, or try {others}."
+    return f"{what} for steps of {settings.optim.batch_size} pictures. Try a batch size of {half}, {others}."
+
+
 def _build(
-    settings: RunSettings, num_classes: int, shelf: Shelf | None, on_progress: OnProgress, should_stop: ShouldStop
+    settings: RunSettings,
+    num_classes: int,
+    device: DeviceKind,
+    shelf: Shelf | None,
+    on_progress: OnProgress,
+    should_stop: ShouldStop,
 ) -> tuple[TransferModel, Mapping[str, str]]:
     """The network as it starts, and the hashes of its backbone."""
 
@@ -139,16 +183,19 @@ def _build(
         model = kept.with_head(num_classes, seed=settings.seed)
     else:
         start, backbone = settings.model.start, settings.model.backbone
-        model = build_model(backbone, num_classes, start=start, seed=settings.seed, on_progress=on_download)
+        model = build_model(
+            backbone, num_classes, start=start, seed=settings.seed, on_progress=on_download, device=device
+        )
     apply_scenario(model, settings.model)
     return model, kept.hashes if kept else state_hashes(model.backbone)
 
 
 def _trained(session: Session, hashes: Mapping[str, str], shelf: Shelf | None) -> Trained:
-    """Train the way the scenario says; `hashes` are the backbone's from before."""
-    settings, model = session.settings, session.model
+    """Train the way the scenario says; `hashes` are the backbone's from before. The model comes to the processor."""
+    settings, model, device = session.settings, session.model, session.compute.device
     head_hash, old = _combined_hash(state_hashes(model.head)), snapshot(model)
     best, test = WAYS[settings.model.row.way](session)
+    model.to("cpu")
     freeze_audit = audit(hashes, state_hashes(model.backbone), frozen_names(model))
     if shelf and freeze_audit.bit_identical:
         shelf.put(settings.model, model, hashes)
@@ -166,6 +213,7 @@ def _trained(session: Session, hashes: Mapping[str, str], shelf: Shelf | None) -
         head=session.head,
         compute=session.compute,
         watch=session.watch,
+        device=device_use(device),
     )
 
 
@@ -189,7 +237,7 @@ def _train_from_boundary(session: Session) -> tuple[Best, Evaluation]:
     if not session.plan.caches_boundary:
         return _train_network(session)
     with session.watch.phase("features"):
-        views = [session.activations("train", view) for view in views_of(session.settings)]
+        views = [to_device(session.activations("train", view), session.device) for view in views_of(session.settings)]
         val = session.activations("val").float()
     targets, val_targets = session.targets("train"), session.targets("val")
     batch_size, seed = session.settings.optim.batch_size, session.settings.seed
@@ -201,7 +249,8 @@ def _train_from_boundary(session: Session) -> tuple[Best, Evaluation]:
             session.watch.count("pictures_trained", len(positions))
 
     def val_batches() -> Batches:
-        return zip(torch.split(val, EVAL_BATCH), torch.split(val_targets, EVAL_BATCH), strict=True)
+        size = session.loaders.pass_size
+        return zip(torch.split(val, size), torch.split(val_targets, size), strict=True)
 
     return _fit(session, Best(), BackHalf(session.model), batches, val_batches)
 
@@ -253,7 +302,7 @@ def _solve_head(session: Session, stage: str) -> Best:
         )
         record(solved.weight[None], solved.bias[None], [time.perf_counter()])
         head.load_state_dict({"weight": solved.weight, "bias": solved.bias})
-        best.take(session.history[-1], evaluate(head, [val], build_loss(val_weights)), head)
+        best.take(session.history[-1], evaluate(head, [val], build_loss(val_weights).to(session.device)), head)
     session.watch.count("head_iterations", solved.iterations)
     session.head = solved
     return best
@@ -325,7 +374,7 @@ def _fit(
     session.backbone_moves()
     first = len(session.history) + 1
     epochs = range(first, first + session.settings.optim.epochs)
-    val_loss = build_loss(session.class_weights("val"))
+    val_loss = build_loss(session.class_weights("val")).to(session.device)
     best = fit(
         _build_stepper(session, network),
         lambda epoch: until_stopped(batches(epoch), session.should_stop),
@@ -359,11 +408,11 @@ def _build_stepper(session: Session, network: nn.Module) -> Stepper:
         average = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(optim.ema))  # type: ignore[no-untyped-call]
     return Stepper(
         model=network,
-        loss_fn=build_loss(session.class_weights("train"), optim.label_smoothing),
+        loss_fn=build_loss(session.class_weights("train"), optim.label_smoothing).to(session.device),
         optimizer=optimizer,
         schedule=build_schedule(optim.schedule, optimizer, optim.epochs * session.loaders.batches_per_epoch()),
         precision=session.compute.train,
-        piece=PIECE if session.settings.model.statistics == "kept" else None,
+        piece=PIECE if session.compute.device == "cpu" and session.settings.model.statistics == "kept" else None,
         average=average,
     )
 

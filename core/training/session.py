@@ -6,7 +6,6 @@ Legend: M pictures, F features of the backbone.
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from itertools import chain
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 
 from core.augment.pipelines import normalise
 from core.data.loaders import Loaders
+from core.machine.devices import brought_back, to_device
 from core.machine.speeds import Precision
 from core.machine.streams import in_streams
 from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
@@ -54,7 +54,11 @@ class Session:
         self.head: SolvedHead | None = None
         self._compiled: Forward | None = None
         self._on_progress, self._on_epoch, self._done = on_progress, on_epoch, 0.0
-        self._normalise = partial(normalise, preprocessing=preprocessing_of(settings.model.backbone))
+        self.device = torch.device(compute.device)
+        self._preprocessing = preprocessing_of(settings.model.backbone)
+
+    def _normalise(self, images: Tensor, layout: torch.memory_format = torch.channels_last) -> Tensor:
+        return normalise(to_device(images, self.device), self._preprocessing, layout)
 
     def record(self, epoch: EpochRecord) -> None:
         self.history.append(epoch)
@@ -128,12 +132,17 @@ class Session:
             with one_thread():  # torch only prepares pictures here, on cores that are all taken
                 yield from in_streams(self._compile(), pairs, self.compute.threads, waiting=WAITING)
         else:
-            for images in self._inputs(view, indices, LAYOUTS["torch"]):
-                with cast(precision):
-                    output = network(images)
-                yield output
+            yield from brought_back(self._by_torch(network, view, indices, precision))
         if cut == WHOLE:
             self.watch.paced("forward", precision, len(indices), time.perf_counter() - start)
+
+    def _by_torch(
+        self, network: nn.Module, view: int, indices: Sequence[int], precision: Precision
+    ) -> Iterator[Tensor]:
+        for images in self._inputs(view, indices, LAYOUTS["torch"]):
+            with cast(precision, self.device.type):
+                output = network(images)
+            yield output
 
     def _inputs(self, view: int, indices: Sequence[int], layout: torch.memory_format) -> Iterator[Tensor]:
         for images, _, _ in self.loaders.view(view, indices):
@@ -145,7 +154,7 @@ class Session:
         """The backbone as it is now, for as many callers at once as there are threads."""
         if self._compiled is None:
             name = self.model.spec.name
-            side = preprocessing_of(name).image_size
+            side = self._preprocessing.image_size
             self._compiled = standing_still(self.model.backbone, name, "onnxruntime", side=side)
         return self._compiled
 
@@ -154,9 +163,15 @@ class Session:
         self._compiled = None
 
     def _recipe(self, cut: int | str, view: int, precision: Precision) -> dict[str, object]:
-        preprocessing = preprocessing_of(self.settings.model.backbone)
         return feature_recipe(
-            self.settings, self.model.weights_sha256, preprocessing, cut, precision, self.compute.engine, view
+            self.settings,
+            self.model.weights_sha256,
+            self._preprocessing,
+            cut,
+            precision,
+            self.compute.engine,
+            view,
+            self.compute.device,
         )
 
     def evaluate_pictures(self, part: str) -> Evaluation:

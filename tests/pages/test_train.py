@@ -4,6 +4,7 @@ from helpers import drawn_classes, write_files
 
 from core.__main__ import main
 from core.data.ingest import ingest
+from core.machine.devices import Device
 from core.runs.record import run_folder
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, RunSettings
@@ -89,6 +90,19 @@ def test_the_loaders_come_from_the_cache_the_second_time(start, tiny_dataset):
     assert any("From the cache" in markdown.value for markdown in at.markdown), (
         "precision changes nothing about loaders"
     )
+
+
+def test_a_device_is_offered_only_where_there_is_a_choice(start, tiny_dataset, monkeypatch):
+    assert "train.device" not in [box.key for box in start("train.py", data=tiny_dataset.id).selectbox]
+
+    card = Device(kind="cuda", name="A card", memory_bytes=8 * 1024**3)
+    monkeypatch.setattr("core.machine.devices._may_have_more", lambda: True)
+    monkeypatch.setattr("core.machine.devices._accelerators", lambda: (card,))
+    at = start("train.py", data=tiny_dataset.id)
+
+    assert at.selectbox(key="train.device").options == ["auto", "cpu", "cuda"]
+    at.selectbox(key="train.device").set_value("cpu").run()
+    assert not at.exception and at.selectbox(key="train.device").value == "cpu"
 
 
 def test_a_run_is_deleted_only_after_a_question_that_names_it(start, tiny_dataset, finish):

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.machine.devices import Device, devices
 from core.machine.facts import this_machine
 from core.machine.process import PLAIN, tricks_wanted
 from core.machine.speeds import WORKS, Engine, Speeds, load_peaks, load_speeds
@@ -39,15 +40,33 @@ def machine_card(backbone: str) -> None:
             st.caption(f"{BACKBONES[backbone].label} has not been timed here yet: that is done when nothing trains.")
             return
         st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
-        rows = [
-            {"work": WORK_LABELS[work]}
-            | {precision: round(rate) for precision, rate in speeds.by_precision(work).items()}
-            | {"chosen": speeds.precision(work)}
-            for work in WORKS
-        ]
-        st.dataframe(pd.DataFrame(rows), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
+        st.dataframe(_table(speeds), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
             f"{speeds.threads} threads; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}{_against(speeds)}. "
             "Timed here with random pictures while nothing trained; `python -m core machine --again` does it anew. "
             "The test part is always computed in fp32."
         )
+        for card in devices()[:-1]:
+            _card_speeds(backbone, card)
+
+
+def _card_speeds(backbone: str, card: Device) -> None:
+    """What was measured on a graphics card."""
+    st.markdown(f"**{md(str(card))}**")
+    speeds = load_speeds(backbone, card.kind)
+    if speeds is None:
+        st.caption("Not timed yet: that is done when nothing trains. Until then it is taken for the faster one.")
+        return
+    alt = "Measured speeds of this backbone on the graphics card"
+    st.dataframe(_table(speeds), hide_index=True, key=f"machine.speeds.{card.kind}", alt=alt)
+
+
+def _table(speeds: Speeds) -> pd.DataFrame:
+    """A row for each kind of work."""
+    rows = [
+        {"work": WORK_LABELS[work]}
+        | {precision: round(rate) for precision, rate in speeds.by_precision(work).items()}
+        | {"chosen": speeds.precision(work)}
+        for work in WORKS
+    ]
+    return pd.DataFrame(rows)

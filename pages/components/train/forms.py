@@ -10,6 +10,7 @@ import streamlit as st
 from core.augment.catalogue import CUSTOM, PRESETS
 from core.comparison.folds import question_of
 from core.data.dataset import Dataset
+from core.machine.devices import devices
 from core.models.catalogue import BACKBONES, get_backbone
 from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS, place_of
 from core.settings.schema import (
@@ -53,10 +54,11 @@ LABELS = {
     "ema": "Averaging of weights",
     "train_size": "Image size",
     "precision": "Precision",
+    "device": "Device",
 }
 MORE = (
     *("optimizer", "schedule", "lr", "backbone_lr", "stage_decay", "weight_decay", "momentum", "ema", "train_size"),
-    *("views", "l2", "label_smoothing", "precision"),
+    *("views", "l2", "label_smoothing", "precision", "device"),
 )
 """Options under More settings, in their order there."""
 
@@ -200,6 +202,9 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
             value = getattr(optim, name)
             if spec[name].metadata["choices"]:
                 options = list(spec[name].metadata["choices"])
+                if name == "device":  # those that are here, and what the settings say, should it not be
+                    here = {"auto", value, *(device.kind for device in devices())}
+                    options = [option for option in options if option in here]
                 values[name] = st.selectbox(
                     LABELS[name],
                     options,
@@ -219,7 +224,8 @@ def _more_names(settings: RunSettings) -> list[str]:
     without = set() if settings.optim.optimizer == "sgd" else {"momentum"}
     without |= set() if get_backbone(settings.model.backbone).any_size else {"train_size"}
     shown = settings.model.row.options - without
-    return [name for name in MORE if name in shown or name not in SCENARIO_OPTIONS]
+    hidden = {"device"} if len(devices()) == 1 and settings.optim.device == "auto" else set()
+    return [name for name in MORE if (name in shown or name not in SCENARIO_OPTIONS) and name not in hidden]
 
 
 def _specs(kind: type = OptimSettings) -> dict[str, Field[Any]]:

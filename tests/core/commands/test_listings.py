@@ -6,6 +6,7 @@ import pytest
 from helpers import Asked, FinishedRace
 
 from core.__main__ import main
+from core.machine.devices import Device
 from core.machine.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
 from core.models.catalogue import BACKBONES
 
@@ -54,3 +55,23 @@ def test_machine_tells_which_engine_was_faster(asked: Asked, capsys: pytest.Capt
     assert main(["machine"]) == 0
     printed = capsys.readouterr().out
     assert "forward fp32, torch: 50" in printed and "forward fp32, onnxruntime: 77" in printed
+
+
+def test_machine_lists_each_card_with_its_speeds(
+    asked: Asked, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    card = Device(kind="cuda", name="A card", memory_bytes=8 * 1024**3)
+    monkeypatch.setattr("core.machine.devices._may_have_more", lambda: True)
+    monkeypatch.setattr("core.machine.devices._accelerators", lambda: (card,))
+    save_peaks(Peaks(matmul_fp32=111.0, matmul_bf16=222.0, conv_fp32=333.0, conv_bf16=444.0, memory=5.0, decode=6.0))
+    speeds = load_speeds("efficientnet_lite0")
+    assert speeds is not None
+    probed = {name: 100 * rate for name, rate in speeds.probed.items()}
+    save_speeds("efficientnet_lite0", replace(speeds, probed=probed), "cuda")
+
+    found = asked("machine")["devices"]
+
+    assert [(row["kind"], row["name"]) for row in found] == [("cuda", "A card")]
+    assert found[0]["backbones"]["efficientnet_lite0"]["probed"] == probed
+    assert main(["machine"]) == 0
+    assert "A card, 8 GB (cuda)" in (printed := capsys.readouterr().out) and "fp32 5000, bf16 4000: fp32" in printed

@@ -220,3 +220,10 @@ def test_what_no_seed_can_divide_is_refused_on_taking_in(asked: Asked, refused: 
 
     assert "The 12 pictures of discs are all copies of one" in reason
     assert asked("runs") == {"runs": []} and not list(stored_datasets())
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_queued(refused: Refused, tiny_folder: Path):
+    said = refused("train", "--data", str(tiny_folder), "--device", "cuda")
+
+    assert "device is cuda; this machine has no graphics card" in said
+    assert RunStore().runs() == []

@@ -340,3 +340,12 @@ def test_fairness_does_not_depend_on_which_run_is_named_first(outcome):
 def test_a_run_whose_predictions_do_not_fit_is_refused(outcome, changed):
     with pytest.raises(RunError):
         outcome(RIGHT, changed=changed)
+
+
+def test_another_device_is_a_red_chip_and_what_was_asked_for_is_none(outcome):
+    card = outcome(RIGHT, changed={"device": "A card"}, optim__device="cuda")
+    chips = check_fairness(outcome(RIGHT), card).chips
+
+    assert [(chip.field, chip.affects) for chip in chips] == [("device", "accuracy")]
+    assert "the processor against A card" in chips[0].text
+    assert check_fairness(outcome(RIGHT), outcome(RIGHT, optim__device="cpu")).chips == ()

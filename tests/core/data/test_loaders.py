@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from core.augment.pipelines import picture_seed
+from core.augment.pipelines import EvalPipeline, TrainPipeline, picture_seed
+from core.augment.preprocessing import Preprocessing
 from core.data.dataset import Dataset
-from core.data.loaders import EVAL_BATCH, Batch, EpochBatches, Loaders
+from core.data.loaders import CPU, EVAL_BATCH, Batch, DevicePixels, EpochBatches, Loaders, in_groups
+from core.settings.schema import AugmentSettings
 
 
 def shrink(image: Tensor) -> Tensor:
@@ -176,3 +178,59 @@ def test_evaluation_goes_through_a_part_in_its_order_without_augmentation(tiny_d
 
     assert [int(i) for _, _, indices in batches for i in indices] == list(loaders.split.part(part))
     assert same(batches, list(loaders.evaluation(part)))
+
+
+def on_a_device(loaders: Loaders, room: int) -> Loaders:
+    """Everything that is done on a graphics card, on the processor."""
+    return replace(loaders, room=room, pass_size=64, together=True)
+
+
+def real_loaders(dataset: Dataset, preset: str) -> Loaders:
+    preprocessing = Preprocessing(
+        image_size=24, resize_size=28, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
+    )
+    train = TrainPipeline(preprocessing, AugmentSettings(preset=preset))
+    pipelines = {"train_pipeline": train, "view_pipeline": train, "eval_pipeline": EvalPipeline(preprocessing)}
+    return replace(make_loaders(dataset), **pipelines)
+
+
+@pytest.mark.parametrize("room", [0, 20_000, 10**9], ids=["none", "some", "all"])
+@pytest.mark.parametrize("preset", ["gentle", "strong"])
+def test_pictures_that_stay_on_a_device_and_go_through_together_are_the_same_to_the_bit(
+    tiny_dataset: Dataset, preset: str, room: int
+):
+    plain = real_loaders(tiny_dataset, preset)
+    there = on_a_device(plain, room)
+
+    for epoch in (1, 2):
+        assert same(list(plain.train(epoch)), list(there.train(epoch)))
+    for view in (0, 1):
+        expected, found = by_picture(list(plain.view(view, WANTED))), by_picture(list(there.view(view, WANTED)))
+        assert list(expected) == list(found) == WANTED
+        assert all(torch.equal(expected[index], found[index]) for index in WANTED)
+
+
+def test_a_picture_goes_to_a_device_once_as_far_as_there_is_room(tiny_dataset: Dataset):
+    sizes = [array.nbytes for array in (tiny_dataset.pixels[index] for index in range(5))]
+    pixels = DevicePixels(tiny_dataset, CPU, room=sum(sizes[:3]))
+
+    first = [pixels[index] for index in range(5)]
+
+    assert [pixels[index] is image for index, image in enumerate(first)][:3] == [True] * 3
+    assert sum(pixels[index] is image for index, image in enumerate(first)) < 5
+    assert all(np.array_equal(image.permute(1, 2, 0), tiny_dataset.pixels[n]) for n, image in enumerate(first))
+
+
+def test_pictures_of_one_size_go_through_a_pipeline_at_once_and_come_back_in_order():
+    sizes = [(8, 9), (9, 8), (8, 9), (8, 9), (9, 8)]
+    images = [torch.full((3, *size), number) for number, size in enumerate(sizes)]
+    asked: list[tuple[int, ...]] = []
+
+    def cut(batch: Tensor) -> Tensor:
+        asked.append(tuple(batch.shape))
+        return batch[..., :4, :4]
+
+    done = in_groups(iter(images), cut)
+
+    assert asked == [(3, 3, 8, 9), (2, 3, 9, 8)]
+    assert [int(image.unique()) for image in done] == [0, 1, 2, 3, 4]

@@ -12,6 +12,7 @@ import pytest
 from helpers import ENDLESS, FinishedRace, made_up_record
 
 from core.errors import RunError
+from core.machine.devices import DeviceUse
 from core.runs.record import (
     PREDICTIONS,
     RECORD,
@@ -194,7 +195,7 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
     def age(values: dict[str, Any]) -> None:
         optim = values["settings"]["optim"]
         for fields_, names in (
-            (values, ("precision", "head", "layers", "costs", "files", "imported")),
+            (values, ("precision", "head", "layers", "costs", "files", "imported", "device")),
             (optim, NEW_OPTIM),
         ):
             for name in names:
@@ -206,7 +207,10 @@ def test_a_record_from_before_precision_and_solved_heads_still_loads():
 
     assert record.precision == PrecisionRecord(features="fp32", train="fp32") and record.head is None
     assert record == made_up_record(
-        precision=record.precision, head=None, settings=RunSettings(optim=OptimSettings(precision="fp32"))
+        precision=record.precision,
+        head=None,
+        device=DeviceUse(),
+        settings=RunSettings(optim=OptimSettings(precision="fp32")),
     )
 
 

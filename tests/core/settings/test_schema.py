@@ -199,7 +199,7 @@ NEW = ("split_rule", "folds", "fold")
 def of_version_1(settings: RunSettings) -> dict[str, Any]:
     """Settings as the first version wrote them: without what it did not know, with what is gone."""
     values = json.loads(json.dumps(to_dict(settings)))
-    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "class_weights"):
+    for name in ("l2", "stage_decay", "ema", "train_size", "precision", "class_weights", "device"):
         del values["optim"][name]
     values["optim"]["probe_epochs"] = 20
     for name in NEW:
@@ -233,6 +233,7 @@ def test_settings_of_version_2_knew_no_class_weights():
 def with_seconds(seconds: float | None, scenario: str = "finetuned") -> dict[str, Any]:
     """Settings as version 5 wrote them: it could be told to train for so long, and not for a number of epochs."""
     values = json.loads(json.dumps(to_dict(RunSettings(model=ModelSettings(scenario=scenario), seed=3))))
+    del values["optim"]["device"]
     return {**values, "version": 5, "optim": {**values["optim"], "seconds": seconds}}
 
 

@@ -14,11 +14,12 @@ from core.augment.pipelines import normalise
 from core.data.dataset import Dataset
 from core.data.ingest import ingest
 from core.data.loaders import EpochBatches
-from core.errors import DatasetError, SettingsError
+from core.errors import DatasetError, SettingsError, TrainingError
 from core.models.build import build_model
 from core.models.freezing import state_hashes
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import AugmentSettings, ModelSettings, OptimSettings, RunSettings
+from core.training import scenarios
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.plan import plan_run
 from core.training.scenarios import Trained, build_run_loaders, train_run
@@ -543,3 +544,29 @@ def test_balancing_even_classes_changes_not_a_bit(scenario: str, tmp_path: Path)
 
 def test_estimates_and_plans_do_not_depend_on_class_weights():
     assert plan_run(settings(), 9, 3, 3) == plan_run(settings(class_weights="balanced"), 9, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (settings("finetuned", batch_size=64), "for steps of 64 pictures. Try a batch size of 32, a smaller backbone"),
+        (settings("frozen", batch_size=64), "not enough. End what else uses it, or try a smaller backbone"),
+        (settings("finetuned", batch_size=3), "not enough. End what else uses it, or try a smaller backbone"),
+    ],
+)
+def test_when_a_cards_memory_is_not_enough_it_is_said_what_to_try(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, plan: RunSettings, said: str
+):
+    def no_room(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    monkeypatch.setattr(scenarios, "build_model", no_room)
+    with pytest.raises(TrainingError) as raised:
+        train_run(plan, dataset)
+    assert said in str(raised.value) and "CUDA" not in str(raised.value)
+
+
+def test_a_run_says_what_it_was_computed_on(done: Runs):
+    found = done["frozen"].trained
+    assert found.device.kind == found.compute.device == "cpu" and found.device.name
+    assert found.model.head.weight.device.type == "cpu"
