@@ -6,10 +6,8 @@ import streamlit as st
 
 from core.glossary import find_terms
 
-BELOW_THE_NAVIGATION = "<style>h5 { scroll-margin-top: 6.5rem !important; }</style>"  # where a link to an entry leads
 READABLE = 800  # pixels: of longer lines the eye loses the next
 
-st.html(BELOW_THE_NAVIGATION)
 st.title("Glossary")
 st.caption("What do the words mean? As Thaw uses them, and as PyTorch's tutorial and the cs231n lecture do.")
 query = st.text_input(

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
-import huggingface_hub
+import huggingface_hub.constants
 import pytest
 from helpers import FinishedRace
 
