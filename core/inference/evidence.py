@@ -112,4 +112,5 @@ def _recipe(predictor: Predictor) -> dict[str, object]:
         WHOLE,
         record.precision["features"],
         record.engine,
+        device=record.device.kind,
     )
