@@ -19,6 +19,7 @@ from core.data.dataset import Dataset
 from core.data.loaders import EVAL_BATCH
 from core.errors import RunError
 from core.inference.predictor import Predictor
+from core.machine.devices import DeviceKind
 from core.training.features import WHOLE, FeatureStore, feature_recipe
 
 MOST: Final = 2000
@@ -104,10 +105,11 @@ def _recipes(predictor: Predictor) -> list[dict[str, object]]:
     """What is computed here is of the first; of a frozen run, all that was computed for its training serves as well."""
     record = predictor.record
 
-    def recipe(precision: str, engine: str) -> dict[str, object]:
-        return feature_recipe(record.settings, record.weights.sha256, record.preprocessing, WHOLE, precision, engine)
+    def recipe(precision: str, engine: str, device: DeviceKind = "cpu") -> dict[str, object]:
+        settings, weights, preprocessing = record.settings, record.weights.sha256, record.preprocessing
+        return feature_recipe(settings, weights, preprocessing, WHOLE, precision, engine, device=device)
 
     here = recipe("fp32", predictor.engine)
     if not record.settings.model.row.leaves_backbone:
         return [{**here, "run": record.run}]
-    return [here, recipe(record.precision.features, record.engine)]
+    return [here, recipe(record.precision.features, record.engine, record.device.kind)]
