@@ -29,7 +29,7 @@ def run_values(run: Run) -> dict[str, Any]:
     values = {"run": run.id, "number": run.number, "state": run.state, "scenario": model.scenario}
     values |= {"backbone": model.backbone, "seed": run.settings.seed, "data": run.dataset_title, "race": run.race}
     values |= {"fold": run.settings.data.fold, "folds": run.settings.data.folds}
-    return {**values, "cause": run.cause, **(run.summary or {})}
+    return {**(run.summary or {}), **values, "cause": run.cause}
 
 
 def run_line(values: dict[str, Any]) -> str:

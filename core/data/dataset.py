@@ -140,7 +140,8 @@ def _hash_of(dataset: Dataset, parts: Parts) -> str:
     """Names exactly these parts."""
     pictures, digest = dataset.pictures, hashlib.sha256()
     for name, part in (("train", parts.train), ("val", parts.val), ("test", parts.test)):
-        digest.update(f"{name}:{','.join(sorted(pictures[i].content for i in part))};".encode())
+        contents = ",".join(sorted(pictures[i].content for i in part))
+        digest.update(f"{name}:{contents};".encode("utf-8", "surrogatepass"))
     if dataset.grouped_by:
         together = sorted(f"{picture.content}:{picture.subject}" for picture in pictures)
         digest.update("\n".join(together).encode("utf-8", "surrogatepass"))

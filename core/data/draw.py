@@ -33,7 +33,7 @@ def draw_sides(pool: Sequence[Picture], purpose: str, seed: int, fraction: float
         keep: how many sides of a class the other parts need. Something is taken from every pool in which one class
             has more, and that class keeps as many.
     """
-    drawing = _Drawing(keep, lambda side: hashlib.sha256(f"{purpose}:{seed}:{side}".encode()).digest())
+    drawing = _Drawing(keep, lambda side: _hash(f"{purpose}:{seed}:{side}"))
     batches: dict[int, list[Picture]] = {}
     for picture in pool:
         batches.setdefault(picture.batch, []).append(picture)
@@ -65,7 +65,7 @@ def draw_folds(pictures: Sequence[Picture], folds: int) -> dict[str, int]:
 
 
 def _fold_rank(side: str) -> bytes:
-    return hashlib.sha256(f"fold:{side}".encode()).digest()
+    return _hash(f"fold:{side}")
 
 
 class _Drawing:
@@ -120,3 +120,7 @@ class _Drawing:
             self.taken.add(side)
             self._got.update(self._classes[side])
             self._left.subtract(self._classes[side])
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

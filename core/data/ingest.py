@@ -145,9 +145,7 @@ def _find_stored(where: str) -> Dataset | None:
     if where == BUILTIN:
         drawn = (d for d in stored_datasets() if d.kind == BUILTIN)
         return next(drawn, None)
-    if len(where) == ID_LENGTH and dataset_folder(where).is_dir():
-        return load_stored(where)
-    return None
+    return load_stored(where) if len(where) == ID_LENGTH and where in stored_ids() else None
 
 
 def _retold(stored: Dataset, folder: Path, listed: Mapping[str, Any]) -> Dataset:

@@ -47,9 +47,14 @@ def share_pixels(source: Path, folder: Path) -> None:
     """Give a data set in the making all pixels of another: one file under two names, where the system can do that.
 
     Nothing is ever written to a file that has its name, and whichever name is deleted first, the other stays.
+
+    Raises:
+        DatasetError: the other one is deleted at this moment.
     """
     try:
         os.link(source / FILE_NAME, folder / FILE_NAME)
+    except FileNotFoundError as error:
+        raise DatasetError(f"The data set {shown(source.name)} was deleted in another window; reload.") from error
     except OSError:  # no links there, or too many
         shutil.copyfile(source / FILE_NAME, folder / FILE_NAME)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from core.records import Count, Hash
+from core.records import Count, Hash, Size
 
 Moved = Annotated[float, Meta(ge=0)]
 TensorName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.]{1,200}\Z")]
@@ -15,7 +15,7 @@ TensorName = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9_.]{1,200}\Z")]
 class ParameterCount:
     """How many numbers a model has and how many of them train."""
 
-    total: Count
+    total: Size
     trained: Count
 
     @property

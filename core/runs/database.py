@@ -7,14 +7,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from core.errors import SettingsError, StorageError
 from core.home import thaw_home
-from core.records import typed
+from core.models.records import ParameterCount
+from core.records import Amount, Share, typed
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
 from core.storage import DATABASE, damaged_database, explained
@@ -102,6 +103,27 @@ class Run:
         return self.state in ACTIVE
 
 
+class _Fingerprint(TypedDict):
+    fingerprint: str
+
+
+class _Split(TypedDict):
+    hash: str
+
+
+class _Summary(TypedDict):
+    """What lists of runs read of a finished run's summary; more may stand there."""
+
+    test_accuracy: Share
+    val_accuracy: Share
+    duration_s: Amount
+    parameters: ParameterCount
+    dataset: _Fingerprint
+    split: _Split
+    balanced_accuracy: NotRequired[Share | None]
+    lacks: NotRequired[list[str]]
+
+
 class Database:
     """Opens a connection for each call and closes it: nothing crosses a process start or a thread.
 
@@ -158,7 +180,7 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
             f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
             "Use that version, or name another folder in THAW_HOME."
         ) from error
-    except (ValueError, LookupError, TypeError, AttributeError) as error:  # no JSON, or of another shape
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # no JSON, or another
         raise StorageError(damaged_database("a run in it cannot be read")) from error
 
 
@@ -170,6 +192,8 @@ def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
 def _run_of(row: sa.RowMapping) -> Run:
     """Raises what JSON of another shape makes `from_dict` and `typed` raise."""
     values = {str(name): value for name, value in row.items()}  # a column's name is more than a text
+    if row["summary"] is not None:
+        typed(row["summary"], _Summary)
     return typed({**values, "settings": from_dict(row["settings"])}, Run)
 
 

@@ -304,7 +304,12 @@ def record_from(values: dict[str, Any]) -> RunRecord:
         ValueError, KeyError, TypeError, AttributeError, SettingsError: they are not those of a record.
     """
     epochs = sum(epoch["lr"] is not None for epoch in values["history"])  # all others are a solver's iterations
-    return typed({**values, "settings": from_dict(values["settings"], epochs)}, RunRecord)
+    record = typed({**values, "settings": from_dict(values["settings"], epochs)}, RunRecord)
+    if {len(record.confusion), *map(len, record.confusion)} != {len(record.dataset.class_names)}:
+        raise ValueError("confusion: not a row and a column for each class")
+    if not (0 <= record.machine.cores <= MOST and 0 <= record.machine.memory_bytes <= MOST**3):
+        raise ValueError("machine: more or less than there is")
+    return record
 
 
 def record_values(record: RunRecord) -> dict[str, Any]:

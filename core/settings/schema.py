@@ -47,8 +47,11 @@ class Checked:
 
     def __post_init__(self) -> None:
         for spec in fields(self):  # type: ignore[arg-type]
+            value = getattr(self, spec.name)
             if spec.metadata:
-                _check(spec.name, getattr(self, spec.name), spec)
+                _check(spec.name, value, spec)
+            elif isinstance(spec.default, str) and not isinstance(value, str):
+                raise SettingsError(f"{spec.name} is {value!r}; it must be a name.")
 
 
 def _check(name: str, value: Any, spec: Any) -> None:

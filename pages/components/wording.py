@@ -107,10 +107,15 @@ def interval(of: Rate | None) -> str:
     return f"{of.low:.1%} to {of.high:.1%}" if of else "-"
 
 
+def backbone_label(name: str) -> str:
+    """What a run's backbone is called; its plain name where this Thaw has it no more."""
+    return BACKBONES[name].label if name in BACKBONES else name
+
+
 def run_label(run: Run) -> str:
     """How a run is called in lists: number, scenario, backbone where it is not the usual one, seed."""
     model = run.settings.model
-    network = "" if model.backbone == ModelSettings().backbone else f", {BACKBONES[model.backbone].label}"
+    network = "" if model.backbone == ModelSettings().backbone else f", {backbone_label(model.backbone)}"
     number = "Recorded" if is_recorded(run.id) else f"#{run.number}"
     imported = ", imported" if (run.summary or {}).get("imported") else ""
     data = run.settings.data

@@ -7,7 +7,6 @@ import streamlit as st
 
 from core.comparison.calibration import brier, calibration_error, reliability
 from core.comparison.verdict import Comparison
-from core.models.catalogue import BACKBONES
 from core.runs.store import Run
 
 from .. import chosen
@@ -15,7 +14,7 @@ from ..cards import record, training_seconds
 from ..messages import md
 from ..resources import run_outcome, run_store
 from ..results import small_print
-from ..wording import percentage, run_label
+from ..wording import backbone_label, percentage, run_label
 from .charts import layer_changes, reliability_curve
 
 
@@ -104,7 +103,7 @@ def weight_changes(runs: Sequence[Run]) -> None:
         st.markdown(f":material/verified: **{md(run_label(run))}**: {md(result.freeze_audit.sentence, 400)}")
     for note in dict.fromkeys(r.settings.model.row.note for r in results if r.settings.model.row.note):
         st.caption(note)
-    networks = sorted({BACKBONES[r.settings.model.backbone].label for r in results})
+    networks = sorted({backbone_label(r.settings.model.backbone) for r in results})
     st.caption(f"Moved: the norm of a layer's change over its norm before training. {', '.join(networks)}.")
 
 

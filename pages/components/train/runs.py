@@ -8,7 +8,6 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
-from core.models.catalogue import BACKBONES
 from core.runs import deletion
 from core.runs.race import every_fold, submit
 from core.runs.store import Run
@@ -17,7 +16,7 @@ from core.settings.schema import RunSettings
 from ..confirm import delete_button
 from ..messages import md
 from ..resources import run_store
-from ..wording import STATES, run_label
+from ..wording import STATES, backbone_label, run_label
 
 
 def start_runs(settings: RunSettings, dataset: Dataset, repeats: int) -> str:
@@ -35,7 +34,7 @@ def run_table(runs: Sequence[Run], key: str) -> None:
             "run": f"#{run.number}",
             "state": STATES[run.state][0],
             "scenario": run.settings.model.row.label,
-            "backbone": BACKBONES[run.settings.model.backbone].label,
+            "backbone": backbone_label(run.settings.model.backbone),
             "data": run.dataset_title,
             "seed": run.settings.seed,
             **({"fold": run.settings.data.fold} if folds else {}),

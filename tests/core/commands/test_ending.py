@@ -63,7 +63,7 @@ def test_what_an_apps_worker_trains_for_a_command_ends_when_the_command_is_kille
     ours = worker.claim()
     assert ours is not None and ours.id == busy
     with started_training(tiny_folder, lambda run: run.state == "queued") as process:
-        worker.end(ours, "finished", summary={})
+        worker.end(ours, "finished")
         while (taken := worker.claim()) is None:  # the command may have been faster
             (running,) = worker.runs(states=("running",))
             worker.give_back(running)

@@ -12,6 +12,7 @@ from helpers import ENDLESS
 
 from core.data.dataset import (
     MANIFEST,
+    SPLITS,
     Dataset,
     delete_stored,
     is_readable,
@@ -98,6 +99,13 @@ def test_what_a_later_version_tells_beside_what_we_know_is_no_damage(tiny_datase
     rewrite(tiny_dataset, lambda values: [values.update(licence="CC0"), values["pictures"][0].update(colour="red")])
 
     assert load_stored(tiny_dataset.id) == tiny_dataset
+
+
+def test_half_a_pair_in_a_manifest_divides_like_any_other_text(tiny_dataset: Dataset):
+    rewrite(tiny_dataset, lambda values: values["pictures"][0].update(content="\ud800", together="\ud800"))
+
+    split = load_stored(tiny_dataset.id).split(0)
+    assert sum(len(split.part(part)) for part in SPLITS) == len(tiny_dataset.pictures)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -445,3 +445,16 @@ def test_the_reader_s_question_reaches_whoever_asked(tmp_path: Path, monkeypatch
 
     assert [layout for layout, _ in caught.value.offers] == ["subfolders", "folders"]
     assert list(stored_datasets()) == []
+
+
+def test_a_folder_is_no_stored_data_set_however_long_its_path(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+    here = thaw_home / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    where = "../pictures_mine"
+    write_files(thaw_home / "pictures_mine", drawn_classes(10))
+
+    dataset = ingest(where).dataset
+
+    assert len(where) == len(dataset.id) and dataset.title == "pictures_mine"
+    assert ingest(dataset.id).dataset == dataset

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.data.pixels import FILE_NAME, PixelStore, PixelWriter, hash_pixels
+from core.data.pixels import FILE_NAME, PixelStore, PixelWriter, hash_pixels, share_pixels
 from core.errors import DatasetError
 
 
@@ -82,3 +82,8 @@ def test_a_file_that_is_cut_off_is_not_opened(
 def test_a_file_that_is_missing_is_damage_too(tmp_path: Path):
     with pytest.raises(DatasetError, match="damaged"):
         PixelStore(tmp_path, [(0, 1, 1)], [""])
+
+
+def test_pixels_of_a_data_set_that_is_deleted_meanwhile_are_not_shared(tmp_path: Path):
+    with pytest.raises(DatasetError, match="'gone' was deleted in another window"):
+        share_pixels(tmp_path / "gone", tmp_path)

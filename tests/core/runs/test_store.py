@@ -4,12 +4,13 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import asdict
 
 import pytest
 from helpers import claim_run, queue_runs
 
-from core.errors import RunError
+from core.errors import RunError, StorageError
 from core.home import thaw_home
 from core.runs import life
 from core.runs.healing import SILENCE_S
@@ -175,3 +176,22 @@ def test_a_database_of_an_older_thaw_is_brought_up_to_date(pid: int, pass_time: 
     assert (run.settings.seed, run.dataset_title, run.beats, run.stopping, run.owner) == (3, "old", 0, False, None)
     assert pass_time(store, SILENCE_S + 2) == ["a"], "its worker does not beat"
     assert claim_run(RunStore()).attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [
+        ("summary", '{"test_accuracy": 0.5}'),
+        ("summary", '{"test_accuracy": "high"}'),
+        ("summary", "[]"),
+        ("summary", "[" * 100_000),
+        ("settings", "[" * 100_000),
+    ],
+)
+def test_a_row_that_says_what_it_cannot_say_is_damage(store: RunStore, column: str, text: str):
+    queue_runs(store, 1)
+    with closing(sqlite3.connect(thaw_home() / "thaw.db")) as connection, connection:
+        connection.execute(f"UPDATE runs SET {column} = ?", [text])
+
+    with pytest.raises(StorageError, match="is damaged"):
+        store.runs()
