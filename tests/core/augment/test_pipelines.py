@@ -15,9 +15,12 @@ from core.settings.schema import AugmentSettings
 PREPROCESSING = Preprocessing(
     image_size=64, resize_size=72, interpolation="bicubic", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
 )
-ALWAYS = {"RandomHorizontalFlip", "RandomVerticalFlip", "RandomGrayscale", "RandomErasing", "RandomPerspective"}
+ALWAYS = {
+    name: {"p": 1.0} if "p" in {number.name for number in spec.parameters} else {} for name, spec in TRANSFORMS.items()
+}
+"""What spares no picture."""
 EXTREMES = [
-    pytest.param(name, {number.name: getattr(number, bound)}, id=f"{name}-{number.name}-{bound}")
+    pytest.param(name, ALWAYS[name] | {number.name: getattr(number, bound)}, id=f"{name}-{number.name}-{bound}")
     for name, spec in TRANSFORMS.items()
     for number in spec.parameters
     for bound in ("low", "default", "high")
@@ -37,9 +40,7 @@ def only(name: str, **values: float) -> AugmentSettings:
 def everything() -> AugmentSettings:
     """All that is random, nothing spared."""
     names = [name for name, spec in TRANSFORMS.items() if spec.is_random]
-    return AugmentSettings(
-        preset=CUSTOM, steps=tuple(default_step(name, **({"p": 1.0} if name in ALWAYS else {})) for name in names)
-    )
+    return AugmentSettings(preset=CUSTOM, steps=tuple(default_step(name, **ALWAYS[name]) for name in names))
 
 
 @pytest.mark.parametrize(("name", "values"), EXTREMES)

@@ -33,12 +33,11 @@ TRAINS = {
     *("EPOCHS", "BATCH_SIZE", "HEAD_RATE", "training_mode", "rate_factor", "build_optimizer", "copy_of", "train"),
 }
 NAMES = {
-    "frozen": ALWAYS | SOLVES,
-    "last-stages": ALWAYS | TRAINS | {"BACKBONE_RATE", "FROZEN", "starts_with"},
-    "finetuned": ALWAYS | TRAINS | {"BACKBONE_RATE"},
-    "probe-then-finetune": ALWAYS | SOLVES | TRAINS | {"BACKBONE_RATE"},
-    "scratch": ALWAYS | TRAINS | {"BACKBONE_RATE"},
-    "looks-frozen": ALWAYS | TRAINS,
+    name: ALWAYS
+    | (SOLVES if row.solves_head else set())
+    | (TRAINS if row.takes_steps else set())
+    | {"none": set(), "last": {"BACKBONE_RATE", "FROZEN", "starts_with"}, "all": {"BACKBONE_RATE"}}[row.stages]
+    for name, row in SCENARIOS.items()
 }
 """What a scenario's script defines, all of it."""
 

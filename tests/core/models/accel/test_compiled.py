@@ -13,7 +13,8 @@ from core.models.build import build_model
 from core.models.catalogue import BACKBONES
 from core.models.network import TransferModel
 
-TRANSLATED = ("efficientnet_lite0", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50")
+FAMILIES = {"EfficientNet", "MobileNet", "ResNet"}
+TRANSLATED = [spec.name for spec in BACKBONES.values() if spec.family in FAMILIES]
 CLOSE = 5e-5
 """Of the largest feature: what rounding in another order makes of float32 in random networks, which amplify it."""
 

@@ -13,7 +13,8 @@ from core.models.build import build_model
 from core.models.catalogue import BACKBONES, get_backbone
 from core.models.network import build_empty_network, build_network, without_classifier
 
-NORMALISED = ("efficientnet_lite0", "mobilenet_v3_large", "efficientnet_b0", "resnet18", "resnet50")
+FAMILIES = {"EfficientNet", "MobileNet", "ResNet"}
+NORMALISED = [spec.name for spec in BACKBONES.values() if spec.family in FAMILIES]
 IMAGES = torch.linspace(-2, 2, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64).sin()
 
 
