@@ -11,7 +11,8 @@ import pytest
 from core.data.dataset import MANIFEST, Dataset, load_stored, manifest_of, stored_datasets
 from core.data.pixels import FILE_NAME, length_of
 from core.home import unsealed
-from core.runs.record import RECORD, load_predictions, load_record, record_values, run_folder
+from core.machine.devices import DeviceUse
+from core.runs.record import RECORD, RECORD_MINOR, load_predictions, load_record, record_values, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings.scenarios import SCENARIOS
@@ -66,6 +67,7 @@ def test_records_are_read_and_would_be_written_word_for_word(old_home: Path):
         record, written = load_record(run), values_in(run_folder(run) / RECORD)
         assert written.pop("settings")["seed"] == record.settings.seed
         values = json.loads(json.dumps(record_values(record)))
+        assert values.pop("minor") == RECORD_MINOR and DeviceUse(**values.pop("device")) == DeviceUse()  # new since
         assert {**values, "settings": None} == {**written, "settings": None}
         assert len(load_predictions(run).targets) == record.split.test
         assert load_outcome(run).fingerprint == load_stored(record.dataset.id).fingerprint
