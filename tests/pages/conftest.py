@@ -16,6 +16,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
+from core.machine.devices import DeviceUse
 from core.machine.facts import this_machine
 from core.runs.record import Predictions, RunRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
@@ -145,6 +146,7 @@ def _finished(
         "threads": 1,
         "precision": {"features": "fp32", "train": "fp32"},
         "engine": "torch",
+        "device": DeviceUse(),
         "head": None,
         "layers": (),
         "test_groups": (),
