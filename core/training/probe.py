@@ -192,6 +192,7 @@ def measure_card(backbone: str, device: DeviceKind, should_stop: ShouldStop = la
         for work in works
         for precision in precisions
     }
+    _race(arms, {}, rounds=0, should_stop=should_stop)  # what each is computed with is loaded, which takes seconds
     seconds = _race(arms, {}, within_s=FORWARD_S + STEPS_S, should_stop=should_stop)
     probed = {"/".join(arm): round(CARD_TURNS * pictures / taken, 3) for arm, taken in seconds.items()}
     return Speeds(threads=usable_cores(), probed=probed, engines={"torch": probed["forward/fp32"]})

@@ -22,7 +22,7 @@ from core.__main__ import main
 from core.data.reading.decode import decode_picture
 from core.errors import PackageError, ThawError
 from core.inference.predictor import Predictor
-from core.runs.record import load_predictions, load_record, run_folder
+from core.runs.record import RECORD_MINOR, load_predictions, load_record, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.takehome import package
@@ -378,7 +378,7 @@ def test_a_number_that_is_too_large_for_one_is_refused(members: Members, tmp_pat
 
 def test_what_a_later_minor_version_tells_beside_what_we_know_is_let_through(members: Members, tmp_path: Path):
     def later(record: dict[str, Any]) -> None:
-        record["minor"], record["energy_kwh"], record["machine"]["gpu"] = 1, 0.5, "none"
+        record["minor"], record["energy_kwh"], record["machine"]["gpu"] = RECORD_MINOR + 1, 0.5, "none"
 
     write_package(tmp_path / "later.zip", {**members, package.RECORD: edited(members[package.RECORD], later)})
 
