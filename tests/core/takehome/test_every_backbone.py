@@ -49,7 +49,7 @@ def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: Finish
     record, predictions = load_record(finished_race.run("finetuned")), load_predictions(finished_race.run("finetuned"))
     settings = replace(record.settings, model=replace(record.settings.model, backbone=name))
     preprocessing = preprocessing_of(name)
-    made = replace(record, run=RUN, settings=settings, preprocessing=preprocessing.to_dict())
+    made = replace(record, run=RUN, settings=settings, preprocessing=preprocessing)
     pictures = write_files(tmp_path / "pictures", {f"{kind}.png": drawn(kind, 1) for kind in ("discs", "stripes")})
     paths = sorted(pictures.iterdir())
     with home_at(tmp_path / "there"):
