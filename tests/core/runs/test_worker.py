@@ -129,7 +129,7 @@ def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_datas
 
     ended = store.get(run)
     assert (ended.state, ended.attempt, ended.crashes) == ("finished", 2, 1)
-    assert [row["epoch"] for row in load_record(run).history] == list(range(1, 7))
+    assert [row.epoch for row in load_record(run).history] == list(range(1, 7))
 
 
 @pytest.mark.parametrize("way", ["parent gone", "SIGTERM"])
