@@ -106,7 +106,7 @@ def test_a_frozen_run_says_what_it_says_on_the_processor(tiny_dataset: Dataset, 
     assert abs(here.test.accuracy - there.test.accuracy) * pictures <= 2.01
     if precision == "fp32":
         assert float((here.test.probabilities - there.test.probabilities).abs().max()) < 0.02
-    else:  # features of eight bits choose another penalty, with which an unsure answer was seen to move by 0.13
+    else:  # on an H200 an unsure answer moved by 0.13, why is not known; what is answered has to be the same
         assert here.test.probabilities.argmax(1).tolist() == there.test.probabilities.argmax(1).tolist()
     assert there.audit.bit_identical and there.audit.hash_before == here.audit.hash_before
     assert there.head_hash == here.head_hash and there.compute.device == "cuda"
