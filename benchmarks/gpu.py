@@ -58,14 +58,14 @@ Moment = tuple[torch.cuda.Event, torch.cuda.Event]
 
 @dataclass
 class Clock:
-    """When the card was at work, by its own clock; on a processor nothing is noted."""
+    """When the card was at work, by its own clock; of what a processor computes nothing is noted."""
 
     moments: list[Moment] = field(default_factory=list)
     inside: bool = False
 
     @contextmanager
-    def at_work(self) -> Iterator[None]:
-        if self.inside or not torch.cuda.is_available():
+    def at_work(self, inputs: Tensor) -> Iterator[None]:
+        if self.inside or not inputs.is_cuda:
             yield
             return
         start, end = (cast(Any, torch.cuda.Event)(enable_timing=True) for _ in range(2))
@@ -95,7 +95,7 @@ def watch_the_card() -> None:
     step, build = Stepper.step, run.build_model
 
     def noted_step(self: Stepper, inputs: Tensor, targets: Tensor) -> Any:
-        with CLOCK.at_work():
+        with CLOCK.at_work(inputs):
             return step(self, inputs, targets)
 
     def noted_build(*given: Any, **named: Any) -> TransferModel:
@@ -103,7 +103,7 @@ def watch_the_card() -> None:
         forward = model.backbone.forward
 
         def noted_forward(images: Tensor) -> Tensor:
-            with CLOCK.at_work():
+            with CLOCK.at_work(images):
                 output: Tensor = forward(images)
                 return output
 

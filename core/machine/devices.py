@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 DeviceKind = Literal["cuda", "mps", "cpu"]
 """As torch calls them: NVIDIA's cards (and AMD's, where torch was built for them), Apple's, and the processor."""
-DEVICE_LABELS: Final[dict[DeviceKind, str]] = {"cuda": "CUDA", "mps": "Apple GPU", "cpu": "processor"}
-"""In the order in which they are usually faster."""
 _SIGNS: Final = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")  # of a driver: NVIDIA's, Windows' within Linux, AMD's
 _KEPT_SHARE: Final = 0.25  # of the device's free memory that decoded pictures may take
 
