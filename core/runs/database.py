@@ -62,6 +62,32 @@ EVALUATIONS = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+LONGEST_NAME: Final = 60
+LONGEST_NOTE: Final = 2000
+# what people note about experiments, by `core.comparison.experiments.experiment_key`; most have no row
+LABELS = sa.Table(
+    "labels",
+    _metadata,
+    sa.Column("key", sa.String(32), primary_key=True),
+    sa.Column("name", sa.Unicode(LONGEST_NAME), nullable=False),
+    sa.Column("note", sa.UnicodeText, nullable=False),
+    sa.Column("archived", sa.Boolean, nullable=False),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """What a person has noted about an experiment."""
+
+    name: str = ""
+    """At most `LONGEST_NAME` characters; empty: it is called by its strategy."""
+    note: str = ""
+    """At most `LONGEST_NOTE` characters, in several lines perhaps."""
+    archived: bool = False
+    """Put away: neither listed nor offered, until one more run of it starts."""
+
+
+NO_LABEL: Final = Label()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
