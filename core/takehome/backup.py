@@ -124,7 +124,11 @@ def _unpacked(source: Path, folder: Path, say: Say) -> dict[str, Any]:
     with zipfile.ZipFile(source) as archive:
         sums = dict(line.split("  ", 1)[::-1] for line in archive.read(SUMS).decode("ascii").splitlines())
         infos = {info.filename: info for info in archive.infolist()}
-        if set(infos) != {*sums, SUMS} or any(info.compress_type != zipfile.ZIP_STORED for info in infos.values()):
+        if (
+            ROWS not in sums
+            or set(infos) != {*sums, SUMS}
+            or any(info.compress_type != zipfile.ZIP_STORED for info in infos.values())
+        ):
             raise ValueError("other members than its list of hashes has")
         for place, (name, digest) in enumerate(sums.items(), start=1):
             if name != ROWS and not _NAME.fullmatch(name):
