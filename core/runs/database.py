@@ -4,7 +4,7 @@ States: queued -> running -> finished | failed | cancelled. A run whose worker i
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict
@@ -73,6 +73,8 @@ LABELS = sa.Table(
     sa.Column("note", sa.UnicodeText, nullable=False),
     sa.Column("archived", sa.Boolean, nullable=False),
 )
+TABLES: Final = tuple(_metadata.sorted_tables)
+"""All there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -210,12 +212,30 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         raise StorageError(damaged_database("a run in it cannot be read")) from error
 
 
+def labels_of(result: sa.Result[Any]) -> dict[str, Label]:
+    """What was noted about experiments, by key.
+
+    Raises:
+        StorageError: a row is damaged.
+    """
+    try:
+        rows = [{str(name): value for name, value in row.items()} for row in result.mappings()]
+        return {str(row.pop("key")): typed(row, Label) for row in rows}
+    except (ValueError, LookupError, TypeError) as error:
+        raise StorageError(damaged_database("the name of an experiment in it cannot be read")) from error
+
+
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raises what `runs_of` would, before it is explained, where a row that comes from elsewhere cannot be read."""
+    _run_of({"number": 0, **row})
+
+
 def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
     """That a run is still the attempt that it was when it was read, and at work."""
     return (RUNS.c.id == run.id, RUNS.c.attempt == run.attempt, RUNS.c.state == "running")
 
 
-def _run_of(row: sa.RowMapping) -> Run:
+def _run_of(row: Mapping[Any, Any]) -> Run:
     """Raises what JSON of another shape makes `from_dict` and `typed` raise."""
     values = {str(name): value for name, value in row.items()}  # a column's name is more than a text
     if row["summary"] is not None:

@@ -26,6 +26,7 @@ from core.runs.database import (
     RUNS,
     Database,
     is_held,
+    labels_of,
     one_at_a_time,
     runs_of,
 )
@@ -133,8 +134,7 @@ class RunStore:
     def labels(self) -> dict[str, Label]:
         """What people have noted about experiments, by the experiment's key."""
         with self._database.reading() as connection:
-            rows = [dict(row) for row in connection.execute(sa.select(LABELS)).mappings()]
-        return {row.pop("key"): Label(**row) for row in rows}
+            return labels_of(connection.execute(sa.select(LABELS)))
 
     def label(self, key: str, label: Label) -> None:
         """Note something about an experiment, in place of what was noted before. What cannot be printed is left out.

@@ -7,7 +7,7 @@ import pytest
 from helpers import queue_runs
 
 from core.comparison.experiments import experiment_key
-from core.errors import RunError, SettingsError
+from core.errors import RunError, SettingsError, StorageError
 from core.home import thaw_home
 from core.runs.database import Label, Run
 from core.runs.deletion import delete_experiment, delete_run
@@ -134,6 +134,15 @@ def test_two_experiments_with_one_name_are_told_apart():
     both = experiments_of([ended(1, "frozen", 0), ended(2, "finetuned", 0)])
 
     assert names_of([replace(one, label=Label(name="mine")) for one in both]) == ["mine (1)", "mine (2)"]
+
+
+def test_a_name_that_is_none_is_damage(store: RunStore):
+    store.label(USUAL, Label(name="mine"))
+    with sqlite3.connect(thaw_home() / "thaw.db") as connection:
+        connection.execute("UPDATE labels SET name = x'00ff'")
+
+    with pytest.raises(StorageError, match="name of an experiment .* cannot be read"):
+        store.labels()
 
 
 @pytest.mark.parametrize("label", [Label(name="n" * 61), Label(note="n" * 2001)], ids=["name", "note"])
