@@ -13,6 +13,7 @@ from core.runs.example import find_run
 from core.settings.schema import DataSettings
 
 from . import chosen
+from .kept import forget
 from .messages import LONGEST_MESSAGE, md, plain
 from .resources import run_store, stored_dataset
 from .wording import run_label
@@ -22,16 +23,8 @@ _SEEN: Final = "addressed.seen"
 
 
 def say_what_is_gone() -> None:
-    """A warning for every id in the address that names nothing here; the page then shows what it usually does."""
-    gone = []
-    for name, (kind, find) in KINDS.items():
-        for asked in dict.fromkeys(_ids_under(name)):
-            words = find(asked)
-            if words is None:
-                gone.append(_sentence(kind, asked))
-            else:
-                _seen()[asked] = words
-    gone += _gone_dataset()
+    """A warning about every id in the address that names nothing here. It is taken out: pages find what there is."""
+    gone = [sentence for name in KINDS for sentence in _missing(name)] + _gone_dataset()
     if gone:
         st.warning("  \n".join(dict.fromkeys(gone)), icon=":material/link_off:")
 
@@ -41,8 +34,19 @@ def say_unknown(what: str, asked: str) -> None:
     st.warning(_sentence(what, asked), icon=":material/link_off:")
 
 
-def _ids_under(name: str) -> list[str]:
-    return [asked for asked in st.query_params.get(name, "").split(",") if asked]
+def _missing(name: str) -> list[str]:
+    """A sentence for each id under a name of the address that is not here; the others are remembered in words."""
+    kind, find = KINDS[name]
+    asked = [one for one in st.query_params.get(name, "").split(",") if one]
+    words = {one: find(one) for one in dict.fromkeys(asked)}
+    here = {one: said for one, said in words.items() if said is not None}
+    _seen().update(here)
+    if len(here) < len(words):
+        forget(name)
+        st.query_params.pop(name, None)
+        if here:
+            st.query_params[name] = ",".join(here)
+    return [_sentence(kind, one) for one in words if one not in here]
 
 
 def _run(asked: str) -> str | None:
@@ -85,7 +89,7 @@ def _gone_dataset() -> list[str]:
 def _sentence(kind: str, asked: str) -> str:
     if asked in _seen():
         return f"**{md(_seen()[asked], LONGEST_MESSAGE)}** is gone: it was deleted."
-    return f"The {kind} **{md(asked, 40)}** of this address is not on this server. It may have been deleted."
+    return f"The {kind} **{md(asked, 40)}** of this address is not here any more, or never was."
 
 
 def _seen() -> dict[str, str]:

@@ -16,7 +16,7 @@ from .projector import projector_switch
 from .queue import Ahead, ahead, mates_of, name_of, stop, tell_what_changed, watched_at
 from .resources import run_store
 from .sharing import share
-from .wording import per_cent, rough_time
+from .wording import rough_time
 
 # The tools share the title's line; what is at work stays in sight; on a phone, tools are their icons.
 _STYLE: Final = """<style>
@@ -93,7 +93,7 @@ def _words(work: Ahead) -> str:
     run, waiting = work.first, len(work.runs) - 1
     icon = ":material/autorenew:" if run.state == "running" else ":material/hourglass_empty:"
     progress = run.progress or NOTHING_YET
-    stage = stage_words(run) if run.cancel or progress.fraction < 0.01 else per_cent(round(progress.fraction, 2))
+    stage = stage_words(run) if run.cancel or progress.fraction < 0.01 else f"{100 * progress.fraction:.0f} %"
     left = f"{rough_time(work.seconds)} left" if work.seconds is not None else ""
     queue = ", ".join(part for part in (left, f"{waiting} waiting" if waiting else "") if part)
     return " · ".join(part for part in (f"{icon} **{md(name_of(run))}**", stage, queue) if part)

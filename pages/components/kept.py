@@ -99,6 +99,12 @@ def mirror_kept() -> None:
             st.query_params[row.name] = row.text(value)
 
 
+def forget(name: str) -> None:
+    """Give up what is kept under this name of the address, if anything is."""
+    for key in [key for key, row in NAMES.items() if row.name == name]:
+        _values().pop(key, None)
+
+
 def refuse(name: str, asked: str, why: str) -> None:
     """Say that the address asks for something that cannot be had, and what happens instead."""
     show_error(SettingsError(f"The address asks for {name}={plain(asked, 60)}. {why} The default is used instead."))
