@@ -83,7 +83,7 @@ def stored_experiments(
         states: of the runs that count.
         archived: those that were put away are among them.
     """
-    found = experiments_of(store.runs(states), store.labels())
+    found = experiments_of(store.runs(states=states), store.labels())
     return [one for one in found if archived or not one.archived]
 
 
