@@ -4,9 +4,10 @@ from typing import Final
 
 from core.comparison.experiments import experiment_key
 from core.errors import RunError, StorageError
+from core.home import home_folder
 from core.runs.experiments import Experiment
-from core.runs.record import delete_files
-from core.runs.store import NO_LABEL, RunStore
+from core.runs.record import checkpoint_path, delete_files
+from core.runs.store import ACTIVE, NO_LABEL, RunStore
 
 _ALL: Final = 1_000_000
 
@@ -43,3 +44,11 @@ def delete_run(store: RunStore, run_id: str) -> None:
     delete_files(run_id)
     if key in store.labels() and all(experiment_key(run.settings) != key for run in store.runs(limit=_ALL)):
         store.label(key, NO_LABEL)
+
+
+def sweep_checkpoints(store: RunStore) -> None:
+    """Remove what runs have left behind that ended otherwise than by their worker."""
+    kept = {checkpoint_path(run.id) for run in store.runs(ACTIVE)}
+    for path in home_folder("checkpoints").iterdir():
+        if path not in kept:
+            path.unlink(missing_ok=True)
