@@ -73,7 +73,7 @@ def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) ->
     """
     left, right = st.columns(2, gap="large")
     with left:
-        choose_recipe(settings)
+        recipe = st.container()
         model = _model(settings.model, badges)
     with right:
         augment = _augment(settings.augment)
@@ -81,6 +81,8 @@ def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) ->
         what_trains(model, *model_description(model, len(dataset.class_names)))
         with st.expander("More settings", icon=":material/tune:", key="train.more"):
             settings = _more(replace(settings, augment=augment, model=model, optim=optim), dataset)
+    with recipe:  # last, since it says what has been chosen
+        choose_recipe(settings)
     return settings, right
 
 
