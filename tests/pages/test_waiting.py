@@ -88,8 +88,8 @@ def test_home_does_not_wait_for_a_race_that_ended_while_it_was_drawn(start, tiny
 
 @WAYS
 def test_train_does_not_wait_for_a_run_that_ended_while_it_was_drawn(start, tiny_dataset, complete, monkeypatch, way):
-    run_id = race_of(tiny_dataset.id)[0]
-    RunStore().cancel(race_of(tiny_dataset.id)[1])
+    run_id, mate = race_of(tiny_dataset.id)
+    RunStore().cancel(mate)
     every = {"states": None}
     done = end_between(monkeypatch, "runs", lambda values: values == every, lambda: way(run_id, complete))
 
