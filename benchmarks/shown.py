@@ -69,8 +69,8 @@ def _wait_for(url: str) -> None:
 
 
 @contextmanager
-def browsing() -> Iterator[Browser]:
-    """A Chromium without a window.
+def browsing(*flags: str) -> Iterator[Browser]:
+    """A Chromium without a window, started with these flags beside the usual ones.
 
     Raises:
         FileNotFoundError: none is installed.
@@ -79,7 +79,7 @@ def browsing() -> Iterator[Browser]:
     if path is None:
         raise FileNotFoundError("Chromium is not installed")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 
@@ -103,6 +103,11 @@ def visit(page: Page, url: str, name: str, address: str = "") -> None:
 def settle(page: Page) -> None:
     """Wait until the page has been drawn, with its pictures and charts, and stays so for a moment."""
     for _ in range(2):  # a fragment, or what a page starts when it has been drawn, may begin a moment later
-        page.wait_for_function(_AT_REST)
-        page.wait_for_timeout(250)
+        wait_for_rest(page)
+        page.wait_for_timeout(200)
+    wait_for_rest(page)
+
+
+def wait_for_rest(page: Page) -> None:
+    """Wait until no script runs for the page and everything it shows has arrived."""
     page.wait_for_function(_AT_REST)
