@@ -1,4 +1,4 @@
-"""One way of training over its seeds: its accuracies, and the interval that seeds and test pictures together allow.
+"""One experiment over its seeds: its accuracies, and the interval that seeds and test pictures together allow.
 
 Every page that shows an accuracy takes it from here, so that all of them show the same.
 """
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
+from core.comparison.experiments import experiment_key, experiment_of, labels_of
 from core.comparison.fairness import Outcome
 from core.comparison.folds import folds_of, overlap
 from core.comparison.metrics import Array, Interval
@@ -22,7 +23,7 @@ from core.errors import RunError
 from core.settings.scenarios import place_of
 
 Arm = dict[int, Outcome]
-"""The runs of one scenario, by seed."""
+"""The runs of one experiment, by seed."""
 UNBALANCED: Final = 1.5
 Parts = Literal["shared", "own", "mixed"]
 """All seeds were tested on the same pictures; each on pictures of its own; some on the same and some not."""
@@ -30,10 +31,13 @@ Parts = Literal["shared", "own", "mixed"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmSummary:
-    """One scenario over its seeds. Accuracies are fractions of each seed's test pictures."""
+    """One experiment over its seeds. Accuracies are fractions of each seed's test pictures."""
 
     scenario: str
+    experiment: str
+    """Its key, see `core.comparison.experiments`."""
     label: str
+    """What it is called beside the others."""
     seeds: tuple[int, ...]
     accuracies: tuple[float, ...]
     mean: float
@@ -62,31 +66,29 @@ class ArmSummary:
 
 
 def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
-    """Runs by scenario and seed, scenarios in their usual order, seeds ascending.
+    """Runs by what their experiment is called and by seed, strategies in their usual order, seeds ascending.
 
     Raises:
-        RunError: a scenario has two runs with the same seed.
+        RunError: an experiment has two runs with the same seed.
     """
-    arms: dict[str, Arm] = {}
-    for outcome in sorted(outcomes, key=lambda one: (place_of(one.settings.model.scenario), one.settings.seed)):
-        arm = arms.setdefault(outcome.settings.model.scenario, {})
-        other = arm.get(outcome.settings.seed)
-        if other and other.settings.data.folds != outcome.settings.data.folds:
-            raise RunError(
-                f"{outcome.label}, seed {outcome.settings.seed}, was tested over folds and on a test part, or over "
-                "other folds: compare runs that were tested in the same way."
-            )
-        if other:
-            raise RunError(
-                f"{outcome.settings.model.row.label} has two runs with seed {outcome.settings.seed}, "
-                f"{other.run} and {outcome.run}; a race takes one."
-            )
-        arm[outcome.settings.seed] = outcome
+    ordered = sorted(outcomes, key=lambda one: (place_of(one.settings.model.scenario), one.settings.seed))
+    experiments = [experiment_of(one.settings) for one in ordered]
+    different = list(dict.fromkeys(experiments))
+    labels = dict(zip(different, labels_of(different), strict=True))
+    arms: dict[str, Arm] = {label: {} for label in labels.values()}
+    for outcome, experiment in zip(ordered, experiments, strict=True):
+        label, seed = labels[experiment], outcome.settings.seed
+        if seed in arms[label]:
+            raise RunError(f"{label} has two runs with seed {seed}; a comparison takes one of them.")
+        arms[label][seed] = outcome
     return arms
 
 
-def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
-    """One scenario's accuracy over its seeds, or that of a single run.
+def summary_of_arm(arm: Mapping[int, Outcome], label: str = "") -> ArmSummary:
+    """One experiment's accuracy over its seeds, or that of a single run.
+
+    Args:
+        label: what it is called; empty: by its strategy.
 
     Raises:
         RunError: a run has no test pictures.
@@ -95,7 +97,8 @@ def summary_of_arm(arm: Mapping[int, Outcome]) -> ArmSummary:
     accuracies = tuple(_accuracy(run) for run in runs)
     return ArmSummary(
         scenario=runs[0].settings.model.scenario,
-        label=runs[0].label,
+        experiment=experiment_key(runs[0].settings),
+        label=label or runs[0].label,
         seeds=tuple(arm),
         accuracies=accuracies,
         mean=averages.fmean(accuracies),

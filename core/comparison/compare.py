@@ -1,6 +1,6 @@
 """Is this model better than that one on these pictures?
 
-The answer is about two trained models, never about two ways of training: for that, see `race_verdict`.
+The answer is about two trained models, never about two training strategies: for that, see `race_verdict`.
 """
 
 import math
@@ -12,6 +12,7 @@ import numpy as np
 
 from core.comparison import metrics, wording
 from core.comparison.crossed import grouped_difference, grouped_share
+from core.comparison.experiments import experiment_of, labels_of
 from core.comparison.fairness import Outcome, check_fairness
 from core.comparison.metrics import Array, Interval, Rate
 from core.comparison.pictures import common, right_table
@@ -41,7 +42,8 @@ TRAINING_PHASES: Final = ("features", "train", "val")
 def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
     """Lay two finished runs side by side and say which of the five outcomes it is.
 
-    Not fair: not comparable. Exact McNemar p below 0.05 and an interval of the difference without 0: one is better.
+    Other pictures or another division: not comparable. Exact McNemar p below 0.05 and an interval without 0: one is
+    better.
     The whole interval inside the band: practically the same. Everything else: these pictures cannot tell.
 
     Raises:
@@ -50,10 +52,10 @@ def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
     """
     check_band(band)
     fairness = check_fairness(a, b)
-    same_label = a.label == b.label
+    name_a, name_b = _names(a, b)
     result = Comparison(
-        a=_summary(a, same_label),
-        b=_summary(b, same_label),
+        a=_summary(a, name_a),
+        b=_summary(b, name_b),
         fairness=fairness,
         pictures=len(a.pictures),
         lacks=tuple(dict.fromkeys((*a.lacks, *b.lacks))),
@@ -68,13 +70,23 @@ def compare(a: Outcome, b: Outcome, band: float = BAND) -> Comparison:
     return replace(result, sentence=" ".join([wording.sentence(result), *result.lacks]))
 
 
-def _summary(outcome: Outcome, same_label: bool) -> RunSummary:
+def _names(a: Outcome, b: Outcome) -> tuple[str, str]:
+    """What sentences call two runs: by what differs between them, and by seed where nothing else does."""
+    first, second = labels_of([experiment_of(a.settings), experiment_of(b.settings)])
+    if experiment_of(a.settings) != experiment_of(b.settings):
+        return first, second
+    if a.settings.seed != b.settings.seed:
+        return f"{a.label}, seed {a.settings.seed}", f"{b.label}, seed {b.settings.seed}"
+    return f"{a.label} (A)", f"{b.label} (B)"
+
+
+def _summary(outcome: Outcome, name: str) -> RunSummary:
     matrix = metrics.confusion_matrix(outcome.targets, outcome.probabilities)
     diagonal, per_class = np.diagonal(matrix).tolist(), matrix.sum(axis=1).tolist()
     return RunSummary(
         run=outcome.run,
         label=outcome.label,
-        name=f"{outcome.label} ({outcome.run})" if same_label else outcome.label,
+        name=name,
         accuracy=_accuracy(outcome, sum(diagonal), sum(per_class)),
         balanced_accuracy=metrics.balanced_accuracy(matrix),
         recalls=tuple(rate(correct, total) for correct, total in zip(diagonal, per_class, strict=True)),
@@ -120,7 +132,7 @@ def _with_statistics(result: Comparison, right: Array, groups: Sequence[str]) ->
     p, units = mcnemar_exact(agreement.only_a, agreement.only_b), agreement.discordant
     if groups:
         interval, p, units = _over_groups(right, groups)
-    outcome: Verdict = decide(difference, interval, p, result.band) if result.fairness.fair else "not-comparable"
+    outcome: Verdict = decide(difference, interval, p, result.band)
     result = replace(
         result,
         outcome=outcome,

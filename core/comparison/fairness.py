@@ -1,7 +1,8 @@
 """May two runs be compared, and what differs between them besides the thing compared?
 
 Hard conditions decide whether a comparison is possible at all. Every setting that differs without following from
-the scenario is uncontrolled and becomes a chip: one is a warning, two leave nothing that the result could be due to.
+the scenario is uncontrolled and becomes a chip: whatever the result is, it may be due to that, and is about the whole
+recipes.
 """
 
 from collections import Counter
@@ -9,15 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from core.augment.catalogue import CUSTOM, steps_of
+from core.comparison.experiments import at_default, has_effect, spoken
 from core.comparison.metrics import Array, check_predictions
 from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
-from core.settings.scenarios import SCENARIO_OPTIONS
 from core.settings.schema import RunSettings, differences
-
-MAX_UNCONTROLLED: Final = 1
-"""More uncontrolled settings than this, and two runs are not comparable as scenarios."""
 
 MIXED_RULES: Final = (
     "Some of these runs are of an earlier version of Thaw, which drew another test part for every seed; the others "
@@ -103,16 +100,10 @@ class Fairness:
 
     comparable: bool
     """The hard conditions hold: same data, split, test pictures and classes."""
-    as_scenarios: bool
-    """Few enough settings are uncontrolled for the result to be due to the thing compared."""
     reasons: tuple[str, ...]
-    """Why not comparable, one sentence each; empty if both of the above hold."""
+    """Why not comparable, one sentence each; empty if they are."""
     differences: tuple[Difference, ...]
     chips: tuple[Chip, ...]
-
-    @property
-    def fair(self) -> bool:
-        return self.comparable and self.as_scenarios
 
     @property
     def uncontrolled(self) -> tuple[Difference, ...]:
@@ -122,19 +113,12 @@ class Fairness:
 def check_fairness(a: Outcome, b: Outcome) -> Fairness:
     """Compare what two runs were made of; predictions are not looked at."""
     reasons = _hard_reasons(a, b)
-    comparable = not reasons
     rows = _setting_differences(a, b)
-    uncontrolled = [row for row in rows if not row.expected]
-    as_scenarios = len(uncontrolled) <= MAX_UNCONTROLLED
-    if not as_scenarios:
-        names = ", ".join(_spoken(row.field) for row in uncontrolled)
-        reasons.append(f"They differ in {len(uncontrolled)} settings that were not held equal: {names}.")
     return Fairness(
-        comparable=comparable,
-        as_scenarios=as_scenarios,
+        comparable=not reasons,
         reasons=tuple(reasons),
         differences=tuple(rows),
-        chips=tuple(_setting_chip(row) for row in uncontrolled) + _other_chips(a, b),
+        chips=tuple(_setting_chip(row) for row in rows if not row.expected) + _other_chips(a, b),
     )
 
 
@@ -178,11 +162,11 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
     same_scenario = a.settings.model.scenario == b.settings.model.scenario
     rows = []
     for name, in_a, in_b in differences(a.settings, b.settings):
-        effects = has_effect(name, a, b), has_effect(name, b, a)
+        effects = _touches(name, a, b), _touches(name, b, a)
         if not any(effects):
             continue
         # what only one of the two has at all (a number of cached views, of last stages) belongs to that scenario
-        follows = not all(effects) or (_at_default(name, a.settings) and _at_default(name, b.settings))
+        follows = not all(effects) or (at_default(name, a.settings) and at_default(name, b.settings))
         rows.append(Difference(field=name, a=in_a, b=in_b, expected=name == "model.scenario" or follows))
     uncontrolled = [row for row in rows if not row.expected]
     if same_scenario and len(uncontrolled) == 1:
@@ -190,52 +174,22 @@ def _setting_differences(a: Outcome, b: Outcome) -> list[Difference]:
     return rows
 
 
-def has_effect(field: str, run: Outcome, other: Outcome) -> bool:
+def _touches(field: str, run: Outcome, other: Outcome) -> bool:
     """Whether a setting changes anything in `run`, seen beside `other`."""
     settings = run.settings
-    name = field.rpartition(".")[2]
-    if name in SCENARIO_OPTIONS and name not in settings.model.row.options:
-        return False
     match field:
-        case "optim.momentum":
-            return settings.optim.optimizer == "sgd"
-        case "augment.preset":  # two names of the same steps
-            return steps_of(settings.augment) != steps_of(other.settings.augment)
-        case "optim.device":  # a chip says what they were really computed on
-            return False
-        case "augment.steps":
-            return settings.augment.preset == CUSTOM and steps_of(settings.augment) != steps_of(other.settings.augment)
         case "data.dataset":  # two names of the same pictures
             return run.fingerprint != other.fingerprint
         case "data.test_fraction" | "data.split_rule" if settings.data.folds is not None:
             return False
         case "data.val_fraction" | "data.test_fraction" | "data.split_rule":  # where all of it was drawn
             return run.split_hash != other.split_hash
-    return True
-
-
-def _at_default(field: str, settings: RunSettings) -> bool:
-    """Whether a setting that has a stated default per scenario is at it, left out or written out."""
-    match field:
-        case "model.weights":
-            return settings.model.start == replace(settings.model, weights=None).start
-        case "model.batchnorm":
-            return settings.model.statistics == replace(settings.model, batchnorm=None).statistics
-        case "optim.lr" | "optim.backbone_lr":
-            default = replace(settings, optim=replace(settings.optim, lr=None, backbone_lr=None)).rates
-            place = 0 if field == "optim.lr" else 1
-            return settings.rates[place] == default[place]
-    return False
+    return has_effect(field, settings, other.settings)
 
 
 def _setting_chip(row: Difference) -> Chip:
-    text = f"Not held equal: {_spoken(row.field)} ({row.a} against {row.b})."
+    text = f"Not held equal: {spoken(row.field)} ({row.a} against {row.b})."
     return Chip(field=row.field, text=text, affects="accuracy")
-
-
-def _spoken(field: str) -> str:
-    """A setting's name in a sentence: `optim.batch_size` is said as batch size."""
-    return field.rpartition(".")[2].replace("_", " ")
 
 
 def _other_chips(a: Outcome, b: Outcome) -> tuple[Chip, ...]:

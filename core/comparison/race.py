@@ -1,4 +1,4 @@
-"""Is this way of training better? Scenarios repeated over seeds, with the five outcomes of `verdict`.
+"""Is this way of training better? Experiments repeated over seeds, with the five outcomes of `verdict`.
 
 Training and validation parts, order, augmentation and the head's start vary with the seed; the test pictures do not.
 From three seeds on the answer holds for new seeds and new pictures of this kind. With one or two only the trained
@@ -23,15 +23,14 @@ from core.comparison.scores import ScoreGap, score_gaps
 from core.comparison.statistics import SMALLEST_DISCORDANT, holm
 from core.comparison.times import TimeRatio, time_ratios
 from core.comparison.verdict import ALPHA, Comparison, Verdict, decide, discordant_units
-from core.settings.scenarios import SCENARIOS
-from core.settings.schema import differences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairVerdict:
-    """Two scenarios over the seeds that both have. Differences are accuracy of a minus accuracy of b."""
+    """Two experiments over the seeds that both have. Differences are accuracy of a minus accuracy of b."""
 
     a: str
+    """Its training strategy, by name."""
     b: str
     label_a: str
     label_b: str
@@ -102,7 +101,7 @@ class PairVerdict:
 
 
 def judge_pairs(arms: Mapping[str, Arm], band: float) -> list[PairVerdict]:
-    """Every pair of scenarios with its outcome, after Holm's correction over those that can be compared."""
+    """Every pair of experiments with its outcome, after Holm's correction over those that can be compared."""
     pairs = [_pair(a, b, arms, band) for a, b in combinations(arms, 2)]
     ps = [pair.p_value for pair in pairs if pair.p_value is not None]
     corrected = iter(holm(ps))
@@ -113,16 +112,16 @@ def judge_pairs(arms: Mapping[str, Arm], band: float) -> list[PairVerdict]:
 
 
 def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
-    """Two scenarios before Holm's correction: the outcome is still `cannot-tell` or `not-comparable`."""
+    """Two experiments before Holm's correction: the outcome is still `cannot-tell` or `not-comparable`."""
     seeds = tuple(seed for seed in arms[a] if seed in arms[b])
     in_a, in_b = ([arm[seed] for seed in seeds] for arm in (arms[a], arms[b]))
     comparisons = [compare(*both, band) for both in zip(in_a, in_b, strict=True)]
-    reasons = _reasons(in_a, in_b, comparisons)
+    reasons = _reasons([*arms[a].values()], [*arms[b].values()], comparisons)
     pair = PairVerdict(
-        a=a,
-        b=b,
-        label_a=SCENARIOS[a].label,
-        label_b=SCENARIOS[b].label,
+        a=_strategy(arms[a]),
+        b=_strategy(arms[b]),
+        label_a=a,
+        label_b=b,
         seeds=seeds,
         pictures=comparisons[0].pictures if comparisons else 0,
         groups=len(set(in_a[0].groups)) if in_a else 0,
@@ -143,6 +142,10 @@ def _pair(a: str, b: str, arms: Mapping[str, Arm], band: float) -> PairVerdict:
     if parts_of_seeds(in_a) == "own":
         return _ways_on_own_pictures(pair, comparisons, in_a)
     return _ways(pair, in_a, in_b)
+
+
+def _strategy(arm: Arm) -> str:
+    return next(iter(arm.values())).settings.model.scenario
 
 
 def _models(pair: PairVerdict) -> PairVerdict:
@@ -194,17 +197,11 @@ def _overlap(runs: Sequence[Outcome]) -> float:
 
 
 def _reasons(a: Sequence[Outcome], b: Sequence[Outcome], comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """Why two scenarios cannot be compared over these seeds, each sentence once."""
-    if not comparisons:
-        return ("They have no seed in common.",)
+    """Why two experiments cannot be compared over these seeds, each sentence once."""
     reasons = [reason for one in comparisons for reason in one.fairness.reasons]
     reasons += filter(None, [mixed_rules([*a, *b])])
-    for arm in (a, b):
-        first = arm[0].settings
-        changed = {row[0] for run in arm for row in differences(first, run.settings)} - {"seed", "data.split_rule"}
-        if changed:
-            label = first.model.row.label
-            reasons.append(f"{label} changed more than its seed from run to run: {', '.join(sorted(changed))}.")
+    if not comparisons:
+        reasons = reasons or ["They have no seed in common."]
     if not reasons and parts_of_seeds(a) == "mixed":
         reasons.append(
             "Some seeds share their test pictures and others have pictures of their own, as older runs do. Compare "

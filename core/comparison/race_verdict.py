@@ -1,4 +1,4 @@
-"""The verdict over a race: every scenario, every pair of them, and one sentence for the whole."""
+"""The verdict over a race: every experiment, every pair of them, and one sentence for the whole."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from core.comparison.verdict import BAND, check_band, plain
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RaceVerdict:
-    """A race: every scenario, every pair, and one sentence for the whole."""
+    """A race: every experiment, every pair, and one sentence for the whole."""
 
     arms: tuple[ArmSummary, ...]
     pairs: tuple[PairVerdict, ...]
@@ -30,22 +30,22 @@ class RaceVerdict:
 
 
 def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict:
-    """Compare scenarios over seeds.
+    """Compare experiments over seeds.
 
     Better: p, after Holm's correction over all pairs, below 0.05, and at least six pictures tell the two apart.
     Practically the same: the whole 95 % interval inside the band. Everything else: the race cannot tell.
 
     Args:
-        outcomes: finished runs, at most one for each scenario and seed; seeds may be missing in some scenarios.
+        outcomes: finished runs, at most one for each experiment and seed; seeds may be missing in some experiments.
         band: differences in accuracy within this fraction are practically no difference.
 
     Raises:
         SettingsError: the band is not a fraction from 0 to 0.5.
-        RunError: a scenario has two runs with the same seed, or a run has no test pictures.
+        RunError: an experiment has two runs with the same seed, or a run has no test pictures.
     """
     check_band(band)
     arms = arms_of(outcomes)
-    summaries = tuple(summary_of_arm(arm) for arm in arms.values())
+    summaries = tuple(summary_of_arm(arm, label) for label, arm in arms.items())
     pairs = [
         replace(pair, sentence=race_wording.pair_sentence(pair), speed=race_wording.speed_sentence(pair))
         for pair in judge_pairs(arms, band)

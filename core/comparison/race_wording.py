@@ -26,7 +26,7 @@ TIMES: Final = {1: "once", 2: "twice"}
 
 
 def accuracy_interval(arm: ArmSummary) -> str:
-    """The interval of one way of training's accuracy with what it holds for, or what stands in its place."""
+    """The interval of an experiment's accuracy with what it holds for, or what stands in its place."""
     if arm.interval is None:
         ends = f"{per_cent(arm.low)} to {per_cent(arm.high)}"
         return f"{ends} over {counted(len(arm.seeds), 'seed')}, whose test pictures differ"
@@ -38,7 +38,7 @@ def accuracy_interval(arm: ArmSummary) -> str:
 
 
 def pair_sentence(pair: PairVerdict) -> str:
-    """What a race says about two of its scenarios, in sentences short enough to be read out."""
+    """What a race says about two of its experiments, in sentences short enough to be read out."""
     if pair.outcome == "not-comparable":
         return f"{pair.label_a} and {pair.label_b} are not comparable. {' '.join(pair.reasons)}"
     if pair.about_models:
@@ -66,7 +66,7 @@ def pair_sentence(pair: PairVerdict) -> str:
 
 
 def _ahead_first(pair: PairVerdict) -> tuple[str, str]:
-    """Labels of the scenario that is ahead on average, and of the other."""
+    """Labels of the one that is ahead on average, and of the other."""
     labels = pair.label_a, pair.label_b
     return (labels[1], labels[0]) if (pair.gap or 0.0) < 0 else labels
 
@@ -218,9 +218,9 @@ def race_sentence(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict], coch
     means = ", ".join(f"{arm.label} {per_cent(arm.mean)} ({counted(len(arm.seeds), 'seed')})" for arm in ranked)
     means = f"Mean accuracy: {means}."
     if not pairs:
-        return f"{means} One scenario alone has nothing to be compared with."
+        return f"{means} One training strategy alone has nothing to be compared with."
     better = [f"{winner} than {loser}" for winner, loser in (_ordered(pair) for pair in pairs if pair.better)]
-    parts = [f"Better: {'; '.join(better)}." if better else "No scenario can be called better than another."]
+    parts = [f"Better: {'; '.join(better)}." if better else "No training strategy can be called better than another."]
     for title, outcome in (
         ("Practically the same", "same"),
         ("Cannot tell", "cannot-tell"),
@@ -240,6 +240,6 @@ def race_sentence(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict], coch
 
 
 def _ordered(pair: PairVerdict) -> tuple[str, str]:
-    """Labels of the better and the other scenario."""
+    """Labels of the better and the other one."""
     labels = pair.label_a, pair.label_b
     return labels if pair.outcome == "a-better" else (labels[1], labels[0])

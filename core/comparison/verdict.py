@@ -25,7 +25,7 @@ class RunSummary:
     run: str
     label: str
     name: str
-    """What sentences call it: the label, with the run's id where both have the same label."""
+    """What sentences call it: its strategy, with what sets it apart from the other one."""
     accuracy: Rate | None
     balanced_accuracy: float | None
     recalls: tuple[Rate | None, ...]

@@ -74,8 +74,7 @@ def paired_methods(result: Comparison) -> tuple[str, str]:
 def sentence(result: Comparison) -> str:
     """What a comparison says about these two models on these pictures, and no more than that."""
     if result.outcome == "not-comparable":
-        how = "not comparable as scenarios" if result.fairness.comparable else "not comparable"
-        return f"{result.a.name} and {result.b.name} are {how}. {' '.join(result.fairness.reasons)}"
+        return f"{result.a.name} and {result.b.name} are not comparable. {' '.join(result.fairness.reasons)}"
     # the one that is ahead is named first, so that no difference is ever negative by accident of order
     flip = result.outcome == "b-better" or (result.outcome != "a-better" and (result.difference or 0) < 0)
     verdict = _verdict(result, flip)

@@ -19,7 +19,7 @@ from core.settings.schema import ModelSettings
 def apply_scenario(model: TransferModel, settings: ModelSettings) -> None:
     """Set what trains and what stays in eval mode, and put the model in training mode.
 
-    Can be called again with other settings, as Probe, then fine-tune does.
+    Can be called again with other settings, as Linear probe, then fine-tune does.
 
     Raises:
         SettingsError: more last stages are to train than the backbone has.

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from core.augment.catalogue import steps_of
+from core.data.dataset import load_stored
 from core.data.ingest import Ingested
 from core.data.parts import check_trainable
 from core.errors import SettingsError
 from core.models.catalogue import check_model
+from core.runs.experiments import Experiment
 from core.runs.life import Identity
 from core.runs.store import RunStore
 from core.settings.scenarios import SCENARIOS
@@ -47,6 +49,30 @@ def plan_race(base: RunSettings, scenarios: Sequence[str], seeds: Sequence[int])
     ]
 
 
+def run_more_seeds(store: RunStore, experiments: Sequence[Experiment], seeds: int) -> list[str]:
+    """Queue the same experiments with so many more seeds, the same for all, and with those that only others have.
+
+    They join the race of the experiments, where all are of one. Returns the runs' ids.
+
+    Raises:
+        SettingsError, DatasetError: they cannot run any more, see `submit`; the data set is gone, say.
+    """
+    done = {one.key: {run.settings.seed for run in one.runs if run.is_active} | {*one.seeds} for one in experiments}
+    known = {seed for seeds_done in done.values() for seed in seeds_done}
+    wanted = sorted(known | {*range(max(known) + 1, max(known) + 1 + seeds)})
+    plans = [
+        replace(one.newest.settings, data=data, seed=seed)
+        for seed in wanted
+        for one in experiments
+        if seed not in done[one.key]
+        for data in every_fold(one.settings.data)
+    ]
+    races = {run.race for one in experiments for run in one.runs}
+    dataset = load_stored(experiments[0].settings.data.dataset)
+    race = races.pop() if len(races) == 1 else None
+    return submit(store, plans, Ingested(dataset=dataset, decode_s=0.0), as_race=True, race=race)
+
+
 def every_fold(data: DataSettings) -> list[DataSettings]:
     """The settings of each fold where there are folds and none is said; else these."""
     if data.folds is None or data.fold is not None:
@@ -67,11 +93,13 @@ def submit(
     ingested: Ingested,
     *,
     as_race: bool,
+    race: str | None = None,
     owner: Identity | None = None,
 ) -> list[str]:
     """Check that every run can start, then queue them. Returns the runs' ids.
 
     Args:
+        race: the one that they join, if it is an earlier one.
         owner: the process that waits for them, if they are to end with it.
 
     Raises:
@@ -89,5 +117,5 @@ def submit(
         steps_of(plan.augment)
         check_trainable(ingested.dataset, ingested.dataset.split(plan.seed, plan.data))
     plans = [replace(plan, data=replace(plan.data, dataset=ingested.dataset.id)) for plan in plans]
-    race = uuid.uuid4().hex[:10] if as_race else None
+    race = race or (uuid.uuid4().hex[:10] if as_race else None)
     return store.submit(plans, ingested.dataset.title, race=race, decode_s=ingested.decode_s, owner=owner)

@@ -117,7 +117,7 @@ _ROWS: Final = (
     ),
     Scenario(
         name="probe-then-finetune",
-        label="Probe, then fine-tune",
+        label="Linear probe, then fine-tune",
         help="The head first, on the frozen backbone; then everything (Kumar et al. 2022).",
         way="head-then-network",
         stages="all",
@@ -136,15 +136,15 @@ _ROWS: Final = (
     ),
     Scenario(
         name="looks-frozen",
-        label="Looks frozen",
-        help="As many tutorials freeze: gradients off, yet BatchNorm statistics move. To set beside Frozen.",
+        label="Frozen, BatchNorm updating",
+        help="As many tutorials freeze: gradients off, yet BatchNorm's statistics follow every batch.",
         way="network",
         stages="none",
         batchnorm="adapted",
         rates=_HEAD_ONLY,
         style={"color": "#c0475f", "dash": "2px,4px,8px,4px", "symbol": "cross"},
         note=(
-            "Looks frozen switches gradients off and leaves training mode on, as many tutorials do: the running "
+            "This strategy switches gradients off and leaves training mode on, as many tutorials do: the running "
             "statistics of BatchNorm follow every batch, so the network that is tested is not the one that was "
             "downloaded."
         ),

@@ -25,7 +25,7 @@ class EpochRecord:
     epoch: Count
     """Counted from 1 through the whole run. Where the head is solved for, an iteration of the solver."""
     stage: Annotated[str, Meta(pattern=r"\A(train|probe)\Z")]
-    """`probe` for the head in Probe, then fine-tune; else `train`."""
+    """`probe` for the head in Linear probe, then fine-tune; else `train`."""
     train_loss: float
     train_accuracy: Share
     """Measured while training, on augmented pictures, so it lags behind."""

@@ -1,24 +1,25 @@
-"""A card for each run or each training strategy: accuracy with its interval, seconds, what trained."""
+"""A card for each run or each experiment: accuracy with its interval, seconds, what trained."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import streamlit as st
 
 from core.comparison.arms import ArmSummary
-from core.comparison.fairness import has_effect
+from core.comparison.experiments import experiment_of
 from core.comparison.metrics import balanced_accuracy
 from core.comparison.race_wording import accuracy_interval
 from core.data.reading.folder_names import listed
+from core.runs.experiments import experiments_of
 from core.runs.record import RunRecord
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIOS
-from core.settings.schema import differences
+from core.settings.schema import RunSettings
 
 from . import chosen
 from .help import with_term
 from .messages import LONGEST_MESSAGE, md, plain
-from .resources import run_outcome, run_record
+from .resources import run_record
 from .verdicts import race_verdict_of
 from .wording import per_cent, run_label, seconds
 
@@ -29,19 +30,16 @@ def record(run: Run) -> RunRecord:
 
 
 def strategy_cards(runs: Sequence[Run]) -> None:
-    """A card per training strategy: its accuracy with its interval, seconds, and in bold the settings that differ."""
-    ways = by_scenario(runs)
-    arms = {arm.scenario: arm for arm in race_verdict_of([run.id for run in runs]).arms}
-    first = [group[0].settings for group in ways.values()]
-    differing = [row[0] for other in first[1:] for row in differences(first[0], other)]
-    fields = [name for name in dict.fromkeys(differing) if name not in ("model.scenario", "seed", "data.dataset")]
-    grid = st.grid(min(4, len(ways)), min_column_width=230)
-    for scenario, group in ways.items():
+    """A card per experiment: its accuracy with its interval, and seconds."""
+    arms = race_verdict_of([run.id for run in runs]).arms
+    groups = {one.key: one.finished for one in experiments_of(runs)}
+    grid = st.grid(min(4, len(arms)), min_column_width=230)
+    for arm in arms:
         with grid.cell(), st.container(border=True, height="stretch"):
-            _strategy_card(arms[scenario], group, fields)
+            _strategy_card(arm, groups[arm.experiment])
 
 
-def _strategy_card(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str]) -> None:
+def _strategy_card(arm: ArmSummary, group: Sequence[Run]) -> None:
     results = [record(run) for run in group]
     st.metric(
         arm.label,
@@ -60,25 +58,10 @@ def _strategy_card(arm: ArmSummary, group: Sequence[Run], fields: Sequence[str])
             runs = f" ({len(times)} runs)" if len(times) > 1 else ""
             st.markdown(f":material/timer: **{seconds(float(np.median(times)))}** {words}{runs}")
     settings = group[0].settings
-    here = run_outcome(chosen.home(), group[0].id)
-    fields = [name for name in fields if has_effect(name, here, here)]
-    values = [f"{name.rpartition('.')[2].replace('_', ' ')} **{_value(settings, name)}**" for name in fields]
-    if values:
-        st.caption(" · ".join(values))
     with st.container(horizontal=True, gap="xsmall"):
         st.badge(f"weights: {plain(results[0].weights.origin, 30)}", color="gray")
         st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
-        st.badge(f"{results[0].parameters.trained_share:.1%} trains", color="gray")
-
-
-def _value(settings: object, name: str) -> str:
-    """A setting as `part.field` names it, as it is really used."""
-    part, _, field = name.partition(".")
-    resolved = {"model.weights": "start", "model.batchnorm": "statistics"}.get(name, field)
-    if field in ("lr", "backbone_lr"):
-        return f"{getattr(settings, 'rates')[field == 'backbone_lr']:g}"  # noqa: B009
-    value = getattr(getattr(settings, part), resolved)
-    return md(str(value if value is not None else "default"), 40)
+        st.badge(f"{per_cent(results[0].parameters.trained_share)} trains", color="gray")
 
 
 def cards(runs: Sequence[Run]) -> None:
@@ -110,7 +93,7 @@ def _card(run: Run, result: RunRecord) -> None:
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")
     trained, share = result.parameters.trained, result.parameters.trained_share
-    st.caption(f"{trained:,} parameters trained ({share:.1%}) · weights: {md(result.weights.origin)}")
+    st.caption(f"{trained:,} parameters trained ({per_cent(share)}) · weights: {md(result.weights.origin)}")
     _audit_badge(result)
 
 
@@ -139,12 +122,6 @@ def _audit_badge(result: RunRecord) -> None:
         st.badge(f"{what} changed", icon=":material/warning:", color="red", help=audit.sentence)
 
 
-def by_scenario(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """Runs by their training strategy, in the usual order of scenarios."""
-    groups = {scenario: [run for run in runs if run.settings.model.scenario == scenario] for scenario in SCENARIOS}
-    return {scenario: group for scenario, group in groups.items() if group}
-
-
 def why_not_pooled(runs: Sequence[Run]) -> str:
     """Why no mean over the seeds of these runs says anything, and what to do; empty where it does."""
     titles = {run.settings.data.dataset: run.dataset_title for run in runs}
@@ -153,13 +130,15 @@ def why_not_pooled(runs: Sequence[Run]) -> str:
             f"These runs learnt from different data sets ({listed(titles.values(), 3)}), so each stands by itself. To "
             "compare training strategies over seeds, keep the runs of one data set above."
         )
-    first: dict[tuple[str, int, int | None], Run] = {}
+    first: dict[RunSettings, Run] = {}
     for run in runs:
-        other = first.setdefault((run.settings.model.scenario, run.settings.seed, run.settings.data.fold), run)
+        other = first.setdefault(
+            replace(experiment_of(run.settings), seed=run.settings.seed, data=run.settings.data), run
+        )
         if other is not run:
             return (
-                f"{run_label(other)} and {run_label(run)} share strategy and seed, so each run stands by itself. "
-                "To compare training strategies over seeds, take one of the two out above."
+                f"{run_label(other)} and {run_label(run)} are the same experiment and seed, so each run stands by "
+                "itself. To compare over seeds, take one of the two out above."
             )
     return ""
 

@@ -19,6 +19,8 @@ PHASE_LABELS: Final = {
     "other": "Building and writing",
 }
 _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x", "other": "-"}
+TEXT_PX: Final = 14
+LINE_PX: Final = 3
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
 MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
@@ -50,7 +52,7 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
         figure.add_scatter(
             x=[epoch.epoch for epoch in epochs],
             y=[epoch.val_accuracy for epoch in epochs],
-            **curve_style(label, scenario, 2.5),
+            **curve_style(label, scenario, LINE_PX),
         )
     longest = max((len(epochs) for _, _, epochs in series), default=1)
     figure.update_xaxes(title="epoch, or iteration of the solver", dtick=max(1, longest // 10), rangemode="tozero")
@@ -59,7 +61,7 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
 
 
 def accuracy_axis(figure: go.Figure) -> None:
-    """An axis of accuracy on val. It follows the curves, and makes no cliff of a picture or two.
+    """An axis of validation accuracy. It follows the curves, and makes no cliff of a picture or two.
 
     Of itself it would go on to 200 % where all are at 100 %, and say "88 %" twice where all lie close together.
     """
@@ -68,7 +70,7 @@ def accuracy_axis(figure: go.Figure) -> None:
     middle = (min(shown) + max(shown)) / 2 if shown else 0.5
     low = min(max(middle - LEAST_SPAN / 2, 0.0), 1 - LEAST_SPAN)
     limits = {"clipmin": -room, "clipmax": 1 + room, "include": [low, low + LEAST_SPAN]}
-    figure.update_yaxes(title="accuracy on val", tickformat=".0%", autorangeoptions=limits)
+    figure.update_yaxes(title="validation accuracy", tickformat=".0%", autorangeoptions=limits)
 
 
 def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
@@ -93,22 +95,26 @@ def laid_out(figure: go.Figure, height: int) -> go.Figure:
     """Margins, legend and buttons as all figures have them."""
     figure.update_layout(
         height=height,
+        font={"size": TEXT_PX},
+        legend_font_size=TEXT_PX,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         modebar={"remove": ["select", "lasso", "autoscale"]},
     )
+    for axes in (figure.update_xaxes, figure.update_yaxes):
+        axes(tickfont={"size": TEXT_PX}, title={"font": {"size": TEXT_PX}})
     return figure
 
 
 def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.Figure:
-    """Accuracy on val against seconds since the start, features included: a thin line per seed, a thick median.
+    """Validation accuracy against seconds since the start, features included: a thin line per seed, a thick median.
 
     Args:
         arms: (label, scenario, histories by seed).
     """
     figure = go.Figure()
     for label, scenario, histories in arms:
-        median = curve_style(label, scenario, 3, maxdisplayed=12)
+        median = curve_style(label, scenario, LINE_PX, maxdisplayed=12)
         for history in histories:
             figure.add_scatter(
                 x=[epoch.elapsed_s for epoch in history],

@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import streamlit as st
 
+from core.runs.experiments import experiments_of, names_of
 from core.runs.store import Run
-from core.settings.scenarios import SCENARIOS
 from core.settings.versions import to_dict
 
 from . import chosen
-from .cards import by_scenario, record, why_not_pooled
+from .cards import record, why_not_pooled
 from .charts import accuracy_against_seconds, accuracy_by_epoch, phase_bars
 from .resources import run_record
 from .wording import run_label, seconds
@@ -21,9 +21,10 @@ def result_charts(runs: Sequence[Run], key: str) -> None:
     results = [record(run) for run in runs]
     by_second, by_epoch, phases = st.tabs(["Accuracy against seconds", "By epoch", "Where the seconds went"])
     with by_second:
+        experiments = experiments_of(runs)
         ways = [
-            (SCENARIOS[scenario].label, scenario, [record(run).history for run in group])
-            for scenario, group in by_scenario(runs).items()
+            (name, one.settings.model.scenario, [record(run).history for run in one.finished])
+            for one, name in zip(experiments, names_of(experiments), strict=True)
         ]
         if why_not_pooled(runs):
             ways = [(run_label(run), run.settings.model.scenario, [record(run).history]) for run in runs]

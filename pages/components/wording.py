@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from core.comparison.metrics import Rate
+from core.comparison.wording import per_cent as per_cent
 from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
@@ -61,13 +62,13 @@ def how_chosen(record: RunRecord) -> str:
     if record.head is None or record.settings.model.row.takes_steps:
         return (
             f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val{_weighing(record)}, "
-            f"where its accuracy is {record.val_accuracy:.1%}."
+            f"where its accuracy is {per_cent(record.val_accuracy)}."
         )
     chosen = "chosen on held-out training pictures" if record.head.path else "as given"
     return (
         f"The head was solved for in {record.head.iterations} iterations, with a penalty (L2) of "
         f"{record.head.l2:.3g}, {chosen}{_weighing(record)}. "
-        f"Val chose nothing; accuracy there is {record.val_accuracy:.1%}."
+        f"Val chose nothing; accuracy there is {per_cent(record.val_accuracy)}."
     )
 
 
@@ -93,10 +94,6 @@ def counted(number: int, noun: str) -> str:
     return f"1 {noun} was" if number == 1 else f"{number:,} {noun}s were"
 
 
-def per_cent(fraction: float) -> str:
-    return f"{fraction:.1%}"
-
-
 def percentage(fraction: float | None) -> float | None:
     """A fraction as a table's column of per cents takes it."""
     return None if fraction is None else 100 * fraction
@@ -104,7 +101,7 @@ def percentage(fraction: float | None) -> float | None:
 
 def interval(of: Rate | None) -> str:
     """A rate's interval in per cent."""
-    return f"{of.low:.1%} to {of.high:.1%}" if of else "-"
+    return f"{100 * of.low:.1f} to {per_cent(of.high)}" if of else "-"
 
 
 def backbone_label(name: str) -> str:

@@ -8,6 +8,7 @@ import streamlit as st
 from core.runs.store import Run
 
 from ..messages import md, plain
+from ..wording import per_cent
 from .answers import Answer
 from .explanations import Explanations, show_explanations
 from .uncertainty import UncertaintyRules, uncertainty_badges
@@ -105,4 +106,4 @@ def _guesses(names: Sequence[str], row: np.ndarray, top: int, truth: str | None)
             color="green" if right else "red",
         )
     for index in order:
-        st.progress(float(row[index]), text=f"{md(names[index], 40)} {row[index]:.1%}")
+        st.progress(float(row[index]), text=f"{md(names[index], 40)} {per_cent(row[index])}")

@@ -50,7 +50,7 @@ def may_be_compared(a: Run, b: Run) -> bool:
     if _tested_on(a) != _tested_on(b):
         return False
     try:
-        return check_fairness(run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id)).fair
+        return check_fairness(run_outcome(chosen.home(), a.id), run_outcome(chosen.home(), b.id)).comparable
     except ThawError:  # the files of one are gone
         return False
 

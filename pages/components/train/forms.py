@@ -29,6 +29,7 @@ from ..chosen import own_augment
 from ..help import option_help, with_term
 from ..messages import LONGEST_MESSAGE, md
 from ..resources import model_description, part_counts
+from ..wording import per_cent
 
 if TYPE_CHECKING:
     from core.models.build import LayerRow
@@ -250,7 +251,9 @@ def _number(spec: Field[Any], value: float | None, placeholder: str | None = Non
 
 def what_trains(parameters: "ParameterCount", layers: "Sequence[LayerRow]") -> None:
     """The network from input to output, and which of its stages train."""
-    st.markdown(f"**{parameters.trained:,}** of {parameters.total:,} parameters train ({parameters.trained_share:.1%})")
+    st.markdown(
+        f"**{parameters.trained:,}** of {parameters.total:,} parameters train ({per_cent(parameters.trained_share)})"
+    )
     rows = [
         {
             "stage": "head" if layer.stage is None else str(layer.stage + 1),

@@ -1,0 +1,126 @@
+"""What belongs together: an experiment is data, training strategy and settings; its runs differ in seed and fold."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from itertools import permutations
+from typing import Any, Final
+
+from core.augment.catalogue import CUSTOM, steps_of
+from core.models.catalogue import BACKBONES
+from core.settings.scenarios import SCENARIO_OPTIONS
+from core.settings.schema import RunSettings, differences
+
+_NO_DIFFERENCE: Final = frozenset({"model.scenario", "seed", "data.fold", "data.dataset"})
+"""What is no setting of an experiment, or is said by other words."""
+_WORDS: Final = {
+    "data.split_rule": ("test part by rule {}", ""),
+    "data.folds": ("{} folds", "one test part"),
+    "augment.preset": ("augmentation {}", ""),
+    "augment.steps": ("own augmentation", ""),
+    "model.last_stages": ("{} stages", ""),
+    "optim.epochs": ("{} epochs", ""),
+    "optim.batch_size": ("batches of {}", ""),
+    "optim.lr": ("learning rate {:g}", ""),
+    "optim.backbone_lr": ("backbone rate {:g}", ""),
+    "optim.schedule": ("{} schedule", ""),
+    "optim.class_weights": ("class weights {}", ""),
+    "optim.views": ("{} views", ""),
+    "optim.l2": ("L2 {:g}", "L2 chosen"),
+    "optim.ema": ("weights averaged, {:g}", ""),
+    "optim.train_size": ("{} px", "full size"),
+}
+"""Field -> how a value of it is said, and how none is; others are said by their name."""
+LONGEST_LABEL: Final = 90
+
+
+def experiment_of(settings: RunSettings) -> RunSettings:
+    """The same settings without seed and fold, defaults written out, and without what has no effect."""
+    usual, row = RunSettings(), settings.model.row
+    head, backbone = settings.rates
+    unused = SCENARIO_OPTIONS - row.options
+    optim: dict[str, Any] = {"device": usual.optim.device, "lr": head, "backbone_lr": backbone or None}
+    optim |= {name: getattr(usual.optim, name) for name in unused - {"last_stages"}}
+    if "optimizer" in optim or settings.optim.optimizer != "sgd":
+        optim["momentum"] = usual.optim.momentum
+    model = replace(settings.model, weights=settings.model.start, batchnorm=settings.model.statistics)
+    if "last_stages" in unused:
+        model = replace(model, last_stages=usual.model.last_stages)
+    augment = settings.augment if settings.augment.preset == CUSTOM else replace(settings.augment, steps=())
+    data = replace(settings.data, fold=None)
+    return RunSettings(data=data, augment=augment, model=model, optim=replace(settings.optim, **optim))
+
+
+def experiment_key(settings: RunSettings) -> str:
+    """Names an experiment, in addresses too: the same in a later version that knows more settings."""
+    changed = [(field, value) for field, _, value in differences(RunSettings(), experiment_of(settings))]
+    return hashlib.sha256(json.dumps(changed, default=asdict).encode()).hexdigest()[:10]
+
+
+def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
+    """What to call experiments that stand side by side: by strategy, and by whatever else differs between them.
+
+    Returns:
+        In the same order, no two alike.
+    """
+    apart: list[dict[str, Any]] = [{} for _ in experiments]
+    for (place, one), (_, other) in permutations(enumerate(experiments), 2):
+        for field, value, _ in differences(one, other):
+            if field not in _NO_DIFFERENCE and _sets_apart(field, one, other):
+                apart[place][field] = value
+    labels = [
+        one.model.row.label + (f" ({', '.join(in_words(*item) for item in fields.items())})" if fields else "")
+        for one, fields in zip(experiments, apart, strict=True)
+    ]
+    labels = [label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels]
+    return [label if labels.count(label) == 1 else f"{label} ({place})" for place, label in enumerate(labels, start=1)]
+
+
+def in_words(field: str, value: Any) -> str:
+    """A setting's value as it is said beside others: `optim.epochs` of 2 is "2 epochs"."""
+    if field == "model.backbone":
+        return BACKBONES[value].label if value in BACKBONES else str(value)
+    some, none = _WORDS.get(field, (f"{spoken(field)} {{}}", f"no {spoken(field)}"))
+    text = none if value is None else some.format(value)
+    return text.removesuffix("s") if value == 1 and text.startswith("1 ") else text
+
+
+def spoken(field: str) -> str:
+    """A setting's name in a sentence: `optim.batch_size` is said as batch size."""
+    return field.rpartition(".")[2].replace("_", " ")
+
+
+def _sets_apart(field: str, a: RunSettings, b: RunSettings) -> bool:
+    """Whether a difference does not just follow from the strategy."""
+    return (has_effect(field, a, b) and has_effect(field, b, a)) and not (at_default(field, a) and at_default(field, b))
+
+
+def has_effect(field: str, settings: RunSettings, other: RunSettings) -> bool:
+    """Whether a setting changes anything in a run, seen beside another one on the same pictures."""
+    if field.rpartition(".")[2] in SCENARIO_OPTIONS - settings.model.row.options:
+        return False
+    match field:
+        case "optim.momentum":
+            return settings.optim.optimizer == "sgd"
+        case "augment.preset":  # two names of the same steps
+            return steps_of(settings.augment) != steps_of(other.augment)
+        case "optim.device":  # a chip says what they were really computed on
+            return False
+        case "augment.steps":
+            return settings.augment.preset == CUSTOM and steps_of(settings.augment) != steps_of(other.augment)
+    return True
+
+
+def at_default(field: str, settings: RunSettings) -> bool:
+    """Whether a setting that has a stated default per scenario is at it, left out or written out."""
+    match field:
+        case "model.weights":
+            return settings.model.start == replace(settings.model, weights=None).start
+        case "model.batchnorm":
+            return settings.model.statistics == replace(settings.model, batchnorm=None).statistics
+        case "optim.lr" | "optim.backbone_lr":
+            default = replace(settings, optim=replace(settings.optim, lr=None, backbone_lr=None)).rates
+            place = 0 if field == "optim.lr" else 1
+            return settings.rates[place] == default[place]
+    return False

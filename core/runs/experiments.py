@@ -1,0 +1,124 @@
+"""Runs gathered into experiments: one row for data, training strategy and settings, with its seeds inside."""
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from core.comparison.experiments import experiment_key, experiment_of, labels_of
+from core.comparison.folds import folds_of
+from core.runs.store import Run
+from core.settings.schema import RunSettings
+
+MOST_COMPARED: Final = 6
+"""Experiments side by side: more cannot be told apart."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Experiment:
+    """Runs that differ in seed and fold only."""
+
+    key: str
+    """See `core.comparison.experiments.experiment_key`."""
+    settings: RunSettings
+    """Without seed and fold, defaults written out."""
+    runs: tuple[Run, ...]
+    """All of them, whatever their state, newest first."""
+
+    @property
+    def newest(self) -> Run:
+        return self.runs[0]
+
+    @property
+    def finished(self) -> list[Run]:
+        """One finished run for each seed and fold, the newest, in their order."""
+        ended = [run for run in reversed(self.runs) if run.state == "finished"]
+        places = {_place(run): run for run in ended}
+        return [places[place] for place in sorted(places)]
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """Those that have finished, over every fold where there are folds."""
+        found = [run.settings.seed for run in self.finished]
+        return tuple(seed for seed in dict.fromkeys(found) if found.count(seed) == (self.settings.data.folds or 1))
+
+    @property
+    def is_active(self) -> bool:
+        return any(run.is_active for run in self.runs)
+
+    @property
+    def test_accuracy(self) -> float | None:
+        """The mean over what has finished, a fraction; None where nothing has."""
+        found = [run.summary["test_accuracy"] for run in self.finished if run.summary]
+        return statistics.fmean(found) if found else None
+
+    @property
+    def best_on_val(self) -> Run | None:
+        """The finished run with the highest validation accuracy."""
+        finished = [run for run in self.finished if run.summary]
+        return max(finished, key=lambda run: (run.summary or {})["val_accuracy"], default=None)
+
+
+def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
+    """Runs by experiment, that with the newest run first."""
+    groups: dict[RunSettings, list[Run]] = {}
+    for run in sorted(runs, key=lambda run: run.number, reverse=True):
+        groups.setdefault(experiment_of(run.settings), []).append(run)
+    return [
+        Experiment(key=experiment_key(settings), settings=settings, runs=tuple(group))
+        for settings, group in groups.items()
+    ]
+
+
+def names_of(experiments: Sequence[Experiment]) -> list[str]:
+    """What to call these side by side, no two alike."""
+    return labels_of([experiment.settings for experiment in experiments])
+
+
+def may_be_compared(a: Experiment, b: Experiment) -> bool:
+    """Whether they have seeds in common, and were divided alike with each of these."""
+    parts_a, parts_b = ({_place(run): _divided(run) for run in one.finished} for one in (a, b))
+    shared = parts_a.keys() & parts_b.keys()
+    whole = set(a.seeds) & set(b.seeds)
+    same_kind = folds_of(a.settings.data) == folds_of(b.settings.data)
+    return bool(whole) and same_kind and all(parts_a[place] == parts_b[place] for place in shared)
+
+
+def newest_comparable(experiments: Sequence[Experiment]) -> list[Experiment]:
+    """What a comparison opens with: the newest experiments of one data set of which each two can be compared.
+
+    Those of the newest one's race where it has one, since every further pair costs all of them evidence; else up to
+    `MOST_COMPARED` that were started alone.
+
+    Args:
+        experiments: newest first.
+
+    Returns:
+        Oldest first; empty where no two can be compared.
+    """
+    for place, newest in enumerate(experiments):
+        race = newest.newest.race
+        mates = [one for one in experiments[place:] if race and race in {run.race for run in one.runs}]
+        for candidates in (mates, experiments[place:]):
+            found: list[Experiment] = []
+            for one in candidates:
+                if len(found) < MOST_COMPARED and (one is newest or all(may_be_compared(one, two) for two in found)):
+                    found.append(one)
+            if len(found) > 1:
+                return found[::-1]
+    return []
+
+
+def comparable_with(chosen: Sequence[Experiment], experiments: Sequence[Experiment]) -> list[Experiment]:
+    """Those that can stand beside all of the chosen ones, the chosen ones included."""
+    return [one for one in experiments if all(one is two or may_be_compared(one, two) for two in chosen)]
+
+
+def _place(run: Run) -> tuple[int, int]:
+    return run.settings.seed, run.settings.data.fold or 0
+
+
+def _divided(run: Run) -> tuple[str, str] | None:
+    """What names its pictures and how they were divided."""
+    summary = run.summary
+    return (summary["dataset"]["fingerprint"], summary["split"]["hash"]) if summary else None

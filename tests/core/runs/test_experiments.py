@@ -1,0 +1,98 @@
+"""Runs gathered into experiments: seeds inside, only what can be compared side by side."""
+
+from dataclasses import replace
+
+from core.runs.database import Run
+from core.runs.experiments import comparable_with, experiments_of, may_be_compared, newest_comparable
+from core.runs.race import plan_race, run_more_seeds
+from core.runs.store import RunStore
+from core.settings.schema import DataSettings, OptimSettings, RunSettings
+
+
+def ended(number: int, scenario: str, seed: int, *, race: str | None = None, data: str = "mine", **values) -> Run:
+    """A finished run; runs with the same seed were divided alike."""
+    plan = plan_race(RunSettings(data=DataSettings(dataset=data), optim=OptimSettings(**values)), [scenario], [seed])[0]
+    summary = {"test_accuracy": 0.9, "val_accuracy": 0.8 + seed / 100, "dataset": {"fingerprint": data}}
+    return Run(
+        number=number,
+        id=f"run{number}",
+        race=race,
+        state="finished",
+        attempt=1,
+        crashes=0,
+        settings=plan,
+        dataset_title=data,
+        decode_s=0.0,
+        created=0.0,
+        started=0.0,
+        ended=0.0,
+        summary=summary | {"split": {"hash": f"{data}-{seed}"}},
+    )
+
+
+def test_seeds_of_one_recipe_are_one_experiment_newest_first():
+    runs = [ended(1, "frozen", 0), ended(2, "finetuned", 0), ended(3, "frozen", 1), ended(4, "finetuned", 0, epochs=9)]
+    found = experiments_of(runs)
+
+    assert [[run.number for run in one.runs] for one in found] == [[4], [3, 1], [2]]
+    assert found[1].seeds == (0, 1) and found[1].test_accuracy == 0.9
+    assert found[1].best_on_val.number == 3
+
+
+def test_of_a_seed_that_was_run_twice_the_newest_counts():
+    one = experiments_of(
+        [ended(1, "frozen", 0), ended(2, "frozen", 0), replace(ended(3, "frozen", 1), state="failed")]
+    )[0]
+
+    assert [run.number for run in one.finished] == [2] and one.seeds == (0,)
+
+
+def test_a_seed_over_folds_counts_when_every_fold_is_there():
+    runs = [
+        replace(run, settings=replace(run.settings, data=replace(run.settings.data, folds=2, fold=fold)))
+        for run, fold in ((ended(1, "frozen", 0), 1), (ended(2, "frozen", 0), 2), (ended(3, "frozen", 1), 1))
+    ]
+    assert experiments_of(runs)[0].seeds == (0,)
+
+
+def test_only_experiments_on_the_same_pictures_with_a_seed_in_common_can_be_compared():
+    frozen, tuned, other_seed, other_data = (
+        experiments_of([run])[0]
+        for run in (
+            ended(1, "frozen", 0),
+            ended(2, "finetuned", 0),
+            ended(3, "scratch", 1),
+            ended(4, "finetuned", 0, data="yours"),
+        )
+    )
+    assert may_be_compared(frozen, tuned)
+    assert not may_be_compared(frozen, other_seed) and not may_be_compared(frozen, other_data)
+    assert comparable_with([frozen], [other_data, other_seed, tuned, frozen]) == [tuned, frozen]
+
+
+def test_a_comparison_opens_with_the_newest_race_alone():
+    runs = [ended(1, "scratch", 0), ended(2, "frozen", 0, race="r"), ended(3, "finetuned", 0, race="r")]
+
+    assert [one.newest.number for one in newest_comparable(experiments_of(runs))] == [2, 3]
+
+
+def test_a_comparison_opens_with_what_was_started_alone_on_the_same_pictures():
+    runs = [ended(1, "frozen", 0), ended(2, "finetuned", 0), ended(3, "frozen", 0, data="yours"), ended(4, "frozen", 5)]
+
+    assert [one.newest.number for one in newest_comparable(experiments_of(runs))] == [2, 4]
+    assert newest_comparable(experiments_of(runs[2:])) == []
+
+
+def test_more_seeds_join_the_race_and_fill_what_only_others_have(store: RunStore, tiny_dataset):
+    base = RunSettings(data=DataSettings(dataset=tiny_dataset.id))
+    ids = store.submit(plan_race(base, ["frozen", "finetuned"], [0, 1])[:3], "tiny", race="r")
+    rows = [
+        replace(store.get(id_), state="finished", summary={"test_accuracy": 1.0, "val_accuracy": 1.0}) for id_ in ids
+    ]
+    new = [store.get(id_) for id_ in run_more_seeds(store, experiments_of(rows), 1)]
+
+    assert [(run.settings.model.scenario, run.settings.seed, run.race) for run in new] == [
+        ("finetuned", 1, "r"),
+        ("frozen", 2, "r"),
+        ("finetuned", 2, "r"),
+    ]
