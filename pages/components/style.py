@@ -24,6 +24,11 @@ _STYLE: Final = f"""
   outline: 3px solid {_ACCENT} !important;
   outline-offset: 1px;
 }}
+/* which keys move what has the focus; told to those alone who have come by the keyboard */
+.stSlider [data-focus-visible="true"] [data-testid="stSliderThumbValue"]::after,
+.stButtonGroup:has([data-focus-visible="true"]) [data-testid="stWidgetLabel"] p::after,
+.stTabs [role="tab"][data-focus-visible="true"] p::after {{ content: "\\a0\\a0← →"; white-space: nowrap; }}
+.stRadio:has([data-focus-visible="true"]) [data-testid="stWidgetLabel"] p::after {{ content: "\\a0\\a0↑ ↓"; }}
 </style>
 """
 

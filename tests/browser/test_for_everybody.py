@@ -63,20 +63,25 @@ def homes(_race: FinishedRace, _drawn: Path, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def look(chromium: Any, homes: dict[str, tuple[Path, str]]) -> Iterator[Callable[[str, str], Seen]]:
     """Looks at a page of a home; each once."""
-    servers = {name: Server(home) for name, (home, _) in homes.items()}
-    for server in servers.values():
-        server.start()
+    started: dict[str, Server] = {}
+
+    def served(name: str) -> str:
+        if name not in started:
+            started[name] = Server(homes[name][0])
+            started[name].start()
+        return started[name].url
+
     with tab(chromium) as page:
 
         @cache
         def once(home: str, name: str) -> Seen:
-            visit(page, servers[home].url, name, homes[home][1])
+            visit(page, served(home), name, homes[home][1])
             if (home, name) == ("full", "classify"):
                 ask_about_a_picture(page)
             return seen_on(page, home)
 
         yield once
-    for server in servers.values():
+    for server in started.values():
         server.stop()
 
 
