@@ -79,7 +79,7 @@ with what_is_seen:
         )
     with st.expander("The pipeline as code", icon=":material/code:"):
         st.caption(f"For {md(get_backbone(settings.model.backbone).label)}: plain torchvision, the same pixels.")
-        st.code(as_code(settings.augment, expected), language="python")
+        st.code(as_code(settings.augment, expected), language="python", wrap_lines=True)
 with controls, st.container(border=True, key="augment.controls"):
     preset_control()
     step_controls(steps)

@@ -12,11 +12,12 @@ _ACCENT: Final = "#4a7fe0"
 
 _STYLE: Final = f"""
 <style>
-/* in the theme's own colour a chosen option is too faint to read in the dark: it has a thicker frame instead */
+/* in the theme's own colour what is chosen, or under the mouse, is too faint to read in the dark: a frame says it */
 .stButtonGroup [data-selected]:not([data-disabled]), .stSlider [data-testid="stSliderThumbValue"] {{
   color: inherit !important;
 }}
 .stButtonGroup [data-selected]:not([data-disabled]) {{ box-shadow: inset 0 0 0 1px {_ACCENT}; }}
+button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ color: inherit !important; }}
 /* the focus of the keyboard; what is typed into shows it with the frame around it */
 :focus-visible:not(input, textarea, main),
 [data-focus-visible="true"]:not(input),
@@ -25,7 +26,7 @@ _STYLE: Final = f"""
   outline-offset: 1px;
 }}
 /* which keys move what has the focus; told to those alone who have come by the keyboard */
-.stSlider [data-focus-visible="true"] [data-testid="stSliderThumbValue"]::after,
+.stSlider [data-focus-visible="true"] [data-testid="stSliderThumbValue"] p::after,
 .stButtonGroup:has([data-focus-visible="true"]) [data-testid="stWidgetLabel"] p::after,
 .stTabs [role="tab"][data-focus-visible="true"] p::after {{ content: "\\a0\\a0← →"; white-space: nowrap; }}
 .stRadio:has([data-focus-visible="true"]) [data-testid="stWidgetLabel"] p::after {{ content: "\\a0\\a0↑ ↓"; }}
