@@ -46,6 +46,7 @@ NAMES: Final = {
     "header.projector": Row(name="projector", read=_switch, wanted="on or off", text=lambda on: "on" if on else "off"),
     "home.scenarios": Row(name="strategies", read=_words, wanted="names with commas", text=",".join),
     "home.seeds": _whole("seeds"),
+    "home.recipe": Row(name="recipe", read=str, wanted="a name"),
     "train.repeats": _whole("repeats"),
     "augment.picture": _whole("picture"),
     "augment.count": _whole("samples"),
