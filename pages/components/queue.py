@@ -100,7 +100,7 @@ def tell_what_changed(active: Sequence[Run]) -> None:
 
 def _grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.number):
         groups.setdefault(run.race or run.id, []).append(run)
     return groups
 

@@ -43,7 +43,8 @@ def toasts(at) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_says_what_is_at_work_and_has_one_stop(start, tiny_dataset, page: str):
+def test_every_page_says_what_is_at_work_and_has_one_stop(start, tiny_dataset, monkeypatch, page: str):
+    monkeypatch.setattr("components.queue.estimate_run", lambda *of: Estimate(seconds=200.0, measured=True))
     store, ids = RunStore(), race_of(tiny_dataset.id)
     run = store.claim(ids[:1])
     store.report(run, progress=asdict(Progress(phase="train", epoch=1, epochs=2, fraction=0.62)))
@@ -51,7 +52,7 @@ def test_every_page_says_what_is_at_work_and_has_one_stop(start, tiny_dataset, p
     at = start(page, data=tiny_dataset.id)
 
     assert not at.exception and stops(at) == ["header.stop"]
-    assert "**Frozen, seed 0** · 62 % · 1 waiting" in said(at)
+    assert "**Frozen, seed 0** · 62 % · about 7 min left, 1 waiting" in said(at)
     views = [link for link in at.get("page_link") if link.proto.label == "View"]
     assert len(views) == (page != "home.py") and not any("/train" in link.proto.page for link in views)
 
