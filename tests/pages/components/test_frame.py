@@ -89,7 +89,7 @@ def test_a_live_view_that_fails_is_a_sentence_too(
     at = start("train.py", data=tiny_dataset.id)
 
     assert not at.exception and any("ZeroDivisionError" in said for said in errors(at))
-    assert [button.key for button in at.button if button.key == "header.stop"] == ["train.live.stop"]
+    assert [button.key for button in at.button if button.key == "header.stop"] == ["header.stop"]
     bugs.clear()
 
 
