@@ -42,12 +42,11 @@ def draw(class_name: str, seed: int) -> Image.Image:
     short = int(rng.integers(SHORT_SIDE[0], SHORT_SIDE[1] + 1))
     long = int(short * rng.choice((1.0, 1.25, 4 / 3, 1.5)))
     size = (short, long) if rng.random() < 0.25 else (long, short)
-    winged = rng.random() < (0.55 if class_name == "ants" else 0.62)
-    flying = winged and rng.random() < 0.25
-    insect = (ant if class_name == "ants" else bee)(rng, flying, winged)
+    flying = class_name == "bees" and rng.random() < 0.15
+    insect = ant(rng) if class_name == "ants" else bee(rng, flying)
     tilt = rng.uniform(0, 0.35) if rng.random() < 0.6 else rng.uniform(0.35, 1.25)
     light = unit([rng.uniform(-0.8, 0.8), -rng.uniform(0.3, 0.9), rng.uniform(0.55, 0.9)])
-    scale = short * rng.uniform(0.4, 0.7)
+    scale = short * rng.uniform(0.26, 0.52)
     camera = Camera(scale, insect.reach, rng.uniform(0, 2 * np.pi), tilt, rng.normal(0, 0.15), light)
     return develop(rng, compose(rng, size, camera, insect, flying))
 
@@ -72,7 +71,7 @@ def compose(
         scene.paste((14, 14, 22), place, shade.filter(ImageFilter.BoxBlur(unit_length * 0.022)))
     figure = render(rng, camera, insect)
     scene.paste(figure, corner, figure)
-    if rng.random() < 0.3:
+    if rng.random() < 0.45:
         through = (middle[0] + rng.normal(0, 0.16) * unit_length, middle[1] + rng.normal(0, 0.16) * unit_length)
         front = blade(rng, size, through, unit_length * rng.uniform(0.14, 0.28))
         if hidden(front, figure, corner) < MOST_HIDDEN:
