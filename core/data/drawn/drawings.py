@@ -1,7 +1,11 @@
-"""The built-in data set "ants and bees, drawn": pictures made from numbers, the same on every call.
+"""The built-in data set "drawn ants and bees": pictures made from numbers, the same on every call.
 
-An insect (`drawn.insects`) stands on a ground (`drawn.grounds`) before a camera (`drawn.camera`). The classes
-share colours, grounds, sizes, light, wings and hiding blades; what differs is how an ant and a bee are built.
+An insect (`drawn.insects`) stands on a ground (`drawn.grounds`) before a camera (`drawn.camera`). The classes share
+colours, grounds, sizes, light and hiding blades; what differs is how an ant and a bee are built. Ants are workers: they
+have no wings and do not fly. A bee's wings are clear and mostly folded, and insects are small in the picture, so that
+a frozen backbone misses some and a person hardly any.
+
+Whoever changes what is drawn changes `core.data.sources.BUILTIN_TITLE`, too: homes keep what was drawn before.
 """
 
 import io
