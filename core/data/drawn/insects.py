@@ -123,7 +123,7 @@ def four_wings(rng: np.random.Generator, root: Array, length: float, wide: float
     folded = rng.uniform(2.2, 2.6) if rng.random() < 0.35 else rng.uniform(2.7, 3.0)
     opened, lift = (rng.uniform(1.25, 1.75), rng.uniform(0, 0.5)) if flying else (folded, rng.uniform(0.02, 0.12))
     tints: list[Colour] = [(0.82, 0.86, 0.9), (0.8, 0.7, 0.52), (0.5, 0.44, 0.4)]
-    tint, opacity = tints[int(rng.integers(3))], rng.uniform(0.06, 0.2)
+    tint, opacity = tints[int(rng.integers(3))], rng.uniform(0.04, 0.2)
     made = []
     for share, back in ((0.7, 0.22), (1.0, 0.0)):
         for side in (-1, 1):
