@@ -7,7 +7,7 @@ import streamlit as st
 from components import chosen
 from components.data.add_pictures import picture_sources
 from components.data.banner import banner, parts_notice, small_print, waiting
-from components.data.body import fresh_body, remember_title, say_what_is_gone
+from components.data.body import fresh_body
 from components.data.editing import damaged_datasets, editing
 from components.data.grouping import grouping
 from components.data.health import findings, open_findings
@@ -92,7 +92,6 @@ def show_report(current: Dataset) -> None:
 
 
 st.title("Data")
-say_what_is_gone()
 head, notes = st.container(), st.container()
 body, is_other = fresh_body(chosen.settings().data.dataset)
 try:
@@ -105,7 +104,6 @@ except ThawError as error:
     st.stop()
 
 stored = readable_datasets(chosen.home())
-remember_title(current.id, current.title)
 # the widget follows what is chosen, by an upload, say; and it forgets its value while another page is shown
 if st.session_state.get("data.chosen") != current.id:
     st.session_state["data.chosen"] = current.id

@@ -3,9 +3,12 @@
 import re
 from typing import Any
 
+import pytest
 from helpers import KINDS, drawn, home_at, noise, write_files
 
 from core.data.ingest import ingest
+
+pytestmark = pytest.mark.browser
 
 WATCH = """([title, finding]) => {
     window.frames_of_both = 0;

@@ -4,7 +4,7 @@ from helpers import KINDS, draw_picture, drawn, drawn_classes, encoded, noise, w
 from PIL import Image
 
 from core.data.dataset import load_stored, stored_datasets
-from core.data.edit import delete, set_groups
+from core.data.edit import set_groups
 from core.data.groups import find_groups
 from core.data.ingest import ingest
 from core.data.labels import LabelCheck, Suspect, save_check
@@ -69,7 +69,7 @@ def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_da
     at = start("data.py", data="0123456789abcdef")
 
     assert not at.exception
-    assert "asks for the data set 0123456789abcdef, which is not here. These are the built-in pictures." in said(at)
+    assert any("is not here any more" in warning.value for warning in at.warning)
     assert at.session_state["chosen.settings"].data.dataset == "builtin"
 
 
@@ -528,16 +528,6 @@ def test_labels_are_checked_on_request_and_what_is_found_leads_here(start, tmp_p
 
     assert not at.exception and not at.error and "1 picture may be mislabelled" in said(at)
     assert "**squares → discs**" in said(at) and "odd.png" in said(at)
-
-
-def test_a_data_set_that_is_deleted_elsewhere_is_named_by_its_title(start, tiny_dataset):
-    at = start("data.py", data=tiny_dataset.id)
-    delete(tiny_dataset)
-
-    at.run()
-
-    assert not at.exception and "**tiny** was deleted in another window" in said(at)
-    assert at.session_state["chosen.settings"].data.dataset == "builtin" and "Ants and bees, drawn" in titles(at)
 
 
 def test_what_was_chosen_for_one_data_set_is_not_offered_for_the_next(start, tiny_dataset, tmp_path):
