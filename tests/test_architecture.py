@@ -50,6 +50,7 @@ TORCH_FREE = [
     "core.runs.record",
     "core.runs.worker",
     "core.data.dataset",
+    "core.data.labels",
     "core.data.ingest",
     "core.augment.catalogue",
     "core.models.catalogue",

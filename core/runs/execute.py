@@ -12,6 +12,7 @@ from core.errors import StorageError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
 from core.runs.finish import finish
+from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import checkpoint_path, summary_of
 from core.runs.store import Run, RunStore
@@ -54,6 +55,8 @@ def execute(
         over = partial(store.give_back, run) if state == "queued" else ended
         if _insist(over, asked_to_stop, patience_s):  # else it is taken up again, here or elsewhere
             checkpoint.remove()
+    if state == "finished":
+        check_after(run.settings, asked_to_stop, _shelf)
 
 
 def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint) -> tuple[str, dict[str, Any]]:

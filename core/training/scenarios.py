@@ -134,6 +134,20 @@ def _train_run(
     shelf: Shelf | None,
     checkpoint: Checkpoint,
 ) -> Trained:
+    session, hashes = begin_session(settings, dataset, on_progress, on_epoch, should_stop, shelf, checkpoint)
+    return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
+
+
+def begin_session(
+    settings: RunSettings,
+    dataset: Dataset,
+    on_progress: OnProgress,
+    on_epoch: OnEpoch,
+    should_stop: ShouldStop,
+    shelf: Shelf | None,
+    checkpoint: Checkpoint,
+) -> tuple[Session, Mapping[str, str]]:
+    """All that a run needs before it trains, and the hashes of its backbone; raises what `train_run` does."""
     watch = Stopwatch()
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
@@ -143,8 +157,8 @@ def _train_run(
     loaders = build_run_loaders(settings, dataset, compute.device)
     check_trainable(dataset, loaders.split)
     torch.set_num_threads(compute.threads)
-    shelf = shelf if compute.device == "cpu" else None
-    model, hashes = _build(settings, len(dataset.class_names), compute.device, shelf, on_progress, should_stop)
+    kept = shelf if compute.device == "cpu" else None
+    model, hashes = _build(settings, len(dataset.class_names), compute.device, kept, on_progress, should_stop)
     session = Session(
         settings=settings,
         model=model,
@@ -156,7 +170,7 @@ def _train_run(
         should_stop=should_stop,
         checkpoint=checkpoint,
     )
-    return _trained(session, hashes, shelf)
+    return session, hashes
 
 
 def _too_large(settings: RunSettings) -> str:

@@ -2,7 +2,9 @@
 
 import io
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +22,8 @@ from core.runs.record import Predictions, RunRecord, load_predictions, load_reco
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
+
+from .taking_in import watched
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
@@ -40,12 +44,25 @@ def _is_untouched(dataset: Dataset) -> bool:
     return dataset.stamp == stamp_of(dataset.id)
 
 
-@st.cache_resource(
-    max_entries=2, show_spinner="Drawing the built-in pictures: once, a few seconds.", validate=_is_untouched
-)
+@st.cache_resource
+def _drawn() -> tuple[dict[str, str], Lock]:
+    """The built-in set's id by home folder, and what one session at a time holds that draws it."""
+    return {}, Lock()
+
+
 def builtin_dataset(home: str) -> Dataset:
-    """The drawn set of this home folder; drawn now if it never was."""
-    return ingest("builtin").dataset
+    """The drawn set of this home folder; drawn now, with a bar, if it never was.
+
+    Raises:
+        ThawError: it cannot be drawn, on a full disk, say.
+    """
+    known, drawing = _drawn()
+    if home in known:
+        with suppress(DatasetError):  # deleted, or damaged: it is drawn anew
+            return stored_dataset(home, known[home])
+    with drawing:
+        known[home] = watched(lambda show: ingest("builtin", show)).dataset.id
+    return stored_dataset(home, known[home])
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, validate=_is_untouched)
@@ -56,7 +73,7 @@ def stored_dataset(home: str, dataset_id: str) -> Dataset:
 
 def forget_datasets() -> None:
     """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
-    for cached in (builtin_dataset, stored_dataset, reference_features, _loaders):
+    for cached in (_drawn, stored_dataset, reference_features, _loaders):
         cached.clear()
     st.cache_data.clear()
 

@@ -330,7 +330,7 @@ def test_the_drawn_set_stays_what_it_is_when_its_files_are_brought(tmp_path: Pat
     source = Source(
         title="Drawn", kind="builtin", names=tuple(files), read=files.__getitem__, head=files.__getitem__, close=list
     )
-    monkeypatch.setattr(sources, "_drawings", lambda: source)
+    monkeypatch.setattr(sources, "_drawings", lambda on_drawn: source)
     drawn_set = ingest("builtin").dataset
 
     assert ingest(write_zip(tmp_path / "same.zip", files)).dataset == drawn_set
