@@ -60,6 +60,9 @@ def test_without_a_finished_run_the_page_says_where_to_get_one(start):
     assert at.button(key="classify.to_home").label == "Train one on Home"
     assert [each.key for each in at.file_uploader] == ["classify.zip.0"]
 
+    at.button(key="classify.to_home").click().run()
+    assert not at.exception and at.title[0].value != "Classify"
+
 
 def test_the_answers_are_those_of_the_command_line(page, finished_race, tmp_path):
     from core.__main__ import main
