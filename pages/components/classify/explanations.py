@@ -39,7 +39,7 @@ class Explanations:
 def wanted_explanations() -> Explanations:
     """The choice; nothing is computed that was not asked for."""
     kinds = st.pills(
-        "Why this answer?",
+        "Reasons",
         list(_KINDS),
         selection_mode="multi",
         default=["heat", "nearest"],
