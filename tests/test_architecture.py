@@ -193,7 +193,7 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
         if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
     }
 
-    assert readers == {"resources", "uncertainty", "defaults", "details"}
+    assert readers == {"resources", "uncertainty", "networks", "details"}
 
 
 def constants_of(path: Path) -> set[object]:

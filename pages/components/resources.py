@@ -15,7 +15,7 @@ from core.comparison.fairness import Outcome
 from core.data.dataset import Dataset, load_stored, stamp_of, stored_ids
 from core.data.ingest import ingest
 from core.data.parts import check_trainable
-from core.errors import DatasetError
+from core.errors import DatasetError, ThawError
 from core.models.catalogue import BACKBONES
 from core.runs.race import every_fold
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
@@ -27,7 +27,7 @@ from .taking_in import watched
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
-    from core.inference.evidence import ReferenceFeatures
+    from core.inference.known import Known, KnownJob
     from core.inference.predictor import Predictor
     from core.models.build import LayerRow
     from core.models.records import ParameterCount
@@ -73,7 +73,7 @@ def stored_dataset(home: str, dataset_id: str) -> Dataset:
 
 def forget_datasets() -> None:
     """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
-    for cached in (_drawn, stored_dataset, reference_features, _loaders):
+    for cached in (_drawn, stored_dataset, known_job, _loaders):
         cached.clear()
     st.cache_data.clear()
 
@@ -166,13 +166,26 @@ def predictor(home: str, run_id: str) -> "Predictor":
     return Predictor.load(run_id)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking at the pictures it learnt from: once for each network")
-def reference_features(home: str, run_id: str, part: str) -> "ReferenceFeatures":
-    """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
-    from core.inference import evidence
+@st.cache_resource(max_entries=4, show_spinner=False)
+def known_job(home: str, run_id: str) -> "KnownJob":
+    """What a run learnt from, looked at in a thread of its own; at most 66 MB each, shared by all sessions."""
+    from core.inference.known import KnownJob
 
     dataset = stored_dataset(home, run_record(home, run_id).dataset.id)
-    return evidence.reference_features(predictor(home, run_id), dataset, part)
+    return KnownJob(predictor(home, run_id), dataset)
+
+
+def known(home: str, run_id: str) -> "Known":
+    """What a run learnt from, as its backbone sees it; waits for it.
+
+    Raises:
+        ThawError: its pictures are not here any more.
+    """
+    try:
+        return known_job(home, run_id).result()
+    except ThawError:  # they may come back
+        known_job.clear(home, run_id)
+        raise
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

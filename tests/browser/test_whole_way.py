@@ -164,11 +164,11 @@ def test_from_an_upload_to_a_network_that_is_taken_home(person: Person, server: 
         row for row in csv.DictReader(download.value.path().read_text().splitlines()) if row["picture"] == "new.jpg"
     ]
 
-    person.page.get_by_text("Heat map", exact=True).click()
+    person.page.get_by_text("See why", exact=True).click()
     person.sees(re.compile("^Why"))
     person.settle()
     # by the keyboard: while pictures above arrive everything moves, and a click may land on something else
-    person.page.locator("summary", has_text="Export model").press("Enter")
+    person.page.get_by_role("button", name="Export model").press("Enter")
     person.page.get_by_role("button", name="Prepare export").press("Enter")
     person.page.get_by_role("button", name="Download, ").wait_for(timeout=WORK_MS)
     with person.page.expect_download() as download:
