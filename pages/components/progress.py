@@ -84,14 +84,8 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 
 def _progress(run: Run) -> None:
     if run.state == "running":
-        progress = run.progress or NOTHING_YET
-        what = PHASES.get(progress.phase, "")
-        if run.cancel:
-            what = "stopping"
-        elif progress.epoch:
-            what = f"epoch {progress.epoch} of {progress.epochs}, {what}"
-        text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
-        st.progress(progress.fraction, text=text)
+        text = " · ".join(part for part in (f"**{run_label(run)}**", stage_words(run), time_left(run)) if part)
+        st.progress((run.progress or NOTHING_YET).fraction, text=text)
         if odd := run_store().standstill(run):
             st.caption(f":material/help: {odd}.")
         return
@@ -102,6 +96,17 @@ def _progress(run: Run) -> None:
             st.markdown(f"test accuracy {per_cent(run.summary['test_accuracy'])}", width="content")
         if run.state == "queued" and run.cause:  # it was at work before
             st.caption(md(run.cause, LONGEST_MESSAGE))
+
+
+def stage_words(run: Run) -> str:
+    """What a run is doing at this moment, for whoever waits for it."""
+    progress = run.progress or NOTHING_YET
+    if run.state != "running":
+        return STATES[run.state][0]
+    if run.cancel:
+        return "stopping"
+    what = PHASES.get(progress.phase, "")
+    return f"epoch {progress.epoch} of {progress.epochs}, {what}" if progress.epoch else what
 
 
 def state_badge(run: Run) -> None:
