@@ -1,10 +1,11 @@
-"""A race that we ran ourselves and that ships with Thaw: settings and numbers, no pictures and no weights.
+"""Races that we ran ourselves and that ship with Thaw: settings and numbers, no pictures and no weights.
 
-So that pages have something to show before anyone has trained. `benchmarks/record_example.py` makes it.
+So that pages have something to show before anyone has trained. `benchmarks/record_example.py` makes them.
 """
 
 import json
 from functools import cache
+from typing import Final
 
 from core.runs.record import RECORD, RECORDED, is_recorded, load_record, summary_of
 from core.runs.store import Run, RunStore
@@ -13,9 +14,25 @@ from core.settings.scenarios import place_of
 ABOUT = "about.json"
 
 
-@cache
+WITHOUT: Final = "scratch"
+"""Recorded later than the others, to be held against one of them: what pretraining gains."""
+WITH: Final = "finetuned"
+
+
 def example_runs() -> tuple[Run, ...]:
-    """The recorded runs, by seed and scenario, as if they were in the database."""
+    """The recorded race, by seed and scenario, as if its runs were in the database."""
+    return tuple(run for run in _recorded() if run.settings.model.scenario != WITHOUT)
+
+
+def showcase_runs() -> tuple[Run, ...]:
+    """A case that is decided: the same network trained as a whole, from ImageNet weights and from a random start."""
+    seeds = {run.settings.seed for run in _recorded() if run.settings.model.scenario == WITHOUT}
+    shown = [run for run in _recorded() if run.settings.model.scenario in (WITH, WITHOUT)]
+    return tuple(run for run in shown if run.settings.seed in seeds)
+
+
+@cache
+def _recorded() -> tuple[Run, ...]:
     if not (RECORDED / ABOUT).is_file():
         return ()
     about = json.loads((RECORDED / ABOUT).read_text())
@@ -50,7 +67,7 @@ def find_run(store: RunStore, run_id: str) -> Run:
         RunError: there is none.
     """
     if is_recorded(run_id):
-        found = next((run for run in example_runs() if run.id == run_id), None)
+        found = next((run for run in _recorded() if run.id == run_id), None)
         if found is not None:
             return found
     return store.get(run_id)

@@ -25,11 +25,15 @@ STATES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "cancelled": ("stopped", ":material/stop_circle:", "orange"),
 }
 PHASES = {
+    "torch": "starting PyTorch",
+    "timing": "timing this machine",
+    "pictures": "reading pictures",
     "build": "building the network",
     "download": "downloading weights",
-    "features": "computing features, once",
+    "features": "computing features",
+    "head": "solving for the head",
     "train": "training",
-    "val": "checking on val",
+    "val": "validating",
     "test": "testing",
 }
 
@@ -42,6 +46,14 @@ def seconds(value: float) -> str:
         return f"{value:.0f} s"
     minutes, rest = divmod(round(value), 60)
     return f"{minutes} min {rest:02} s"
+
+
+def rough_time(value: float) -> str:
+    """A time to wait, no more exact than it is known: `a few seconds`, `about 40 s`, `about 3 min`, `about 2 h`."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if value >= 1.5 * size:
+            return f"about {value / size:.0f} {unit}"
+    return f"about {10 * round(value / 10)} s" if value >= 10 else "a few seconds"
 
 
 def expected_time(expected: Estimate | None, times: int = 1) -> str:

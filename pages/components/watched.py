@@ -1,0 +1,141 @@
+"""What can be watched while runs train: validation pictures with the answers of the moment, and curves."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pandas as pd
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.errors import ThawError
+from core.runs.store import Run
+from core.training.history import curve_by_epoch, last_epoch
+
+from . import chosen
+from .charts import LEAST_SPAN, LINE_PX, TEXT_PX
+from .gallery import GalleryItem, gallery
+from .resources import stored_dataset, thumbnail, watched_places
+from .wording import per_cent
+
+_DASHES: Final[dict[str, list[int]]] = {
+    "solid": [],
+    "dash": [9, 5],
+    "dot": [2, 4],
+    "dashdot": [9, 4, 2, 4],
+    "longdash": [14, 6],
+    "2px,4px,8px,4px": [2, 4, 8, 4],
+}
+"""Plotly's names as Vega's lengths."""
+_SYMBOLS: Final = {"x": "cross", "triangle-up": "triangle-up"}
+NARROWEST: Final = 96  # pixels of a picture: three side by side on a telephone
+
+
+def live_pictures(runs: Sequence[Run], now: Run, key: str) -> None:
+    """A dozen validation pictures of the run at work, with what it says now, and what those before it with its seed do.
+
+    Before a run has said anything its pictures are there all the same.
+    """
+    try:
+        dataset = stored_dataset(chosen.home(), now.settings.data.dataset)
+        places = watched_places(chosen.home(), dataset.id, now.settings.seed, now.settings.data)
+    except ThawError:  # the data set is gone: the run will say so itself
+        return
+    together = [run for run in runs if _place(run) == _place(now) and (run.watched or run.id == now.id)]
+    st.markdown(f"**Validation pictures** · {_how_many_right(now, dataset)}")
+    items = [
+        GalleryItem(
+            image=thumbnail(chosen.home(), dataset.id, index, 160),
+            title=dataset.class_names[dataset.pictures[index].target],
+            captions=tuple(_answer(run, dataset, index) for run in together),
+        )
+        for index in places
+    ]
+    gallery(items, 6, key, NARROWEST)
+
+
+def _how_many_right(run: Run, dataset: Dataset) -> str:
+    label, said = run.settings.model.row.label, run.watched
+    if said is None:
+        return f"{label}: no answers yet"
+    guesses = zip(said.pictures, said.said, strict=True)
+    right = sum(guess == dataset.pictures[index].target for index, (guess, _) in guesses)
+    return f"{label}: {right} of {len(said.said)} right"
+
+
+def _place(run: Run) -> tuple[str, int, int | None]:
+    return run.settings.data.dataset, run.settings.seed, run.settings.data.fold
+
+
+def _answer(run: Run, dataset: Dataset, index: int) -> str:
+    """`✓ Frozen: ants 93.0 %`; an ellipsis as long as it has said nothing."""
+    said = dict(zip(run.watched.pictures, run.watched.said, strict=True)) if run.watched else {}
+    label = run.settings.model.row.label
+    if index not in said:
+        return f"… {label}"
+    guess, probability = said[index]
+    mark = "✓" if guess == dataset.pictures[index].target else "✗"
+    return f"{mark} {label}: {dataset.class_names[guess]} {per_cent(probability)}"
+
+
+def live_curves(runs: Sequence[Run], key: str) -> None:
+    """Validation accuracy by epoch, a line per run; a head that was solved for is level.
+
+    Redrawn in place at every tick, which Plotly would not do.
+    """
+    last = max(last_epoch(run.epochs or [] for run in runs), 1)
+    rows = [
+        {"strategy": run.settings.model.row.label, "seed": run.settings.seed, "run": run.number, "epoch": epoch, "y": y}
+        for run in runs
+        for epoch, y in curve_by_epoch(run.epochs or [], last)
+    ]
+    if rows:
+        styles = {run.settings.model.row.label: run.settings.model.row.style for run in runs}
+        st.vega_lite_chart(pd.DataFrame(rows), _spec(styles), key=key, alt="Validation accuracy by epoch so far")
+
+
+def _spec(styles: dict[str, Any]) -> dict[str, Any]:
+    """A Vega-Lite chart in which training strategies differ in colour, dash and marker."""
+
+    def scale(values: list[Any]) -> dict[str, Any]:
+        return {"domain": list(styles), "range": values}
+
+    legend = {"title": None, "orient": "top", "labelFontSize": TEXT_PX, "labelLimit": 260, "symbolStrokeWidth": LINE_PX}
+    text = {"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX}
+    shared = {
+        "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", **text}},
+        "y": {
+            "field": "y",
+            "type": "quantitative",
+            "title": "validation accuracy",
+            "scale": {"zero": False, "domainMax": 1, "nice": True, "padding": 8},
+            "axis": {"format": ".0%", "tickMinStep": LEAST_SPAN / 5, **text},
+        },
+        "color": {
+            "field": "strategy",
+            "scale": scale([style["color"] for style in styles.values()]),
+            "legend": legend,
+        },
+        "detail": {"field": "run"},
+        "tooltip": [
+            {"field": "strategy"},
+            {"field": "seed"},
+            {"field": "epoch"},
+            {"field": "y", "title": "validation accuracy", "format": ".1%"},
+        ],
+    }
+    dashes = scale([_DASHES.get(style["dash"], []) for style in styles.values()])
+    shapes = scale([_SYMBOLS.get(style["symbol"], style["symbol"]) for style in styles.values()])
+    return {
+        "height": 300,
+        "encoding": shared,
+        "layer": [
+            {
+                "mark": {"type": "line", "strokeWidth": LINE_PX},
+                "encoding": {"strokeDash": {"field": "strategy", "scale": dashes, "legend": legend}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 70},
+                "encoding": {"shape": {"field": "strategy", "scale": shapes, "legend": legend}},
+            },
+        ],
+    }
