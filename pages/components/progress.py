@@ -66,7 +66,7 @@ def live(ids: Sequence[str], key: str) -> None:
         if not active:
             st.rerun()
         _progress(active[0], runs)
-        pictures, curves = st.columns([3, 2], gap="large")
+        pictures, curves = st.columns([2, 1], gap="medium")
         with pictures:
             live_pictures(runs, active[0], f"{key}.watched")
         with curves:

@@ -27,6 +27,8 @@ _DASHES: Final[dict[str, list[int]]] = {
 }
 """Plotly's names as Vega's lengths."""
 _SYMBOLS: Final = {"x": "cross", "triangle-up": "triangle-up"}
+_SIGNS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚"}
+"""A training strategy's marker as a character."""
 NARROWEST: Final = 96  # pixels of a picture: three side by side on a telephone
 
 
@@ -41,7 +43,7 @@ def live_pictures(runs: Sequence[Run], now: Run, key: str) -> None:
     except ThawError:  # the data set is gone: the run will say so itself
         return
     together = [run for run in runs if _place(run) == _place(now) and (run.watched or run.id == now.id)]
-    st.markdown(f"**Validation pictures** · {_how_many_right(now, dataset)}")
+    st.markdown(f"**Validation pictures** · {' · '.join(_score(run, dataset) for run in together)}")
     items = [
         GalleryItem(
             image=thumbnail(chosen.home(), dataset.id, index, 160),
@@ -53,8 +55,9 @@ def live_pictures(runs: Sequence[Run], now: Run, key: str) -> None:
     gallery(items, 6, key, NARROWEST)
 
 
-def _how_many_right(run: Run, dataset: Dataset) -> str:
-    label, said = run.settings.model.row.label, run.watched
+def _score(run: Run, dataset: Dataset) -> str:
+    """`■ Fine-tuned: 9 of 12 right`."""
+    label, said = f"{_sign(run)} {run.settings.model.row.label}", run.watched
     if said is None:
         return f"{label}: no answers yet"
     guesses = zip(said.pictures, said.said, strict=True)
@@ -62,19 +65,22 @@ def _how_many_right(run: Run, dataset: Dataset) -> str:
     return f"{label}: {right} of {len(said.said)} right"
 
 
+def _sign(run: Run) -> str:
+    return _SIGNS.get(run.settings.model.row.style["symbol"], "○")
+
+
 def _place(run: Run) -> tuple[str, int, int | None]:
     return run.settings.data.dataset, run.settings.seed, run.settings.data.fold
 
 
 def _answer(run: Run, dataset: Dataset, index: int) -> str:
-    """`✓ Frozen: ants 93.0 %`; an ellipsis as long as it has said nothing."""
+    """`■ ✓ ants 93.0 %`; an ellipsis as long as it has said nothing."""
     said = dict(zip(run.watched.pictures, run.watched.said, strict=True)) if run.watched else {}
-    label = run.settings.model.row.label
     if index not in said:
-        return f"… {label}"
+        return f"{_sign(run)} …"
     guess, probability = said[index]
     mark = "✓" if guess == dataset.pictures[index].target else "✗"
-    return f"{mark} {label}: {dataset.class_names[guess]} {per_cent(probability)}"
+    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability)}"
 
 
 def live_curves(runs: Sequence[Run], key: str) -> None:

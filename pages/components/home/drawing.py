@@ -13,7 +13,8 @@ _SNOWFLAKE: Final = (
 )
 _STAGES: Final = ((92, 84), (142, 72), (192, 60), (242, 48), (292, 40))
 """Left edge and height of each stage that is drawn."""
-_MIDDLE: Final = 62
+_MIDDLE: Final = 44
+_GREY: Final = "#7d8794"  # seen on white and on near-black
 _ALTS: Final = {
     "frozen": "A pretrained backbone with a snowflake on every stage, and behind it a new head with a flame",
     "finetuned": "The same backbone with a small flame on every stage, and behind it a new head with a large flame",
@@ -26,20 +27,26 @@ def draw_rows() -> None:
     for name, alt in _ALTS.items():
         row = SCENARIOS[name]
         with grid.cell(), st.container(gap="xxsmall"):
-            st.html(_svg(name == "frozen", alt))
+            st.image(_svg(name == "frozen"), width=440, alt=alt)
             st.markdown(f"**{row.label}**: {row.help}")
 
 
-def _svg(frozen: bool, alt: str) -> str:
+def _svg(frozen: bool) -> str:
     stages = "".join(_block(x, height, 40, frozen, 0.8) for x, height in _STAGES)
     head = _block(368, 56, 64, False, 1.5)
-    words = "".join(
-        f'<text x="{x}" y="124" text-anchor="middle" font-size="17" fill="currentColor">{word}</text>'
-        for x, word in ((212, "backbone"), (400, "head"))
-    )
+    names = _name(92, 240, "backbone", frozen) + _name(368, 64, "head", False)
     return (
-        f'<svg viewBox="0 0 480 130" role="img" aria-label="{alt}" style="width:100%;max-width:30rem;display:block">'
-        f"{_picture()}{stages}{head}{_arrow(70, 84)}{_arrow(340, 360)}{words}</svg>"
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 440 116" width="440" height="116">'
+        f"{_picture()}{stages}{head}{_arrow(66, 84)}{_arrow(340, 360)}{names}</svg>"
+    )
+
+
+def _name(x: int, width: int, name: str, frozen: bool) -> str:
+    """White on a plate of its own: read on light and on dark pages alike."""
+    return (
+        f'<rect x="{x}" y="92" width="{width}" height="22" rx="5" fill="{"#2456b4" if frozen else "#b3470f"}"/>'
+        f'<text x="{x + width / 2}" y="108" text-anchor="middle" font-family="sans-serif" font-size="15" '
+        f'fill="#ffffff">{name}</text>'
     )
 
 
@@ -63,7 +70,7 @@ def _block(x: int, height: int, width: int, frozen: bool, scale: float) -> str:
 def _picture() -> str:
     """What goes in."""
     return (
-        '<g fill="none" stroke="currentColor" stroke-width="2" stroke-linejoin="round">'
+        f'<g fill="none" stroke="{_GREY}" stroke-width="2" stroke-linejoin="round">'
         f'<rect x="8" y="{_MIDDLE - 26}" width="52" height="52" rx="5"/>'
         f'<path d="M10 {_MIDDLE + 18}l14-18 10 11 9-9 15 17"/><circle cx="44" cy="{_MIDDLE - 12}" r="5"/></g>'
     )
@@ -71,6 +78,6 @@ def _picture() -> str:
 
 def _arrow(x: int, end: int) -> str:
     return (
-        f'<path d="M{x} {_MIDDLE}H{end}m-6-5l6 5-6 5" fill="none" stroke="currentColor" stroke-width="2" '
+        f'<path d="M{x} {_MIDDLE}H{end}m-6-5l6 5-6 5" fill="none" stroke="{_GREY}" stroke-width="2" '
         'stroke-linecap="round"/>'
     )

@@ -1,7 +1,9 @@
 """What a race has shown, answer first; and the recorded race, for a page that has nothing to show yet."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
+from statistics import fmean
 
 import streamlit as st
 
@@ -11,9 +13,10 @@ from core.data.dataset import Dataset
 from core.runs.example import showcase_runs
 from core.runs.experiments import experiments_of, names_of
 from core.runs.store import Run
+from core.training.history import EpochRecord
 
 from ..cards import cards, record, strategy_cards
-from ..charts import accuracy_against_seconds
+from ..charts import accuracy_by_epoch
 from ..conclusion import GRADES, show_conclusion
 from ..messages import LONGEST_MESSAGE, md
 from ..planning import start_again
@@ -111,11 +114,19 @@ def show_recorded() -> None:
         st.subheader(f"Pretraining gained {gained} on {md(runs[0].dataset_title.lower())}", anchor=False)
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         experiments = experiments_of(runs)
-        ways = [
-            (name, one.settings.model.scenario, [record(run).history for run in one.finished])
+        means = [
+            (name, one.settings.model.scenario, _mean([record(run).history for run in one.finished]))
             for one, name in zip(experiments, names_of(experiments), strict=True)
         ]
-        alt = "Validation accuracy by seconds, from ImageNet weights and from a random start"
-        st.plotly_chart(accuracy_against_seconds(ways), key="home.example.curves", alt=alt)
-        epochs = runs[0].settings.optim.epochs
-        st.caption(f"The same network, {epochs} epochs, from ImageNet weights or from a random start.")
+        alt = "Mean validation accuracy by epoch, from ImageNet weights and from a random start"
+        st.plotly_chart(accuracy_by_epoch(means), key="home.example.curves", alt=alt)
+        st.caption(
+            f"The same network and {runs[0].settings.optim.epochs} epochs, from ImageNet weights or from a random "
+            "start; means over the seeds."
+        )
+
+
+def _mean(histories: Sequence[Sequence[EpochRecord]]) -> list[EpochRecord]:
+    """Epoch by epoch, the mean validation accuracy."""
+    epochs = zip(*histories, strict=True)
+    return [replace(rows[0], val_accuracy=fmean(row.val_accuracy for row in rows)) for rows in epochs]

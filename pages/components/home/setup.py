@@ -23,7 +23,8 @@ from .machine import machine_card
 from .race import estimate_race, start_race
 
 SEED_CHOICES: Final = (1, 3, 5)
-SHOWN: Final = 6
+SHOWN: Final = 8  # pictures
+OFFERED: Final = ("quick", "usual")
 OWN: Final = "own"
 """The settings as they are, where they are none of the recipes."""
 
@@ -47,28 +48,29 @@ def set_up(dataset: Dataset, busy: bool) -> None:
     ready = chosen.can_train(dataset)
     _pictures(dataset)
     wanted = _controls()
-    pressed = st.button(
-        "Run the race",
-        type="primary",
-        icon=":material/flag:",
-        key="home.race",
-        disabled=busy or not wanted.scenarios or not ready,
-    )
-    if wanted.scenarios and ready:
-        expected = estimate_race(wanted.settings, dataset, wanted.scenarios, wanted.seeds)
-        expectations(wanted.settings, dataset, len(wanted.seeds), "home", expected)
-    machine_card(wanted.settings.model.backbone)
-    if pressed:
-        _start(wanted, dataset)
+    possible = ready and bool(wanted.scenarios)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.button(
+            "Run the race",
+            type="primary",
+            icon=":material/flag:",
+            key="home.race",
+            disabled=busy or not possible,
+            on_click=_start,
+            args=(wanted, dataset),
+        )
+        if possible:
+            expected = estimate_race(wanted.settings, dataset, wanted.scenarios, wanted.seeds)
+            expectations(wanted.settings, dataset, len(wanted.seeds), "home", expected)
+        machine_card(wanted.settings.model.backbone)
 
 
 def _start(wanted: Wanted, dataset: Dataset) -> None:
+    """Before the page is drawn again, so that the very next thing it shows is the race."""
     try:
         st.query_params["race"] = start_race(wanted.settings, dataset, wanted.scenarios, wanted.seeds)
     except ThawError as error:
         show_error(error)
-        return
-    st.rerun()
 
 
 def _pictures(dataset: Dataset) -> None:
@@ -128,18 +130,18 @@ def _controls() -> Wanted:
 
 def _recipe(settings: RunSettings) -> RunSettings:
     """The settings with the chosen recipe; those of Train as they are, where they are none of the recipes'."""
-    labels = {name: recipe.label for name, recipe in RECIPES.items()}
-    helps = [f"**{recipe.label}**: {recipe.help}" for recipe in RECIPES.values()]
-    own = settings.optim not in [recipe.apply(settings).optim for recipe in RECIPES.values()]
+    recipes = [RECIPES[name] for name in OFFERED]
+    labels = {recipe.name: recipe.label for recipe in recipes}
+    own = not any(recipe.is_in(settings) for recipe in recipes)
     if own:
         labels[OWN] = "As set on Train"
     name = st.segmented_control(
         "Recipe",
         labels,
-        default=OWN if own else next(iter(labels)),
+        default=OWN if own else OFFERED[0],
         required=True,
         format_func=lambda name: labels[name],
         key="home.recipe",
-        help="  \n".join(helps),
+        help="  \n".join(f"**{recipe.label}**: {recipe.help}" for recipe in recipes),
     )
     return RECIPES[name].apply(settings) if name in RECIPES else settings
