@@ -8,6 +8,7 @@ from components import chosen
 from components.augment.pipeline import chosen_steps, preset_control, step_controls
 from components.augment.samples import evaluation_view, preprocessing, training_samples, use_of_samples
 from components.gallery import GalleryItem, gallery
+from components.kept import keep
 from components.messages import md, show_error
 
 from core.augment.code import as_code
@@ -42,25 +43,22 @@ with controls, st.container(border=True, key="augment.controls"):
 
 with pictures:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.session_state.get("augment.picture", 1) > len(training):
-            st.session_state["augment.picture"] = 1  # another data set was chosen
         number = st.number_input(
             "Training picture",
             1,
             len(training),
-            key="augment.picture",
-            persist_state="session",
+            key=keep("augment.picture", 1, range(1, len(training) + 1)),
             width=150,
             help=f"One of the {len(training)} pictures that a run with seed {settings.seed} trains on.",
         )
-        count = st.number_input("Samples", 1, MOST_SAMPLES, 8, key="augment.count", persist_state="session", width=130)
+        count = st.number_input(
+            "Samples", 1, MOST_SAMPLES, key=keep("augment.count", 8, range(1, MOST_SAMPLES + 1)), width=130
+        )
         seed = st.number_input(
             "Seed",
             0,
             2**31 - 1,
-            settings.seed,
-            key="augment.seed",
-            persist_state="session",
+            key=keep("augment.seed", settings.seed, range(2**31)),
             width=150,
             help="The same seed gives the same samples, here and in training.",
         )

@@ -81,13 +81,21 @@ class RunStore:
             raise RunError(f"There {'are several runs' if found else 'is no run'} {shown(run_id)}.")
         return found[0]
 
-    def runs(self, states: Collection[str] | None = None, race: str | None = None, limit: int = 500) -> list[Run]:
+    def runs(
+        self,
+        states: Collection[str] | None = None,
+        race: str | None = None,
+        limit: int = 500,
+        ids: Collection[str] | None = None,
+    ) -> list[Run]:
         """Runs, newest first."""
         query = sa.select(RUNS).order_by(RUNS.c.number.desc()).limit(limit)
         if states is not None:
             query = query.where(RUNS.c.state.in_(states))
         if race is not None:
             query = query.where(RUNS.c.race == race)
+        if ids is not None:
+            query = query.where(RUNS.c.id.in_(ids))
         return self._database.read(query)
 
     def cancel(self, run_id: str) -> None:

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from core.settings.scenarios import SCENARIOS
 from core.training.history import EpochRecord, curve_by_epoch, last_epoch
 
+from . import projector
 from .messages import plain
 
 PHASE_LABELS: Final = {
@@ -20,6 +21,8 @@ PHASE_LABELS: Final = {
 }
 _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x", "other": "-"}
 TEXT_PX: Final = 14
+ROOM_TEXT_PX: Final = 18  # for the last row of a class room
+ROOM_HEIGHT: Final = 1.25
 LINE_PX: Final = 3
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
 MOST_CELLS: Final = 12
@@ -93,17 +96,18 @@ def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
-    """Margins, legend and buttons as all figures have them."""
+    """Margins, legend, buttons and letters as all figures have them; on a projector larger."""
+    text, height = (ROOM_TEXT_PX, round(ROOM_HEIGHT * height)) if projector.is_on() else (TEXT_PX, height)
     figure.update_layout(
         height=height,
-        font={"size": TEXT_PX},
-        legend_font_size=TEXT_PX,
+        font={"size": text},
+        legend_font_size=text,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         modebar={"remove": ["select", "lasso", "autoscale"]},
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(tickfont={"size": TEXT_PX}, title={"font": {"size": TEXT_PX}})
+        axes(tickfont={"size": text}, title={"font": {"size": text}})
     return figure
 
 

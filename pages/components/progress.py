@@ -1,11 +1,9 @@
-"""Work that is going on: one line in the frame, and a live view of chosen runs. Both only read the store."""
+"""Work that is going on: a live view of chosen runs, which only reads the store."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
 import streamlit as st
 
-from core.errors import RunError
 from core.runs.experiments import experiments_of, names_of
 from core.runs.store import ACTIVE, Run
 from core.training.history import NOTHING_YET
@@ -15,45 +13,16 @@ from .messages import LONGEST_MESSAGE, md
 from .queue import ahead, name_of
 from .resources import run_store
 from .watched import live_curves, live_pictures
-from .wording import PHASES, STATES, per_cent, rough_time, run_label, time_left
+from .wording import PHASES, STATES, per_cent, rough_time, run_label
 
 TICK_S = 1.0
 
 
-def running_work() -> None:
-    """A line under the navigation while anything trains or waits, on every page; nothing otherwise."""
-    store = run_store()
-    watching = bool(store.runs(states=ACTIVE, limit=1))
-
-    @st.fragment(run_every=2 * TICK_S if watching else None)
-    @framed
-    def line() -> None:
-        store.heal()
-        runs = store.runs(states=ACTIVE)
-        if runs:
-            _line(runs)
-        elif watching:
-            st.rerun()
-
-    line()
-
-
-def _line(runs: Sequence[Run]) -> None:
-    running = next((run for run in runs if run.state == "running"), None)
-    waiting = sum(run.state == "queued" for run in runs)
-    queue = f"{waiting} waiting" if waiting else ""
-    if running is None:
-        st.caption(f":material/hourglass_empty: {queue} for the worker")
-        return
-    done = per_cent((running.progress or NOTHING_YET).fraction)
-    parts = [f"{run_label(running)} on {md(running.dataset_title)}", done, time_left(running), queue]
-    st.caption(":material/autorenew: Training " + " · ".join(part for part in parts if part))
-
-
 def live(ids: Sequence[str], key: str) -> None:
-    """Progress, time left, pictures, curves and Stop, as long as one of these runs is at work; then the page anew.
+    """Progress, time left, pictures and curves, as long as one of these runs is at work; then the page is drawn anew.
 
-    For pages that found one of them at work. What they found may be over by now: only what is read here counts.
+    For pages that found one of them at work. What they found may be over by now: only what is read here counts. Stop is
+    in the header, on every page.
     """
     store = run_store()
 
@@ -73,19 +42,11 @@ def live(ids: Sequence[str], key: str) -> None:
             live_curves(runs, f"{key}.curves")
 
     view()
-    if st.button("Stop", key=f"{key}.stop", icon=":material/stop_circle:", help="Ends within seconds; nothing is kept"):
-        for run_id in ids:
-            store.cancel(run_id)
-        st.rerun()
 
 
 def _still_there(ids: Sequence[str]) -> list[Run]:
-    """These runs as they are now, without those that were deleted meanwhile."""
-    found = []
-    for run_id in ids:
-        with suppress(RunError):
-            found.append(run_store().get(run_id))
-    return found
+    """These runs as they are now, oldest first, without those that were deleted meanwhile."""
+    return run_store().runs(ids=ids)[::-1]
 
 
 def _progress(now: Run, runs: Sequence[Run]) -> None:

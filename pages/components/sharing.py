@@ -18,7 +18,7 @@ def share(key: str) -> None:
     """A popover with a link that opens this page as it is now: same pictures, settings and seeds."""
     shared = st.popover("Share", icon=":material/share:", type="tertiary", key=key, on_change="rerun")
     if shared.open:
-        with shared:
+        with shared, st.container(width=SIDE + 96):
             _link(st.context.url)
 
 

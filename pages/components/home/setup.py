@@ -15,6 +15,7 @@ from core.settings.schema import RunSettings
 from .. import chosen
 from ..gallery import GalleryItem, gallery
 from ..help import with_term
+from ..kept import keep
 from ..messages import md, show_error
 from ..planning import expectations
 from ..resources import thumbnail
@@ -106,26 +107,25 @@ def _controls() -> Wanted:
             "Training strategies",
             SCENARIOS,
             selection_mode="multi",
-            default=USUAL_RACE,
             wrap=True,
             format_func=lambda name: SCENARIOS[name].label,
-            key="home.scenarios",
+            key=keep("home.scenarios", list(USUAL_RACE), SCENARIOS),
             help=with_term(
                 "  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()), "Training strategy"
             ),
         )
     with middle:
-        seeds = st.segmented_control(
+        picked = st.segmented_control(
             "Seeds",
             SEED_CHOICES,
-            default=SEED_CHOICES[1],
             required=True,
-            key="home.seeds",
+            key=keep("home.seeds", SEED_CHOICES[1], SEED_CHOICES),
             help=with_term("How often each strategy is trained. From 3 on it holds for new seeds, too.", "Seed"),
         )
     with right:
         settings = _recipe(settings)
-    return Wanted(settings=settings, scenarios=scenarios, seeds=range(settings.seed, settings.seed + seeds))
+    seeds = range(settings.seed, settings.seed + (picked or SEED_CHOICES[1]))
+    return Wanted(settings=settings, scenarios=scenarios, seeds=seeds)
 
 
 def _recipe(settings: RunSettings) -> RunSettings:
@@ -138,10 +138,9 @@ def _recipe(settings: RunSettings) -> RunSettings:
     name = st.segmented_control(
         "Recipe",
         labels,
-        default=OWN if own else OFFERED[0],
         required=True,
         format_func=lambda name: labels[name],
-        key="home.recipe",
+        key=keep("home.recipe", OWN if own else OFFERED[0], labels),
         help="  \n".join(f"**{recipe.label}**: {recipe.help}" for recipe in recipes),
     )
     return RECIPES[name].apply(settings) if name in RECIPES else settings
