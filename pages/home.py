@@ -25,5 +25,7 @@ if racing:
 else:
     used = runs[0].settings.data.dataset
     show_result(runs, dataset, gone=used not in (*stored_ids(), "builtin"))
-with st.expander("New race", icon=":material/flag:", key="home.new"):
-    set_up(dataset, busy=racing)
+new = st.expander("New race", icon=":material/flag:", key="home.new", on_change="rerun")
+if new.open:
+    with new:
+        set_up(dataset, busy=racing)
