@@ -13,13 +13,13 @@ from .messages import LONGEST_MESSAGE, md
 from .queue import ahead, name_of
 from .resources import run_store
 from .watched import live_curves, live_pictures
-from .wording import PHASES, STATES, per_cent, rough_time, run_label
+from .wording import PHASES, STATES, per_cent, run_label
 
 TICK_S = 1.0
 
 
 def live(ids: Sequence[str], key: str) -> None:
-    """Progress, time left, pictures and curves, as long as one of these runs is at work; then the page is drawn anew.
+    """Progress, pictures and curves, as long as one of these runs is at work; then the page is drawn anew.
 
     For pages that found one of them at work. What they found may be over by now: only what is read here counts. Stop is
     in the header, on every page.
@@ -50,17 +50,13 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 
 
 def _progress(now: Run, runs: Sequence[Run]) -> None:
-    """How far all of them are, what is being done at this moment, and how long it all takes."""
+    """How far all of them are, and what is being done at this moment; the header says how long it takes."""
     done = sum(not run.is_active for run in runs)
-    last = max(run.number for run in runs)
-    work = ahead([run for run in run_store().runs(states=ACTIVE) if run.number <= last] or [now])
     fraction = (now.progress or NOTHING_YET).fraction if now.state == "running" else 0.0
-    which = f"run {done + 1} of {len(runs)}" if len(runs) > 1 else ""
-    first_comes = work.first.id not in {run.id for run in runs}
-    stage = f"waits for {name_of(work.first)}" if first_comes else stage_words(now)
-    left = f"{rough_time(work.seconds)} left" if work.seconds is not None else ""
-    words = (f"**{name_of(now)}**", stage, which, left)
-    st.progress((done + fraction) / len(runs), text=" · ".join(part for part in words if part))
+    first = ahead(run_store().runs(states=ACTIVE) or [now]).first
+    stage = stage_words(now) if first.id == now.id else f"waits for {name_of(first)}"
+    which = f"Run {done + 1} of {len(runs)}: " if len(runs) > 1 else ""
+    st.progress((done + fraction) / len(runs), text=f"{which}**{name_of(now)}** · {stage}")
     if odd := run_store().standstill(now):
         st.caption(f":material/help: {odd}.")
     if now.state == "queued" and now.cause:  # it was at work before
