@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.runs.experiments import experiments_of, names_of
-from core.runs.store import ACTIVE, Run
+from core.runs.store import Run
 from core.training.history import NOTHING_YET
 
 from .frame import framed
 from .messages import LONGEST_MESSAGE, md
-from .queue import ahead, name_of
+from .queue import name_of
 from .resources import run_store
 from .watched import live_curves, live_pictures
 from .wording import PHASES, STATES, per_cent, run_label
@@ -53,8 +53,8 @@ def _progress(now: Run, runs: Sequence[Run]) -> None:
     """How far all of them are, and what is being done at this moment; the header says how long it takes."""
     done = sum(not run.is_active for run in runs)
     fraction = (now.progress or NOTHING_YET).fraction if now.state == "running" else 0.0
-    first = ahead(run_store().runs(states=ACTIVE) or [now]).first
-    stage = stage_words(now) if first.id == now.id else f"waits for {name_of(first)}"
+    others = [run for run in run_store().runs(states=["running"]) if now.state == "queued"]
+    stage = f"waits for {name_of(others[0])}" if others else stage_words(now)
     which = f"Run {done + 1} of {len(runs)}: " if len(runs) > 1 else ""
     st.progress((done + fraction) / len(runs), text=f"{which}**{name_of(now)}** · {stage}")
     if odd := run_store().standstill(now):
