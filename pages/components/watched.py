@@ -101,47 +101,34 @@ def live_curves(runs: Sequence[Run], key: str) -> None:
 
 def _spec(styles: dict[str, Any]) -> dict[str, Any]:
     """A Vega-Lite chart in which training strategies differ in colour, dash and marker."""
-
-    def scale(values: list[Any]) -> dict[str, Any]:
-        return {"domain": list(styles), "range": values}
-
     legend = {"title": None, "orient": "top", "labelFontSize": TEXT_PX, "labelLimit": 260, "symbolStrokeWidth": LINE_PX}
+
+    def by_strategy(values: list[Any]) -> dict[str, Any]:
+        return {"field": "strategy", "scale": {"domain": list(styles), "range": values}, "legend": legend}
+
+    dashes = by_strategy([_DASHES.get(style["dash"], []) for style in styles.values()])
+    shapes = by_strategy([_SYMBOLS.get(style["symbol"], style["symbol"]) for style in styles.values()])
+    colours = by_strategy([style["color"] for style in styles.values()])
+    return {
+        "height": 300,
+        "encoding": {**_axes(), "color": colours, "detail": {"field": "run"}},
+        "layer": [
+            {"mark": {"type": "line", "strokeWidth": LINE_PX}, "encoding": {"strokeDash": dashes}},
+            {"mark": {"type": "point", "filled": True, "size": 70}, "encoding": {"shape": shapes}},
+        ],
+    }
+
+
+def _axes() -> dict[str, Any]:
+    """Epochs, accuracies as per cent, and what is said where one points."""
     text = {"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX}
-    shared = {
+    accuracy = {"field": "y", "type": "quantitative", "title": "validation accuracy"}
+    return {
         "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", **text}},
         "y": {
-            "field": "y",
-            "type": "quantitative",
-            "title": "validation accuracy",
+            **accuracy,
             "scale": {"zero": False, "domainMax": 1, "nice": True, "padding": 8},
             "axis": {"format": ".0%", "tickMinStep": LEAST_SPAN / 5, **text},
         },
-        "color": {
-            "field": "strategy",
-            "scale": scale([style["color"] for style in styles.values()]),
-            "legend": legend,
-        },
-        "detail": {"field": "run"},
-        "tooltip": [
-            {"field": "strategy"},
-            {"field": "seed"},
-            {"field": "epoch"},
-            {"field": "y", "title": "validation accuracy", "format": ".1%"},
-        ],
-    }
-    dashes = scale([_DASHES.get(style["dash"], []) for style in styles.values()])
-    shapes = scale([_SYMBOLS.get(style["symbol"], style["symbol"]) for style in styles.values()])
-    return {
-        "height": 300,
-        "encoding": shared,
-        "layer": [
-            {
-                "mark": {"type": "line", "strokeWidth": LINE_PX},
-                "encoding": {"strokeDash": {"field": "strategy", "scale": dashes, "legend": legend}},
-            },
-            {
-                "mark": {"type": "point", "filled": True, "size": 70},
-                "encoding": {"shape": {"field": "strategy", "scale": shapes, "legend": legend}},
-            },
-        ],
+        "tooltip": [{"field": "strategy"}, {"field": "seed"}, {"field": "epoch"}, {**accuracy, "format": ".1%"}],
     }
