@@ -5,7 +5,6 @@ So that pages have something to show before anyone has trained. `benchmarks/reco
 
 import json
 from functools import cache
-from typing import Final
 
 from core.runs.record import RECORD, RECORDED, is_recorded, load_record, summary_of
 from core.runs.store import Run, RunStore
@@ -14,21 +13,17 @@ from core.settings.scenarios import place_of
 ABOUT = "about.json"
 
 
-WITHOUT: Final = "scratch"
-"""Recorded later than the others, to be held against one of them: what pretraining gains."""
-WITH: Final = "finetuned"
-
-
 def example_runs() -> tuple[Run, ...]:
     """The recorded race, by seed and scenario, as if its runs were in the database."""
-    return tuple(run for run in _recorded() if run.settings.model.scenario != WITHOUT)
+    return tuple(run for run in _recorded() if not run.settings.model.row.from_nothing)
 
 
 def showcase_runs() -> tuple[Run, ...]:
-    """A case that is decided: the same network trained as a whole, from ImageNet weights and from a random start."""
-    seeds = {run.settings.seed for run in _recorded() if run.settings.model.scenario == WITHOUT}
-    shown = [run for run in _recorded() if run.settings.model.scenario in (WITH, WITHOUT)]
-    return tuple(run for run in shown if run.settings.seed in seeds)
+    """A case that is decided: the same network trained as a whole, from ImageNet weights and from a random start.
+
+    The latter were recorded later than the race, with its settings and seeds.
+    """
+    return tuple(run for run in _recorded() if run.settings.model.row.stages == "all")
 
 
 @cache

@@ -7,7 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from core.settings.scenarios import SCENARIOS
-from core.training.history import EpochRecord, curve_by_epoch, last_epoch
+from core.training.history import EpochRecord
 
 from . import projector
 from .messages import plain
@@ -45,21 +45,20 @@ def curve_style(label: str, scenario: str, width: float, **marker: Any) -> dict[
 
 
 def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
-    """Learning curves over each other; a head that was solved for is a level line.
+    """Learning curves over each other.
 
     Args:
         series: (label, scenario, epochs) per run.
     """
     figure = go.Figure()
-    longest = last_epoch(epochs for _, _, epochs in series)
     for label, scenario, epochs in series:
-        points = curve_by_epoch(epochs, longest)
         figure.add_scatter(
-            x=[epoch for epoch, _ in points],
-            y=[accuracy for _, accuracy in points],
+            x=[epoch.epoch for epoch in epochs],
+            y=[epoch.val_accuracy for epoch in epochs],
             **curve_style(label, scenario, LINE_PX),
         )
-    figure.update_xaxes(title="epoch", dtick=max(1, longest // 10), rangemode="tozero")
+    longest = max((len(epochs) for _, _, epochs in series), default=1)
+    figure.update_xaxes(title="epoch, or iteration of the solver", dtick=max(1, longest // 10), rangemode="tozero")
     accuracy_axis(figure)
     return laid_out(figure, 320)
 

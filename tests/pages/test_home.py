@@ -27,7 +27,7 @@ def race_of(dataset_id: str, seeds: tuple[int, ...] = (0,)) -> list[str]:
 
 def said(at) -> str:
     """What is read on the page, without what only keeps it literal."""
-    shown = (*at.title, *at.subheader, *at.markdown, *at.caption, *at.info, *at.error)
+    shown = (*at.title, *at.header, *at.markdown, *at.caption, *at.info, *at.error)
     return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "")
 
 
@@ -123,7 +123,7 @@ def test_a_stopped_race_can_be_started_again_and_a_failed_run_says_why(start, ti
 
     at = start("home.py", data=tiny_dataset.id)
 
-    assert "Frozen: 100.0 % test accuracy" in at.subheader[0].value.replace("\\", "")
+    assert "Frozen: 100.0 % test accuracy" in at.header[0].value.replace("\\", "")
     assert "\\<b\\>" in at.error[0].value, "a cause is shown literally"
     assert "1 of 4 runs were stopped; nothing of them was kept." in said(at)
     at.button(key="stopped.again").click().run()
@@ -139,7 +139,7 @@ def test_the_answer_comes_first_names_its_data_and_the_rest_is_folded(start, tin
 
     verdict = race_verdict([load_outcome(run.id) for run in RunStore().runs()[::-1]])
     text = said(at)
-    assert at.subheader[0].value == conclusion_of(verdict).headline == "Fine-tuned is clearly better than Frozen"
+    assert at.header[0].value == conclusion_of(verdict).headline == "Fine-tuned is clearly better than Frozen"
     assert f"On **{tiny_dataset.title}** · just now" in text
     assert not at.metric and not at.get("plotly_chart") and not at.pills
     opened(at, "home.numbers")
@@ -162,7 +162,7 @@ def test_the_recorded_case_is_decided_and_says_what_pretraining_gained(start, ti
     at = start("home.py", data=tiny_dataset.id)
 
     found = conclusion_of(race_verdict([load_outcome(run.id) for run in showcase_runs()]))
-    assert at.subheader[0].value == "Pretraining gained 37.6 points on photos of ants and bees"
+    assert at.header[0].value == "Pretraining gained 37.6 points on photos of ants and bees"
     assert found.numbers in said(at)
 
 

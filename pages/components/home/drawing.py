@@ -4,7 +4,7 @@ from typing import Final
 
 import streamlit as st
 
-from core.settings.scenarios import SCENARIOS
+from core.settings.scenarios import SCENARIOS, USUAL_RACE
 
 _FLAME: Final = "M12 1c1 5 7 7 7 13a7 7 0 1 1-14 0c0-3 2-5 3-7 1 2 1 4 3 4 1-4-1-7 1-10z"
 _SNOWFLAKE: Final = (
@@ -15,19 +15,19 @@ _STAGES: Final = ((92, 84), (142, 72), (192, 60), (242, 48), (292, 40))
 """Left edge and height of each stage that is drawn."""
 _MIDDLE: Final = 44
 _GREY: Final = "#7d8794"  # seen on white and on near-black
-_ALTS: Final = {
-    "frozen": "A pretrained backbone with a snowflake on every stage, and behind it a new head with a flame",
-    "finetuned": "The same backbone with a small flame on every stage, and behind it a new head with a large flame",
-}
+_ALTS: Final = (
+    "A pretrained backbone with a snowflake on every stage, and behind it a new head with a flame",
+    "The same backbone with a small flame on every stage, and behind it a new head with a large flame",
+)
 
 
 def draw_rows() -> None:
     """Both rows, each with what trains in a sentence; one below the other where the window is narrow."""
     grid = st.grid(2, min_column_width=280, key="home.rows")
-    for name, alt in _ALTS.items():
+    for name, alt in zip(USUAL_RACE, _ALTS, strict=True):
         row = SCENARIOS[name]
         with grid.cell(), st.container(gap="xxsmall"):
-            st.image(_svg(name == "frozen"), width=440, alt=alt)
+            st.image(_svg(row.leaves_backbone), width=440, alt=alt)
             st.markdown(f"**{row.label}**: {row.help}")
 
 
@@ -52,7 +52,7 @@ def _name(x: int, width: int, name: str, frozen: bool) -> str:
 
 def _block(x: int, height: int, width: int, frozen: bool, scale: float) -> str:
     """A stage with its sign; frozen ones are outlined solid, those that train dashed, so colour is not all."""
-    style = SCENARIOS["frozen" if frozen else "finetuned"].style
+    style = SCENARIOS[USUAL_RACE[0 if frozen else 1]].style
     colour, dash = style["color"], "" if frozen else ' stroke-dasharray="6 3"'
     top, side = _MIDDLE - height / 2, 24 * scale
     sign = (

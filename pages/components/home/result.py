@@ -85,7 +85,7 @@ def _say_what_is_missing(runs: Sequence[Run]) -> None:
 
 def _evidence(finished: Sequence[Run]) -> None:
     """What the conclusion rests on: a few pictures open, the rest folded."""
-    st.subheader("Test pictures")
+    st.header("Test pictures")
     sample_pictures(finished, SHOWN, "home.pictures")
     several = len({(run.settings.seed, run.settings.data.fold) for run in finished}) > 1
     numbers = st.expander("Numbers and differences", icon=":material/bar_chart:", key="home.numbers", on_change="rerun")
@@ -111,7 +111,7 @@ def show_recorded() -> None:
         with st.container(horizontal=True, gap="xsmall"):
             st.badge("recorded example", icon=":material/history:", color="gray")
             st.badge(word, icon=icon, color=colour)
-        st.subheader(f"Pretraining gained {gained} on {md(runs[0].dataset_title.lower())}", anchor=False)
+        st.header(f"Pretraining gained {gained} on {md(runs[0].dataset_title.lower())}", anchor=False)
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         experiments = experiments_of(runs)
         means = [
