@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.browser
 CLICK_MS, WORK_MS = 60_000, 600_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")
 

@@ -1,5 +1,7 @@
 """A teacher's link, opened by a student in another browser: the same pictures, settings and seeds."""
 
+from typing import Any
+
 import pytest
 
 pytestmark = pytest.mark.browser
