@@ -20,6 +20,7 @@ from components.resources import readable_datasets, thumbnail
 from components.wording import dataset_labels
 
 from core.data.dataset import SPLITS
+from core.data.sources import BUILTIN_TITLE
 from core.errors import DatasetError, ThawError
 
 SHOWN_SAMPLES = 12
@@ -48,7 +49,7 @@ with choose:
         key="data.chosen",
     )
     if picked != current.id:
-        drawn = stored[picked].kind == "builtin"
+        drawn = (stored[picked].kind, stored[picked].title) == ("builtin", BUILTIN_TITLE)  # not by an earlier Thaw
         chosen.choose(
             replace(chosen.settings(), data=replace(chosen.settings().data, dataset="builtin" if drawn else picked))
         )

@@ -20,7 +20,9 @@ from core.machine.facts import usable_cores
 
 BUILTIN = "builtin"
 LISTING = "listing.json"
-BUILTIN_TITLE = "Ants and bees, drawn"
+BUILTIN_TITLE = "Drawn ants and bees"
+"""Of the built-in set as it is drawn today. Earlier ones, which some homes still have, were called otherwise: so this
+must change whenever other pictures are drawn."""
 SHOWN = 80  # characters of a name in a sentence
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
