@@ -139,7 +139,7 @@ def test_the_answer_comes_first_names_its_data_and_the_rest_is_folded(start, tin
 
     verdict = race_verdict([load_outcome(run.id) for run in RunStore().runs()[::-1]])
     text = said(at)
-    assert at.header[0].value == conclusion_of(verdict).headline == "Fine-tuned is clearly better than Frozen"
+    assert conclusion_of(verdict).headline == "Fine-tuned is clearly better than Frozen" == said(at).splitlines()[1]
     assert f"On **{tiny_dataset.title}** · just now" in text
     assert not at.metric and not at.get("plotly_chart") and not at.pills
     opened(at, "home.numbers")
