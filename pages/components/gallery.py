@@ -36,9 +36,9 @@ class GalleryItem:
     """Whether what is shown is right or wrong; said by word and icon as well as by colour."""
 
 
-def gallery(items: Sequence[GalleryItem], columns_wide: int, key: str) -> None:
+def gallery(items: Sequence[GalleryItem], columns_wide: int, key: str, narrowest: int = NARROWEST) -> None:
     """Draw the pictures in at most `columns_wide` columns; fewer where the window is narrow."""
-    grid = st.grid(columns_wide, min_column_width=NARROWEST, key=key)
+    grid = st.grid(columns_wide, min_column_width=narrowest, key=key)
     for item in items:
         with grid.cell(), st.container(gap="xxsmall"):
             _draw(item)

@@ -22,6 +22,7 @@ from core.runs.record import Predictions, RunRecord, load_predictions, load_reco
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
+from core.training.watched import watched_pictures
 
 from .taking_in import watched
 
@@ -109,6 +110,13 @@ def tested_units(home: str, dataset_id: str, seed: int, settings: DataSettings) 
     parts = [dataset.split(seed, data).test for data in every_fold(settings)]
     tested = [dataset.pictures[index] for part in parts for index in part]
     return len({picture.side for picture in tested}) if dataset.grouped_by else len(tested)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def watched_places(home: str, dataset_id: str, seed: int, settings: DataSettings) -> tuple[int, ...]:
+    """The validation pictures that are watched while a run with these settings trains: indices into the data set."""
+    dataset = stored_dataset(home, dataset_id)
+    return watched_pictures(dataset, dataset.split(seed, settings), seed)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -25,11 +25,15 @@ STATES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "cancelled": ("stopped", ":material/stop_circle:", "orange"),
 }
 PHASES = {
+    "torch": "starting PyTorch",
+    "timing": "timing this machine",
+    "pictures": "reading pictures",
     "build": "building the network",
     "download": "downloading weights",
-    "features": "computing features, once",
+    "features": "computing features",
+    "head": "solving for the head",
     "train": "training",
-    "val": "checking on val",
+    "val": "validating",
     "test": "testing",
 }
 
