@@ -14,6 +14,7 @@ from core.runs.experiments import experiments_of, names_of
 from core.runs.store import Run
 
 from .. import chosen
+from ..kept import keep
 from ..messages import md, plain
 from ..resources import run_predictions
 from .picture_input import forget_example
@@ -167,8 +168,7 @@ def choose_second(networks: Sequence[Network], first: Run) -> Run | None:
         "Second network",
         list(options),
         format_func=lambda run_id: _with_accuracy(options[run_id][0], [options[run_id][1]]),
-        key="classify.second",
-        persist_state="session",
+        key=keep("classify.second", next(iter(options), None), options),
     )
     return options[chosen_id][1] if chosen_id in options else None
 
