@@ -8,6 +8,7 @@ from components import chosen
 from components.frame import draw_each
 from components.header import header
 from components.kept import mirror_kept
+from components.style import style
 
 ICON = Path(__file__).parent / "components" / "icon.png"
 
@@ -25,4 +26,4 @@ page = st.navigation(
     position="top",
 )
 # the address first: a page may end anywhere
-draw_each(chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+draw_each(style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)

@@ -40,6 +40,7 @@ FLOORS = [
 """From the ground up: a module imports from its own package and from those below."""
 TORCH_FREE = [
     "core.settings.schema",
+    "core.settings.recipes",
     "core.errors",
     "core.home",
     "core.machine.facts",
@@ -49,6 +50,7 @@ TORCH_FREE = [
     "core.runs.record",
     "core.runs.worker",
     "core.data.dataset",
+    "core.data.labels",
     "core.data.ingest",
     "core.augment.catalogue",
     "core.models.catalogue",
@@ -191,19 +193,19 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
         if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
     }
 
-    assert readers == {"resources", "uncertainty", "defaults", "details"}
+    assert readers == {"resources", "uncertainty", "networks", "details"}
 
 
 def constants_of(path: Path) -> set[object]:
     return {node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)}
 
 
-def test_scenarios_are_named_in_their_table_and_nowhere_else():
+def test_scenarios_are_named_in_their_table_and_in_that_of_recipes_and_nowhere_else():
     files = [REPOSITORY / "app.py", *(path for part in ("core", "pages") for path in (REPOSITORY / part).rglob("*.py"))]
 
     naming = {path.relative_to(REPOSITORY).as_posix() for path in files if constants_of(path) & set(SCENARIOS)}
 
-    assert naming == {"core/settings/scenarios.py"}
+    assert naming == {"core/settings/scenarios.py", "core/settings/recipes.py"}
 
 
 PARTS = {
@@ -234,6 +236,21 @@ def test_what_one_page_needs_is_imported_by_that_page_alone():
         for user, name in used
         if user != of_pages[name] and not user.startswith(f"components.{of_pages[name]}.")
     ] == []
+
+
+NAMED = {"altair_chart", "audio", "bar_chart", "data_editor", "dataframe", "image", "line_chart", "plotly_chart"}
+NAMED |= {"pdf", "table", "vega_lite_chart", "video"}
+
+
+def test_whatever_is_seen_and_cannot_be_read_out_has_a_name():
+    nameless = []
+    for path in sorted((REPOSITORY / "pages").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NAMED:
+                named = {keyword.arg for keyword in node.keywords} & {"alt", None}  # None: `**` may bring it
+                nameless += [] if named else [f"{path.relative_to(REPOSITORY)}:{node.lineno}"]
+
+    assert nameless == []
 
 
 def test_components_import_each_other_relatively_and_in_no_circle():

@@ -39,7 +39,7 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
     word, icon, colour = GRADES[found.grade]
     with st.container(border=True, key=f"{key}.conclusion"):
         st.badge(word, icon=icon, color=colour)
-        st.subheader(md(found.headline, LONGEST_MESSAGE), anchor=False)
+        st.header(md(found.headline, LONGEST_MESSAGE), anchor=False)
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         if found.advice:
             st.caption(md(found.advice, LONGEST_MESSAGE))

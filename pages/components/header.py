@@ -18,13 +18,15 @@ from .resources import run_store
 from .sharing import share
 from .wording import rough_time
 
-# The tools share the title's line; what is at work stays in sight; on a phone, tools are their icons.
+# The tools share the title's line; what is at work stays in sight, and Streamlit's own Stop, of a page that is being
+# drawn, is not mistaken for ours; on a phone, tools are their icons.
 _STYLE: Final = """<style>
-.st-key-header { margin-bottom: -3.5rem; top: 1.2rem; z-index: 20; pointer-events: none; }
+.st-key-header { position: relative; top: 1.1rem; margin-bottom: -3.5rem; z-index: 20; pointer-events: none; }
 .st-key-header > * { pointer-events: auto; }
 .st-key-header button { color: inherit; }
 [data-testid=stLayoutWrapper]:has(> .st-key-work) { position: sticky; top: 3.75rem; z-index: 30; }
-.st-key-work { background: var(--background-color, Canvas); padding: 0.25rem 0.75rem; }
+.st-key-work { backdrop-filter: blur(14px); padding: 0.25rem 0.75rem; }
+[data-testid=stStatusWidget] button { display: none; }
 [class*=st-key-entry-] h3 { font-size: 1.125rem; scroll-margin-top: 5rem; }
 @media (max-width: 640px) {
   .st-key-header [data-testid=stMarkdownContainer] p { font-size: 0; }
@@ -81,6 +83,7 @@ def _chip(work: Ahead, page: str) -> None:
             "Stop",
             icon=":material/stop_circle:",
             key="header.stop",
+            type="tertiary",
             disabled=work.first.cancel,
             help=f"{what}Ends within seconds, keeps nothing of it, and can be started again.",
         ):

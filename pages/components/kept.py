@@ -42,16 +42,23 @@ def _whole(name: str) -> Row:
     return Row(name=name, read=int, wanted="a whole number")
 
 
+def _switching(name: str) -> Row:
+    return Row(name=name, read=_switch, wanted="on or off", text=lambda on: "on" if on else "off")
+
+
 NAMES: Final = {
-    "header.projector": Row(name="projector", read=_switch, wanted="on or off", text=lambda on: "on" if on else "off"),
+    "header.projector": _switching("projector"),
     "home.scenarios": Row(name="strategies", read=_words, wanted="names with commas", text=",".join),
     "home.seeds": _whole("seeds"),
+    "home.recipe": Row(name="recipe", read=str, wanted="a name"),
     "train.repeats": _whole("repeats"),
     "augment.picture": _whole("picture"),
     "augment.count": _whole("samples"),
     "augment.seed": _whole("draw"),
     "classify.second": Row(name="second", read=str, wanted="a run", text=lambda run: run or "", is_id=True),
     "classify.top": _whole("top"),
+    "classify.coverage": _whole("coverage"),
+    "classify.detect": _switching("unknown"),
 }
 """By the widget's key."""
 _VALUES: Final = "kept.values"

@@ -88,9 +88,9 @@ def tell_what_changed(active: Sequence[Run]) -> None:
     groups = _grouped(active)
     before: dict[str, list[str]] | None = st.session_state.get(_SEEN)
     if before is not None:
-        for name in groups.keys() - before.keys():
+        for name in (name for name in groups if name not in before):
             _tell_start(groups[name], active)
-        for name in before.keys() - groups.keys():
+        for name in (name for name in before if name not in groups):
             _tell_end(before[name])
     known = before or {}
     st.session_state[_SEEN] = {
@@ -100,7 +100,7 @@ def tell_what_changed(active: Sequence[Run]) -> None:
 
 def _grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in sorted(runs, key=lambda run: run.number):
         groups.setdefault(run.race or run.id, []).append(run)
     return groups
 
@@ -120,10 +120,11 @@ def _tell_end(ids: Sequence[str]) -> None:
             ended.append(run_store().get(run_id))
     if not ended:
         return
-    if all(run.state == "cancelled" for run in ended):
-        st.toast(f"{_called(ended)} was stopped. It can be started again.", icon=":material/stop_circle:")
+    done = sum(run.state == "finished" for run in ended)
+    if any(run.state == "cancelled" for run in ended):
+        kept = f" after {done} of them" if done else ""
+        st.toast(f"{_called(ended)} was stopped{kept}. It can be started again.", icon=":material/stop_circle:")
     elif len(ended) > 1:
-        done = sum(run.state == "finished" for run in ended)
         what = "has finished" if done == len(ended) else f"has ended: {done} of {len(ended)} runs finished"
         st.toast(f"{_called(ended)} {what}.", icon=":material/flag:", duration="long")
     elif ended[0].summary:

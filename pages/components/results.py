@@ -12,7 +12,7 @@ from core.settings.versions import to_dict
 from . import chosen
 from .cards import record, why_not_pooled
 from .charts import accuracy_against_seconds, accuracy_by_epoch, phase_bars
-from .resources import run_record
+from .resources import run_record, run_store
 from .wording import run_label, seconds
 
 
@@ -21,7 +21,7 @@ def result_charts(runs: Sequence[Run], key: str) -> None:
     results = [record(run) for run in runs]
     by_second, by_epoch, phases = st.tabs(["Accuracy against seconds", "By epoch", "Where the seconds went"])
     with by_second:
-        experiments = experiments_of(runs)
+        experiments = experiments_of(runs, run_store().labels())
         ways = [
             (name, one.settings.model.scenario, [record(run).history for run in one.finished])
             for one, name in zip(experiments, names_of(experiments), strict=True)
