@@ -138,7 +138,9 @@ def _train_run(
     shelf: Shelf | None,
     checkpoint: Checkpoint,
 ) -> Trained:
-    session, hashes = begin_session(settings, dataset, on_progress, on_epoch, should_stop, shelf, checkpoint)
+    session, hashes = begin_session(
+        settings, dataset, on_progress, on_epoch, on_watched, should_stop, shelf, checkpoint
+    )
     return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
 
 
@@ -147,6 +149,7 @@ def begin_session(
     dataset: Dataset,
     on_progress: OnProgress,
     on_epoch: OnEpoch,
+    on_watched: OnWatched,
     should_stop: ShouldStop,
     shelf: Shelf | None,
     checkpoint: Checkpoint,
