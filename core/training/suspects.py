@@ -111,9 +111,8 @@ def plain_features(
 ) -> tuple[list[int], Tensor, str | None]:
     """Indices of the pictures in all parts, their features (M, F) without augmentation, and the weights' SHA-256."""
     told = _Told(on_progress)
-    session, hashes = begin_session(
-        settings, dataset, told, lambda epoch: None, lambda watched: None, should_stop, shelf, Checkpoint()
-    )
+    unheard = (lambda epoch: None), (lambda watched: None)
+    session, hashes = begin_session(settings, dataset, told, *unheard, should_stop, shelf, Checkpoint())
     split = session.loaders.split
     told.total = sum(len(split.part(part)) for part in SPLITS)
     try:
