@@ -53,7 +53,7 @@ def experiment_list(experiments: Sequence[Experiment], names: Mapping[str, str])
     Args:
         names: what each is called, by key.
     """
-    st.subheader("Experiments", anchor=False)
+    st.header("Experiments", anchor=False)
     archived = sum(one.archived for one in experiments)
     wanted = st.checkbox(f"Show archived ({archived})", key="train.archived") if archived else False
     listed = [one for one in experiments if wanted or not one.archived]

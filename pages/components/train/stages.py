@@ -27,7 +27,7 @@ def what_trains(model: ModelSettings, parameters: "ParameterCount", layers: "Seq
     groups = [
         (trained, _span(list(group))) for trained, group in groupby(layers, key=lambda layer: bool(layer.trained))
     ]
-    frozen = "gradients off, BatchNorm updating" if model.row.only_looks_frozen else "frozen"
+    frozen = "gradients off, BatchNorm updating" if model.row.only_looks_frozen else "kept frozen"
     words = {span: _trains(span) if trained else f"{span}: {frozen}" for trained, span in groups}
     said = "; ".join(words.values())
     st.html(

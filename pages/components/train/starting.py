@@ -34,7 +34,7 @@ def where_it_stands(experiment: Experiment) -> None:
     """An experiment that waits or trains: when it starts, how far it is, its curves."""
     active = [run for run in experiment.runs if run.is_active]
     with st.container(border=True, key="train.standing"):
-        st.subheader(md(called(experiment)), anchor=False)
+        st.header(md(called(experiment)), anchor=False)
         _when_it_starts(active)
         live([run.id for run in reversed(active)], "train.live")
 
