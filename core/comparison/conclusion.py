@@ -156,7 +156,7 @@ def _so_far(best: ArmSummary, pairs: Sequence[PairVerdict]) -> str:
 
 def _numbers(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
     kind = " (95 % interval)" if all(arm.interval for arm in arms) else ""
-    return f"Test accuracy{kind}: {', '.join(map(_accuracy, arms))} · {_measured_on(arms, pairs)}"
+    return f"Test accuracy{kind}: {'; '.join(map(_accuracy, arms))} · {_measured_on(arms, pairs)}"
 
 
 def _accuracy(arm: ArmSummary) -> str:

@@ -96,6 +96,12 @@ def why_apart(a: Experiment, b: Experiment) -> str:
     return "" if all(parts_a[place] == parts_b[place] for place in shared) else "pictures divided in another way"
 
 
+def paired(a: Experiment, b: Experiment) -> list[tuple[Run, Run]]:
+    """Their finished runs with the same seed and fold, in their order."""
+    of_b = {_place(run): run for run in b.finished}
+    return [(run, of_b[_place(run)]) for run in a.finished if _place(run) in of_b]
+
+
 def newest_comparable(experiments: Sequence[Experiment]) -> list[Experiment]:
     """What a comparison opens with: the newest experiments of one data set of which each two can be compared.
 
