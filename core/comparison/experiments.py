@@ -15,23 +15,39 @@ from core.settings.schema import RunSettings, differences
 _NO_DIFFERENCE: Final = frozenset({"model.scenario", "seed", "data.fold", "data.dataset"})
 """What is no setting of an experiment, or is said by other words."""
 _WORDS: Final = {
-    "data.split_rule": ("test part by rule {}", ""),
-    "data.folds": ("{} folds", "one test part"),
-    "augment.preset": ("augmentation {}", ""),
-    "augment.steps": ("own augmentation", ""),
+    "model.backbone": ("{}", ""),
+    "model.weights": ("{} weights", ""),
+    "model.batchnorm": ("BatchNorm {}", ""),
     "model.last_stages": ("{} stages", ""),
     "optim.epochs": ("{} epochs", ""),
-    "optim.batch_size": ("batches of {}", ""),
+    "optim.train_size": ("{} px", "full size"),
+    "augment.preset": ("{} augmentation", ""),
+    "augment.steps": ("own augmentation", ""),
+    "optim.optimizer": ("{}", ""),
     "optim.lr": ("learning rate {:g}", ""),
     "optim.backbone_lr": ("backbone rate {:g}", ""),
+    "optim.batch_size": ("batches of {}", ""),
     "optim.schedule": ("{} schedule", ""),
-    "optim.class_weights": ("class weights {}", ""),
-    "optim.views": ("{} views", ""),
+    "optim.class_weights": ("{} class weights", ""),
     "optim.l2": ("L2 {:g}", "L2 chosen"),
+    "optim.views": ("{} views", ""),
     "optim.ema": ("weights averaged, {:g}", ""),
-    "optim.train_size": ("{} px", "full size"),
+    "data.folds": ("{} folds", "one test part"),
+    "data.split_rule": ("test part by rule {}", ""),
 }
-"""Field -> how a value of it is said, and how none is; others are said by their name."""
+"""Field -> how a value of it is said, and how none is, in the order in which they are; others by their name."""
+_VALUES: Final[dict[tuple[str, Any], str]] = {
+    ("model.weights", "none"): "random start",
+    ("model.weights", "imagenet"): "ImageNet weights",
+    ("augment.preset", "none"): "no augmentation",
+    ("augment.preset", CUSTOM): "own augmentation",
+    ("optim.optimizer", "sgd"): "SGD",
+    ("optim.optimizer", "adamw"): "AdamW",
+    ("optim.class_weights", "none"): "classes unweighted",
+    ("optim.ema", 0.0): "weights not averaged",
+}
+"""Values with words of their own."""
+_ORDER: Final = tuple(_WORDS)
 LONGEST_LABEL: Final = 90
 
 
@@ -70,18 +86,27 @@ def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
             if field not in _NO_DIFFERENCE and _sets_apart(field, one, other):
                 apart[place][field] = value
     labels = [
-        one.model.row.label + (f" ({', '.join(in_words(*item) for item in fields.items())})" if fields else "")
+        one.model.row.label + (f" ({_said(fields)})" if fields else "")
         for one, fields in zip(experiments, apart, strict=True)
     ]
     labels = [label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels]
     return [label if labels.count(label) == 1 else f"{label} ({place})" for place, label in enumerate(labels, start=1)]
 
 
+def _said(fields: dict[str, Any]) -> str:
+    """What sets an experiment apart, the weightiest first."""
+    ordered = sorted(fields, key=lambda field: (_ORDER.index(field) if field in _ORDER else len(_ORDER), field))
+    return ", ".join(dict.fromkeys(in_words(field, fields[field]) for field in ordered))
+
+
 def in_words(field: str, value: Any) -> str:
     """A setting's value as it is said beside others: `optim.epochs` of 2 is "2 epochs"."""
     if field == "model.backbone":
         return BACKBONES[value].label if value in BACKBONES else str(value)
-    some, none = _WORDS.get(field, (f"{spoken(field)} {{}}", f"no {spoken(field)}"))
+    if not isinstance(value, tuple) and (field, value) in _VALUES:
+        return _VALUES[field, value]
+    number = ":g" if isinstance(value, float) else ""
+    some, none = _WORDS.get(field, (f"{spoken(field)} {{{number}}}", f"no {spoken(field)}"))
     text = none if value is None else some.format(value)
     return text.removesuffix("s") if value == 1 and text.startswith("1 ") else text
 

@@ -59,8 +59,7 @@ def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequen
     """What would settle it, the evidence one can see, and the use of the best one."""
     if any(is_recorded(run.id) for one in experiments for run in one.runs):
         return  # neither pictures nor weights are here
-    if found.more_seeds:
-        _more_seeds(found.more_seeds, experiments, key)
+    _more_seeds(found.more_seeds, experiments, key)
     by_key = {one.key: one for one in experiments}
     pairs = paired(by_key[found.best], by_key[found.runner_up]) if found.runner_up else []
     if pairs and st.button("See the pictures they disagree on", icon=":material/compare:", key=f"{key}.disagreements"):
@@ -76,15 +75,15 @@ def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequen
 
 
 def _more_seeds(wanted: int, experiments: Sequence[Experiment], key: str) -> None:
-    """A button, unless runs of these experiments are on their way."""
-    keys = {one.key for one in experiments}
-    waiting = [run for run in run_store().runs(states=ACTIVE) if experiment_key(run.settings) in keys]
+    """A button that runs them; while runs of these experiments or of their race are on their way, a link to those."""
+    keys, races = {one.key for one in experiments}, {run.race for one in experiments for run in one.runs if run.race}
+    active = run_store().runs(states=ACTIVE)
+    waiting = [run for run in active if run.race in races or experiment_key(run.settings) in keys]
     if waiting:
-        st.badge(f"{counted(len(waiting), 'more run')} on the way", icon=":material/autorenew:", color="blue")
+        st.page_link("home.py", label=f"{counted(len(waiting), 'more run')} on the way", icon=":material/autorenew:")
         return
-    if st.button(
-        f"Run {counted(wanted, 'more seed')}", type="primary", icon=":material/playlist_add:", key=f"{key}.more"
-    ):
+    label = f"Run {counted(wanted, 'more seed')}"
+    if wanted and st.button(label, type="primary", icon=":material/playlist_add:", key=f"{key}.more"):
         _run_more(experiments, wanted)
 
 

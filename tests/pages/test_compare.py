@@ -171,6 +171,7 @@ def test_while_a_race_runs_what_has_finished_is_compared(start, finish, tiny_dat
     finish(tiny_dataset, "scratch", race="r")
     at = start("compare.py")
     assert len(compared(at)) == 2 and any("still training" in text for text in texts(at))
+    assert "1 more run on the way" in {link.proto.label for link in at.get("page_link")}
 
 
 def test_the_verdict_is_the_command_lines(at, ids):
