@@ -4,7 +4,7 @@ States: queued -> running -> finished | failed | cancelled. A run whose worker i
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict
@@ -62,6 +62,8 @@ EVALUATIONS = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+TABLES: Final = tuple(_metadata.sorted_tables)
+"""All there are."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -184,12 +186,17 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         raise StorageError(damaged_database("a run in it cannot be read")) from error
 
 
+def check_row(row: Mapping[str, Any]) -> None:
+    """Raises what `runs_of` would, before it is explained, where a row that comes from elsewhere cannot be read."""
+    _run_of({"number": 0, **row})
+
+
 def is_held(run: Run) -> tuple[sa.ColumnElement[bool], ...]:
     """That a run is still the attempt that it was when it was read, and at work."""
     return (RUNS.c.id == run.id, RUNS.c.attempt == run.attempt, RUNS.c.state == "running")
 
 
-def _run_of(row: sa.RowMapping) -> Run:
+def _run_of(row: Mapping[Any, Any]) -> Run:
     """Raises what JSON of another shape makes `from_dict` and `typed` raise."""
     values = {str(name): value for name, value in row.items()}  # a column's name is more than a text
     if row["summary"] is not None:

@@ -1,8 +1,9 @@
 """Away with a run, its row and its files, also where a full disk takes no more writing."""
 
 from core.errors import StorageError
-from core.runs.record import delete_files
-from core.runs.store import RunStore
+from core.home import home_folder
+from core.runs.record import checkpoint_path, delete_files
+from core.runs.store import ACTIVE, RunStore
 
 
 def delete_run(store: RunStore, run_id: str) -> None:
@@ -20,3 +21,11 @@ def delete_run(store: RunStore, run_id: str) -> None:
         delete_files(run_id)  # the room that the database needs to forget it
         store.delete(run_id)
     delete_files(run_id)
+
+
+def sweep_checkpoints(store: RunStore) -> None:
+    """Remove what runs have left behind that ended otherwise than by their worker."""
+    kept = {checkpoint_path(run.id) for run in store.runs(ACTIVE)}
+    for path in home_folder("checkpoints").iterdir():
+        if path not in kept:
+            path.unlink(missing_ok=True)

@@ -13,9 +13,10 @@ from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
 from core.runs.finish import finish
 from core.runs.life import BEAT_S, GRACE_S, repeated
-from core.runs.record import summary_of
+from core.runs.record import checkpoint_path, summary_of
 from core.runs.store import Run, RunStore
 from core.storage import explain
+from core.training.checkpoint import Checkpoint
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.scenarios import train_run
 
@@ -47,12 +48,15 @@ def execute(
     forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
-        state, values = _train(store, run, reporter)
+        checkpoint = Checkpoint(checkpoint_path(run.id))
+        state, values = _train(store, run, reporter, checkpoint)
         ended = partial(store.end, run, state, **values)
-        _insist(partial(store.give_back, run) if state == "queued" else ended, asked_to_stop, patience_s)
+        over = partial(store.give_back, run) if state == "queued" else ended
+        if _insist(over, asked_to_stop, patience_s):  # else it is taken up again, here or elsewhere
+            checkpoint.remove()
 
 
-def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[str, Any]]:
+def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint) -> tuple[str, dict[str, Any]]:
     """Train a run and write its folder; the state it ends in, and what is to be said about that."""
     start = time.perf_counter()
     try:
@@ -64,6 +68,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
             on_epoch=reporter.epoch,
             should_stop=reporter.should_stop,
             shelf=_shelf,
+            checkpoint=checkpoint,
         )
         reporter.flush()
         if reporter.cancelled:  # or given to another worker, while this one did not answer
@@ -82,13 +87,12 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter") -> tuple[str, dict[
     return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
 
 
-def _insist(write_down: Callable[[], object], asked_to_stop: Callable[[], bool], patience_s: float) -> None:
+def _insist(write_down: Callable[[], bool | None], asked_to_stop: Callable[[], bool], patience_s: float) -> bool | None:
     """Try until it works: a run that has ended and is not known to have ended would be trained again."""
     last = time.monotonic() + patience_s
     while True:
         try:
-            write_down()
-            return
+            return write_down()
         except StorageError as error:
             if asked_to_stop() or time.monotonic() > last:
                 raise
@@ -113,7 +117,8 @@ class _Reporter:
 
     def progress(self, progress: Progress) -> None:
         if time.monotonic() - self._last >= REPORT_EVERY_S:
-            self._write(progress=asdict(replace(progress, worked_s=time.monotonic() - self._start)))
+            worked_s = max(progress.worked_s or 0.0, time.monotonic() - self._start)
+            self._write(progress=asdict(replace(progress, worked_s=worked_s)))
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))

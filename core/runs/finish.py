@@ -56,7 +56,7 @@ def finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start:
         save_model(trained.model, str(path))
 
     def with_timings(record: RunRecord) -> RunRecord:
-        timings = _timings(run, trained.watch, time.perf_counter() - start)
+        timings = _timings(run, trained.watch, time.perf_counter() - start + trained.watch.earlier_s)
         return replace(record, timings=TimeRecord(**timings), duration_s=sum(timings.values()))
 
     return save_run(record, predictions, save_weights, with_timings, partial(_while_ours, store, run))

@@ -103,12 +103,12 @@ def after_loss(run: Run, loss: str) -> dict[str, Any]:
     if run.stopping:
         return again
     if loss == RESTARTED:
-        return {**again, "cause": f"{loss}; it starts again from the beginning."}
+        return {**again, "cause": f"{loss}; it is taken up again."}
     further, reached = _further(run.progress, run.reached)
     crashes = 1 if further else run.crashes + 1
     counted = {"crashes": crashes, "reached": reached and asdict(reached)}
     if crashes <= MAX_CRASHES:
-        return {**again, **counted, "cause": f"{loss}; it starts again from the beginning."}
+        return {**again, **counted, "cause": f"{loss}; it is taken up again."}
     cause = f"{loss}, {crashes} times without getting further. Try a smaller batch size or backbone."
     return {"state": "failed", "ended": time.time(), "cause": cause, **gone, **counted}
 

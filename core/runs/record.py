@@ -224,6 +224,11 @@ def run_folder(run_id: str) -> Path:
     return RECORDED / run_id if is_recorded(run_id) else home_folder("runs") / run_id
 
 
+def checkpoint_path(run_id: str) -> Path:
+    """Where it stands how far a run has come that is at work, or was when its worker was lost."""
+    return home_folder("checkpoints") / f"{run_id}.safetensors"
+
+
 def is_recorded(run_id: str) -> bool:
     """Whether a run is one of the example that ships with Thaw."""
     return run_id.startswith(RECORDED_PREFIX) and _ID.fullmatch(run_id) is not None
@@ -371,6 +376,7 @@ def delete_files(run_id: str) -> None:
     """Remove a run's folder, if it has one."""
     if not is_recorded(run_id):
         shutil.rmtree(run_folder(run_id), ignore_errors=True)
+        checkpoint_path(run_id).unlink(missing_ok=True)
 
 
 def summary_of(record: RunRecord) -> dict[str, object]:

@@ -21,6 +21,7 @@ from core.home import sweep_staging
 from core.machine.devices import devices
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
+from core.runs.deletion import sweep_checkpoints
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
@@ -89,6 +90,8 @@ def main() -> None:
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = _patiently(RunStore, stop)
     _patiently(sweep_staging, stop)
+    if store is not None:
+        _patiently(partial(sweep_checkpoints, store), stop)
     preload()  # while nobody waits
     with suppress(OSError):
         os.write(out, READY)

@@ -52,7 +52,7 @@ class Progress:
     fraction: float = 0.0
     """Share of the whole run that is done, by the plan's own count of work, 0 to 1."""
     worked_s: float | None = None
-    """Since the run was taken up, when this was written down."""
+    """Since the run's start, when this was written down; what was done before it was taken up again counts."""
 
 
 NOTHING_YET: Final = Progress()
@@ -76,6 +76,8 @@ class Stopwatch:
     work: dict[str, int] = field(default_factory=dict)
     paces: dict[tuple[Work, Precision], tuple[int, float]] = field(default_factory=dict)
     """Pictures and seconds of each kind of work, for later estimates."""
+    earlier_s: float = 0.0
+    """That were worked before the run was taken up again."""
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -96,3 +98,8 @@ class Stopwatch:
 
     def elapsed(self) -> float:
         return time.perf_counter() - self.start
+
+    def go_on_from(self, elapsed_s: float) -> None:
+        """Count on from there, as if what has passed since the start had not."""
+        self.earlier_s = elapsed_s - self.elapsed()
+        self.start -= self.earlier_s

@@ -32,6 +32,7 @@ from core.models.splitting import BackHalf
 from core.models.weights import preprocessing_of
 from core.settings.scenarios import Way
 from core.settings.schema import RunSettings
+from core.training.checkpoint import Checkpoint
 from core.training.head import FEW, ONE_THREAD, TOO_MANY, SolvedHead, fit_head_in_batches, solve_head
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
 from core.training.loop import Batches, Best, Evaluation, Stepper, evaluate, fit, until_stopped
@@ -102,12 +103,14 @@ def train_run(
     on_epoch: OnEpoch = lambda epoch: None,
     should_stop: ShouldStop = lambda: False,
     shelf: Shelf | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train one scenario with one seed. Called in the worker process; leaves torch's global generator seeded.
 
     Args:
         shelf: where a wholly frozen backbone comes from, if it is there, and goes to, if it really stood still: the
             model that is given back must not be changed then.
+        checkpoint: where training goes on that was interrupted, and what is kept for the case that it is.
 
     Raises:
         SettingsError: the backbone cannot be trained like that, or the device is not here.
@@ -117,7 +120,7 @@ def train_run(
         Cancelled: `should_stop` said so.
     """
     try:
-        return _train_run(settings, dataset, on_progress, on_epoch, should_stop, shelf)
+        return _train_run(settings, dataset, on_progress, on_epoch, should_stop, shelf, checkpoint or Checkpoint())
     except torch.OutOfMemoryError as error:
         raise TrainingError(_too_large(settings)) from error
 
@@ -129,6 +132,7 @@ def _train_run(
     on_epoch: OnEpoch,
     should_stop: ShouldStop,
     shelf: Shelf | None,
+    checkpoint: Checkpoint,
 ) -> Trained:
     watch = Stopwatch()
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
@@ -150,6 +154,7 @@ def _train_run(
         on_progress=on_progress,
         on_epoch=on_epoch,
         should_stop=should_stop,
+        checkpoint=checkpoint,
     )
     return _trained(session, hashes, shelf)
 
@@ -372,18 +377,24 @@ def _fit(
 ) -> tuple[Best, Evaluation]:
     """Train `network`, the model or what wraps its trained part, and test the model as a whole."""
     session.backbone_moves()
-    first = len(session.history) + 1
-    epochs = range(first, first + session.settings.optim.epochs)
+    stepper, last = _build_stepper(session, network), len(session.history) + session.settings.optim.epochs
+    session.take_up(stepper, best)
+    epochs = range(len(session.history) + 1, last + 1)
+
+    def on_epoch(record: EpochRecord) -> None:
+        session.record(record)
+        session.keep(stepper, best)
+
     val_loss = build_loss(session.class_weights("val")).to(session.device)
     best = fit(
-        _build_stepper(session, network),
+        stepper,
         lambda epoch: until_stopped(batches(epoch), session.should_stop),
         lambda judged: evaluate(judged, until_stopped(val_batches(), session.should_stop), val_loss),
         epochs=epochs,
         best=best,
         watch=session.watch,
-        on_batch=partial(session.count_step, last_epoch=epochs[-1]),
-        on_epoch=session.record,
+        on_batch=partial(session.count_step, last_epoch=last),
+        on_epoch=on_epoch,
     )
     with session.watch.phase("test"):
         return best, session.evaluate_pictures("test")

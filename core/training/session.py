@@ -3,9 +3,10 @@
 Legend: M pictures, F features of the backbone.
 """
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import chain
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 from core.augment.pipelines import normalise
 from core.data.loaders import Loaders
 from core.machine.devices import brought_back, to_device
+from core.machine.facts import this_machine
+from core.machine.process import tricks_wanted
 from core.machine.speeds import Precision
 from core.machine.streams import in_streams
 from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
@@ -21,10 +24,12 @@ from core.models.network import TransferModel
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
 from core.settings.schema import RunSettings
+from core.settings.versions import to_dict
+from core.training.checkpoint import Checkpoint
 from core.training.features import WHOLE, FeatureStore, computed_by_torch, feature_recipe
 from core.training.head import SolvedHead
 from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, Progress, ShouldStop, Stopwatch
-from core.training.loop import Batches, Evaluation, cast, evaluate
+from core.training.loop import Batches, Best, Evaluation, Stepper, cast, evaluate
 from core.training.plan import plan_run, training_work
 from core.training.probe import Compute
 from core.training.weighting import class_weights
@@ -46,7 +51,9 @@ class Session:
         on_progress: OnProgress,
         on_epoch: OnEpoch,
         should_stop: ShouldStop,
+        checkpoint: Checkpoint,
     ) -> None:
+        self._checkpoint = checkpoint
         self.settings, self.model, self.loaders, self.compute = settings, model, loaders, compute
         self.watch, self.should_stop = watch, should_stop
         self.plan = plan_run(settings, *(len(loaders.split.part(name)) for name in ("train", "val", "test")))
@@ -64,10 +71,37 @@ class Session:
         self.history.append(epoch)
         self._on_epoch(epoch)
 
+    def take_up(self, stepper: Stepper, best: Best) -> None:
+        """Go on after the last epoch that an earlier attempt at this run has kept, if there is one."""
+        found = self._checkpoint.load(self._sign(), stepper, best, self.watch)
+        if found is None:
+            return
+        history, self._done = found
+        known = len(self.history)
+        self.history[:] = history[:known]
+        for record in history[known:]:
+            self.record(record)
+
+    def keep(self, stepper: Stepper, best: Best) -> None:
+        """Keep what the next epoch depends on."""
+        self._checkpoint.save(self._sign(), stepper, best, self.history, self.watch, self._done)
+
+    def _sign(self) -> str:
+        """Names all that training depends on: with the same sign the same numbers come out."""
+        data, machine = self.loaders, this_machine()
+        parts = (
+            to_dict(self.settings),
+            (data.dataset.fingerprint, data.split.hash, self.model.weights_sha256),
+            (self.compute, asdict(machine), tricks_wanted()),
+            (torch.__version__, torch.backends.cpu.get_cpu_capability()),
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
     def _report(self, units: float, progress: Progress) -> None:
         """So much more of the plan's units is done."""
         self._done += units
-        self._on_progress(replace(progress, fraction=min(1.0, self._done / max(1.0, self.plan.units))))
+        fraction = min(1.0, self._done / max(1.0, self.plan.units))
+        self._on_progress(replace(progress, fraction=fraction, worked_s=self.watch.elapsed()))
 
     def targets(self, part: str) -> Tensor:
         """Targets (M,) int64 of a part, in its order."""

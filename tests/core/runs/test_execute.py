@@ -12,9 +12,11 @@ from core.machine.speeds import Speeds, load_speeds
 from core.runs import execute as module
 from core.runs import finish
 from core.runs import record as record_module
+from core.runs.deletion import sweep_checkpoints
 from core.runs.execute import execute
-from core.runs.record import HeadRecord, PrecisionRecord, load_record, run_folder
+from core.runs.record import HeadRecord, PrecisionRecord, checkpoint_path, load_record, run_folder
 from core.runs.store import Run, RunStore
+from core.training import checkpoint
 
 
 def never() -> bool:
@@ -72,6 +74,35 @@ def test_a_worker_that_is_to_go_gives_its_run_back(claimed: Callable[..., tuple[
 
     waiting = store.get(run.id)
     assert (waiting.state, waiting.crashes, waiting.epochs) == ("queued", 0, [])
+
+
+def test_a_run_that_was_given_back_goes_on_after_its_last_epoch(
+    claimed: Callable[..., tuple[RunStore, Run]], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(checkpoint, "SAVE_EVERY_S", 0.0)
+    store, run = claimed("finetuned", epochs=3, train_size=96)
+    path = checkpoint_path(run.id)
+
+    execute(store, run, path.exists)  # asked to stop when the first epoch is kept
+    assert store.get(run.id).state == "queued" and path.exists()
+
+    again = store.claim()
+    sweep_checkpoints(store)  # a worker starts beside it
+    execute(store, again, never)
+    record = load_record(run.id)
+    assert [epoch.epoch for epoch in record.history] == [1, 2, 3] and not path.exists()
+    assert store.get(run.id).epochs == list(record.history)
+    assert record.work["optimizer_steps"] == 3 * 2, "those of the first attempt count, none was done twice"
+    assert record.timings.train < record.duration_s
+
+
+def test_what_no_run_needs_any_more_is_swept(claimed: Callable[..., tuple[RunStore, Run]]):
+    store, run = claimed()
+    for name in (run.id, "0123456789"):
+        checkpoint_path(name).write_bytes(b"")
+
+    sweep_checkpoints(store)
+    assert checkpoint_path(run.id).exists() and not checkpoint_path("0123456789").exists()
 
 
 @pytest.mark.parametrize(

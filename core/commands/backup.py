@@ -1,0 +1,45 @@
+"""`backup` and `restore`: everything that cannot be had again, in one file."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from core.commands.command import Commands, Result, Say, progress_of
+from core.errors import SettingsError
+from core.takehome.backup import back_up, bring_back
+
+
+def register(commands: Commands) -> None:
+    """Add the commands to the command line."""
+    backup = commands.add(
+        "backup",
+        "Write data sets, runs and weights into one zip; Thaw may go on working meanwhile.",
+        lambda a: write_backup(a.file, progress_of(a)),
+    )
+    backup.add_argument("file", metavar="FILE.zip")
+    restore = commands.add(
+        "restore",
+        "Add what a backup has and this home folder has not.",
+        lambda a: read_backup(a.file, progress_of(a)),
+    )
+    restore.add_argument("file", metavar="FILE.zip")
+
+
+def write_backup(file: str, say: Say) -> Result:
+    """A backup of the home folder."""
+    target = Path(file)
+    if not target.parent.is_dir():
+        raise SettingsError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
+    kept = back_up(target, say)
+    return asdict(kept) | {
+        "file": file
+    }, f"{file}: {kept.datasets} data sets, {kept.runs} runs, {_size(kept.size_bytes)}."
+
+
+def read_backup(file: str, say: Say) -> Result:
+    """What was new in it."""
+    kept = bring_back(Path(file), say)
+    return asdict(kept), f"Added {kept.datasets} data sets and {kept.runs} runs, {_size(kept.size_bytes)}."
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB"
