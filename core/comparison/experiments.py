@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
@@ -77,6 +78,8 @@ def experiment_key(settings: RunSettings) -> str:
 def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
     """What to call experiments that stand side by side: by strategy, and by whatever else differs between them.
 
+    What most of them have alike is left out of the names of these.
+
     Returns:
         In the same order, no two alike.
     """
@@ -85,12 +88,23 @@ def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
         for field, value, _ in differences(one, other):
             if field not in _NO_DIFFERENCE and _sets_apart(field, one, other):
                 apart[place][field] = value
+    _leave_out_what_most_share(apart)
     labels = [
         one.model.row.label + (f" ({_said(fields)})" if fields else "")
         for one, fields in zip(experiments, apart, strict=True)
     ]
     labels = [label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels]
     return [label if labels.count(label) == 1 else f"{label} ({place})" for place, label in enumerate(labels, start=1)]
+
+
+def _leave_out_what_most_share(apart: Sequence[dict[str, Any]]) -> None:
+    """Drop a field's most common value wherever it stands; of two that are as common, both stay."""
+    for field in {field for fields in apart for field in fields}:
+        found = Counter(repr(fields[field]) for fields in apart if field in fields).most_common(2)
+        if len(found) == 1 or found[0][1] > found[1][1]:
+            for fields in apart:
+                if repr(fields.get(field)) == found[0][0]:
+                    fields.pop(field, None)
 
 
 def _said(fields: dict[str, Any]) -> str:

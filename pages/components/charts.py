@@ -28,6 +28,8 @@ _TINTS: Final = (0.0, -0.2, 0.15)
 """How much darker or lighter a further experiment of the same training strategy is drawn, and"""
 _MARKERS: Final = ("", "-open", "-dot", "-open-dot")
 """how its markers are."""
+LEGEND_ROW_PX: Final = 24
+FEW_NAMED: Final = 3
 MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
@@ -139,9 +141,10 @@ def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
-    """Margins, legend and buttons as all figures have them."""
+    """Margins, legend and buttons as all figures have them; a longer legend has room of its own."""
+    named = sum(1 for trace in figure.data if trace.showlegend is not False)
     figure.update_layout(
-        height=height,
+        height=height + LEGEND_ROW_PX * max(named - FEW_NAMED, 0),
         font={"size": TEXT_PX},
         legend_font_size=TEXT_PX,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},

@@ -68,7 +68,7 @@ def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequen
     if best is not None:
         st.page_link(
             "classify.py",
-            label=f"Classify with {plain(labels[found.best])}",
+            label=f"Classify with {plain(labels[found.best], 40)}",
             icon=":material/image_search:",
             query_params={"run": best.id},
         )

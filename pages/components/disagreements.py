@@ -31,15 +31,17 @@ def show_disagreements(runs: tuple[Run, Run], names: tuple[str, str]) -> None:
         st.markdown(f"{seed} None: both are right on the same pictures.")
         return
     st.caption(seed)
-    for place, name in enumerate(names):
+    alike = runs[0].settings.model.scenario == runs[1].settings.model.scenario  # then captions are by letter
+    if alike:
+        st.markdown(f"**A** is {md(names[0])}, **B** is {md(names[1])}.")
+    for place, name in enumerate("AB" if alike else names):
         alone = right[:, place] & ~right[:, 1 - place]
-        _pictures(runs, [keys[index] for index in np.flatnonzero(alone)], name, place)
+        _pictures(runs, [keys[index] for index in np.flatnonzero(alone)], name, "AB" if alike else "")
 
 
-def _pictures(runs: Sequence[Run], keys: Sequence[PictureKey], name: str, place: int) -> None:
+def _pictures(runs: Sequence[Run], keys: Sequence[PictureKey], name: str, sides: str) -> None:
     st.markdown(f"**Only {md(name)} is right: {len(keys)}**")
     if keys:
-        same = runs[0].settings.model.scenario == runs[1].settings.model.scenario
-        sample_pictures(runs, SHOWN, f"disagreements.{place}", only=keys, sides="AB" if same else "")
+        sample_pictures(runs, SHOWN, f"disagreements.{name}", only=keys, sides=sides)
     if len(keys) > SHOWN:
         st.caption(f"The first {SHOWN}.")

@@ -46,9 +46,9 @@ def forest(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             hovertemplate="%{x:+.1f} points on average<extra></extra>",
             showlegend=place == 0,
         )
-    _pair_axis(figure, pairs)
+    row = _pair_axis(figure, pairs)
     figure.update_xaxes(title="lead in test accuracy, points", zeroline=False)
-    return laid_out(figure, 140 + 76 * len(pairs))
+    return laid_out(figure, 140 + row * len(pairs))
 
 
 def _whiskers(figure: go.Figure, place: int, ends: Sequence[float]) -> None:
@@ -63,14 +63,15 @@ def _whiskers(figure: go.Figure, place: int, ends: Sequence[float]) -> None:
     )
 
 
-def _pair_axis(figure: go.Figure, pairs: Sequence[PairVerdict]) -> None:
-    """A row per pair, the one that is ahead first; two lines, for phones."""
+def _pair_axis(figure: go.Figure, pairs: Sequence[PairVerdict]) -> int:
+    """A row per pair, the one that is ahead first, in few letters for phones. Returns what a row needs, in pixels."""
     names = []
     for pair in pairs:
         labels = (pair.label_b, pair.label_a) if (pair.gap or 0.0) < 0 else (pair.label_a, pair.label_b)
         names.append(" \u2212<br>".join(wrapped(label, 22, 2) for label in labels))
     rows = list(range(len(pairs)))
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(pairs) - 0.4, -0.6], showgrid=False, zeroline=False)
+    return max(64, 20 * max(name.count("<br>") + 2 for name in names))
 
 
 def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
@@ -99,9 +100,9 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             hovertemplate="%{x:.1%}: " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.45, legend={"traceorder": "normal"})
-    _pair_axis(figure, pairs)
+    row = _pair_axis(figure, pairs)
     figure.update_xaxes(title="chance", tickformat=".0%", range=[0, 1.03], dtick=0.25, showgrid=False)
-    return laid_out(figure, 150 + 76 * len(pairs))
+    return laid_out(figure, 150 + row * len(pairs))
 
 
 def _ahead_first(pair: PairVerdict) -> tuple[float, float, float]:
