@@ -87,7 +87,8 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]], pictures: int 
     longest = max((len(_epochs(scenario, epochs)) for _, scenario, epochs in series), default=0)
     again = repeats([scenario for _, scenario, _ in series])
     for (label, scenario, epochs), place in zip(series, again, strict=True):
-        points = _epochs(scenario, epochs) or [(0, epochs[-1].val_accuracy), (max(longest, 1), epochs[-1].val_accuracy)]
+        level = [(end, epochs[-1].val_accuracy) for end in (0, max(longest, 1))] if epochs else []
+        points = _epochs(scenario, epochs) or level
         figure.add_scatter(
             x=[epoch for epoch, _ in points],
             y=[accuracy for _, accuracy in points],
@@ -173,7 +174,7 @@ def accuracy_against_seconds(arms: Sequence[Curve], pictures: int = 0) -> go.Fig
         median = curve_style(label, scenario, LINE_PX, place, maxdisplayed=12)
         if SCENARIOS[scenario].takes_steps:
             _thin_lines(figure, histories, median["line"])
-        else:
+        elif seconds:
             seconds, accuracy = [*seconds, last], [*accuracy, *accuracy[-1:]]
         hover = "%{y:.1%} after %{x:.1f} s<extra>" + wrapped(label) + "</extra>"
         figure.add_scatter(x=seconds, y=accuracy, **median, hovertemplate=hover)

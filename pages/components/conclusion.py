@@ -48,6 +48,8 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         if found.advice:
             st.caption(md(found.advice, LONGEST_MESSAGE))
+        for sentence in verdict.lacks:
+            st.caption(f":material/warning: {md(sentence, LONGEST_MESSAGE)}")
         with st.container(horizontal=True, vertical_alignment="center"):
             _next_actions(found, {arm.experiment: arm.label for arm in verdict.arms}, experiments_of(runs), key)
             for link in links:

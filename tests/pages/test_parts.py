@@ -188,6 +188,6 @@ def test_the_sentence_stands_beside_the_accuracy_and_in_the_verdict(start, lacki
 
     assert not at.exception and not at.error
     assert any(caption.value.replace("\\", "").endswith(LACK) for caption in at.caption)
-    if page in ("home.py", "compare.py"):
+    if page == "home.py":
         told = [text.value.replace("\\", "").replace("\u2060", "") for text in at.markdown]
         assert any("Frozen" in text and text.count(LACK) == 1 for text in told), "in the verdict"

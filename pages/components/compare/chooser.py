@@ -50,8 +50,8 @@ def choose_experiments() -> Choice:
         ours = is_recorded(few[0].newest.id)
         here = recorded if ours else own
         return Choice(experiments=_readable([one for one in few if one in here]), here=here)
-    usual = _readable(newest_comparable(own))
-    if len(usual) > 1:
+    usual = _newest_readable(own)
+    if usual:
         return Choice(experiments=usual, here=own)
     _say_that_it_is_ours(own)
     return Choice(experiments=recorded[::-1], here=[*own, *recorded])
@@ -81,6 +81,18 @@ def _asked_for(here: Sequence[Experiment]) -> list[Experiment]:
 def name_in_address(one: Experiment) -> str:
     """What an address calls an experiment."""
     return f"{_RECORDED}{one.key}" if is_recorded(one.newest.id) else one.key
+
+
+def _newest_readable(own: Sequence[Experiment]) -> list[Experiment]:
+    """The newest that can be compared, of those whose files are there; none where there are no two."""
+    left = list(own)
+    while wanted := newest_comparable(left):
+        found = _readable(wanted)
+        if len(found) > 1:
+            return found
+        kept = {one.key for one in found}
+        left = [one for one in left if one not in wanted or one.key in kept]
+    return []
 
 
 def _readable(experiments: Sequence[Experiment]) -> list[Experiment]:
