@@ -132,7 +132,11 @@ def _headline(best: ArmSummary, grades: dict[str, Grade], against: dict[str, Pai
         others = listed(found["undecided"], 6)
         ahead = _so_far(best, [against[label] for label in found["undecided"]])
         against_others = f"against {others} it is not decided yet"
-        sentences.append(against_others if parts else f"Not decided yet between {best.label} and {others}{ahead}")
+        sentences.append(
+            against_others
+            if parts
+            else f"Not decided yet between {listed([best.label, *found['undecided']], 6)}{ahead}"
+        )
     if "not-comparable" in found:
         sentences.append(f"{best.label} cannot be compared with {listed(found['not-comparable'], 6)}")
     return "; ".join(sentences)

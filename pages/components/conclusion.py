@@ -44,7 +44,7 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(word, icon=icon, color=colour)
             st.caption(md(" and ".join(dict.fromkeys(run.dataset_title for run in runs))), width="content")
-        st.subheader(md(found.headline, LONGEST_MESSAGE), anchor=False)
+        st.header(md(found.headline, LONGEST_MESSAGE), anchor=False)
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         if found.advice:
             st.caption(md(found.advice, LONGEST_MESSAGE))

@@ -36,7 +36,7 @@ def opened(start, ids, *parts: str, **address: str):
 
 def texts(at) -> list[str]:
     """What Markdown and captions say, without what only keeps it literal."""
-    return [literal(shown.value) for shown in (*at.subheader, *at.markdown, *at.caption)]
+    return [literal(shown.value) for shown in (*at.header, *at.markdown, *at.caption)]
 
 
 def literal(text: str) -> str:
@@ -55,7 +55,7 @@ def test_a_comparison_opens_with_its_conclusion_and_everything_else_is_folded(st
     ]
     at = start("compare.py")
 
-    (headline,) = [literal(shown.value) for shown in at.subheader]
+    (headline,) = [literal(shown.value) for shown in at.header]
     values, text = compare(compared(at), band=0.02)
     assert not at.exception and not at.error
     assert headline == values["conclusion"]["headline"] and text.startswith(f"{headline}.")
@@ -107,7 +107,7 @@ def test_experiments_join_and_leave_and_only_what_can_be_compared_is_offered(sta
     instead = next(button for button in at.button if str(button.key).startswith("compare.instead."))
     instead.click().run()
     assert compared(at) == [str(instead.key).rpartition(".")[2]] and not at.exception
-    assert [literal(shown.value) for shown in at.subheader] == ["Frozen: 100.0 % test accuracy"]
+    assert [literal(shown.value) for shown in at.header] == ["Frozen: 100.0 % test accuracy"]
 
 
 def test_more_seeds_are_queued_from_the_conclusion_and_asked_for_once(start, finish, tiny_dataset):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import streamlit as st
 
 from core.comparison.wording import counted
+from core.data.reading.folder_names import listed
 from core.errors import ThawError
 from core.runs.example import example_runs
 from core.runs.experiments import (
@@ -75,6 +76,10 @@ def _asked_for(here: Sequence[Experiment]) -> list[Experiment]:
             f"not here, or not any more: {md(', '.join(unknown[:3]), 80)}{'…' if len(unknown) > 3 else ''}",
             icon=":material/link_off:",
         )
+    waiting = [one for one in found if not one.finished]
+    if waiting:
+        names = listed(dict.fromkeys(names_of(waiting)))
+        st.info(f"Nothing of {md(names, LONGEST_MESSAGE)} has finished yet.", icon=":material/hourglass_empty:")
     return [one for place, one in enumerate(found) if one not in found[:place] and one.finished]
 
 
