@@ -15,7 +15,7 @@ from .messages import plain
 PHASE_LABELS: Final = {
     "features": "Features",
     "train": "Training",
-    "val": "Validation",
+    "val": "Validating",
     "test": "Testing",
     "other": "Building and writing",
 }
@@ -148,6 +148,7 @@ def laid_out(figure: go.Figure, height: int) -> go.Figure:
         height=height + LEGEND_ROW_PX * max(named - FEW_NAMED, 0),
         font={"size": TEXT_PX},
         legend_font_size=TEXT_PX,
+        hoverlabel_font_size=TEXT_PX,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         modebar={"remove": ["select", "lasso", "autoscale"]},
