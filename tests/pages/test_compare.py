@@ -95,7 +95,7 @@ def test_experiments_join_and_leave_and_only_what_can_be_compared_is_offered(sta
 
     at = start("compare.py")
     assert len(compared(at)) == 3, "the newest race"
-    assert at.selectbox(key="compare.add").options == ["From scratch (5 epochs), 1 seed"]
+    assert at.selectbox(key="compare.add").options == ["From scratch, 1 seed"]
     assert any("other: other pictures" in text for text in texts(at)), "what is left out, and why"
     assert any("Fine-tuned (2 epochs)" in button.label for button in at.button)
 
