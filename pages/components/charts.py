@@ -84,7 +84,8 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]], pictures: int 
         pictures: in the validation part, if known.
     """
     figure = go.Figure()
-    longest = max((len(_epochs(scenario, epochs)) for _, scenario, epochs in series), default=0)
+    ends = [points[-1][0] for _, scenario, epochs in series if (points := _epochs(scenario, epochs))]
+    longest = max(ends, default=0)
     again = repeats([scenario for _, scenario, _ in series])
     for (label, scenario, epochs), place in zip(series, again, strict=True):
         level = [(end, epochs[-1].val_accuracy) for end in (0, max(longest, 1))] if epochs else []
