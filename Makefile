@@ -7,7 +7,7 @@ SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
 PORT ?= 8501
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-slow test-long coverage lowest lint types check lock clean
+.PHONY: help run test test-slow test-long coverage lowest lint types check lock pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -19,8 +19,8 @@ run: $(VENV)/.app ## start the app and print its address (PORT=8501)
 test: $(VENV)/.tests ## the default tests, in two processes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel
-	$(BIN)/python -m pytest -m slow -n 2
+test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel, axe on every page
+	$(BIN)/python -m pytest -m "slow or browser" -n 2 --dist loadfile
 
 test-long: $(VENV)/.tests ## a server that is restarted thirty times during a training
 	$(BIN)/python -m pytest -m long
@@ -45,6 +45,9 @@ check: lint types test ## all three
 lock: $(VENV)/.tests ## write requirements.lock anew: the newest versions that fit, with hashes
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+
+pictures: $(VENV)/.tests ## README's pictures anew, of the home OF=folder, else of a race that is run first
+	$(BIN)/python benchmarks/pictures.py docs --readme $(if $(OF),--home $(OF))
 
 clean: ## remove the environments
 	rm -rf $(VENV) $(VENV)-lowest

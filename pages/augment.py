@@ -2,12 +2,11 @@
 
 import random
 
-import numpy as np
 import streamlit as st
 from components import chosen
 from components.augment.pipeline import chosen_steps, preset_control, step_controls
-from components.augment.samples import evaluation_view, preprocessing, training_samples, use_of_samples
-from components.gallery import GalleryItem, gallery
+from components.augment.samples import evaluation_view, preprocessing, shown_pictures, training_samples, use_of_samples
+from components.gallery import gallery
 from components.messages import md, show_error
 
 from core.augment.code import as_code
@@ -15,12 +14,15 @@ from core.errors import ThawError
 from core.models.catalogue import get_backbone
 
 MOST_SAMPLES = 24
+COLUMNS = 3
+SAMPLES = 2 * COLUMNS - 2
+"""With the picture itself and what evaluation sees two full rows, seen together with what changes them."""
 
 st.title("Augment")
-st.markdown("What will the network really see? Training varies its pictures, so that it learns what does not matter.")
 dataset = chosen.dataset()
 steps = chosen_steps()
 settings = chosen.settings()
+question = st.empty()
 try:
     training = dataset.split(settings.seed, settings.data).train
     expected = preprocessing(settings.model.backbone)
@@ -34,13 +36,9 @@ def another_picture(now: int) -> None:
     st.session_state["augment.picture"] = 1 + (now + random.randrange(max(1, len(training) - 1))) % len(training)
 
 
-preset_control()
-pictures, controls = st.columns([5, 3], gap="large")
-with controls, st.container(border=True, key="augment.controls"):
-    step_controls(steps)
-    st.page_link("train.py", label="Train with this", icon=":material/model_training:")
-
-with pictures:
+what_is_seen, controls = st.columns([5, 3], gap="medium")
+with what_is_seen:
+    pictures = st.container()  # drawn last: what is chosen below and beside decides about them
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if st.session_state.get("augment.picture", 1) > len(training):
             st.session_state["augment.picture"] = 1  # another data set was chosen
@@ -53,7 +51,16 @@ with pictures:
             width=150,
             help=f"One of the {len(training)} pictures that a run with seed {settings.seed} trains on.",
         )
-        count = st.number_input("Samples", 1, MOST_SAMPLES, 8, key="augment.count", persist_state="session", width=130)
+        st.button(
+            "Another picture",
+            icon=":material/shuffle:",
+            key="augment.another",
+            on_click=another_picture,
+            args=(number,),
+        )
+        count = st.number_input(
+            "Samples", 1, MOST_SAMPLES, SAMPLES, key="augment.count", persist_state="session", width=130
+        )
         seed = st.number_input(
             "Seed",
             0,
@@ -64,43 +71,28 @@ with pictures:
             width=150,
             help="The same seed gives the same samples, here and in training.",
         )
-        st.button(
-            "Another picture",
-            icon=":material/shuffle:",
-            key="augment.another",
-            on_click=another_picture,
-            args=(number,),
+        told = st.toggle(
+            "Drawn values",
+            key="augment.values",
+            persist_state="session",
+            help="Under each sample, what was drawn at random for it.",
         )
-    index = training[number - 1]
-    picture = dataset.pictures[index]
-    place = (chosen.home(), dataset.id, index)
-    try:
-        samples = training_samples(*place, settings.augment, settings.model.backbone, seed, count)
-        seen = evaluation_view(*place, settings.model.backbone)
-    except ThawError as error:
-        show_error(error)
-        st.stop()
-    height, width = dataset.pixels[index].shape[:2]
-    whole = GalleryItem(
-        image=np.array(dataset.pixels[index]),
-        title="The picture",
-        captions=(f"{dataset.class_names[picture.target]}, {picture.name}", f"stored with {width} x {height} px"),
-    )
-    size = f"{expected.image_size} x {expected.image_size} px"
-    evaluated = GalleryItem(image=seen, title="Evaluation sees", captions=(f"always this, {size}",))
-    gallery([whole, evaluated], 4, "augment.original")
-    st.markdown("#### Training sees")
-    st.caption(use_of_samples(settings, seed))
-    items = [
-        GalleryItem(
-            image=sample.pixels,
-            title=f"Sample {position}",
-            captions=tuple(f"{label}: {words}" for label, words in sample.drawn),
-        )
-        for position, sample in enumerate(samples, 1)
-    ]
-    gallery(items, 4, "augment.samples")
+    with st.expander("The pipeline as code", icon=":material/code:"):
+        st.caption(f"For {md(get_backbone(settings.model.backbone).label)}: plain torchvision, the same pixels.")
+        st.code(as_code(settings.augment, expected), language="python", wrap_lines=True)
+with controls, st.container(border=True, key="augment.controls"):
+    preset_control()
+    step_controls(steps)
+    st.page_link("train.py", label="Train with this", icon=":material/model_training:")
 
-with st.expander("The pipeline as code", icon=":material/code:"):
-    st.caption(f"For {md(get_backbone(settings.model.backbone).label)}: plain torchvision, the same pixels.")
-    st.code(as_code(settings.augment, expected), language="python")
+index = training[number - 1]
+place = (chosen.home(), dataset.id, index)
+try:
+    samples = training_samples(*place, settings.augment, settings.model.backbone, seed, count)
+    evaluated = evaluation_view(*place, settings.model.backbone)
+except ThawError as error:
+    show_error(error)
+    st.stop()
+question.markdown(f"What will the network really see? {use_of_samples(settings, seed)}")
+with pictures:
+    gallery(shown_pictures(dataset, index, evaluated, samples, told=told), COLUMNS, "augment.pictures")

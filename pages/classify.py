@@ -109,7 +109,7 @@ cells = partial(uncertainty_cells, rules, class_names)
 table = as_table(given, [run_label(run) for run in shown], class_names, cells)
 per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
 columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
-st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", placeholder="")
+st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", placeholder="", alt="All answers")
 with st.container(horizontal=True):
     for name, kind, content in (
         ("CSV", "text/csv", as_csv(table)),

@@ -6,6 +6,7 @@ import streamlit as st
 from components import chosen
 from components.frame import draw_each
 from components.progress import running_work
+from components.style import style
 
 ICON = Path(__file__).parent / "components" / "icon.png"
 
@@ -22,4 +23,4 @@ page = st.navigation(
     ],
     position="top",
 )
-draw_each(chosen.mirror_to_address, running_work, page.run)  # the address first: a page may end anywhere
+draw_each(style, chosen.mirror_to_address, running_work, page.run)  # the address first: a page may end anywhere

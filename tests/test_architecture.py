@@ -236,6 +236,21 @@ def test_what_one_page_needs_is_imported_by_that_page_alone():
     ] == []
 
 
+NAMED = {"altair_chart", "audio", "bar_chart", "data_editor", "dataframe", "image", "line_chart", "plotly_chart"}
+NAMED |= {"pdf", "table", "vega_lite_chart", "video"}
+
+
+def test_whatever_is_seen_and_cannot_be_read_out_has_a_name():
+    nameless = []
+    for path in sorted((REPOSITORY / "pages").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in NAMED:
+                named = {keyword.arg for keyword in node.keywords} & {"alt", None}  # None: `**` may bring it
+                nameless += [] if named else [f"{path.relative_to(REPOSITORY)}:{node.lineno}"]
+
+    assert nameless == []
+
+
 def test_components_import_each_other_relatively_and_in_no_circle():
     graph = {name: parts_of(name) for name in PARTS}
 

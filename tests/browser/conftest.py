@@ -4,7 +4,6 @@ Where there is no Chromium, the tests are skipped with that reason, unless `THAW
 """
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -17,18 +16,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from benchmarks.shown import browsing
+
 PROJECT = Path(__file__).resolve().parents[2]
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-features=LocalNetworkAccessChecks",  # a page of another site, made in a test, may show this computer's
-]
+# a page of another site, made in a test, may show this computer's
+IN_FRAMES = "--disable-features=LocalNetworkAccessChecks"
 PATIENCE_S = 120
 
 
@@ -92,15 +84,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
     """Closed with the module: Playwright keeps an event loop in this thread, which others would trip over."""
-    required = bool(os.environ.get("THAW_REQUIRE_BROWSER"))
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        if required:
-            pytest.fail("Chromium is required here and is not installed")
-        pytest.skip("Chromium is not installed")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
+    try:
+        with browsing(IN_FRAMES) as browser:
+            yield browser
+    except FileNotFoundError as error:
+        if os.environ.get("THAW_REQUIRE_BROWSER"):
+            pytest.fail(f"{error}, and is required here")
+        pytest.skip(str(error))

@@ -99,6 +99,6 @@ def differences_table(result: Comparison) -> None:
     ]
     with st.expander(f"Settings in which they differ ({len(rows)})", icon=":material/difference:"):
         if rows:
-            st.dataframe(pd.DataFrame(rows), hide_index=True)
+            st.dataframe(pd.DataFrame(rows), hide_index=True, alt="Settings in which they differ")
         else:
             st.caption("None: the two runs have the same settings.")
