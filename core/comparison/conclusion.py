@@ -21,11 +21,13 @@ Grade = Literal["clearly", "probably", "same", "undecided", "not-comparable", "s
 """From the best founded to the least; `single`: there is nothing to be compared with."""
 GRADES: Final[tuple[Grade, ...]] = ("clearly", "probably", "same", "undecided", "not-comparable", "single")
 PROBABLE: Final = 0.85
-"""The chance to be ahead by more than the band, from which on one of two is called probably better. With it, equals are
-called probably or clearly better in at most 10 % of simulated races (with 0.8 in up to 15 %), see the part `grades` of
-benchmarks/simulation.py."""
+"""The chance to be ahead by more than the band, from which on one of two is called probably better. With it, and three
+seeds or more, equals are called probably or clearly better in at most 10 % of simulated races (with 0.8 in up to 15 %,
+in up to 60 % of six arms where pairs are not counted), see the part `grades` of benchmarks/simulation.py."""
 CAUTIOUS_SEED_SPREAD: Final = 2 * USUAL_SEED_SPREAD
-"""What one or two seeds cannot show, and is taken to be: the standard deviation of a true difference over seeds."""
+"""What one or two seeds cannot show, and is taken to be: the standard deviation of a true difference over seeds.
+With one seed equals are then called probably better in at most 6 % where accuracies spread by 1.5 points over seeds
+(45 % without), but in 28 % where they spread by 4."""
 MOST_MORE_SEEDS: Final = 7
 """More seeds than that nobody is asked to run at once."""
 
