@@ -7,6 +7,7 @@ from components import chosen
 from components.augment.pipeline import chosen_steps, preset_control, step_controls
 from components.augment.samples import evaluation_view, preprocessing, shown_pictures, training_samples, use_of_samples
 from components.gallery import gallery
+from components.kept import keep
 from components.messages import md, show_error
 
 from core.augment.code import as_code
@@ -40,14 +41,11 @@ what_is_seen, controls = st.columns([5, 3], gap="medium")
 with what_is_seen:
     pictures = st.container()  # drawn last: what is chosen below and beside decides about them
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        if st.session_state.get("augment.picture", 1) > len(training):
-            st.session_state["augment.picture"] = 1  # another data set was chosen
         number = st.number_input(
             "Training picture",
             1,
             len(training),
-            key="augment.picture",
-            persist_state="session",
+            key=keep("augment.picture", 1, range(1, len(training) + 1)),
             width=150,
             help=f"One of the {len(training)} pictures that a run with seed {settings.seed} trains on.",
         )
@@ -59,15 +57,13 @@ with what_is_seen:
             args=(number,),
         )
         count = st.number_input(
-            "Samples", 1, MOST_SAMPLES, SAMPLES, key="augment.count", persist_state="session", width=130
+            "Samples", 1, MOST_SAMPLES, key=keep("augment.count", SAMPLES, range(1, MOST_SAMPLES + 1)), width=130
         )
         seed = st.number_input(
             "Seed",
             0,
             2**31 - 1,
-            settings.seed,
-            key="augment.seed",
-            persist_state="session",
+            key=keep("augment.seed", settings.seed, range(2**31)),
             width=150,
             help="The same seed gives the same samples, here and in training.",
         )

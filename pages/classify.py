@@ -12,6 +12,7 @@ from components.classify.explanations import show_legend, wanted_explanations
 from components.classify.export import export_model, import_model
 from components.classify.picture_input import ask
 from components.classify.uncertainty import as_json, uncertainty_cells, uncertainty_controls, uncertainty_rules
+from components.kept import keep
 from components.messages import md, plain, show_error
 from components.resources import run_record, run_store
 from components.wording import per_cent, run_label
@@ -64,7 +65,7 @@ with left:
         st.caption(f":material/trophy: The best on val of {len(rivals)} networks trained on {title}.")
 with right:
     others = [None, *(run_id for run_id in runs if run_id != first)]
-    second = st.selectbox("Compare with", others, format_func=label, key="classify.second", persist_state="session")
+    second = st.selectbox("Compare with", others, format_func=label, key=keep("classify.second", None, others))
 shown = [runs[run_id] for run_id in (first, second) if run_id]
 try:
     records = [run_record(chosen.home(), run.id) for run in shown]
@@ -88,8 +89,7 @@ most = min(10, max(map(len, class_names)))
 top = 1
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     if most > 1:
-        st.session_state["classify.top"] = min(most, st.session_state.get("classify.top", 3))
-        top = st.slider("Classes shown", 1, most, key="classify.top", persist_state="session", width=200)
+        top = st.slider("Classes shown", 1, most, key=keep("classify.top", min(most, 3), range(1, most + 1)), width=200)
     coverage, detect = uncertainty_controls(records)
 explanations = wanted_explanations()
 if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):

@@ -3,6 +3,7 @@
 from itertools import groupby
 
 import streamlit as st
+from components.help import NOTHING_FOUND, entry
 
 from core.glossary import find_terms
 
@@ -20,12 +21,10 @@ query = st.text_input(
 )
 found = find_terms(query)
 if not found:
-    st.caption("No entry has these words. Try one of them alone, or a shorter one.")
+    st.caption(NOTHING_FOUND)
 for topic, terms in groupby(found, key=lambda term: term.topic):
     st.subheader(topic, anchor=False)
     for term in terms:
-        with st.container(gap="xxsmall", width=READABLE):
-            st.markdown(f"##### {term.name}\n{term.meaning}")  # its anchor is made of its name
-            if term.elsewhere:
-                st.caption(f":material/school: {term.elsewhere}")
+        with st.container(gap="xxsmall", width=READABLE, key=f"entry-{term.anchor}"):
+            entry(term, "### {name}")  # its anchor is made of its name
             st.page_link(f"{term.page}.py", label=term.page.capitalize(), icon=":material/arrow_forward:")

@@ -7,6 +7,7 @@ from components.gallery import GalleryItem, gallery
 from components.help import with_term
 from components.home.machine import machine_card
 from components.home.race import estimate_race, on_these, race_to_show, recorded_example, start_race
+from components.kept import keep
 from components.messages import md, show_error
 from components.planning import show_detectable_difference, start_again
 from components.predictions import sample_pictures
@@ -37,25 +38,24 @@ with st.container(border=True):
             "Training strategies",
             SCENARIOS,
             selection_mode="multi",
-            default=HOME_RACE,
             wrap=True,
             format_func=lambda name: SCENARIOS[name].label,
-            key="home.scenarios",
+            key=keep("home.scenarios", list(HOME_RACE), SCENARIOS),
             help=with_term(
                 "  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()),
                 "Training strategy",
             ),
         )
-        seeds = st.segmented_control(
+        picked = st.segmented_control(
             "Seeds",
             SEED_CHOICES,
-            default=SEED_CHOICES[0],
             required=True,
-            key="home.seeds",
+            key=keep("home.seeds", SEED_CHOICES[0], SEED_CHOICES),
             help=with_term(
                 "Every strategy is repeated with so many seeds. From 3 on the answer holds for new seeds, too.", "Seed"
             ),
         )
+        seeds = picked or SEED_CHOICES[0]
         st.caption(
             f":material/photo_library: {md(dataset.title)}: {len(dataset.pictures)} pictures, "
             f"{len(dataset.class_names)} classes · {how_long(settings)} · from seed {settings.seed} on"

@@ -1,11 +1,13 @@
 """Router and frame around every page: navigation, the chosen data, running work. No page ends in an exception."""
 
+from functools import partial
 from pathlib import Path
 
 import streamlit as st
 from components import chosen
 from components.frame import draw_each
-from components.progress import running_work
+from components.header import header
+from components.kept import mirror_kept
 from components.style import style
 
 ICON = Path(__file__).parent / "components" / "icon.png"
@@ -23,4 +25,5 @@ page = st.navigation(
     ],
     position="top",
 )
-draw_each(style, chosen.mirror_to_address, running_work, page.run)  # the address first: a page may end anywhere
+# the address first: a page may end anywhere
+draw_each(style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)

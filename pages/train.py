@@ -5,6 +5,7 @@ from components import chosen
 from components.cards import cards, record
 from components.charts import confusion
 from components.help import with_term
+from components.kept import keep
 from components.messages import md, show_error
 from components.planning import estimate_run, show_detectable_difference, start_again
 from components.predictions import sample_pictures
@@ -38,8 +39,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         "Seeds to run",
         1,
         10,
-        1,
-        key="train.repeats",
+        key=keep("train.repeats", 1, range(1, 11)),
         width=160,
         help=with_term("The same with so many seeds shows what is luck.", "Seed"),
     )

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from core.settings.scenarios import SCENARIOS
 from core.training.history import EpochRecord
 
+from . import projector
 from .messages import plain
 
 PHASE_LABELS: Final = {
@@ -21,6 +22,8 @@ PHASE_LABELS: Final = {
 }
 _PHASE_PATTERNS: Final = {"features": "", "train": "/", "val": ".", "test": "x", "other": "-"}
 TEXT_PX: Final = 14
+ROOM_TEXT_PX: Final = 18  # for the last row of a class room
+ROOM_HEIGHT: Final = 1.25
 LINE_PX: Final = 3
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
 LEAST_PICTURES: Final = 8  # on such an axis
@@ -143,19 +146,24 @@ def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
-    """Margins, legend and buttons as all figures have them; a longer legend has room of its own."""
+    """Margins, legend, buttons and letters as all figures have them; on a projector larger.
+
+    A longer legend has room of its own.
+    """
     named = sum(1 for trace in figure.data if trace.showlegend is not False)
+    height += LEGEND_ROW_PX * max(named - FEW_NAMED, 0)
+    text, height = (ROOM_TEXT_PX, round(ROOM_HEIGHT * height)) if projector.is_on() else (TEXT_PX, height)
     figure.update_layout(
-        height=height + LEGEND_ROW_PX * max(named - FEW_NAMED, 0),
-        font={"size": TEXT_PX},
-        legend_font_size=TEXT_PX,
-        hoverlabel_font_size=TEXT_PX,
+        height=height,
+        font={"size": text},
+        legend_font_size=text,
+        hoverlabel_font_size=text,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         modebar={"remove": ["select", "lasso", "autoscale"]},
     )
     for axes in (figure.update_xaxes, figure.update_yaxes):
-        axes(tickfont={"size": TEXT_PX}, title={"font": {"size": TEXT_PX}})
+        axes(tickfont={"size": text}, title={"font": {"size": text}})
     return figure
 
 

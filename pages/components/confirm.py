@@ -24,7 +24,7 @@ def delete_button(label: str, key: str, of: str, goes: Callable[[], bool], destr
     st.button(label, icon=":material/delete:", key=key, on_click=_ask, args=(key, of))
     if st.session_state.get(_ASKED) == (key, of):  # in the session: a page that redraws itself leaves it open
         ask = st.dialog(f"{label}?", icon=":material/delete:", on_dismiss=_answered)
-        ask(framed(lambda: _question(key, goes, destroy)))()
+        ask(framed(lambda: _question(label, key, goes, destroy)))()
 
 
 def _ask(key: str, of: str) -> None:
@@ -35,7 +35,7 @@ def _answered() -> None:
     st.session_state.pop(_ASKED, None)
 
 
-def _question(key: str, goes: Callable[[], bool], destroy: Callable[[], None]) -> None:
+def _question(label: str, key: str, goes: Callable[[], bool], destroy: Callable[[], None]) -> None:
     may_go = goes()
     with st.container(horizontal=True):
         really = may_go and st.button("Delete", type="primary", icon=":material/delete:", key=f"{key}.really")
@@ -49,4 +49,5 @@ def _question(key: str, goes: Callable[[], bool], destroy: Callable[[], None]) -
             show_error(error)
             return
         _answered()
+        st.toast(f"{label.removeprefix('Delete ').capitalize()} is deleted.", icon=":material/delete:")
         st.rerun()

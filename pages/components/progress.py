@@ -1,4 +1,4 @@
-"""Work that is going on: one line in the frame, and a live view of chosen runs. Both only read the store."""
+"""Work that is going on: a live view of chosen runs, which only reads the store."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import RunError
-from core.runs.store import ACTIVE, Run
+from core.runs.store import Run
 from core.training.history import NOTHING_YET
 
 from .frame import framed
@@ -18,40 +18,11 @@ from .wording import PHASES, STATES, per_cent, run_label, time_left
 TICK_S = 1.0
 
 
-def running_work() -> None:
-    """A line under the navigation while anything trains or waits, on every page; nothing otherwise."""
-    store = run_store()
-    watching = bool(store.runs(states=ACTIVE, limit=1))
-
-    @st.fragment(run_every=2 * TICK_S if watching else None)
-    @framed
-    def line() -> None:
-        store.heal()
-        runs = store.runs(states=ACTIVE)
-        if runs:
-            _line(runs)
-        elif watching:
-            st.rerun()
-
-    line()
-
-
-def _line(runs: Sequence[Run]) -> None:
-    running = next((run for run in runs if run.state == "running"), None)
-    waiting = sum(run.state == "queued" for run in runs)
-    queue = f"{waiting} waiting" if waiting else ""
-    if running is None:
-        st.caption(f":material/hourglass_empty: {queue} for the worker")
-        return
-    done = per_cent((running.progress or NOTHING_YET).fraction)
-    parts = [f"{run_label(running)} on {md(running.dataset_title)}", done, time_left(running), queue]
-    st.caption(":material/autorenew: Training " + " · ".join(part for part in parts if part))
-
-
 def live(ids: Sequence[str], key: str) -> None:
-    """Progress, time left, curves and Stop, as long as one of these runs is at work; then the page is drawn anew.
+    """Progress, time left and curves, as long as one of these runs is at work; then the page is drawn anew.
 
-    For pages that found one of them at work. What they found may be over by now: only what is read here counts.
+    For pages that found one of them at work. What they found may be over by now: only what is read here counts. Stop is
+    in the header, on every page.
     """
     store = run_store()
 
@@ -67,10 +38,6 @@ def live(ids: Sequence[str], key: str) -> None:
         _live_curves(runs)
 
     view()
-    if st.button("Stop", key=f"{key}.stop", icon=":material/stop_circle:", help="Ends within seconds; nothing is kept"):
-        for run_id in ids:
-            store.cancel(run_id)
-        st.rerun()
 
 
 def _still_there(ids: Sequence[str]) -> list[Run]:
@@ -84,14 +51,8 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 
 def _progress(run: Run) -> None:
     if run.state == "running":
-        progress = run.progress or NOTHING_YET
-        what = PHASES.get(progress.phase, "")
-        if run.cancel:
-            what = "stopping"
-        elif progress.epoch:
-            what = f"epoch {progress.epoch} of {progress.epochs}, {what}"
-        text = " · ".join(part for part in (f"**{run_label(run)}**", what, time_left(run)) if part)
-        st.progress(progress.fraction, text=text)
+        text = " · ".join(part for part in (f"**{run_label(run)}**", stage_words(run), time_left(run)) if part)
+        st.progress((run.progress or NOTHING_YET).fraction, text=text)
         if odd := run_store().standstill(run):
             st.caption(f":material/help: {odd}.")
         return
@@ -102,6 +63,17 @@ def _progress(run: Run) -> None:
             st.markdown(f"test accuracy {per_cent(run.summary['test_accuracy'])}", width="content")
         if run.state == "queued" and run.cause:  # it was at work before
             st.caption(md(run.cause, LONGEST_MESSAGE))
+
+
+def stage_words(run: Run) -> str:
+    """What a run is doing at this moment, for whoever waits for it."""
+    progress = run.progress or NOTHING_YET
+    if run.state != "running":
+        return STATES[run.state][0]
+    if run.cancel:
+        return "stopping"
+    what = PHASES.get(progress.phase, "")
+    return f"epoch {progress.epoch} of {progress.epochs}, {what}" if progress.epoch else what
 
 
 def state_badge(run: Run) -> None:

@@ -44,6 +44,14 @@ def seconds(value: float) -> str:
     return f"{minutes} min {rest:02} s"
 
 
+def rough_time(value: float) -> str:
+    """A time to wait, no more exact than it is known: `a few seconds`, `about 40 s`, `about 3 min`, `about 2 h`."""
+    for size, unit in ((3600, "h"), (60, "min")):
+        if value >= 1.5 * size:
+            return f"about {value / size:.0f} {unit}"
+    return f"about {10 * round(value / 10)} s" if value >= 10 else "a few seconds"
+
+
 def expected_time(expected: Estimate | None, times: int = 1) -> str:
     """An estimate with what it is worth: measured with this backbone here, scaled from another, or still to come."""
     if expected is None:

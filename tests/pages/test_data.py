@@ -66,7 +66,7 @@ def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_da
     at = start("data.py", data="0123456789abcdef")
 
     assert not at.exception
-    assert any("is not here any more" in error.value for error in at.error)
+    assert any("is not here any more" in warning.value for warning in at.warning)
     assert at.session_state["chosen.settings"].data.dataset == "builtin"
 
 

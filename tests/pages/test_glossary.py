@@ -12,7 +12,7 @@ from pages.components.help import with_term
 
 def entries(at) -> list[str]:
     """Names of the entries on the page."""
-    return [found[1] for shown in at.markdown if (found := re.match("##### (.+)\n", shown.value))]
+    return [found[1] for shown in at.markdown if (found := re.match("### (.+?)  \n", shown.value))]
 
 
 def test_every_entry_is_on_the_page_in_its_place(start):

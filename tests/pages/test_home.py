@@ -51,7 +51,7 @@ def test_a_race_that_waits_is_shown_and_can_be_stopped(start, tiny_dataset):
     at = start("home.py", data=tiny_dataset.id)
     assert "The race is on" in [heading.value for heading in at.subheader]
 
-    at.button(key="home.live.stop").click().run()
+    at.button(key="header.stop").click().run()
 
     assert {RunStore().get(run).state for run in ids} == {"cancelled"}
     assert sum("was stopped" in caption.value for caption in at.caption) == 2

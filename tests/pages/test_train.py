@@ -148,14 +148,14 @@ def test_a_stopped_run_can_be_started_again(start, tiny_dataset):
     at = start("train.py", data=tiny_dataset.id)
     at.number_input(key="train.l2").set_value(0.5).run()
     at.button(key="train.start").click().run()
-    at.button(key="train.live.stop").click().run()
+    at.button(key="header.stop").click().run()
     assert any("was stopped" in caption.value for caption in at.caption)
 
     at.button(key="stopped.again").click().run()
 
     (run,) = RunStore().runs()
     assert not at.exception and run.state == "queued" and run.settings.optim.l2 == 0.5
-    assert "train.live.stop" in [button.key for button in at.button]
+    assert "header.stop" in [button.key for button in at.button]
 
 
 def test_a_click_in_the_table_shows_that_run_and_no_other_once_the_table_has_grown(start, tiny_dataset, finish):
@@ -169,7 +169,7 @@ def test_a_click_in_the_table_shows_that_run_and_no_other_once_the_table_has_gro
 
     newest = RunStore().runs()[0]
     assert not at.exception and at.query_params["run"] in (newest.id, [newest.id])
-    assert "train.live.stop" in [button.key for button in at.button], "the run that was started is shown"
+    assert "header.stop" in [button.key for button in at.button], "the run that was started is shown"
 
 
 def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_dataset):

@@ -89,7 +89,7 @@ def test_a_live_view_that_fails_is_a_sentence_too(
     at = start("train.py", data=tiny_dataset.id)
 
     assert not at.exception and any("ZeroDivisionError" in said for said in errors(at))
-    assert [button.key for button in at.button if button.key == "train.live.stop"] == ["train.live.stop"]
+    assert [button.key for button in at.button if button.key == "header.stop"] == ["header.stop"]
     bugs.clear()
 
 
@@ -218,7 +218,8 @@ def test_an_address_of_no_data_set_is_a_sentence(start: Start, tiny_dataset: Dat
     at = start("train.py", data=name)
 
     said = "3,000 characters; 2,000 are the most" if len(name) > 2000 else "is not here any more"
-    assert not at.exception and len(errors(at)) == 1 and said in errors(at)[0]
+    told = [*errors(at), *(warning.value for warning in at.warning)]
+    assert not at.exception and len(told) == 1 and said in told[0]
 
 
 def test_a_run_can_be_deleted_on_a_full_disk_and_its_files_go_first(

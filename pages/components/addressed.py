@@ -1,0 +1,97 @@
+"""What an address asks for and is not here, or not any more: said in one way on every page."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+import streamlit as st
+
+from core.data.dataset import stored_ids
+from core.errors import RunError, ThawError
+from core.runs.example import find_run
+from core.settings.schema import DataSettings
+
+from . import chosen
+from .kept import forget
+from .messages import LONGEST_MESSAGE, md, plain
+from .resources import run_store, stored_dataset
+from .wording import run_label
+
+_SEEN: Final = "addressed.seen"
+"""What this session has shown, by id, in words: it may be gone the next time."""
+
+
+def say_what_is_gone() -> None:
+    """A warning about every id in the address that names nothing here. It is taken out: pages find what there is."""
+    gone = [sentence for name in KINDS for sentence in _missing(name)] + _gone_dataset()
+    if gone:
+        st.warning("  \n".join(dict.fromkeys(gone)), icon=":material/link_off:")
+
+
+def say_unknown(what: str, asked: str) -> None:
+    """The same for a part of a page, such as a tab, that its address names."""
+    st.warning(_sentence(what, asked), icon=":material/link_off:")
+
+
+def _missing(name: str) -> list[str]:
+    """A sentence for each id under a name of the address that is not here; the others are remembered in words."""
+    kind, find = KINDS[name]
+    asked = [one for one in st.query_params.get(name, "").split(",") if one]
+    words = {one: find(one) for one in dict.fromkeys(asked)}
+    here = {one: said for one, said in words.items() if said is not None}
+    _seen().update(here)
+    if len(here) < len(words):
+        forget(name)
+        st.query_params.pop(name, None)
+        if here:
+            st.query_params[name] = ",".join(here)
+    return [_sentence(kind, one) for one in words if one not in here]
+
+
+def _run(asked: str) -> str | None:
+    with suppress(RunError):
+        run = find_run(run_store(), asked)
+        return f"{run_label(run)} on {plain(run.dataset_title)}"
+    return None
+
+
+def _race(asked: str) -> str | None:
+    runs = run_store().runs(race=asked)
+    return f"The race of {len(runs)} runs on {plain(runs[0].dataset_title)}" if runs else None
+
+
+KINDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
+    "run": ("run", _run),
+    "race": ("race", _race),
+    "runs": ("run", _run),
+    "a": ("run", _run),
+    "b": ("run", _run),
+    "second": ("run", _run),
+}
+"""What stands under a name of the address, and how it is found: a few words about it, or None."""
+
+
+def _gone_dataset() -> list[str]:
+    """The data set that is worked with: where it went, the built-in one takes its place at once."""
+    settings = chosen.settings()
+    wanted = settings.data.dataset
+    if wanted == DataSettings().dataset:
+        return []
+    if wanted in stored_ids():
+        with suppress(ThawError):  # a damaged one is the page's to tell
+            _seen()[wanted] = plain(stored_dataset(chosen.home(), wanted).title)
+        return []
+    chosen.choose(replace(settings, data=replace(settings.data, dataset=DataSettings().dataset)))
+    return [f"{_sentence('data set', wanted)} The built-in pictures take its place."]
+
+
+def _sentence(kind: str, asked: str) -> str:
+    if asked in _seen():
+        return f"**{md(_seen()[asked], LONGEST_MESSAGE)}** is gone: it was deleted."
+    return f"The {kind} **{md(asked, 40)}** of this address is not here any more, or never was."
+
+
+def _seen() -> dict[str, str]:
+    seen: dict[str, str] = st.session_state.setdefault(_SEEN, {})
+    return seen
