@@ -22,6 +22,7 @@ from core.runs.record import is_recorded
 from core.runs.store import Run
 
 from .. import chosen
+from ..addressed import say_unknown
 from ..messages import LONGEST_MESSAGE, md, plain
 from ..resources import run_outcome, run_store
 
@@ -60,22 +61,13 @@ def choose_experiments() -> Choice:
 
 def _asked_for(here: Sequence[Experiment]) -> list[Experiment]:
     """The experiments that the address names: by their keys, or, as older addresses do, by their runs."""
-    found: list[Experiment] = []
-    unknown: list[str] = []
     by_name = {name_in_address(one): one for one in here}
-    by_run = {run.id: one for one in here for run in one.runs}
-    for parameter, known in (("experiments", by_name), ("runs", by_run)):
-        for name in filter(None, st.query_params.get(parameter, "").split(",")):
-            (found.append(known[name]) if name in known else unknown.append(name))
-        if found or unknown:
-            break
-    if unknown:
-        many = len(unknown) > 1
-        st.warning(
-            f"The address names {counted(len(unknown), parameter.removesuffix('s'))} that {'are' if many else 'is'} "
-            f"not here, or not any more: {md(', '.join(unknown[:3]), 80)}{'…' if len(unknown) > 3 else ''}",
-            icon=":material/link_off:",
-        )
+    by_run = {run.id: one for one in here for run in one.runs}  # the page's frame says which runs are not here
+    named, runs = (st.query_params.get(name, "").split(",") for name in ("experiments", "runs"))
+    for name in filter(None, named):
+        if name not in by_name:
+            say_unknown("experiment", name)
+    found = [by_name[name] for name in named if name in by_name] or [by_run[run] for run in runs if run in by_run]
     waiting = [one for one in found if not one.finished]
     if waiting:
         names = listed(dict.fromkeys(names_of(waiting)))
