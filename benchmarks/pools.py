@@ -7,6 +7,7 @@ kept in the home folder. Heads on such features take hundredths of a second, so 
 Legend: M pictures, V views (0 plain, others augmented), F features.
 """
 
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,14 +57,18 @@ class Pool:
         return len(self.targets)
 
 
+def edition() -> str:
+    """Tells today's generator from others: what an earlier one drew is not mixed with it."""
+    return hashlib.sha256(b"".join(draw(name, 0).tobytes() for name in CLASS_NAMES)).hexdigest()[:8]
+
+
 def photo(class_name: str, individual: int, number: int) -> Image.Image:
     """One of several photos of an insect: ground, light and the insect stay, the camera and the exposure change."""
     its = np.random.default_rng((individual, CLASS_NAMES.index(class_name)))
     of_this = np.random.default_rng((individual, CLASS_NAMES.index(class_name), 1 + number))
     short = int(its.integers(256, 289))
     size = (int(short * its.choice((1.25, 4 / 3, 1.5))), short)
-    winged = its.random() < 0.6
-    insect = (ant if class_name == "ants" else bee)(its, False, winged)
+    insect = ant(its) if class_name == "ants" else bee(its, flying=False)
     light = unit([its.uniform(-0.8, 0.8), -its.uniform(0.3, 0.9), its.uniform(0.55, 0.9)])
     scene = int(its.integers(2**31))
     scale, heading, tilt = short * of_this.uniform(0.4, 0.7), of_this.uniform(0, 2 * np.pi), of_this.uniform(0, 1.0)
@@ -102,7 +107,7 @@ def others(pool: Pool, rows: Sequence[int]) -> Tensor:
 
 def _kept(name: str, count: int, picture: Callable[[int], Image.Image]) -> Tensor:
     """Features (V, M, F) of pictures by number, from the home folder or computed now."""
-    folder = home_folder("benchmarks", name)
+    folder = home_folder("benchmarks", f"{name}-{edition()}")
     look = None
     pieces = []
     for start in range(0, count, PIECE):

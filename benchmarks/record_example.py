@@ -1,7 +1,8 @@
 """Record a finished race as the example that ships with Thaw: `python benchmarks/record_example.py RACE`.
 
-RACE is the id that `python -m core race` printed with `--json`. Kept are settings, numbers, hashes and predictions;
-left out are weights, pictures and their names, which become "picture 12". The machine and the date are part of it.
+RACE is the id that `python -m core race` printed with `--json`; several may be named, and with `--beside` what was
+recorded earlier stays. Kept are settings, numbers, hashes and predictions; left out are weights, pictures and their
+names, which become "picture 12". The machine and the date are part of it.
 """
 
 import argparse
@@ -43,11 +44,14 @@ def shortened(value: object) -> object:
 def main() -> None:
     """Write the folder anew."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("race")
+    parser.add_argument("race", nargs="+")
+    parser.add_argument("--beside", action="store_true", help="add to what is recorded, on the same pictures")
     parser.add_argument("--title", default="Photos of ants and bees")
     arguments = parser.parse_args()
-    runs = [run for run in RunStore().runs(race=arguments.race) if run.state == "finished"]
-    shutil.rmtree(RECORDED, ignore_errors=True)
+    found = [run for race in arguments.race for run in RunStore().runs(race=race)]
+    runs = [run for run in found if run.state == "finished"]
+    if not arguments.beside:
+        shutil.rmtree(RECORDED, ignore_errors=True)
     for run in runs:
         record = load_record(run.id)
         scenario = record.settings.model.scenario
@@ -60,10 +64,15 @@ def main() -> None:
         shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
         text = json.dumps(shortened(record_values(record)), ensure_ascii=False, separators=(",", ":")) + "\n"
         (folder / RECORD).write_bytes(sealed(text.encode()))
-    created = max(run.ended or 0.0 for run in runs)
+    if not arguments.beside:
+        _date(max(run.ended or 0.0 for run in runs))
+    print(f"{len(runs)} runs, {sum(path.stat().st_size for path in RECORDED.rglob('*.*')):,} bytes in {RECORDED.name}/")
+
+
+def _date(created: float) -> None:
+    """When the race was run."""
     about = {"race": "recorded", "created": created, "date": datetime.fromtimestamp(created, UTC).date().isoformat()}
     (RECORDED / ABOUT).write_text(json.dumps(about) + "\n")
-    print(f"{len(runs)} runs, {sum(path.stat().st_size for path in RECORDED.rglob('*.*')):,} bytes in {RECORDED.name}/")
 
 
 if __name__ == "__main__":

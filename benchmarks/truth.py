@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pools import (
     Pool,
     Recipe,
+    edition,
     grouped_pool,
     listing,
     others,
@@ -62,7 +63,8 @@ Row = dict[str, Any]
 
 
 def results(name: str) -> Path:
-    return home_folder("benchmarks") / f"truth-{name}.jsonl"
+    drawn_as = "" if name == "photos" else f"-{edition()}"
+    return home_folder("benchmarks") / f"truth-{name}{drawn_as}.jsonl"
 
 
 def known(name: str) -> list[Row]:

@@ -1,128 +1,61 @@
 """Classify: what a trained network says about pictures it has never seen."""
 
-from functools import partial
-
 import streamlit as st
 from components import chosen
 from components.cards import show_lacks
-from components.classify.answer_cards import answer_cards
-from components.classify.answers import answers, as_csv, as_table
-from components.classify.defaults import best_on_val, networks_of_one_data_set
-from components.classify.explanations import show_legend, wanted_explanations
 from components.classify.export import export_model, import_model
-from components.classify.picture_input import ask
-from components.classify.uncertainty import as_json, uncertainty_cells, uncertainty_controls, uncertainty_rules
-from components.kept import keep
-from components.messages import md, plain, show_error
+from components.classify.networks import asked_run, best_on_val, choice_sentence, choose_network, networks_of, rivals_of
+from components.classify.options import choose_options
+from components.classify.output import show_output
+from components.classify.picture_input import ask, show_examples
+from components.messages import show_error
 from components.resources import run_record, run_store
-from components.wording import per_cent, run_label
 
 from core.errors import ThawError
-from core.runs.record import RunRecord
+
+# What is to spare beside a long answer goes below the options, not between them.
+STYLE = "<style>.st-key-classify-page {grid-template-rows: auto 1fr}</style>"
 
 st.title("Classify")
-st.markdown("What does my network say about this picture?")
-runs = {run.id: run for run in run_store().runs(states=("finished",))}
-if not runs:
-    st.markdown("No run has finished, so there is no network to ask yet.")
-    with st.container(horizontal=True):
-        st.page_link("home.py", label="Run the race", icon=":material/flag:")
-        st.page_link("train.py", label="Train one run", icon=":material/model_training:")
+networks = networks_of(run_store().runs(states=("finished",)))
+if not networks:
+    st.markdown("There is no network to ask yet: none has been trained or imported here.")
+    if st.button("Train one on Home", type="primary", icon=":material/home:", key="classify.to_home"):
+        st.switch_page("home.py")
     import_model()
     st.stop()
 
-
-def label(run_id: str | None) -> str:
-    if run_id is None:
-        return "No second run"
-    run = runs[run_id]
-    accuracy = per_cent((run.summary or {})["test_accuracy"])
-    return f"{run_label(run)} · {plain(run.dataset_title, 40)} · {accuracy} on test"
-
-
-def take_run() -> None:
-    """The address keeps the chosen run, so that a reload and a link show the same."""
-    st.query_params["run"] = st.session_state["classify.remembered"] = st.session_state["classify.run"]
-
-
-def about(record: RunRecord) -> None:
-    st.badge(f"weights: {plain(record.weights.origin)}", icon=":material/network_node:", color="gray")
-    st.caption("It knows: " + md(", ".join(record.dataset.class_names), 300))
-    show_lacks([record])
-
-
-rivals = networks_of_one_data_set(list(runs.values()))
-best = best_on_val(rivals).id
-wanted = [st.query_params.get("run"), st.session_state.get("classify.remembered"), best]
-st.session_state["classify.run"] = next(run_id for run_id in wanted if run_id in runs)
-if wanted[0] and wanted[0] not in runs:
-    st.caption(f":material/link_off: The run {md(wanted[0], 20)} of the address is not among the finished ones.")
-left, right = st.columns(2, gap="large")
-with left:
-    first = st.selectbox("Network", list(runs), format_func=label, key="classify.run", on_change=take_run)
-    if first == best and len(rivals) > 1:
-        title = md(runs[best].dataset_title, 40)
-        st.caption(f":material/trophy: The best on val of {len(rivals)} networks trained on {title}.")
-with right:
-    others = [None, *(run_id for run_id in runs if run_id != first)]
-    second = st.selectbox("Compare with", others, format_func=label, key=keep("classify.second", None, others))
-shown = [runs[run_id] for run_id in (first, second) if run_id]
+rivals = rivals_of(networks)
+best = best_on_val([run for one in rivals for run in one.runs])
+run, lost = asked_run(networks, best)
+st.html(STYLE)
+page = st.grid(2, min_column_width=420, gap=("small", "large"), key="classify.page")
+inputs, output, details = page.cell(), page.cell(row_span=2), page.cell()  # a telephone shows them in this order
+if lost:
+    inputs.info("The network of the address is not here any more, or has not finished.", icon=":material/link_off:")
 try:
-    records = [run_record(chosen.home(), run.id) for run in shown]
-    for column, record in zip((left, right), records, strict=False):
-        with column:
-            about(record)
-    asked = ask(records[0])
-    if not asked:
-        st.caption("Pictures stay in this server's memory for your session and are not stored.")
-        export_model(shown[0])
+    record = run_record(chosen.home(), run.id)
+except ThawError as error:
+    with inputs:
+        show_error(error)
+        choose_network(networks, run)
         import_model()
-        st.stop()
-    given = answers(shown, asked)
-except ThawError as error:
-    show_error(error)
     st.stop()
-
-tested = records[-1].test_contents
-class_names = [record.dataset.class_names for record in records]
-most = min(10, max(map(len, class_names)))
-top = 1
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    if most > 1:
-        top = st.slider("Classes shown", 1, most, key=keep("classify.top", min(most, 3), range(1, most + 1)), width=200)
-    coverage, detect = uncertainty_controls(records)
-explanations = wanted_explanations()
-if len(shown) == 2 and (untested := sum(one.place is not None and one.content not in tested for one in asked)):
-    st.caption(
-        f"{run_label(shown[1])} was not tested on {untested} of these {len(asked)} and may have trained on some."
-    )
-try:
-    rules = uncertainty_rules(records, coverage, detect)
-    if explanations.heat:
-        show_legend(len(shown))
-    answer_cards(given, shown, class_names, top, rules, explanations)
-except ThawError as error:
-    show_error(error)
-    st.stop()
-st.markdown("#### Table")
-cells = partial(uncertainty_cells, rules, class_names)
-table = as_table(given, [run_label(run) for run in shown], class_names, cells)
-per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
-columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
-st.dataframe(table, hide_index=True, column_config=columns, key="classify.table", placeholder="", alt="All answers")
-with st.container(horizontal=True):
-    for name, kind, content in (
-        ("CSV", "text/csv", as_csv(table)),
-        ("JSON", "application/json", as_json(given, records, rules, most)),
-    ):
-        st.download_button(
-            f"Download as {name}",
-            content,
-            f"thaw-classified.{name.lower()}",
-            kind,
-            icon=":material/download:",
-            key=f"classify.{name.lower()}",
-            on_click="ignore",
-        )
-export_model(shown[0])
-import_model()
+with inputs:
+    st.markdown(choice_sentence(run, networks, rivals if run.id == best.id else []))
+    show_lacks([record])
+    asked = ask(record)
+with details:
+    show_examples(record)
+    with st.expander("Network and options", icon=":material/tune:", key="classify.options"):
+        choose_network(networks, run)
+        options = choose_options(record)
+    if not asked:
+        with st.expander("Export model", icon=":material/home_storage:", key="classify.takehome"):
+            export_model(run)
+    import_model()
+with output:
+    try:
+        show_output(asked, run, networks, options)
+    except ThawError as error:
+        show_error(error)

@@ -40,6 +40,7 @@ FLOORS = [
 """From the ground up: a module imports from its own package and from those below."""
 TORCH_FREE = [
     "core.settings.schema",
+    "core.settings.recipes",
     "core.errors",
     "core.home",
     "core.machine.facts",
@@ -49,6 +50,7 @@ TORCH_FREE = [
     "core.runs.record",
     "core.runs.worker",
     "core.data.dataset",
+    "core.data.labels",
     "core.data.ingest",
     "core.augment.catalogue",
     "core.models.catalogue",
@@ -191,19 +193,19 @@ def test_rows_of_predictions_are_read_only_where_one_run_is_looked_at():
         if re.search(r"run_predictions|\.(val_)?targets\b", path.read_text("utf-8"))
     }
 
-    assert readers == {"resources", "uncertainty", "defaults", "details"}
+    assert readers == {"resources", "uncertainty", "networks", "details"}
 
 
 def constants_of(path: Path) -> set[object]:
     return {node.value for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Constant)}
 
 
-def test_scenarios_are_named_in_their_table_and_nowhere_else():
+def test_scenarios_are_named_in_their_table_and_in_that_of_recipes_and_nowhere_else():
     files = [REPOSITORY / "app.py", *(path for part in ("core", "pages") for path in (REPOSITORY / part).rglob("*.py"))]
 
     naming = {path.relative_to(REPOSITORY).as_posix() for path in files if constants_of(path) & set(SCENARIOS)}
 
-    assert naming == {"core/settings/scenarios.py"}
+    assert naming == {"core/settings/scenarios.py", "core/settings/recipes.py"}
 
 
 PARTS = {

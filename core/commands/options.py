@@ -6,6 +6,7 @@ from dataclasses import fields
 from core.data.groups import GROUPS_HELP
 from core.data.reading.layout import AUTO, LAYOUT_HELP
 from core.errors import ThawError
+from core.settings.recipes import RECIPES, get_recipe
 from core.settings.scenarios import USUAL
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
@@ -26,6 +27,7 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", required=True, metavar="D", help=DATA_HELP)
     add_reading(command)
     command.add_argument("--backbone", default=ModelSettings().backbone)
+    command.add_argument("--recipe", help=f"settings with a name, over the options beside it: {', '.join(RECIPES)}")
     command.add_argument("--augment", default=AugmentSettings().preset, help="a preset of augmentations")
     for spec in (*_MODEL_OPTIONS, *_OPTIMISER_OPTIONS, *_DATA_OPTIONS):
         numeric = spec.metadata["low"] is not None
@@ -42,13 +44,14 @@ def run_settings(arguments: argparse.Namespace) -> RunSettings:
     options = vars(arguments)
     model = {spec.name: options[spec.name] for spec in _MODEL_OPTIONS}
     scenario = options.get("scenario", USUAL)
-    return RunSettings(
+    settings = RunSettings(
         data=DataSettings(**{spec.name: options[spec.name] for spec in _DATA_OPTIONS}),
         augment=AugmentSettings(preset=options["augment"]),
         model=ModelSettings(backbone=options["backbone"], scenario=scenario, **model),
         optim=OptimSettings(**{spec.name: options[spec.name] for spec in _OPTIMISER_OPTIONS}),
         seed=options.get("seed", 0),
     )
+    return settings if options["recipe"] is None else get_recipe(options["recipe"]).apply(settings)
 
 
 def names_in(text: str) -> list[str]:

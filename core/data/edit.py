@@ -25,6 +25,7 @@ from core.data.dataset import (
 )
 from core.data.fingerprint import fingerprint_of
 from core.data.groups import Grouping
+from core.data.labels import take_along
 from core.data.parts import alike_classes
 from core.data.pictures import Picture
 from core.data.pixels import PixelWriter, share_pixels
@@ -53,6 +54,16 @@ def move_pictures(dataset: Dataset, indices: Iterable[int], class_name: str) -> 
     moved = set(indices)
     names = [class_name if i in moved else _class_of(dataset, i) for i in range(len(dataset.pictures))]
     return _stored_as(dataset, _all_of(dataset), names)
+
+
+def mend_labels(dataset: Dataset, classes: Mapping[int, str], gone: Collection[int] = ()) -> Dataset:
+    """A data set in which pictures, by their index, belong to other classes, and some are dropped: in one edit.
+
+    Raises:
+        DatasetError: too little would be left, or the data set was changed meanwhile.
+    """
+    kept = [row for row in _all_of(dataset) if row[1] not in gone]
+    return _stored_as(dataset, kept, [classes.get(index, _class_of(dataset, index)) for _, index in kept])
 
 
 def rename_class(dataset: Dataset, old: str, new: str) -> Dataset:
@@ -229,6 +240,7 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
             added=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         edited.split(0)  # refuse now what could not be divided later
+        take_along(dataset.folder, folder)
         write_atomically(folder / MANIFEST, manifest_of(edited))
     return load_stored(final.name)
 

@@ -29,7 +29,7 @@ from core.data.reading.class_names import check_class_name
 from core.data.reading.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
 from core.data.reading.layout import AUTO, check_layout
 from core.data.reading.limits import MIN_CLASSES
-from core.data.sources import BUILTIN, LISTING
+from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, temporary_folder, write_atomically
 from core.machine.facts import usable_cores
@@ -143,8 +143,8 @@ def ingest_files(
 
 def _find_stored(where: str) -> Dataset | None:
     if where == BUILTIN:
-        drawn = (d for d in stored_datasets() if d.kind == BUILTIN)
-        return next(drawn, None)
+        drawn = (d for d in stored_datasets() if d.kind == BUILTIN and d.title == BUILTIN_TITLE)
+        return next(drawn, None)  # not one that an earlier Thaw drew: that one's runs keep it
     return load_stored(where) if len(where) == ID_LENGTH and where in stored_ids() else None
 
 

@@ -80,12 +80,13 @@ def conformal_quantile(scores: Array, coverage: float) -> float:
 
 def set_sentence(rule: SetRule) -> str:
     """What the sets promise, or why they cannot, for a person."""
+    coverage = f"{100 * rule.coverage:.0f} %"
     if rule.is_possible:
         return (
-            f"Each answer names as many classes as it takes for the true one to be among them in {rule.coverage:.0%} "
+            f"Each answer names as many classes as it takes for the true one to be among them in {coverage} "
             f"of pictures like those of val ({rule.val_pictures} pictures decided how many)."
         )
     return (
-        f"With {rule.val_pictures} val pictures no coverage of {rule.coverage:.0%} can be promised (it takes "
+        f"With {rule.val_pictures} val pictures no coverage of {coverage} can be promised (it takes "
         f"{fewest_pictures(rule.coverage)}), so every class would have to be named. Ask for less."
     )

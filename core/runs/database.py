@@ -20,6 +20,7 @@ from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
 from core.storage import DATABASE, damaged_database, explained
 from core.training.history import EpochRecord, Progress
+from core.training.watched import Watched
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
@@ -54,6 +55,7 @@ RUNS = sa.Table(
     sa.Column("reached", sa.JSON),
     sa.Column("owner", sa.JSON(none_as_null=True)),
     sa.Column("owner_beats", sa.Integer, nullable=False, default=0, server_default=sa.text("0")),
+    sa.Column("watched", sa.JSON(none_as_null=True)),
 )
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
 EVALUATIONS = sa.Table(
@@ -99,6 +101,8 @@ class Run:
     owner: dict[str, Any] | None = None
     """The process that it belongs to and ends with, if any."""
     owner_beats: int = 0
+    watched: Watched | None = None
+    """What its network said last about a few validation pictures."""
 
     @property
     def is_active(self) -> bool:

@@ -1,6 +1,6 @@
-"""A race that we ran ourselves and that ships with Thaw: settings and numbers, no pictures and no weights.
+"""Races that we ran ourselves and that ship with Thaw: settings and numbers, no pictures and no weights.
 
-So that pages have something to show before anyone has trained. `benchmarks/record_example.py` makes it.
+So that pages have something to show before anyone has trained. `benchmarks/record_example.py` makes them.
 """
 
 import json
@@ -13,9 +13,21 @@ from core.settings.scenarios import place_of
 ABOUT = "about.json"
 
 
-@cache
 def example_runs() -> tuple[Run, ...]:
-    """The recorded runs, by seed and scenario, as if they were in the database."""
+    """The recorded race, by seed and scenario, as if its runs were in the database."""
+    return tuple(run for run in _recorded() if not run.settings.model.row.from_nothing)
+
+
+def showcase_runs() -> tuple[Run, ...]:
+    """A case that is decided: the same network trained as a whole, from ImageNet weights and from a random start.
+
+    The latter were recorded later than the race, with its settings and seeds.
+    """
+    return tuple(run for run in _recorded() if run.settings.model.row.stages == "all")
+
+
+@cache
+def _recorded() -> tuple[Run, ...]:
     if not (RECORDED / ABOUT).is_file():
         return ()
     about = json.loads((RECORDED / ABOUT).read_text())
@@ -50,7 +62,7 @@ def find_run(store: RunStore, run_id: str) -> Run:
         RunError: there is none.
     """
     if is_recorded(run_id):
-        found = next((run for run in example_runs() if run.id == run_id), None)
+        found = next((run for run in _recorded() if run.id == run_id), None)
         if found is not None:
             return found
     return store.get(run_id)

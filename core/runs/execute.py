@@ -12,6 +12,7 @@ from core.errors import StorageError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
 from core.runs.finish import finish
+from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import checkpoint_path, summary_of
 from core.runs.store import Run, RunStore
@@ -19,8 +20,10 @@ from core.storage import explain
 from core.training.checkpoint import Checkpoint
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.scenarios import train_run
+from core.training.watched import Watched
 
 REPORT_EVERY_S = 0.3
+PASSES: Final = ("train", "val")  # which take turns, often many times a second
 PATIENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
 _shelf = Shelf()
@@ -54,11 +57,14 @@ def execute(
         over = partial(store.give_back, run) if state == "queued" else ended
         if _insist(over, asked_to_stop, patience_s):  # else it is taken up again, here or elsewhere
             checkpoint.remove()
+    if state == "finished":
+        check_after(run.settings, asked_to_stop, _shelf)
 
 
 def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint) -> tuple[str, dict[str, Any]]:
     """Train a run and write its folder; the state it ends in, and what is to be said about that."""
     start = time.perf_counter()
+    reporter.progress(Progress(phase="pictures"))
     try:
         dataset = load_stored(run.settings.data.dataset)
         trained = train_run(
@@ -66,6 +72,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
             dataset,
             on_progress=reporter.progress,
             on_epoch=reporter.epoch,
+            on_watched=reporter.watched,
             should_stop=reporter.should_stop,
             shelf=_shelf,
             checkpoint=checkpoint,
@@ -103,8 +110,9 @@ def _insist(write_down: Callable[[], bool | None], asked_to_stop: Callable[[], b
 class _Reporter:
     """What the store hears of a run, and what is heard of it there: that it was cancelled, or taken away.
 
-    Progress is written at most every `REPORT_EVERY_S`; signs of life come from a thread of their own, however slowly
-    the work goes on, so that Stop is heard in the midst of whatever asks `should_stop`.
+    Progress is written at most every `REPORT_EVERY_S`, and whenever something else begins than the next pass; signs of
+    life come from a thread of their own, however slowly the work goes on, so that Stop is heard in the midst of
+    whatever asks `should_stop`.
     """
 
     def __init__(
@@ -112,22 +120,30 @@ class _Reporter:
     ) -> None:
         self._store, self._run, self._asked_to_stop, self._when_lost = store, run, asked_to_stop, when_lost
         self._epochs: list[dict[str, object]] = []
+        self._watched: dict[str, object] | None = None
+        self._phase = ""
         self._start, self._last, self._lost_s = time.monotonic(), 0.0, 0.0
         self.cancelled = False
 
     def progress(self, progress: Progress) -> None:
-        if time.monotonic() - self._last >= REPORT_EVERY_S:
+        begins = progress.phase != self._phase and progress.phase not in PASSES
+        self._phase = progress.phase
+        if begins or time.monotonic() - self._last >= REPORT_EVERY_S:
             worked_s = max(progress.worked_s or 0.0, time.monotonic() - self._start)
             self._write(progress=asdict(replace(progress, worked_s=worked_s)))
 
     def epoch(self, record: EpochRecord) -> None:
         self._epochs.append(asdict(record))
         if time.monotonic() - self._last >= REPORT_EVERY_S or record.lr is not None:
-            self._write(epochs=self._epochs)
+            self.flush()
+
+    def watched(self, watched: Watched) -> None:
+        """To be written with the epoch that it belongs to."""
+        self._watched = asdict(watched)
 
     def flush(self) -> None:
-        """Write the epochs, for those that came too fast to be written one by one."""
-        self._write(epochs=self._epochs)
+        """Write the epochs, also those that came too fast to be written one by one."""
+        self._write(epochs=self._epochs, watched=self._watched)
 
     def should_stop(self) -> bool:
         return self.cancelled or self._asked_to_stop()

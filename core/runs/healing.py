@@ -97,7 +97,7 @@ def _end_orphan(database: Database, run: Run) -> bool:
 def after_loss(run: Run, loss: str) -> dict[str, Any]:
     """What becomes of a run whose worker is lost."""
     gone: dict[str, Any] = {"worker": None, "progress": None}
-    again: dict[str, Any] = {"state": "queued", "started": None, "epochs": [], **gone}
+    again: dict[str, Any] = {"state": "queued", "started": None, "epochs": [], "watched": None, **gone}
     if run.cancel:
         return {"state": "cancelled", "ended": time.time(), **gone}
     if run.stopping:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,7 @@ from core.runs.database import Run as Run
 from core.runs.life import Identity, identity
 from core.settings.schema import RunSettings
 from core.settings.versions import to_dict
+from core.training.history import Progress
 
 
 class RunStore:
@@ -79,13 +81,21 @@ class RunStore:
             raise RunError(f"There {'are several runs' if found else 'is no run'} {shown(run_id)}.")
         return found[0]
 
-    def runs(self, states: Collection[str] | None = None, race: str | None = None, limit: int = 500) -> list[Run]:
+    def runs(
+        self,
+        states: Collection[str] | None = None,
+        race: str | None = None,
+        limit: int = 500,
+        ids: Collection[str] | None = None,
+    ) -> list[Run]:
         """Runs, newest first."""
         query = sa.select(RUNS).order_by(RUNS.c.number.desc()).limit(limit)
         if states is not None:
             query = query.where(RUNS.c.state.in_(states))
         if race is not None:
             query = query.where(RUNS.c.race == race)
+        if ids is not None:
+            query = query.where(RUNS.c.id.in_(ids))
         return self._database.read(query)
 
     def cancel(self, run_id: str) -> None:
@@ -145,6 +155,14 @@ class RunStore:
             cancelled = connection.execute(update.returning(RUNS.c.cancel)).scalar_one_or_none()
         return None if cancelled is None else not cancelled
 
+    def tell_waiting(self, phase: str) -> None:
+        """Note at the next run of the queue, if there is one, what keeps the worker from it."""
+        next_one = sa.select(RUNS).where(RUNS.c.state == "queued").order_by(RUNS.c.number).limit(1)
+        for run in self._database.read(next_one):
+            if run.progress is None or run.progress.phase != phase:
+                same = (RUNS.c.id == run.id, RUNS.c.state == "queued")
+                self._database.change(*same, progress=asdict(Progress(phase=phase)))
+
     @contextmanager
     def holding(self, run: Run) -> Iterator[bool]:
         """Whether the run is still this worker's; if so, nobody takes it away within the block, which must be short."""
@@ -172,7 +190,7 @@ class RunStore:
 
     def give_back(self, run: Run) -> None:
         """Put a running run back into the queue, at its old place: its worker was asked to stop, nothing failed."""
-        self.end(run, "queued", ended=None, started=None, epochs=[])
+        self.end(run, "queued", ended=None, started=None, epochs=[], watched=None)
 
     # -- what whoever starts, stops or watches a worker does
 
@@ -204,4 +222,4 @@ def _begun() -> dict[str, Any]:
     """What a row says when an attempt at its run begins."""
     now = time.time()
     begun = {"state": "running", "attempt": RUNS.c.attempt + 1, "started": now, "beat": now, "worker": identity()}
-    return begun | {"progress": None, "epochs": [], "cause": None, "stopping": False}
+    return begun | {"progress": None, "epochs": [], "watched": None, "cause": None, "stopping": False}

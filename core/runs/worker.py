@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
 from typing import TypeVar
@@ -22,7 +22,7 @@ from core.machine.devices import devices
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
 from core.runs.deletion import sweep_checkpoints
-from core.runs.life import BEAT, BEAT_S, GRACE_S, READY
+from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
 
@@ -92,7 +92,8 @@ def main() -> None:
     _patiently(sweep_staging, stop)
     if store is not None:
         _patiently(partial(sweep_checkpoints, store), stop)
-    preload()  # while nobody waits
+    with _telling(store, "torch"):
+        preload()  # while nobody waits, as a rule
     with suppress(OSError):
         os.write(out, READY)
     more = True  # whether there may be something left to measure
@@ -116,6 +117,20 @@ def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:
                 logging.error("waiting for the storage: %s", said)
             stop.wait(STORAGE_S)
     return None
+
+
+@contextmanager
+def _telling(store: RunStore | None, phase: str) -> Iterator[None]:
+    """Let whoever waits for the queue's next run know what is done first."""
+
+    def tell() -> None:
+        with suppress(StorageError):
+            if store is not None:
+                store.tell_waiting(phase)
+
+    tell()
+    with repeated(tell, POLL_S):
+        yield
 
 
 def _tell_parent(out: int) -> None:
@@ -156,9 +171,10 @@ def _measure_next(store: RunStore, stop: threading.Event) -> bool:
     from core.training.probe import known_peaks, known_speeds
 
     try:
-        known_peaks(should_stop=busy)
-        for name, kind in unknown[:1]:
-            known_speeds(name, should_stop=busy, device=kind)
+        with _telling(store, "timing"):
+            known_peaks(should_stop=busy)
+            for name, kind in unknown[:1]:
+                known_speeds(name, should_stop=busy, device=kind)
     except Cancelled:
         pass
     except Exception:  # runs start with what is safe

@@ -157,9 +157,7 @@ SCENARIO_OPTIONS: Final = frozenset(option for row in _ROWS for option in row.op
 USUAL: Final = "frozen"
 """What a run is if nothing else is said."""
 USUAL_RACE: Final = ("frozen", "finetuned")
-"""What the command line races if nothing else is said,"""
-HOME_RACE: Final = (*USUAL_RACE, "scratch")
-"""and what Home offers to race."""
+"""What Home and the command line race if nothing else is said."""
 
 
 def place_of(scenario: str) -> int:

@@ -101,6 +101,33 @@ def solve_head(
     return SolvedHead(weight=weight[0], bias=bias[0], l2=l2, path=path, iterations=iterations)
 
 
+def held_out_probabilities(
+    features: Tensor,
+    targets: Tensor,
+    fold_of: Tensor,
+    num_classes: int,
+    should_stop: ShouldStop = lambda: False,
+) -> Tensor:
+    """What heads say about rows that they were not fitted on: probabilities (M, K) float32.
+
+    There is a head for each fold, fitted on all others, as `solve_head` fits one; all have the penalty that is best on
+    what they hold out. They are solved for together.
+
+    Args:
+        fold_of: (M,) int64, from 0; rows of one fold are held out together. There are at least two folds.
+
+    Raises:
+        Cancelled: `should_stop` said so, between two solutions.
+    """
+    rows, _ = _solver_rows(features, None)
+    wanted = _wanted(targets, num_classes, 0.0, None)
+    l2, _ = min(_try_path(rows, wanted, fold_of, should_stop), key=lambda step: step[1])
+    inside = fold_of != torch.arange(int(fold_of.max()) + 1)[:, None]
+    problems = Problems(rows=rows, wanted=wanted, inside=inside.float(), l2=l2)
+    heads, _ = minimise(problems, problems.start(), FINE, should_stop=should_stop)
+    return problems.scores(heads).softmax(1)[fold_of, :, torch.arange(len(rows))]
+
+
 def fit_head_in_batches(
     features: Tensor,
     targets: Tensor,

@@ -1,7 +1,7 @@
 """What a run leaves behind, as plain records: epochs, timings by phase, and how far it has come."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Final
@@ -35,6 +35,25 @@ class EpochRecord:
     """The head's rate at the end of the epoch; None where the head is solved for."""
     elapsed_s: Amount
     """Since the run's start, feature time included, decoding excluded."""
+
+
+def curve_by_epoch(history: Sequence[EpochRecord], last: int) -> list[tuple[int, float]]:
+    """Points of a curve: (epoch, validation accuracy), epoch 0 before the first.
+
+    A head that is solved for knows no epochs: it is a level line from 0 to `last`; where the network trains after it, a
+    point at 0.
+    """
+    solved = [record.val_accuracy for record in history if record.lr is None]
+    steps = [record for record in history if record.lr is not None]
+    if not steps:
+        return [(epoch, accuracy) for accuracy in solved[-1:] for epoch in (0, max(1, last))]
+    before = steps[0].epoch - 1
+    return [*((0, accuracy) for accuracy in solved[-1:]), *((one.epoch - before, one.val_accuracy) for one in steps)]
+
+
+def last_epoch(histories: Iterable[Sequence[EpochRecord]]) -> int:
+    """Where the longest of these curves ends, in epochs."""
+    return max((sum(record.lr is not None for record in history) for history in histories), default=0)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -41,6 +41,7 @@ from core.training.optimizers import build_optimizer, build_schedule
 from core.training.plan import device_for, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
+from core.training.watched import OnWatched
 
 PIECE = 16  # pictures that go forward and back at once; measured by benchmarks/process.py
 CARD_BATCH = 128  # pictures that go through a card at once, where nothing is trained with them
@@ -101,6 +102,7 @@ def train_run(
     *,
     on_progress: OnProgress = lambda progress: None,
     on_epoch: OnEpoch = lambda epoch: None,
+    on_watched: OnWatched = lambda watched: None,
     should_stop: ShouldStop = lambda: False,
     shelf: Shelf | None = None,
     checkpoint: Checkpoint | None = None,
@@ -120,7 +122,8 @@ def train_run(
         Cancelled: `should_stop` said so.
     """
     try:
-        return _train_run(settings, dataset, on_progress, on_epoch, should_stop, shelf, checkpoint or Checkpoint())
+        checkpoint = checkpoint or Checkpoint()
+        return _train_run(settings, dataset, on_progress, on_epoch, on_watched, should_stop, shelf, checkpoint)
     except torch.OutOfMemoryError as error:
         raise TrainingError(_too_large(settings)) from error
 
@@ -130,10 +133,28 @@ def _train_run(
     dataset: Dataset,
     on_progress: OnProgress,
     on_epoch: OnEpoch,
+    on_watched: OnWatched,
     should_stop: ShouldStop,
     shelf: Shelf | None,
     checkpoint: Checkpoint,
 ) -> Trained:
+    session, hashes = begin_session(
+        settings, dataset, on_progress, on_epoch, on_watched, should_stop, shelf, checkpoint
+    )
+    return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
+
+
+def begin_session(
+    settings: RunSettings,
+    dataset: Dataset,
+    on_progress: OnProgress,
+    on_epoch: OnEpoch,
+    on_watched: OnWatched,
+    should_stop: ShouldStop,
+    shelf: Shelf | None,
+    checkpoint: Checkpoint,
+) -> tuple[Session, Mapping[str, str]]:
+    """All that a run needs before it trains, and the hashes of its backbone; raises what `train_run` does."""
     watch = Stopwatch()
     torch.manual_seed(settings.seed)  # dropout and stochastic depth draw from the global generator
     on_progress(Progress(phase="build", done=0, total=1))
@@ -143,8 +164,8 @@ def _train_run(
     loaders = build_run_loaders(settings, dataset, compute.device)
     check_trainable(dataset, loaders.split)
     torch.set_num_threads(compute.threads)
-    shelf = shelf if compute.device == "cpu" else None
-    model, hashes = _build(settings, len(dataset.class_names), compute.device, shelf, on_progress, should_stop)
+    kept = shelf if compute.device == "cpu" else None
+    model, hashes = _build(settings, len(dataset.class_names), compute.device, kept, on_progress, should_stop)
     session = Session(
         settings=settings,
         model=model,
@@ -153,10 +174,11 @@ def _train_run(
         watch=watch,
         on_progress=on_progress,
         on_epoch=on_epoch,
+        on_watched=on_watched,
         should_stop=should_stop,
         checkpoint=checkpoint,
     )
-    return _trained(session, hashes, shelf)
+    return session, hashes
 
 
 def _too_large(settings: RunSettings) -> str:
@@ -289,9 +311,13 @@ def _solve_head(session: Session, stage: str) -> Best:
 
     def record(weights: Tensor, biases: Tensor, moments: list[float]) -> None:
         on_train = _judge(weights, biases, features, targets, train_weights)
-        _record_heads(session, stage, on_train, _judge(weights, biases, *val, val_weights), moments)
+        on_val = _judge(weights, biases, *val, val_weights)
+        logits = torch.addmm(biases[-1], val[0][session.watched_places], weights[-1].T)
+        session.say_watched(logits.softmax(1), len(session.history) + len(moments))
+        _record_heads(session, stage, on_train, on_val, moments)
 
     classes = len(session.loaders.dataset.class_names)
+    session.begin("head")
     with session.watch.phase("train"), one_thread(when=features.numel() * classes <= ONE_THREAD):
         solve = fit_head_in_batches if features.numel() > TOO_MANY else solve_head
         solved = solve(
@@ -386,10 +412,16 @@ def _fit(
         session.keep(stepper, best)
 
     val_loss = build_loss(session.class_weights("val")).to(session.device)
+
+    def evaluate_val(judged: nn.Module) -> Evaluation:
+        val = evaluate(judged, until_stopped(val_batches(), session.should_stop), val_loss)
+        session.say_watched(val.probabilities[session.watched_places], len(session.history) + 1)
+        return val
+
     best = fit(
         stepper,
         lambda epoch: until_stopped(batches(epoch), session.should_stop),
-        lambda judged: evaluate(judged, until_stopped(val_batches(), session.should_stop), val_loss),
+        evaluate_val,
         epochs=epochs,
         best=best,
         watch=session.watch,

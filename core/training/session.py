@@ -32,6 +32,7 @@ from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, P
 from core.training.loop import Batches, Best, Evaluation, Stepper, cast, evaluate
 from core.training.plan import plan_run, training_work
 from core.training.probe import Compute
+from core.training.watched import OnWatched, Watched, watched_pictures
 from core.training.weighting import class_weights
 
 WAITING = 3  # pairs of pictures that wait for a core while all are taken
@@ -50,6 +51,7 @@ class Session:
         watch: Stopwatch,
         on_progress: OnProgress,
         on_epoch: OnEpoch,
+        on_watched: OnWatched,
         should_stop: ShouldStop,
         checkpoint: Checkpoint,
     ) -> None:
@@ -60,7 +62,9 @@ class Session:
         self.history: list[EpochRecord] = []
         self.head: SolvedHead | None = None
         self._compiled: Forward | None = None
-        self._on_progress, self._on_epoch, self._done = on_progress, on_epoch, 0.0
+        self._on_progress, self._on_epoch, self._on_watched, self._done = on_progress, on_epoch, on_watched, 0.0
+        self._watched = watched_pictures(loaders.dataset, loaders.split, settings.seed)
+        self.watched_places = [loaders.split.val.index(index) for index in self._watched]
         self.device = torch.device(compute.device)
         self._preprocessing = preprocessing_of(settings.model.backbone)
 
@@ -70,6 +74,16 @@ class Session:
     def record(self, epoch: EpochRecord) -> None:
         self.history.append(epoch)
         self._on_epoch(epoch)
+
+    def say_watched(self, probabilities: Tensor, epoch: int) -> None:
+        """Tell what is said about the watched pictures: probabilities (W, K), after this epoch."""
+        sure, classes = probabilities.max(1)
+        said = tuple(zip(classes.tolist(), (round(value, 4) for value in sure.tolist()), strict=True))
+        self._on_watched(Watched(pictures=self._watched, said=said, epoch=epoch))
+
+    def begin(self, phase: str) -> None:
+        """Tell what is being done where it is not counted."""
+        self._report(0.0, Progress(phase=phase))
 
     def take_up(self, stepper: Stepper, best: Best) -> None:
         """Go on after the last epoch that an earlier attempt at this run has kept, if there is one."""

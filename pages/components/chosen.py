@@ -101,3 +101,8 @@ def can_train(dataset: Dataset) -> bool:
 def link_to_data() -> None:
     """The way out where the chosen pictures are of no use."""
     st.page_link("data.py", label="Fix these pictures, or choose others", icon=":material/photo_library:")
+
+
+def work_with(dataset_id: str) -> None:
+    """Choose another data set, and keep everything else."""
+    choose(replace(settings(), data=replace(settings().data, dataset=dataset_id)))

@@ -32,18 +32,20 @@ GRADES: Final[dict[Grade, tuple[str, str, BadgeColor]]] = {
 Link = Callable[[], object]
 
 
-def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links: Link) -> Conclusion:
+def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links: Link, about: str = "") -> Conclusion:
     """The conclusion over finished runs, its numbers in one line, and what to do next.
 
     Args:
         links: drawn beside the buttons: further steps that only this page offers.
+        about: whose pictures it is about, where the page says it nowhere else.
     """
     found = conclusion_of(verdict)
     word, icon, colour = GRADES[found.grade]
     with st.container(border=True, key=f"{key}.conclusion"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(word, icon=icon, color=colour)
-            st.caption(md(" and ".join(dict.fromkeys(run.dataset_title for run in runs))), width="content")
+            if about:
+                st.caption(md(about), width="content")
         st.header(md(found.headline, LONGEST_MESSAGE), anchor=False)
         st.markdown(md(found.numbers, LONGEST_MESSAGE))
         if found.advice:

@@ -30,13 +30,15 @@ class GalleryItem:
     title: str
     captions: tuple[str, ...] = ()
     """Short lines under the title."""
+    alt: str = ""
+    """What tells the picture from others of its title to somebody who does not see it."""
     mark: Mark | None = None
     """Whether what is shown is right or wrong; said by word and icon as well as by colour."""
 
 
-def gallery(items: Sequence[GalleryItem], columns_wide: int, key: str) -> None:
+def gallery(items: Sequence[GalleryItem], columns_wide: int, key: str, narrowest: int = NARROWEST) -> None:
     """Draw the pictures in at most `columns_wide` columns; fewer where the window is narrow."""
-    grid = st.grid(columns_wide, min_column_width=NARROWEST, key=key)
+    grid = st.grid(columns_wide, min_column_width=narrowest, key=key)
     for item in items:
         with grid.cell(), st.container(gap="xxsmall"):
             _draw(item)
@@ -44,7 +46,8 @@ def gallery(items: Sequence[GalleryItem], columns_wide: int, key: str) -> None:
 
 def _draw(item: GalleryItem) -> None:
     judged = f", {_MARKS[item.mark]['label']}" if item.mark else ""
-    st.image(item.image, width="stretch", alt=plain(item.title) + judged)
+    named = f", {plain(item.alt)}" if item.alt else ""
+    st.image(item.image, width="stretch", alt=plain(item.title) + named + judged)
     if item.mark:
         st.badge(**_MARKS[item.mark])
     st.markdown(f"**{md(item.title)}**")

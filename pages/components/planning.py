@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.planning import smallest_gap
 from core.comparison.race_wording import expected_gap
+from core.comparison.wording import whole_points
 from core.data.dataset import Dataset
 from core.runs.store import Run
 from core.settings.schema import RunSettings
@@ -14,6 +16,7 @@ from core.training.plan import Estimate, estimate, plan_run
 from . import chosen
 from .resources import run_store, split_sizes, tested_units
 from .verdict_charts import detectable_differences
+from .wording import rough_time
 
 
 def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
@@ -22,8 +25,34 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     return estimate(plan, settings)
 
 
+def expectations(
+    settings: RunSettings, dataset: Dataset, seeds: int, key: str, expected: Estimate | None = None
+) -> None:
+    """In one line how long it takes, and the smallest difference that so many seeds and the test part will show.
+
+    Args:
+        expected: how long it takes; None where this machine was not timed yet, and says so.
+    """
+    tested, grouped = tested_units(chosen.home(), dataset.id, settings.seed, settings.data), bool(dataset.grouped_by)
+    time = rough_time(expected.seconds) if expected else "no time known before this machine is timed"
+    rough = "very roughly " if expected and not expected.measured else ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        said = f"{rough}{time} · smallest detectable difference: {_gap(seeds, tested)}"
+        st.markdown(f":material/timer: {said}", width="content")
+        more = st.popover("Why", icon=":material/show_chart:", type="tertiary", key=f"{key}.gaps", on_change="rerun")
+    if more.open:
+        with more:
+            st.caption(expected_gap(seeds, tested, grouped))
+            _differences_by_seeds(tested, grouped, seeds, key)
+
+
+def _gap(seeds: int, tested: int) -> str:
+    gap = smallest_gap(seeds, tested)
+    return "none with so few test pictures" if gap is None else f"about {whole_points(gap)}"
+
+
 def show_detectable_difference(settings: RunSettings, dataset: Dataset, seeds: int, key: str) -> None:
-    """The smallest difference that so many seeds and the test part will show, said before anything is trained."""
+    """The smallest difference alone."""
     tested, grouped = tested_units(chosen.home(), dataset.id, settings.seed, settings.data), bool(dataset.grouped_by)
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(f":material/visibility: {expected_gap(seeds, tested, grouped)}", width="stretch")

@@ -1,25 +1,25 @@
 """Work that is going on: a live view of chosen runs, which only reads the store."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 
-import pandas as pd
 import streamlit as st
 
-from core.errors import RunError
+from core.runs.experiments import experiments_of, names_of
 from core.runs.store import Run
 from core.training.history import NOTHING_YET
 
 from .frame import framed
 from .messages import LONGEST_MESSAGE, md
+from .queue import name_of
 from .resources import run_store
-from .wording import PHASES, STATES, per_cent, run_label, time_left
+from .watched import live_curves, live_pictures
+from .wording import PHASES, STATES, per_cent, run_label
 
 TICK_S = 1.0
 
 
 def live(ids: Sequence[str], key: str) -> None:
-    """Progress, time left and curves, as long as one of these runs is at work; then the page is drawn anew.
+    """Progress, pictures and curves, as long as one of these runs is at work; then the page is drawn anew.
 
     For pages that found one of them at work. What they found may be over by now: only what is read here counts. Stop is
     in the header, on every page.
@@ -31,49 +31,64 @@ def live(ids: Sequence[str], key: str) -> None:
     def view() -> None:
         store.heal()
         runs = _still_there(ids)
-        if not any(run.is_active for run in runs):
+        active = sorted((run for run in runs if run.is_active), key=lambda run: (run.state != "running", run.number))
+        if not active:
             st.rerun()
-        for run in runs:
-            _progress(run)
-        _live_curves(runs)
+        _progress(active[0], runs)
+        pictures, curves = st.columns([2, 1], gap="medium")
+        with pictures:
+            live_pictures(runs, active[0], f"{key}.watched")
+        with curves:
+            live_curves(runs, f"{key}.curves")
 
     view()
 
 
 def _still_there(ids: Sequence[str]) -> list[Run]:
-    """These runs as they are now, without those that were deleted meanwhile."""
-    found = []
-    for run_id in ids:
-        with suppress(RunError):
-            found.append(run_store().get(run_id))
-    return found
+    """These runs as they are now, oldest first, without those that were deleted meanwhile."""
+    return run_store().runs(ids=ids)[::-1]
 
 
-def _progress(run: Run) -> None:
-    if run.state == "running":
-        text = " · ".join(part for part in (f"**{run_label(run)}**", stage_words(run), time_left(run)) if part)
-        st.progress((run.progress or NOTHING_YET).fraction, text=text)
-        if odd := run_store().standstill(run):
-            st.caption(f":material/help: {odd}.")
-        return
-    with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{run_label(run)}**", width="content")
-        state_badge(run)
-        if run.summary:
-            st.markdown(f"test accuracy {per_cent(run.summary['test_accuracy'])}", width="content")
-        if run.state == "queued" and run.cause:  # it was at work before
-            st.caption(md(run.cause, LONGEST_MESSAGE))
+def _progress(now: Run, runs: Sequence[Run]) -> None:
+    """How far all of them are, and what is being done at this moment; the header says how long it takes."""
+    done = sum(not run.is_active for run in runs)
+    fraction = (now.progress or NOTHING_YET).fraction if now.state == "running" else 0.0
+    others = [run for run in run_store().runs(states=["running"]) if now.state == "queued"]
+    stage = f"waits for {name_of(others[0])}" if others else stage_words(now)
+    which = f"Run {done + 1} of {len(runs)}: " if len(runs) > 1 else ""
+    st.progress((done + fraction) / len(runs), text=f"{which}**{name_of(now)}** · {stage}")
+    if odd := run_store().standstill(now):
+        st.caption(f":material/help: {odd}.")
+    if now.state == "queued" and now.cause:  # it was at work before
+        st.caption(md(now.cause, LONGEST_MESSAGE))
+    if len(runs) > 1:
+        _states(runs)
+
+
+def _states(runs: Sequence[Run]) -> None:
+    """A line per experiment: its seeds and how they stand, with the test accuracy of those that have one."""
+    experiments = experiments_of(runs)[::-1]
+    for one, name in zip(experiments, names_of(experiments), strict=True):
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            st.markdown(f"**{md(name)}**", width="content")
+            for run in reversed(one.runs):
+                word, icon, colour = STATES[run.state]
+                fold = f", fold {run.settings.data.fold}" if run.settings.data.fold is not None else ""
+                said = f"test accuracy {per_cent(run.summary['test_accuracy'])}" if run.summary else word
+                st.badge(f"seed {run.settings.seed}{fold}: {said}", icon=icon, color=colour)
 
 
 def stage_words(run: Run) -> str:
     """What a run is doing at this moment, for whoever waits for it."""
     progress = run.progress or NOTHING_YET
+    if run.state == "queued":  # what the worker does first, where there is such a thing
+        return PHASES[progress.phase] if run.progress and progress.phase in PHASES else "starting"
     if run.state != "running":
         return STATES[run.state][0]
     if run.cancel:
         return "stopping"
     what = PHASES.get(progress.phase, "")
-    return f"epoch {progress.epoch} of {progress.epochs}, {what}" if progress.epoch else what
+    return f"{what}, epoch {progress.epoch} of {progress.epochs}" if progress.epoch else what
 
 
 def state_badge(run: Run) -> None:
@@ -89,23 +104,3 @@ def explain_end(run: Run) -> None:
     elif run.state == "cancelled":
         why = md(run.cause, LONGEST_MESSAGE) if run.cause else "Nothing of it was kept."
         st.caption(f":material/stop_circle: {run_label(run)} was stopped. {why}")
-
-
-def _live_curves(runs: Sequence[Run]) -> None:
-    """Accuracy on val by epoch. Redrawn in place at every tick, which Plotly would not do."""
-    lines = {
-        f"{run.settings.model.row.label}, seed {run.settings.seed}": pd.Series(
-            {epoch.epoch: epoch.val_accuracy for epoch in run.epochs or []}
-        )
-        for run in runs
-        if run.epochs
-    }
-    if lines:
-        st.line_chart(
-            pd.DataFrame(lines).rename_axis("epoch"),
-            x_label="epoch",
-            y_label="accuracy on val",
-            height=240,
-            color=[run.settings.model.row.style["color"] for run in runs if run.epochs],
-            alt="Accuracy on val by epoch so far",
-        )

@@ -2,7 +2,9 @@
 
 import io
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,17 +15,20 @@ from core.comparison.fairness import Outcome
 from core.data.dataset import Dataset, load_stored, stamp_of, stored_ids
 from core.data.ingest import ingest
 from core.data.parts import check_trainable
-from core.errors import DatasetError
+from core.errors import DatasetError, ThawError
 from core.models.catalogue import BACKBONES
 from core.runs.race import every_fold
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, ModelSettings, RunSettings
+from core.training.watched import watched_pictures
+
+from .taking_in import watched
 
 if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.data.loaders import Loaders
-    from core.inference.evidence import ReferenceFeatures
+    from core.inference.known import Known, KnownJob
     from core.inference.predictor import Predictor
     from core.models.build import LayerRow
     from core.models.records import ParameterCount
@@ -40,12 +45,25 @@ def _is_untouched(dataset: Dataset) -> bool:
     return dataset.stamp == stamp_of(dataset.id)
 
 
-@st.cache_resource(
-    max_entries=2, show_spinner="Drawing the built-in pictures: once, a few seconds.", validate=_is_untouched
-)
+@st.cache_resource
+def _drawn() -> tuple[dict[str, str], Lock]:
+    """The built-in set's id by home folder, and what one session at a time holds that draws it."""
+    return {}, Lock()
+
+
 def builtin_dataset(home: str) -> Dataset:
-    """The drawn set of this home folder; drawn now if it never was."""
-    return ingest("builtin").dataset
+    """The drawn set of this home folder; drawn now, with a bar, if it never was.
+
+    Raises:
+        ThawError: it cannot be drawn, on a full disk, say.
+    """
+    known, drawing = _drawn()
+    if home in known:
+        with suppress(DatasetError):  # deleted, or damaged: it is drawn anew
+            return stored_dataset(home, known[home])
+    with drawing:
+        known[home] = watched(lambda show: ingest("builtin", show)).dataset.id
+    return stored_dataset(home, known[home])
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, validate=_is_untouched)
@@ -56,7 +74,7 @@ def stored_dataset(home: str, dataset_id: str) -> Dataset:
 
 def forget_datasets() -> None:
     """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
-    for cached in (builtin_dataset, stored_dataset, reference_features, _loaders):
+    for cached in (_drawn, stored_dataset, known_job, _loaders):
         cached.clear()
     st.cache_data.clear()
 
@@ -92,6 +110,13 @@ def tested_units(home: str, dataset_id: str, seed: int, settings: DataSettings) 
     parts = [dataset.split(seed, data).test for data in every_fold(settings)]
     tested = [dataset.pictures[index] for part in parts for index in part]
     return len({picture.side for picture in tested}) if dataset.grouped_by else len(tested)
+
+
+@st.cache_data(max_entries=500, show_spinner=False)
+def watched_places(home: str, dataset_id: str, seed: int, settings: DataSettings) -> tuple[int, ...]:
+    """The validation pictures that are watched while a run with these settings trains: indices into the data set."""
+    dataset = stored_dataset(home, dataset_id)
+    return watched_pictures(dataset, dataset.split(seed, settings), seed)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)
@@ -149,13 +174,26 @@ def predictor(home: str, run_id: str) -> "Predictor":
     return Predictor.load(run_id)
 
 
-@st.cache_resource(max_entries=8, show_spinner="Looking at the pictures it learnt from: once for each network")
-def reference_features(home: str, run_id: str, part: str) -> "ReferenceFeatures":
-    """A run's training or val pictures as its backbone sees them; at most 33 MB each, shared by all sessions."""
-    from core.inference import evidence
+@st.cache_resource(max_entries=4, show_spinner=False)
+def known_job(home: str, run_id: str) -> "KnownJob":
+    """What a run learnt from, looked at in a thread of its own; at most 66 MB each, shared by all sessions."""
+    from core.inference.known import KnownJob
 
     dataset = stored_dataset(home, run_record(home, run_id).dataset.id)
-    return evidence.reference_features(predictor(home, run_id), dataset, part)
+    return KnownJob(predictor(home, run_id), dataset)
+
+
+def known(home: str, run_id: str) -> "Known":
+    """What a run learnt from, as its backbone sees it; waits for it.
+
+    Raises:
+        ThawError: its pictures are not here any more.
+    """
+    try:
+        return known_job(home, run_id).result()
+    except ThawError:  # they may come back
+        known_job.clear(home, run_id)
+        raise
 
 
 @st.cache_data(max_entries=200, show_spinner=False)

@@ -25,11 +25,15 @@ STATES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "cancelled": ("stopped", ":material/stop_circle:", "orange"),
 }
 PHASES = {
+    "torch": "starting PyTorch",
+    "timing": "timing this machine",
+    "pictures": "reading pictures",
     "build": "building the network",
     "download": "downloading weights",
-    "features": "computing features, once",
+    "features": "computing features",
+    "head": "solving for the head",
     "train": "training",
-    "val": "checking on val",
+    "val": "validating",
     "test": "testing",
 }
 
@@ -129,13 +133,19 @@ def run_label(run: Run) -> str:
 
 
 def dataset_labels(stored: Mapping[str, Dataset]) -> dict[str, str]:
-    """How data sets are called in lists, by id; no two alike, for a list takes what is called alike for the same."""
+    """How data sets are called in lists, by id; no two alike, for a list takes what is called alike for the same.
+
+    Args:
+        stored: all there are, oldest first: those that are called alike are numbered in this order.
+    """
     short = {key: f"{dataset.title} ({len(dataset.pictures)} pictures)" for key, dataset in stored.items()}
-    shared = Counter(short.values())
-    return {
-        key: label if shared[label] == 1 else f"{label} · {stored[key].kind} · content {stored[key].fingerprint[:8]}"
-        for key, label in short.items()
-    }
+    shared, numbers = Counter(short.values()), Counter[str]()
+    labels = {}
+    for key, label in short.items():
+        numbers[label] += 1
+        edited = ", edited" if stored[key].kind == "edited" else ""
+        labels[key] = label if shared[label] == 1 else f"{label}, version {numbers[label]}{edited}"
+    return labels
 
 
 def age(moment: float) -> str:

@@ -1,15 +1,19 @@
 """What the released code stored is read: a home folder and a zip that commit bff469e wrote, see `tests/fixtures`."""
 
+import io
 import json
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from core.data.dataset import MANIFEST, Dataset, load_stored, manifest_of, stored_datasets
 from core.data.pixels import FILE_NAME, length_of
+from core.data.reading.decode import decode_picture
 from core.home import unsealed
 from core.machine.devices import DeviceUse
 from core.runs.record import RECORD, RECORD_MINOR, load_predictions, load_record, record_values, run_folder
@@ -89,12 +93,20 @@ def test_runs_of_all_states_are_read_with_their_progress(old_home: Path):
     assert runs["finished"].summary["test_accuracy"] == load_record(runs["finished"].id).test_accuracy
 
 
+def golden_pictures() -> Iterator[bytes]:
+    """What the zip was packed with, as PNG: the first eight that the code of then drew."""
+    with zipfile.ZipFile(FIXTURES / "goldens-bff469e.zip") as archive:
+        for number in range(1, 9):
+            file = io.BytesIO()
+            Image.fromarray(decode_picture(archive.read(f"{number}.jpg"))).save(file, "PNG")
+            yield file.getvalue()
+
+
 def test_a_zip_is_brought_in(tmp_path: Path):
     from safetensors.torch import load, save
 
     from core.models.build import build_model
     from core.takehome import package
-    from core.takehome.export import _golden_pictures
     from core.takehome.import_run import import_run
     from core.takehome.plain import to_plain
 
@@ -104,7 +116,7 @@ def test_a_zip_is_brought_in(tmp_path: Path):
     plain = to_plain(build_model(network, num_classes=3, start="imagenet", seed=0).state_dict(), network)
     plain |= load(members.pop("head.safetensors"))
     members[package.WEIGHTS] = save({name: tensor.contiguous() for name, tensor in plain.items()})
-    members |= dict(zip(package.GOLDEN_PICTURES, _golden_pictures(), strict=True))
+    members |= dict(zip(package.GOLDEN_PICTURES, golden_pictures(), strict=True))
     package.write_package(tmp_path / "old.zip", members)
 
     run = import_run(RunStore(), tmp_path / "old.zip")

@@ -12,8 +12,10 @@ from helpers import draw_picture, drawn, encoded
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.comparison.experiments import experiment_key
 from core.data.dataset import load_stored
 from core.runs.record import load_predictions, load_record
+from core.runs.store import RunStore
 
 PNG = "image/png"
 
@@ -39,13 +41,27 @@ def words(at) -> str:
     return "\n".join(element.value for element in [*at.markdown, *at.caption])
 
 
+def headline(at) -> str:
+    """What stands there largest, as it is read."""
+    return at.header[0].value.replace("\\", "").replace("\u00a0", " ")
+
+
+def compare_with(at, run: str):
+    """Ask a second network, too."""
+    at.pills(key="classify.next").set_value(["second"]).run()
+    return at.selectbox(key="classify.second").set_value(run).run()
+
+
 def test_without_a_finished_run_the_page_says_where_to_get_one(start):
     at = start("classify.py")
 
     assert not at.exception and not at.error
-    assert "No run has finished" in words(at)
-    assert [link.proto.label for link in at.get("page_link")] == ["Run the race", "Train one run"]
+    assert "no network to ask yet" in words(at)
+    assert at.button(key="classify.to_home").label == "Train one on Home"
     assert [each.key for each in at.file_uploader] == ["classify.zip.0"]
+
+    at.button(key="classify.to_home").click().run()
+    assert not at.exception and at.title[0].value != "Classify"
 
 
 def test_the_answers_are_those_of_the_command_line(page, finished_race, tmp_path):
@@ -63,6 +79,7 @@ def test_the_answers_are_those_of_the_command_line(page, finished_race, tmp_path
     shown = table(page)
     for row, told in zip(shown.to_dict("records"), json.loads(printed.getvalue())["pictures"], strict=True):
         assert row["predicted"] == told["predicted"]
+        assert ("none of these" in row) == ("none_of_these" in told)
         assert {f"p({name})": p for name, p in told["probabilities"].items()} == {
             name: value for name, value in row.items() if name.startswith("p(")
         }
@@ -77,7 +94,8 @@ def test_unreadable_files_are_named_and_the_others_answered(page):
     assert "empty\\.png" in warning.value and "0 bytes" in warning.value.replace("\\", "")
     assert list(table(page)["picture"]) == ["good.png", "note.png", "empty.png"]
     assert table(page)["predicted"].notna().tolist() == [True, False, False]
-    assert len(page.get("image")) == 1
+    images = [image.proto.imgs[0].alt for image in page.get("image")]
+    assert images == ["good.png"] and page.header[0].value.startswith(table(page)["predicted"][0])
 
 
 def test_only_unreadable_files_leave_no_empty_cards(page):
@@ -115,8 +133,8 @@ def test_the_picture_shown_is_made_anew_from_the_pixels():
 
 
 def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished_race):
-    page.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
     page.segmented_control(key="classify.source").set_value("tests").run()
+    compare_with(page, finished_race.run("finetuned"))
 
     assert not page.exception and not page.error
     shown = table(page)
@@ -152,31 +170,43 @@ def test_runs_of_different_classes_are_shown_without_a_judgement():
     assert shown["p(a)"].isna().tolist() == [False, True] and shown["p(b)"].tolist() == [0.75, 0.5]
 
 
-def cards(classes: tuple[tuple[str, ...], tuple[str, ...]]):
-    """Three pictures, two runs; the runs differ on the second picture."""
+def cards(classes: tuple[tuple[str, ...], ...], rows: dict[str, tuple[float, ...]], coverage: float = 0.0):
+    """Answers of as many runs as there are tuples of class names; the first class has the given probability."""
     from types import SimpleNamespace
 
     import numpy as np
 
-    from core.settings.schema import RunSettings
-    from pages.components.classify.answer_cards import answer_cards
+    from core.inference.prediction_sets import SetRule
+    from pages.components.classify.answer_cards import Speaker, in_order, show_answers
     from pages.components.classify.answers import Answer, InputPicture
+    from pages.components.classify.uncertainty import UncertaintyRules
 
-    runs = [SimpleNamespace(number=number, settings=RunSettings()) for number in (1, 2)]
-    rows = {"one.png": (0.9, 0.8), "two.png": (0.9, 0.3), "three.png": (0.2, 0.1)}
-    given = [
-        Answer(
-            picture=InputPicture(name=name, content=name, truth="ant"),
-            thumbnail=np.zeros((4, 4, 3), np.uint8),
-            probabilities=tuple(np.array([p, 1 - p], np.float32) for p in row),
+    rules = UncertaintyRules(
+        rule=SetRule(coverage=coverage, lowest=1 - coverage, val_pictures=99) if coverage else None
+    )
+    speakers = [
+        Speaker(
+            label=f"Network {number}",
+            record=SimpleNamespace(dataset=SimpleNamespace(class_names=names), temperature=None),  # type: ignore[arg-type]
+            rules=rules,
         )
-        for name, row in rows.items()
+        for number, names in enumerate(classes, 1)
     ]
-    answer_cards(given, runs, classes, 2)
+    given = []
+    for name, said in rows.items():
+        probabilities = tuple(np.array([p, 1 - p], np.float32) for p in said)
+        picture = InputPicture(name=name, content=name, truth="ant")
+        pixels = np.zeros((4, 4, 3), np.uint8)
+        given.append(Answer(picture=picture, thumbnail=pixels, probabilities=probabilities, raw=probabilities))
+    show_answers(in_order(given, speakers), given, speakers, 2)
 
 
-def drawn_cards(*classes: tuple[str, ...]) -> AppTest:
-    at = AppTest.from_function(cards, default_timeout=30, args=(classes,)).run()
+THREE = {"one.png": (0.9, 0.8), "two.png": (0.9, 0.3), "three.png": (0.2, 0.1)}
+"""On the second, two runs differ."""
+
+
+def drawn_cards(*classes: tuple[str, ...], rows: dict[str, tuple[float, ...]] = THREE, coverage: float = 0.0):
+    at = AppTest.from_function(cards, default_timeout=30, args=(classes, rows, coverage)).run()
     assert not at.exception
     return at
 
@@ -185,6 +215,7 @@ def test_the_picture_on_which_two_runs_differ_comes_first():
     at = drawn_cards(("ant", "bee"), ("ant", "bee"))
 
     assert [image.proto.imgs[0].alt for image in at.get("image")] == ["two.png", "one.png", "three.png"]
+    assert headline(at) == "3 pictures: 2 ant, 1 bee"
     assert "disagree on **1 of 3** pictures" in words(at)
     assert words(at).count("-badge[:material/call_split:") == 1
 
@@ -204,11 +235,21 @@ def test_the_same_classes_in_another_order_can_be_compared():
 
 
 def test_a_hostile_class_name_is_shown_literally():
-    at = drawn_cards(("[x](http://a.example)", ":red[b]"), ("[x](http://a.example)", ":red[b]"))
+    names = ("[x](http://a.example)", ":red[b]")
+    shown = [drawn_cards(names, names), drawn_cards(names, rows={"one.png": (0.6,)})]
+    texts = [text for at in shown for text in [*words(at).splitlines(), *(header.value for header in at.header)]]
 
-    texts = [element.proto.text for element in at.get("progress")]
-    assert len(texts) == 12
+    assert sum("a\\.example" in text for text in texts) > 6
     assert not any("[x](" in text or ":red[" in text for text in texts)
+
+
+def test_the_answer_about_one_picture_is_its_class_and_what_else_is_possible_stands_below():
+    sure = drawn_cards(("ant", "bee"), rows={"one.png": (0.984,)}, coverage=0.9)
+    unsure = drawn_cards(("ant", "bee"), rows={"one.png": (0.6,)}, coverage=0.9)
+
+    assert headline(sure) == "ant 98.4 %" and "right, true class: ant" in words(sure)
+    assert "Also possible: bee 1.6\u00a0%. Not calibrated." in words(sure) and "Not sure" not in words(sure)
+    assert headline(unsure) == "ant 60.0 %" and "Not sure: ant or bee for 90 % coverage." in words(unsure)
 
 
 def test_no_cell_of_the_download_is_a_formula():
@@ -224,28 +265,35 @@ def test_no_cell_of_the_download_is_a_formula():
     assert {row[1] for row in rows[1:]} == {"0.5"}
 
 
+def network_key(run: str) -> str:
+    return experiment_key(RunStore().get(run).settings)
+
+
 def test_the_address_names_the_run_and_follows_the_choice(page, finished_race):
     frozen, finetuned = finished_race.run("frozen"), finished_race.run("finetuned")
-    assert page.selectbox(key="classify.run").value == frozen
+    assert page.selectbox(key="classify.network").value == network_key(frozen)
 
-    page.selectbox(key="classify.run").set_value(finetuned).run()
+    page.selectbox(key="classify.network").set_value(network_key(finetuned)).run()
 
     assert page.query_params["run"] == finetuned
-    assert page.selectbox(key="classify.run").value == finetuned
+    assert page.selectbox(key="classify.network").value == network_key(finetuned)
+    assert words(page).startswith("**Fine\\-tuned**, validation accuracy")
 
 
 def test_an_address_with_another_run_is_explained(start, finished_race):
     at = start("classify.py", run="[x](y)")
 
     assert not at.exception
-    assert at.selectbox(key="classify.run").value in {finished_race.run("frozen"), finished_race.run("finetuned")}
-    assert "not among the finished ones" in words(at) and "[x](y)" not in words(at)
+    assert at.selectbox(key="classify.network").value in {
+        network_key(finished_race.run(scenario)) for scenario in ("frozen", "finetuned")
+    }
+    assert "is not here any more" in at.info[0].value and "[x](y)" not in words(at)
 
 
 def test_pictures_that_another_run_may_have_learnt_from_are_pointed_out(page, finished_race, monkeypatch):
     monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), test_contents=()))
-    page.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
     page.segmented_control(key="classify.source").set_value("tests").run()
+    compare_with(page, finished_race.run("finetuned"))
 
     count = len(set(table(page)["picture"]))
     assert f"was not tested on {count} of these {count} and may have trained on some" in words(page)
@@ -255,7 +303,7 @@ def test_many_pictures_come_in_pages_and_one_table(page):
     upload(page, **{f"{number}_png": drawn("discs", number) for number in range(30)}).run()
     assert len(page.get("image")) == 24 and len(table(page)) == 30
 
-    page.session_state["classify.page"] = 2
+    page.session_state["classify.page_number"] = 2
     page.run()
     assert len(page.get("image")) == 6
 
@@ -297,6 +345,7 @@ def test_nothing_is_explained_until_it_is_asked_for(drawn_tests, monkeypatch):
 
 def test_each_answer_comes_with_its_reasons_when_they_are_wanted(drawn_tests, finished_race):
     pictures = len(table(drawn_tests))
+    drawn_tests.pills(key="classify.next").set_value(["why", "second"]).run()
     drawn_tests.selectbox(key="classify.second").set_value(finished_race.run("finetuned")).run()
     drawn_tests.pills(key="classify.explanations").set_value(["input", "heat", "nearest"]).run()
 
@@ -313,7 +362,7 @@ def test_the_named_classes_follow_the_coverage_and_stand_in_the_table(drawn_test
 
     said = load_predictions(finished_race.run("frozen"))
     assert len(said.val_targets) < fewest_pictures(0.9)
-    assert f"no coverage of 90% can be promised (it takes {fewest_pictures(0.9)})" in words(drawn_tests).replace(
+    assert f"no coverage of 90 % can be promised (it takes {fewest_pictures(0.9)})" in words(drawn_tests).replace(
         "\\", ""
     )
     assert "named" not in table(drawn_tests)
@@ -322,7 +371,7 @@ def test_the_named_classes_follow_the_coverage_and_stand_in_the_table(drawn_test
 
     rows = table(drawn_tests)
     assert set(" or ".join(rows["named"]).split(" or ")) <= {"discs", "squares", "stripes", ""}
-    assert words(drawn_tests).count("60%: ") >= len(rows)
+    assert words(drawn_tests).count("Not sure: ") == (rows["named"] != rows["predicted"]).sum()
 
 
 def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsys):
@@ -339,8 +388,13 @@ def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsy
     raw = np.array([told["pictures"][0]["raw_probabilities"][name] for name in told["class_names"]], np.float32)
     rule = fit_sets(said.val_targets, said.val_probabilities, 0.6)
     answer = Answer(picture=InputPicture(name=str(path), content="0"), probabilities=(raw,), raw=(raw,))
+    why = told["unknown_images"]["why"]
+    assert "Unknown images are not detected: there are" in why
 
-    assert json.loads(as_json([answer], [record], [UncertaintyRules(rule=rule, run=run)], 2)) == {"runs": [told]}
+    rules = [UncertaintyRules(rule=rule, undetected=why)]
+    assert json.loads(as_json([answer], [record], rules, 2, True)) == {"runs": [told]}
+    del told["unknown_images"]
+    assert json.loads(as_json([answer], [record], rules, 2, False)) == {"runs": [told]}
 
 
 def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start, finished_race, monkeypatch):
@@ -361,32 +415,83 @@ def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
     page.segmented_control(key="classify.source").set_value("unknown").run()
 
     assert not page.exception and not page.error
-    assert len(table(page)) == 14 and "No picture can be turned away" in words(page)
+    assert len(table(page)) == 14 and "Unknown images are not detected: there are" in words(page).replace("\\", "")
+    assert headline(page).startswith("14 pictures: ") and "none of these" not in headline(page)
 
 
-def test_a_picture_unlike_all_training_pictures_gets_the_badge(page, monkeypatch):
-    from core.inference.out_of_distribution import OodLimit
+@pytest.fixture
+def turning_away(monkeypatch):
+    """Every picture is taken for something else, as if val were large enough to say so."""
+    from core.inference.out_of_distribution import Detector, OodLimit
 
-    limit = OodLimit(farthest=-1.0, turned_away=0.05, val_pictures=30)
-    monkeypatch.setattr("core.inference.out_of_distribution.fit_limit", lambda train, val, share: limit)
-    page.segmented_control(key="classify.source").set_value("unknown").run()
-
-    assert words(page).count("none of these?") >= 14
-    assert set(table(page)["none of these?"]) == {"yes"}
+    limit = OodLimit(farthest=-1.0, turned_away=0.02, val_pictures=60)
+    monkeypatch.setattr("core.inference.known.fit_detector", lambda train, val: Detector(train=train, limit=limit))
 
 
-def test_without_the_training_pictures_answers_are_given_all_the_same(page, monkeypatch):
+def test_that_it_is_none_of_these_is_the_whole_answer_and_the_closest_class_is_folded(page, turning_away):
+    upload(page, one_png=drawn("discs", 5)).run()
+
+    assert headline(page) == ":material/help: None of these"
+    (closest,) = [each for each in page.expander if each.label == "Closest class"]
+    assert not closest.proto.expanded and "%" in closest.markdown[0].value
+    assert "Also possible" not in words(page)
+    assert set(table(page)["none of these"]) == {"yes"}
+
+    page.toggle(key="classify.detect").set_value(False).run()
+    assert headline(page).endswith(" %") and "none of these" not in table(page)
+
+
+def test_of_several_pictures_the_unknown_ones_are_counted(page, turning_away):
+    upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
+
+    assert headline(page) == "2 pictures: 2 none of these"
+    assert words(page).count("**:material/help: None of these**") == 2
+
+
+def test_an_answer_stands_there_before_the_training_pictures_were_looked_at(page, turning_away, monkeypatch):
+    import components.classify.output as output
+
+    seen = []
+    monkeypatch.setattr(output, "is_known", lambda record: False)
+    monkeypatch.setattr(output, "wait_until_known", lambda records: seen.append(len(records)))
+    drawn_before = []
+    show = output.show_answers
+    monkeypatch.setattr(output, "show_answers", lambda *a: (drawn_before.append(a[2][0].rules.detector), show(*a)))
+    upload(page, one_png=drawn("discs", 5)).run()
+
+    assert not page.exception and seen == [1]
+    assert len(drawn_before) == 2 and drawn_before[0] is None and drawn_before[1] is not None
+
+
+def test_a_click_on_a_test_picture_asks_about_it_until_a_file_is_brought(page, finished_race):
+    record = load_record(finished_race.run("frozen"))
+    examples = [button for button in page.button if button.key.startswith("classify.example.")]
+    assert len(examples) == 6 and all("![Test picture of " in button.label for button in examples)
+
+    examples[2].click().run()
+    (row,) = table(page).to_dict("records")
+    assert row["picture"] == record.test_names[int(examples[2].key.rpartition(".")[2])]
+    assert row["true class"] in examples[2].label
+
+    upload(page, mine_png=drawn("discs", 5)).run()
+    assert list(table(page)["picture"]) == ["mine.png"]
+
+
+def test_without_the_training_pictures_answers_are_given_all_the_same(start, finished_race, monkeypatch):
     from core.errors import DatasetError
 
     def gone(dataset_id: str) -> None:
         raise DatasetError("The data set is not here any more.")
 
     monkeypatch.setattr("components.resources.load_stored", gone)
-    upload(page, one_png=drawn("discs", 5)).run()
-    page.pills(key="classify.explanations").set_value(["heat", "nearest"]).run()
+    at = start("classify.py", run=finished_race.run("frozen"))
+    assert "No examples: The data set is not here any more" in words(at).replace("\\", "")
+    upload(at, one_png=drawn("discs", 5)).run()
+    at.pills(key="classify.next").set_value(["why"]).run()
 
-    assert not page.exception and not page.error
-    assert len(table(page)) == 1 and "is not here any more" in words(page).replace("\\", "")
+    assert not at.exception and not at.error
+    said = words(at).replace("\\", "")
+    assert len(table(at)) == 1 and "Unknown images are not detected: The data set is not here any more" in said
 
 
 def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_order(page, finished_race, monkeypatch):

@@ -7,6 +7,7 @@ from core.data.dataset import load_stored, stored_datasets
 from core.data.edit import set_groups
 from core.data.groups import find_groups
 from core.data.ingest import ingest
+from core.data.labels import LabelCheck, Suspect, save_check
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, RunSettings
 
@@ -25,11 +26,12 @@ def test_an_uploaded_zip_becomes_the_chosen_data(start, tiny_dataset, tmp_path):
 
     assert not at.exception and not at.error
     assert at.session_state["chosen.settings"].data.dataset != tiny_dataset.id
-    assert "mine" in [heading.value for heading in at.subheader]
-    counts = at.dataframe[0].value
+    assert "mine" in titles(at)
+    counts = counts_of(at)
     assert counts["all"].tolist() == [5, 5, 5]
     assert (counts[["train", "val", "test"]].sum(axis=1) == counts["all"]).all()
-    assert at.dataframe[1].value["file"].tolist() == ["wrapped/discs/broken.jpg"]
+    assert "1 file skipped: 1 cut off." in said(at)
+    assert tables_of_files(at)[0]["file"].tolist() == ["wrapped/discs/broken.jpg"]
 
 
 def test_a_zip_that_cannot_be_used_changes_nothing(start, tiny_dataset, tmp_path, thaw_home):
@@ -47,6 +49,7 @@ def test_a_zip_that_cannot_be_used_changes_nothing(start, tiny_dataset, tmp_path
 def test_a_folder_of_this_computer_can_be_read(start, tiny_dataset, tiny_folder):
     at = start("data.py", data=tiny_dataset.id)
 
+    at.radio(key="data.source").set_value("folder").run()
     at.text_input(key="data.folder").set_value(str(tiny_folder)).run()
     at.button(key="data.read").click().run()
 
@@ -59,7 +62,7 @@ def test_a_hosted_server_does_not_read_its_own_folders(start, tiny_dataset, monk
 
     at = start("data.py", data=tiny_dataset.id)
 
-    assert "data.folder" not in [field.key for field in at.text_input]
+    assert "folder" not in at.radio(key="data.source").options and len(at.radio(key="data.source").options) == 3
 
 
 def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_dataset):
@@ -95,9 +98,30 @@ def test_the_choice_survives_a_look_at_another_page(start, tiny_dataset, tmp_pat
     assert at.selectbox(key="data.chosen").value == added
 
 
+def edit_key(at, field: str, what: str = "edit") -> str:
+    """The key of a field of the chosen data set: what was typed for one is not offered for another."""
+    return f"data.{what}.{field}.{at.session_state['data.chosen']}"
+
+
+def counts_of(at):
+    """The table of pictures by class and part."""
+    return next(table.value for table in at.dataframe if "train" in table.value.columns)
+
+
+def tables_of_files(at):
+    """The tables of files that were left out."""
+    return [table.value for table in at.dataframe if "reason" in table.value.columns]
+
+
+def titles(at) -> list[str]:
+    """What the chosen data set is called."""
+    return [heading.value.replace("\\", "") for heading in at.header]
+
+
 def said(at) -> str:
-    """Everything that Markdown, captions and expanders say, without what only keeps it literal."""
-    parts = [shown.value for shown in (*at.markdown, *at.caption)] + [expander.label for expander in at.expander]
+    """Everything that Markdown, captions, banners and expanders say, without what only keeps it literal."""
+    alerts = (*at.success, *at.warning, *at.info)
+    parts = [shown.value for shown in (*at.markdown, *at.caption, *alerts)] + [one.label for one in at.expander]
     return "\n".join(parts).replace("\\", "").replace("\u2060", "")
 
 
@@ -128,8 +152,8 @@ def test_what_is_left_as_it_is_is_not_told_again(start, tiny_dataset):
 def test_an_edit_is_worked_with_at_once(start, tiny_dataset):
     at = start("data.py", data=tiny_dataset.id)
 
-    at.selectbox(key="data.edit.class").set_value("discs").run()
-    at.text_input(key="data.edit.name").set_value("<script>alert(1)</script>").run()
+    at.selectbox(key=edit_key(at, "class")).set_value("discs").run()
+    at.text_input(key=edit_key(at, "name")).set_value("<script>alert(1)</script>").run()
     at.button(key="data.edit.rename").click().run()
 
     now = load_stored(at.session_state["chosen.settings"].data.dataset)
@@ -144,8 +168,8 @@ def test_skipped_normalised_and_ignored_files_are_reported(start, tmp_path):
     at = start("data.py", data=dataset.id)
 
     assert not at.exception
-    assert "19 used · 1 of them normalised · 1 skipped · 1 ignored" in said(at)
-    tables = [table.value for table in at.dataframe if "reason" in table.value.columns]
+    assert "2 files skipped: 2 not a picture." in said(at) and "1 picture was normalised" in said(at)
+    tables = tables_of_files(at)
     assert tables[0]["file"].tolist() == ["discs/:red[x].png"] and tables[0]["code"].tolist() == ["IMG_FORMAT"]
     assert "transparency became white" in said(at)
 
@@ -173,11 +197,11 @@ def test_every_edit_can_be_undone_and_leaves_nothing_behind(start, tiny_dataset)
     at.text_input(key=f"data.title.{tiny_dataset.id}").set_value("another").run()
     at.button(key="data.rename").click().run()
     assert f"Renamed from “{title}”" in said(at)
-    at.selectbox(key="data.edit.class").set_value("discs").run()
+    at.selectbox(key=edit_key(at, "class")).set_value("discs").run()
     at.button(key="data.edit.remove").click().run()
     assert "10 pictures fewer, class discs gone" in said(at)
-    at.text_input(key="data.edit.name").set_value("stripes").run()
-    at.selectbox(key="data.edit.class").set_value("squares").run()
+    at.text_input(key=edit_key(at, "name")).set_value("stripes").run()
+    at.selectbox(key=edit_key(at, "class")).set_value("squares").run()
     assert "At least 2 classes" not in said(at)
 
     at.button(key="data.undo").click().run()
@@ -197,30 +221,34 @@ def test_drawing_the_parts_again_is_told_as_what_it_is(start, tmp_path):
              for name in ("discs", "squares") for n in range(8) if (part, name) != ("test", "discs")}  # fmt: skip
     dataset = ingest(write_files(tmp_path / "parts", files)).dataset
     at = start("data.py", data=dataset.id)
-    assert "\nRead as parts train, val and test" in said(at).replace(":material/account_tree: ", "")
+    assert " Read as parts train, val and test" in said(at)
 
     at.button(key="data.health.0.draw-all").click().run()
 
     assert not at.exception and "Changed in a copy: all parts are drawn by Thaw." in said(at)
     assert "Before it was changed: read as parts train, val and test" in said(at)
-    assert "Thaw divides these pictures" in said(at) and "came without" not in said(at)
+    assert "Thaw draws the parts." in said(at) and "came without" not in said(at)
 
 
 def test_data_sets_that_are_called_alike_can_be_told_apart(start, tiny_dataset):
     """A browser sends back what an option is called: of two that are called alike, the wrong one was chosen."""
     at = start("data.py", data=tiny_dataset.id)
-    at.text_input(key="data.edit.name").set_value("triangles").run()
+    at.text_input(key=edit_key(at, "name")).set_value("triangles").run()
     at.button(key="data.edit.rename").click().run()
     edited = at.session_state["chosen.settings"].data.dataset
     assert edited != tiny_dataset.id and load_stored(edited).title == tiny_dataset.title
 
     options = at.selectbox(key="data.chosen").options
-    assert len(set(options)) == len(options) and sum("tiny (30 pictures)" in option for option in options) == 2
+    alike = [option for option in options if option.startswith("tiny (30 pictures), version ")]
+    (of_edited,) = (option for option in alike if option.endswith(", edited"))
+    (of_tiny,) = {*alike} - {of_edited}
+    called = {tiny_dataset.id: of_tiny, edited: of_edited}
+    assert len(set(options)) == len(options)
     for wanted in (tiny_dataset, load_stored(edited)):
-        option = next(option for option in options if wanted.fingerprint[:8] in option)
+        option = called[wanted.id]
         at.selectbox(key="data.chosen").select_index(options.index(option)).run()
         assert at.session_state["chosen.settings"].data.dataset == wanted.id
-    assert at.text_input(key="data.edit.name").value == "", "what was given to one set is not given to another"
+    assert at.text_input(key=edit_key(at, "name")).value == "", "what was given to one set is not given to another"
 
 
 def test_undo_keeps_an_edited_set_that_was_there_before_or_that_a_run_has_used(start, tiny_dataset, finish):
@@ -255,6 +283,7 @@ def test_a_pipeline_of_ones_own_comes_back_after_a_preset(start, tiny_dataset):
 def test_the_photos_are_refused_with_a_sentence_when_offline(start, tiny_dataset, monkeypatch):
     monkeypatch.setenv("THAW_OFFLINE", "1")
     at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("photos").run()
     assert "licence is unconfirmed" in said(at)
 
     at.button(key="data.photos").click().run()
@@ -264,6 +293,7 @@ def test_the_photos_are_refused_with_a_sentence_when_offline(start, tiny_dataset
 
 def test_pictures_can_be_brought_class_by_class_and_their_uploads_are_let_go(start, tiny_dataset):
     at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("classes").run()
     assert at.button(key="data.class.use").disabled
 
     for row, kind in enumerate(("discs", "squares")):
@@ -311,6 +341,7 @@ def test_folders_that_can_be_read_in_two_ways_are_asked_about(start, tiny_datase
 
 def test_a_folder_is_asked_about_in_the_same_way(start, tiny_dataset, tmp_path):
     at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("folder").run()
     at.text_input(key="data.folder").set_value(str(write_files(tmp_path / "times", day_and_night()))).run()
     at.button(key="data.read").click().run()
 
@@ -325,7 +356,7 @@ def test_a_class_of_which_nothing_can_be_used_stays_in_the_account(start, tiny_d
 
     upload(at, drawn_classes(5) | {f"worms/{n}.txt": b"no picture" for n in range(3)}, tmp_path)
 
-    counts = at.dataframe[0].value
+    counts = counts_of(at)
     assert counts.loc["worms", "all"] == 0 and counts.loc["worms", "left out"] == "3 files: not a picture"
     assert counts.loc["discs", "all"] == 5 and counts.loc["discs", "left out"] == ""
 
@@ -340,8 +371,8 @@ def test_the_report_is_of_what_was_brought_last(start, tiny_dataset, tmp_path):
     at.file_uploader(key=key).upload("second.zip", path.read_bytes(), "application/zip").run()
 
     assert at.session_state["chosen.settings"].data.dataset == first
-    assert "second" in [heading.value for heading in at.subheader]
-    assert "worms" not in at.dataframe[0].value.index
+    assert titles(at) == ["second"]
+    assert "worms" not in counts_of(at).index
 
 
 def patients(name="{kind}/patient{n}_{view}.png"):
@@ -361,7 +392,7 @@ def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undon
     dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
     at = start("data.py", data=dataset.id)
 
-    at.text_input(key="data.groups.pattern").set_value("(patient#)_*").run()
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(patient#)_*").run()
 
     assert "6 groups of 54 pictures, the largest patient0 with 9" in said(at)
     shown = next(table.value for table in at.dataframe if "its group" in table.value)
@@ -370,7 +401,7 @@ def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undon
     at.button(key="data.groups.set").click().run()
     assert not at.exception and chosen_now(at).grouped_by == "the pattern (patient#)_*"
     assert "Changed in a copy: grouped by the pattern (patient#)_*." in said(at)
-    assert "Pictures of one group stay in one part: the pattern (patient#)_*." in said(at)
+    assert said(at).count("Grouped by the pattern (patient#)_*: 6 groups") == 1
     at.button(key="data.undo").click().run()
     assert not at.exception and chosen_now(at) == dataset
 
@@ -380,7 +411,7 @@ def test_setting_the_groups_that_there_are_changes_nothing_and_claims_nothing(st
     grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))
     at = start("data.py", data=grouped.id)
 
-    at.text_input(key="data.groups.pattern").set_value("(*#)_*").run()
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(*#)_*").run()
     at.button(key="data.groups.set").click().run()
 
     assert not at.exception and chosen_now(at) == grouped
@@ -402,7 +433,7 @@ def test_groups_that_were_set_can_be_given_up(start, tmp_path):
 def test_a_pattern_that_fits_nothing_is_said_and_the_page_stays(start, tiny_dataset):
     at = start("data.py", data=tiny_dataset.id)
 
-    at.text_input(key="data.groups.pattern").set_value("(patient#)_*").run()
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(patient#)_*").run()
 
     assert not at.exception and "fits no file name" in at.error[0].value
     assert "data.groups.set" not in [button.key for button in at.button]
@@ -425,10 +456,87 @@ def test_a_table_and_sub_folders_say_the_groups_too(start, tmp_path):
     dataset = ingest(write_files(tmp_path / "folders", files), layout="folders").dataset
     at = start("data.py", data=dataset.id)
 
-    at.radio(key="data.groups.way").set_value("folder").run()
+    at.radio(key=edit_key(at, "way", "groups")).set_value("folder").run()
     assert "By the sub-folder below the class: 6 groups of 54 pictures" in said(at)
-    at.radio(key="data.groups.way").set_value("table").run()
+    at.radio(key=edit_key(at, "way", "groups")).set_value("table").run()
     rows = "".join(f"{picture.name},ward {picture.target}\n" for picture in dataset.pictures[:40])
-    at.file_uploader(key="data.groups.table").upload("wards.csv", f"file,ward\n{rows}".encode(), "text/csv").run()
+    at.file_uploader(key=edit_key(at, "table", "groups")).upload(
+        "wards.csv", f"file,ward\n{rows}".encode(), "text/csv"
+    ).run()
     assert not at.exception and "By the column ward of wards.csv: 3 groups of 40 pictures" in said(at)
     assert "14 pictures stand alone" in said(at)
+
+
+def doubt(dataset, *indices):
+    """As if a check of the labels took these pictures for stripes."""
+    suspects = tuple(
+        Suspect(
+            picture=index,
+            content=dataset.pictures[index].content,
+            given=dataset.class_names[dataset.pictures[index].target],
+            suggested="stripes",
+            given_probability=0.02,
+            suggested_probability=0.97,
+        )
+        for index in indices
+    )
+    check = LabelCheck(
+        dataset=dataset.id, backbone="resnet18", weights=None, accuracy=0.9, pictures=30, suspects=suspects
+    )
+    save_check(dataset, check)
+
+
+def decide(at, dataset, **choices):
+    for place, choice in choices.items():
+        at.segmented_control(key=f"data.label.{dataset.id}.{place.removeprefix('at')}").set_value(choice)
+    at.run()
+    return at.button(key="data.labels.apply").click().run()
+
+
+def test_suspected_labels_are_kept_mended_and_dropped_in_one_edit_that_can_be_undone(start, tiny_dataset):
+    doubt(tiny_dataset, 3, 12, 14, 5)
+    at = start("data.py", data=tiny_dataset.id)
+    assert "4 pictures may be mislabelled" in said(at) and "**discs → stripes**" in said(at)
+
+    decide(at, tiny_dataset, at3="relabel", at12="keep", at14="drop")
+
+    now = chosen_now(at)
+    assert not at.exception and len(now.pictures) == 29
+    assert "1 picture fewer, 1 picture relabelled" in said(at) and "1 picture may be mislabelled" in said(at)
+    assert {p.content: now.class_names[p.target] for p in now.pictures}[tiny_dataset.pictures[3].content] == "stripes"
+    at.button(key="data.undo").click().run()
+    assert chosen_now(at) == tiny_dataset and "3 pictures may be mislabelled" in said(at), "what was kept stays kept"
+
+
+def test_all_suspected_labels_are_kept_at_once_and_can_be_asked_about_again(start, tiny_dataset):
+    doubt(tiny_dataset, 3, 12)
+    at = start("data.py", data=tiny_dataset.id)
+
+    at.button(key="data.labels.all.keep").click().run()
+    at.button(key="data.labels.apply").click().run()
+    assert not at.exception and "No label looks wrong." in said(at) and chosen_now(at) == tiny_dataset
+
+    at.button(key="data.labels.ask").click().run()
+    assert "2 pictures may be mislabelled" in said(at)
+
+
+def test_labels_are_checked_on_request_and_what_is_found_leads_here(start, tmp_path):
+    dataset = ingest(write_files(tmp_path / "odd", drawn_classes(12) | {"squares/odd.png": drawn("discs", 99)})).dataset
+    at = start("data.py", data=dataset.id)
+
+    at.button(key="data.labels.check").click().run()
+
+    assert not at.exception and not at.error and "1 picture may be mislabelled" in said(at)
+    assert "**squares → discs**" in said(at) and "odd.png" in said(at)
+
+
+def test_what_was_chosen_for_one_data_set_is_not_offered_for_the_next(start, tiny_dataset, tmp_path):
+    other = ingest(write_files(tmp_path / "other", drawn_classes(9, first=200))).dataset
+    at = start("data.py", data=tiny_dataset.id)
+    at.segmented_control(key=f"data.part.{tiny_dataset.id}").set_value("test").run()
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(#)").run()
+
+    at.selectbox(key="data.chosen").set_value(other.id).run()
+
+    assert at.segmented_control(key=f"data.part.{other.id}").value == "train"
+    assert at.text_input(key=edit_key(at, "pattern", "groups")).value == "" and titles(at) == ["other"]

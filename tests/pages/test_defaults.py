@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import streamlit as st
 from helpers import drawn_classes, write_files
 
 from core.comparison.experiments import experiment_key
@@ -92,16 +93,39 @@ def test_compare_takes_no_more_experiments_than_it_can_show(start, finish, tiny_
     assert compared(start("compare.py", runs=",".join(run.id for run in runs))) == experiments(*runs[:MOST_COMPARED])
 
 
+def asked(at) -> tuple[str, str]:
+    """The network that Classify opens with, and the line that says why."""
+    assert not at.exception and not at.error
+    line = next(text.value for text in at.markdown if "validation accuracy" in text.value)
+    return at.selectbox(key="classify.network").value, line.replace("\\", "").replace("\u00a0", " ")
+
+
 def test_classify_opens_with_the_best_on_val_and_not_with_the_newest(start, finish, tiny_dataset, other_dataset):
     finish(tiny_dataset, "frozen", val_accuracy=0.90, wrong=range(30))  # worst on test, which must not be asked
     best = finish(tiny_dataset, "finetuned", val_accuracy=0.95, wrong=range(20))
     finish(tiny_dataset, "scratch", val_accuracy=0.40)
     finish(other_dataset, "frozen", val_accuracy=1.0)
 
-    at = start("classify.py", data=tiny_dataset.id)
+    network, line = asked(start("classify.py", data=tiny_dataset.id))
 
-    assert not at.exception and at.selectbox(key="classify.run").value == best.id
-    assert any("best on val of 3 networks" in caption.value for caption in at.caption)
+    assert network == experiment_key(best.settings)
+    assert line == "**Fine-tuned · " + best.dataset_title + "**, best of 3, validation accuracy 95.0 %"
+
+
+def test_of_an_experiment_the_seed_that_is_best_on_val_is_asked_and_the_others_can_be(start, finish, tiny_dataset):
+    runs = [finish(tiny_dataset, "frozen", seed, val_accuracy=0.9 + seed / 100) for seed in range(3)]
+    other = finish(tiny_dataset, "scratch", val_accuracy=0.99)
+
+    at = start("classify.py", data=tiny_dataset.id)
+    assert asked(at) == (experiment_key(other.settings), "**From scratch**, best of 4, validation accuracy 99.0 %")
+    at.selectbox(key="classify.network").set_value(experiment_key(runs[0].settings)).run()
+    assert asked(at)[1] == "**Frozen, seed 2**, validation accuracy 92.0 %"
+    at.selectbox(key="classify.run").set_value(runs[0].id).run()
+    assert asked(at)[1] == "**Frozen, seed 0**, validation accuracy 90.0 %"
+    assert at.query_params["run"] == runs[0].id
+
+    at = start("classify.py", run=runs[1].id)
+    assert asked(at)[1] == "**Frozen, seed 1**, validation accuracy 91.0 %"
 
 
 def test_classify_opens_with_the_pictures_of_the_newest_run_where_none_are_chosen(
@@ -111,25 +135,25 @@ def test_classify_opens_with_the_pictures_of_the_newest_run_where_none_are_chose
     best = finish(other_dataset, "finetuned", val_accuracy=0.9)
     finish(other_dataset, "scratch", val_accuracy=0.5)
 
-    assert start("classify.py").selectbox(key="classify.run").value == best.id
+    assert asked(start("classify.py"))[0] == experiment_key(best.settings)
 
 
 def test_equally_good_networks_are_told_apart_by_how_sure_they_are_on_val(start, finish, tiny_dataset, monkeypatch):
     runs = [finish(tiny_dataset, way, val_accuracy=1.0) for way in WAYS]
-    at = start("classify.py", data=tiny_dataset.id)
-    from components.classify import defaults
+    start("classify.py", data=tiny_dataset.id)
+    from components.classify import networks
 
-    found = defaults.run_predictions
+    found = networks.run_predictions
 
     def surer(home: str, run_id: str):
         said = found(home, run_id)
         truth = np.eye(3, dtype=np.float32)[said.val_targets]
         return replace(said, val_probabilities=truth) if run_id == runs[1].id else said
 
-    monkeypatch.setattr(defaults, "run_predictions", surer)
-    at = start("classify.py", data=tiny_dataset.id)
+    monkeypatch.setattr(networks, "run_predictions", surer)
+    st.cache_data.clear()
 
-    assert at.selectbox(key="classify.run").value == runs[1].id
+    assert asked(start("classify.py", data=tiny_dataset.id))[0] == experiment_key(runs[1].settings)
 
 
 def test_home_opens_with_the_race_on_the_chosen_pictures(start, finish, tiny_dataset, other_dataset):

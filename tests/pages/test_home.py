@@ -1,83 +1,169 @@
-"""Home: the race is queued as chosen, and what it says comes from the runs."""
+"""Home: the race is queued as chosen, what goes on is said in words and shown, and the answer comes first."""
 
 import pytest
 from helpers import drawn, noise, write_files
 
+from core.comparison.conclusion import conclusion_of
 from core.comparison.planning import smallest_gap
 from core.comparison.race_verdict import race_verdict
-from core.comparison.race_wording import accuracy_interval, expected_gap
-from core.data.edit import set_groups
+from core.comparison.race_wording import expected_gap
+from core.comparison.wording import whole_points
+from core.data.edit import delete, set_groups
 from core.data.groups import find_groups
 from core.data.ingest import ingest
-from core.runs.example import example_runs
+from core.runs.example import showcase_runs
 from core.runs.race import every_fold, plan_race, submit
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
+from core.settings.recipes import RECIPES
 from core.settings.schema import DataSettings, RunSettings
+from core.training.history import Progress
 
 
-def race_of(dataset_id: str) -> list[str]:
-    return submit(RunStore(), plan_race(RunSettings(), ["frozen", "scratch"], [0]), ingest(dataset_id), as_race=True)
+def race_of(dataset_id: str, seeds: tuple[int, ...] = (0,)) -> list[str]:
+    plans = plan_race(RunSettings(), ["frozen", "finetuned"], seeds)
+    return submit(RunStore(), plans, ingest(dataset_id), as_race=True)
 
 
-def badges(at) -> list[str]:
-    return [markdown.value for markdown in at.markdown if "-badge[" in markdown.value]
+def said(at) -> str:
+    """What is read on the page, without what only keeps it literal."""
+    shown = (*at.title, *at.header, *at.markdown, *at.caption, *at.info, *at.error)
+    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "")
 
 
-def test_before_a_race_the_pictures_are_shown(start, tiny_dataset):
+def opened(at, key: str):
+    at.session_state[key] = True
+    return at.run()
+
+
+def test_one_click_in_an_empty_home_races_frozen_against_finetuned_over_three_quick_seeds(start, tiny_dataset):
     at = start("home.py", data=tiny_dataset.id)
-
     assert not at.exception and not at.error
-    assert len(at.get("image")) == 12
-    assert at.button(key="home.race").disabled is False
+    assert [button.key for button in at.button if button.proto.type == "primary"] == ["home.race"]
 
-
-def test_the_button_queues_the_chosen_scenarios_on_the_chosen_data(start, tiny_dataset):
-    at = start("home.py", data=tiny_dataset.id)
-
-    at.pills(key="home.scenarios").set_value(["frozen", "probe-then-finetune"]).run()
     at.button(key="home.race").click().run()
 
     runs = RunStore().runs()
-    assert not at.exception
-    assert sorted(run.settings.model.scenario for run in runs) == ["frozen", "probe-then-finetune"]
+    quick = RECIPES["quick"].apply(RunSettings()).optim
+    assert {(run.settings.model.scenario, run.settings.seed) for run in runs} == {
+        (scenario, seed) for scenario in ("frozen", "finetuned") for seed in (0, 1, 2)
+    }
+    assert {run.settings.optim for run in runs} == {quick}
     assert {run.settings.data.dataset for run in runs} == {tiny_dataset.id}
     assert {run.race for run in runs} == {at.query_params["race"]}
-    assert at.button(key="home.race").disabled
+    assert "Run 1 of 6: **Frozen, seed 0** · starting" in at.get("progress")[0].proto.text
 
 
-def test_a_race_that_waits_is_shown_and_can_be_stopped(start, tiny_dataset):
-    ids = race_of(tiny_dataset.id)
-    at = start("home.py", data=tiny_dataset.id)
-    assert "The race is on" in [heading.value for heading in at.subheader]
+def test_what_is_chosen_is_what_is_raced_and_settings_of_ones_own_stay(start, tiny_dataset):
+    at = start("home.py", data=tiny_dataset.id, epochs="7")
+    at.pills(key="home.scenarios").set_value(["frozen", "probe-then-finetune"])
+    at.segmented_control(key="home.seeds").set_value(1).run()
+    assert at.segmented_control(key="home.recipe").value == "own"
 
-    at.button(key="header.stop").click().run()
+    at.button(key="home.race").click().run()
+    assert {(run.settings.model.scenario, run.settings.optim.epochs) for run in RunStore().runs()} == {
+        ("frozen", 7),
+        ("probe-then-finetune", 7),
+    }
 
-    assert {RunStore().get(run).state for run in ids} == {"cancelled"}
-    assert sum("was stopped" in caption.value for caption in at.caption) == 2
 
-
-def test_a_failed_run_says_why(start, tiny_dataset):
+@pytest.mark.parametrize(
+    ("queued", "running", "words"),
+    [
+        ("torch", None, "starting PyTorch"),
+        ("timing", None, "timing this machine"),
+        (None, Progress(phase="pictures"), "reading pictures"),
+        (None, Progress(phase="features"), "computing features"),
+        (None, Progress(phase="train", epoch=2, epochs=5), "training, epoch 2 of 5"),
+        (None, Progress(phase="test"), "testing"),
+    ],
+    ids=lambda value: getattr(value, "phase", value),
+)
+def test_what_is_being_done_is_said_in_words(start, tiny_dataset, queued, running, words):
     store = RunStore()
     race_of(tiny_dataset.id)
-    while run := store.claim():
-        store.end(run, "failed", cause="The loss became nan. Try <b>less</b>.")
+    if queued:
+        store.tell_waiting(queued)
+    else:
+        store.report(store.claim(), progress={"phase": running.phase, "epoch": running.epoch, "epochs": running.epochs})
 
     at = start("home.py", data=tiny_dataset.id)
 
-    assert len(at.error) == 2
+    assert at.get("progress")[0].proto.text == f"Run 1 of 2: **Frozen, seed 0** · {words}"
+    assert "worker" not in said(at)
+
+
+def test_validation_pictures_show_what_the_runs_of_a_seed_say_at_this_moment(start, tiny_dataset):
+    store, names = RunStore(), tiny_dataset.class_names
+    race_of(tiny_dataset.id)
+    split = tiny_dataset.split(0, DataSettings())
+    run = store.claim()
+    at = start("home.py", data=tiny_dataset.id)
+    count = len(at.get("image"))
+    assert 0 < count <= len(split.val) and "● Frozen: no answers yet" in said(at)
+
+    pictures = list(split.val)[:count]
+    truths = [tiny_dataset.pictures[index].target for index in pictures]
+    answers = [(truths[0], 0.9), *(((truth + 1) % 3, 0.6) for truth in truths[1:])]
+    store.report(run, watched={"pictures": pictures, "said": answers, "epoch": 1})
+    at.run()
+
+    assert f"● Frozen: 1 of {count} right" in said(at)
+    assert f"● ✓ {names[truths[0]]} 90.0 %" in said(at)
+    assert said(at).count("✗") == count - 1
+
+
+def test_a_stopped_race_can_be_started_again_and_a_failed_run_says_why(start, tiny_dataset, complete):
+    """One run of each seed finished, one was stopped, one failed: the answer is about what there is."""
+    store, (a, b, c, d) = RunStore(), race_of(tiny_dataset.id, (0, 1))
+    complete(a)
+    store.end(store.claim([b]), "failed", cause="The loss became nan. Try <b>less</b>.")
+    complete(c)
+    store.cancel(d)
+
+    at = start("home.py", data=tiny_dataset.id)
+
+    assert "Frozen: 100.0 % test accuracy" in at.header[0].value.replace("\\", "")
     assert "\\<b\\>" in at.error[0].value, "a cause is shown literally"
+    assert "1 of 4 runs were stopped; nothing of them was kept." in said(at)
+    at.button(key="stopped.again").click().run()
+    assert [run.state for run in store.runs(race=store.get(a).race)] == ["queued", "finished", "failed", "finished"]
 
 
-def test_the_result_shows_every_run_with_its_interval_and_the_verdict(start, finished_race):
-    at = start("home.py", data=finished_race.values["runs"][0]["dataset"]["id"])
+def test_the_answer_comes_first_names_its_data_and_the_rest_is_folded(start, tiny_dataset, finish):
+    for seed in range(3):
+        finish(tiny_dataset, "frozen", seed, race="r", wrong=range(0, 30, 2))
+        finish(tiny_dataset, "finetuned", seed, race="r", wrong=[seed])
 
-    assert not at.exception
-    shown = [metric.value for metric in at.metric]
-    assert shown == [f"{run['test_accuracy']:.1%}" for run in finished_race.values["runs"]]
-    assert any("Verdict" in markdown.value for markdown in at.markdown)
-    assert sum("bit-identical" in markdown.value for markdown in at.markdown) == 1
-    assert len(at.get("plotly_chart")) == 4  # the difference with its interval, two of curves, one of seconds
+    at = start("home.py", data=tiny_dataset.id, race="r")
+
+    verdict = race_verdict([load_outcome(run.id) for run in RunStore().runs()[::-1]])
+    text = said(at)
+    assert conclusion_of(verdict).headline == "Fine-tuned is clearly better than Frozen" == said(at).splitlines()[1]
+    assert f"On **{tiny_dataset.title}** · just now" in text
+    assert not at.metric and not at.get("plotly_chart") and not at.pills
+    opened(at, "home.numbers")
+    assert len(at.metric) == 2 and at.get("plotly_chart")
+    opened(at, "home.new")
+    assert at.button(key="home.race").disabled is False
+
+
+def test_a_result_stays_where_its_pictures_were_deleted(start, tiny_dataset, finish):
+    finish(tiny_dataset, "frozen", race="r")
+    finish(tiny_dataset, "finetuned", race="r")
+    delete(tiny_dataset)
+
+    at = start("home.py", race="r")
+
+    assert not at.exception and "deleted since: their numbers stand" in said(at)
+
+
+def test_the_recorded_case_is_decided_and_says_what_pretraining_gained(start, tiny_dataset):
+    at = start("home.py", data=tiny_dataset.id)
+
+    found = conclusion_of(race_verdict([load_outcome(run.id) for run in showcase_runs()]))
+    assert at.header[0].value == "Pretraining gained 37.6 points on photos of ants and bees"
+    assert found.numbers in said(at)
 
 
 def test_the_machine_card_shows_what_was_measured_and_what_was_chosen(start, tiny_dataset):
@@ -96,22 +182,18 @@ def test_a_machine_that_was_never_measured_says_so(start, tiny_dataset, thaw_hom
     assert not at.exception and any("has not been timed here yet" in caption.value for caption in at.caption)
 
 
-def told_gap(at) -> str:
-    (told,) = [caption.value for caption in at.caption if "Smallest detectable difference" in caption.value]
-    return told
-
-
 def test_what_the_test_part_can_show_is_said_before_the_race_for_the_chosen_seeds(start, tmp_path):
     files = {f"{part}/{name}/{n}.png": drawn(name, n + 50 * len(part)) for part, many in (("train", 8), ("test", 4))
              for name in ("discs", "squares") for n in range(many)}  # fmt: skip
     dataset = ingest(write_files(tmp_path / "few", files)).dataset
 
     at = start("home.py", data=dataset.id)
-    assert expected_gap(1, 8) in told_gap(at) and "two trained models" in told_gap(at)
+    size = whole_points(smallest_gap(3, 8) or 0.0)
+    assert f"smallest detectable difference: about {size}" in said(at)
 
-    at.segmented_control(key="home.seeds").set_value(3).run()
-    assert expected_gap(3, 8) in told_gap(at) and "two training strategies, with 3 seeds" in told_gap(at)
-    assert smallest_gap(3, 8) < smallest_gap(1, 8)
+    at.segmented_control(key="home.seeds").set_value(1)
+    opened(at, "home.gaps")
+    assert whole_points(smallest_gap(1, 8) or 0.0) in said(at) and expected_gap(1, 8) in said(at)
 
 
 @pytest.mark.parametrize("folds", [None, 3])
@@ -124,30 +206,9 @@ def test_of_pictures_in_groups_the_groups_are_counted(start, tmp_path, folds):
     tested = {grouped.pictures[i].subject for data in every_fold(settings) for i in grouped.split(0, data).test}
 
     at = start("home.py", data=grouped.id, **({"folds": str(folds)} if folds else {}))
-    at.segmented_control(key="home.seeds").set_value(3).run()
+    opened(at, "home.gaps")
 
     assert f"{len(tested)} groups of test pictures" in " ".join(caption.value for caption in at.caption)
-
-
-def test_a_race_over_three_seeds_queues_every_scenario_with_each(start, tiny_dataset):
-    at = start("home.py", data=tiny_dataset.id)
-    at.segmented_control(key="home.seeds").set_value(3)
-    at.pills(key="home.scenarios").set_value(["frozen", "scratch"]).run()
-    at.button(key="home.race").click().run()
-
-    queued = sorted((run.settings.model.scenario, run.settings.seed) for run in RunStore().runs())
-    assert queued == [(name, seed) for name in ("frozen", "scratch") for seed in (0, 1, 2)]
-
-
-def test_the_recorded_race_is_shown_with_intervals_that_are_the_verdicts(start, tiny_dataset):
-    at = start("home.py", data=tiny_dataset.id)
-
-    verdict = race_verdict([load_outcome(run.id) for run in example_runs()])
-    captions = [caption.value for caption in at.caption]
-    for arm in verdict.arms:
-        assert any(accuracy_interval(arm) in caption for caption in captions)
-        assert f"{arm.mean:.1%}" in [metric.value for metric in at.metric]
-    assert {"home.example.forest", "home.example.chances"} <= {chart.key for chart in at.get("plotly_chart")}
 
 
 def test_a_race_over_folds_is_one_accuracy_over_all_pictures(start, finish, tiny_dataset):
@@ -159,6 +220,6 @@ def test_a_race_over_folds_is_one_accuracy_over_all_pictures(start, finish, tiny
     at = start("home.py", data=tiny_dataset.id, race="r")
 
     assert not at.exception and not at.error
-    said = " ".join(shown.value for shown in (*at.markdown, *at.caption)).replace("\\", "")
-    assert "30 test pictures" in said and "Each fold was tested on its own pictures" in said
-    assert "Over 3 folds every picture was tested once" in said
+    text = said(at)
+    assert "30 test pictures" in text and "Each fold was tested on its own pictures" in text
+    assert "Over 3 folds every picture was tested once" in text

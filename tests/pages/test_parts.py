@@ -22,7 +22,7 @@ LACK = "The class discs has no picture in train: it can never be named, and all 
 
 def said(at) -> str:
     """Everything that Markdown, captions, errors and expanders say, without what only keeps it literal."""
-    parts = [shown.value for shown in (*at.markdown, *at.caption, *at.error)]
+    parts = [shown.value for shown in (*at.markdown, *at.caption, *at.error, *at.warning)]
     parts += [expander.label for expander in at.expander]
     return "\n".join(parts).replace("\\", "").replace("\u2060", "")
 
@@ -57,12 +57,12 @@ def test_no_page_breaks_on_what_cannot_be_divided(start, undivided: Dataset, pag
 
 def test_from_what_cannot_be_divided_there_is_a_way_to_other_pictures(start, undivided: Dataset, tiny_dataset: Dataset):
     at = start("data.py", data=undivided.id)
-    assert at.selectbox(key="data.edit.class"), "and it can be changed"
+    assert at.selectbox(key=f"data.edit.class.{undivided.id}"), "and it can be changed"
 
     at.selectbox(key="data.chosen").set_value(tiny_dataset.id).run()
 
     assert not at.exception and not at.error
-    assert "#### Health" in said(at)
+    assert "Health" in [heading.value for heading in at.subheader]
     at.switch_page("train.py").run()
     assert not at.exception and not at.error and not at.button(key="train.start").disabled
 

@@ -104,8 +104,9 @@ def test_a_zip_brought_to_an_empty_thaw_is_the_chosen_network_and_answers(start,
 
     assert not at.exception and not at.error
     run = _race.run("finetuned")
-    assert at.query_params["run"] in (run, [run]) and at.selectbox(key="classify.run").value == run
-    assert "imported" in at.selectbox(key="classify.run").options[0] and load_record(run).imported
+    assert at.query_params["run"] in (run, [run]) and load_record(run).imported
+    (option,) = at.selectbox(key="classify.network").options
+    assert option.startswith("Fine-tuned, imported")
     assert at.file_uploader(key="classify.zip.1").value is None
 
     at.file_uploader(key="classify.files").set_value([("a.png", drawn("discs", 3), "image/png")]).run()

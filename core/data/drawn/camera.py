@@ -165,9 +165,9 @@ class Camera:
         dark, width = [int(95 * c) for c in wing.tint], max(1, round(self.scale * 0.008))
         for vein in wing_veins(wing):
             path = (self.project(vein)[:, :2] - corner).ravel().tolist()
-            pen.line(path, fill=(*dark, int(255 * wing.opacity) + 60), width=max(1, width // 2))
+            pen.line(path, fill=(*dark, int(255 * wing.opacity) + 30), width=max(1, width // 2))
         rim = (outline[: len(outline) // 2] - corner).ravel().tolist()
-        pen.line(rim, fill=(*dark, int(255 * wing.opacity) + 105), width=width)
+        pen.line(rim, fill=(*dark, int(255 * wing.opacity) + 55), width=width)
         canvas.alpha_composite(layer, (int(left), int(top)))
 
 

@@ -120,10 +120,10 @@ def two_jaws(head: Array, turn: Array, colour: Colour) -> list[Limb]:
 
 def four_wings(rng: np.random.Generator, root: Array, length: float, wide: float, flying: bool) -> list[Wing]:
     """Two pairs of wings, folded back or spread; hind wings first, as the fore wings lie over them."""
-    folded = rng.uniform(2.1, 2.5) if rng.random() < 0.5 else rng.uniform(2.65, 2.95)
-    opened, lift = (rng.uniform(1.25, 1.75), rng.uniform(0, 0.5)) if flying else (folded, rng.uniform(0.05, 0.2))
+    folded = rng.uniform(2.2, 2.6) if rng.random() < 0.35 else rng.uniform(2.7, 3.0)
+    opened, lift = (rng.uniform(1.25, 1.75), rng.uniform(0, 0.5)) if flying else (folded, rng.uniform(0.02, 0.12))
     tints: list[Colour] = [(0.82, 0.86, 0.9), (0.8, 0.7, 0.52), (0.5, 0.44, 0.4)]
-    tint, opacity = tints[int(rng.integers(3))], rng.uniform(0.25, 0.48)
+    tint, opacity = tints[int(rng.integers(3))], rng.uniform(0.04, 0.2)
     made = []
     for share, back in ((0.7, 0.22), (1.0, 0.0)):
         for side in (-1, 1):
@@ -152,14 +152,15 @@ def abdomen(start: Array, axes: Array, size: tuple[float, float, float], curl: f
     ]
 
 
-def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
-    """Large head, narrow middle, one or two waist knots, a smooth gaster, long elbowed antennae."""
+def ant(rng: np.random.Generator) -> Insect:
+    """A worker: large head, narrow middle, one or two waist knots, a smooth gaster, long elbowed antennae, no wings."""
     base = vary(rng, HUES[rng.choice(6, p=(0.3, 0.2, 0.2, 0.14, 0.08, 0.08))])
     front = vary(rng, HUES[rng.integers(1, 4)]) if rng.random() < 0.3 else base
     limb = vary(rng, HUES[rng.integers(1, 4)] if rng.random() < 0.35 else base)
-    band = vary(rng, HUES[rng.integers(3, 5)]) if rng.random() < 0.55 else None
-    stout = rng.uniform(0.85, 1.25)
-    chest = stout * (1.45 if winged else 1.0)
+    lighter = between(base, vary(rng, HUES[rng.integers(3, 5)]), rng.uniform(0.1, 0.4))
+    band = lighter if rng.random() < 0.55 else None
+    stout = rng.uniform(0.85, 1.35)
+    chest = stout * rng.uniform(0.95, 1.4)
     look: dict[str, Any] = {"gloss": rng.uniform(0.25, 0.9), "hair_colour": vary(rng, (0.6, 0.5, 0.32))}
     look["hair"] = rng.uniform(0.012, 0.035) if rng.random() < 0.5 else 0.0
     turn, straight = rotation(rng.normal(0, 0.22), rng.normal(-0.15, 0.15)), rotation()
@@ -184,18 +185,17 @@ def ant(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
     for side in (-1, 1):
         eye = head + turn @ point(0.03, side * 0.085 * stout, 0.035)
         parts.append(ball(eye, (0.028, 0.022, 0.026), turn, (0.05, 0.04, 0.04), gloss=1.0))
-    length, wide = rng.uniform(0.65, 0.85), rng.uniform(0.85, 1.1)
     return Insect(
         parts=parts,
-        legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.05), flying, limb),
+        legs=six_legs(rng, (0.22, 0.13, 0.03), rng.uniform(0.8, 1.1), rng.uniform(0.8, 1.05), False, limb),
         antennae=two_jaws(head, turn, limb)
         + two_antennae(rng, head, turn, rng.uniform(0.18, 0.25), rng.uniform(0.24, 0.34), limb),
-        wings=four_wings(rng, point(0.16, 0, 0.17 + 0.05 * chest), length, wide, flying) if winged else [],
+        wings=[],
     )
 
 
-def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
-    """Wide head with large eyes, a round hairy thorax, a banded abdomen close behind it, short antennae."""
+def bee(rng: np.random.Generator, flying: bool) -> Insect:
+    """Wide head with large eyes, a round hairy thorax, a banded abdomen close behind it, short antennae, four wings."""
     base = vary(rng, HUES[rng.choice(6, p=(0.34, 0.24, 0.14, 0.1, 0.06, 0.12))])
     bright = vary(rng, HUES[rng.integers(2, 5)] if rng.random() < 0.75 else (0.72, 0.66, 0.55))
     stripe = between(base, bright, rng.uniform(0.15, 0.5) if rng.random() < 0.5 else 1.0)  # some hardly striped
@@ -223,5 +223,5 @@ def bee(rng: np.random.Generator, flying: bool, winged: bool) -> Insect:
         parts=parts,
         legs=six_legs(rng, (0.25, 0.18, 0.1), rng.uniform(0.75, 0.98), rng.uniform(0.95, 1.3), flying, limb),
         antennae=two_antennae(rng, head, turn, rng.uniform(0.07, 0.1), rng.uniform(0.13, 0.19), limb),
-        wings=four_wings(rng, point(0.2, 0, 0.27), length, wide, flying) if winged else [],
+        wings=four_wings(rng, point(0.2, 0, 0.27), length, wide, flying),
     )

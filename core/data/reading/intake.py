@@ -109,7 +109,7 @@ def take_in(request: Request, emit: Emit) -> None:
     Raises:
         DatasetError: the whole cannot be used.
     """
-    source = open_source(request.where)
+    source = open_source(request.where, lambda done, total: emit({"stage": "drawing", "done": done, "total": total}))
     with closing(source):
         placed, listed, kept = _list(source, request, emit)
         try:

@@ -8,12 +8,12 @@ import numpy as np
 import streamlit as st
 
 from core.errors import ThawError
-from core.runs.store import Run
+from core.runs.record import RunRecord
 
 from .. import chosen
 from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md, plain
-from ..resources import predictor, reference_features, run_record, stored_dataset, thumbnail
+from ..resources import known, predictor, stored_dataset, thumbnail
 from .answers import Answer, InputPicture, pixels_of
 
 NEAREST: Final = 3
@@ -39,12 +39,14 @@ class Explanations:
 def wanted_explanations() -> Explanations:
     """The choice; nothing is computed that was not asked for."""
     kinds = st.pills(
-        "With each answer",
+        "Reasons",
         list(_KINDS),
         selection_mode="multi",
+        default=["heat", "nearest"],
         format_func=_KINDS.__getitem__,
         key="classify.explanations",
         help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours"),
+        label_visibility="collapsed",
         persist_state="session",
     )
     return Explanations(**dict.fromkeys(kinds, True))
@@ -65,50 +67,49 @@ def show_legend(runs: int) -> None:
     )
 
 
-def show_explanations(
-    wanted: Explanations, answer: Answer, runs: Sequence[Run], class_names: Sequence[Sequence[str]]
-) -> None:
+def show_explanations(wanted: Explanations, answer: Answer, records: Sequence[RunRecord]) -> None:
     """Whatever was asked for, a column for each run."""
-    target = class_names[0][int(answer.probabilities[0].argmax())]
+    names = records[0].dataset.class_names
+    target = names[int(answer.probabilities[0].argmax())]
     if wanted.heat:
-        st.caption(f"Why **{md(target, 40)}**?")
+        st.markdown(f"Why **{md(target, 40)}**?")
     try:
-        maps = _maps(answer, runs, class_names, target) if wanted.heat else [None] * len(runs)
+        maps = _maps(answer, records, target) if wanted.heat else [None] * len(records)
         scale = max((float(np.abs(heat).max()) for heat in maps if heat is not None), default=0.0)
-        columns = st.grid(len(runs), min_column_width=130)
-        for place, run in enumerate(runs):
+        columns = st.grid(max(2, len(records)), min_column_width=130)
+        for place, record in enumerate(records):
             with columns.cell(), st.container(gap="xsmall"):
-                _show_of_run(wanted, answer, run, place, maps[place], scale)
+                _show_of_run(wanted, answer, record, place, maps[place], scale)
     except ThawError as error:
         st.caption(md(str(error), LONGEST_MESSAGE))
 
 
 def _show_of_run(
-    wanted: Explanations, answer: Answer, run: Run, place: int, heat: np.ndarray | None, scale: float
+    wanted: Explanations, answer: Answer, record: RunRecord, place: int, heat: np.ndarray | None, scale: float
 ) -> None:
-    home = chosen.home()
+    home, run_id = chosen.home(), record.run
     if wanted.input:
-        side = run_record(home, run.id).preprocessing.image_size
-        seen = _model_input(home, run.id, answer.picture.content, answer.picture)
+        side = record.preprocessing.image_size
+        seen = _model_input(home, run_id, answer.picture.content, answer.picture)
         st.image(seen, width="stretch", alt=f"{plain(answer.picture.name)} as the model input")
         st.caption(f"model input: {side} x {side} pixels")
     if heat is not None:
         from core.inference.explain import overlay
 
-        seen = _model_input(home, run.id, answer.picture.content, answer.picture)
+        seen = _model_input(home, run_id, answer.picture.content, answer.picture)
         st.image(overlay(seen, heat, scale), width="stretch", alt=f"Heat map of {plain(answer.picture.name)}")
     elif wanted.heat:
         st.caption("does not know this class")
     if wanted.nearest:
-        _show_nearest(answer, run, place)
+        _show_nearest(answer, record, place)
 
 
-def _show_nearest(answer: Answer, run: Run, place: int) -> None:
+def _show_nearest(answer: Answer, record: RunRecord, place: int) -> None:
     from core.inference.evidence import nearest_neighbours
 
     home = chosen.home()
-    reference = reference_features(home, run.id, "train")
-    dataset = stored_dataset(home, run_record(home, run.id).dataset.id)
+    reference = known(home, record.run).train
+    dataset = stored_dataset(home, record.dataset.id)
     st.caption("most like, of what it learnt from:")
     with st.container(horizontal=True, gap="xsmall"):
         for neighbour in nearest_neighbours(reference, answer.features[place], NEAREST):
@@ -121,13 +122,12 @@ def _show_nearest(answer: Answer, run: Run, place: int) -> None:
         st.caption(f"of {len(reference.pictures):,} training pictures, spread over all {reference.of:,}")
 
 
-def _maps(
-    answer: Answer, runs: Sequence[Run], class_names: Sequence[Sequence[str]], target: str
-) -> list[np.ndarray | None]:
+def _maps(answer: Answer, records: Sequence[RunRecord], target: str) -> list[np.ndarray | None]:
     home, asked = chosen.home(), answer.picture
+    known_classes = [(record.run, record.dataset.class_names) for record in records]
     return [
-        _heat(home, run.id, asked.content, names.index(target), asked) if target in names else None
-        for run, names in zip(runs, map(list, class_names), strict=True)
+        _heat(home, run_id, asked.content, names.index(target), asked) if target in names else None
+        for run_id, names in known_classes
     ]
 
 

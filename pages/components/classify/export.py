@@ -22,14 +22,12 @@ MAX_HOSTED_MEGABYTES = 200  # strangers share that server's memory; most network
 
 def export_model(run: Run) -> None:
     """Packed or sent when it is asked for; the script is there at once."""
-    with st.expander("Export model", icon=":material/home_storage:", key="classify.takehome"):
-        st.caption(run_label(run))
-        parts = {"One zip": _zip, "The training as a script": _script, "Hugging Face Hub": _hub}
-        tabs = st.tabs(list(parts), key="classify.home", on_change="rerun")
-        for tab, part in zip(tabs, parts.values(), strict=True):
-            if tab.open:  # a script takes torch and a network without numbers: not at every rerun of the page
-                with tab:
-                    part(run)
+    parts = {"One zip": _zip, "The training as a script": _script, "Hugging Face Hub": _hub}
+    tabs = st.tabs(list(parts), key="classify.home", on_change="rerun")
+    for tab, part in zip(tabs, parts.values(), strict=True):
+        if tab.open:  # a script takes torch and a network without numbers: not at every rerun of the page
+            with tab:
+                part(run)
 
 
 def _zip(run: Run) -> None:
@@ -50,7 +48,7 @@ def _zip(run: Run) -> None:
         st.download_button(
             f"Download, {packed.path.stat().st_size / 1e6:.0f} MB",
             packed.read,
-            f"thaw-{run.id}.zip",
+            f"thaw-{run.settings.model.scenario}-seed-{run.settings.seed}.zip",
             "application/zip",
             icon=":material/download:",
             key="classify.package",

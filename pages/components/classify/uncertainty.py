@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import streamlit as st
 
 from core.comparison.temperature import temperature_sentence
@@ -14,15 +15,14 @@ from core.inference.values import answer_values, run_answers
 from core.runs.record import RunRecord
 
 from .. import chosen
-from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md
-from ..resources import predictor, reference_features, run_predictions
+from ..resources import known, known_job, run_predictions
 from .answers import Answer
 
 if TYPE_CHECKING:
-    from core.inference.out_of_distribution import OodLimit
+    from core.inference.out_of_distribution import Detector
 
-FLAGGED = 0.05  # fraction of known pictures that are taken for unknown ones
+_LOOK_S = 0.3  # between two looks at how far a thread is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,67 +30,71 @@ class UncertaintyRules:
     """One run's rules. None where a rule was not asked for or cannot be had."""
 
     rule: SetRule | None = None
-    limit: "OodLimit | None" = None
-    run: str = ""
+    detector: "Detector | None" = None
+    unknown: frozenset[str] = frozenset()
+    """Contents of the pictures that the detector takes for something else."""
+    sentences: tuple[str, ...] = ()
+    """What its probabilities and rules are worth, for a person."""
+    undetected: str = ""
+    """Why there is no detector although one was asked for."""
 
     def named(self, answer: Answer, place: int) -> tuple[int, ...] | None:
         """Classes in the answer's set, the run being the answer's `place`-th; None without a rule."""
         possible = self.rule is not None and self.rule.is_possible
         return self.rule.names(answer.raw[place]) if self.rule is not None and possible else None
 
-    def is_unknown(self, answer: Answer, place: int) -> bool | None:
-        """Whether the picture is unlike all training pictures; None without a limit."""
-        if self.limit is None:
-            return None
-        from core.inference.evidence import ood_score
-        from core.inference.out_of_distribution import NEIGHBOURS
-
-        reference = reference_features(chosen.home(), self.run, "train")
-        return self.limit.is_beyond(float(ood_score(reference, answer.features[place][None], NEIGHBOURS)[0]))
+    def is_unknown(self, answer: Answer) -> bool | None:
+        """Whether the picture is unlike all training pictures; None without a detector."""
+        return None if self.detector is None else answer.picture.content in self.unknown
 
 
-def uncertainty_controls(records: Sequence[RunRecord]) -> tuple[float, bool]:
-    """The inputs: the coverage wanted (fraction 0-1), and whether unknown images are detected."""
-    coverage = st.slider(
-        "Prediction-set coverage",
-        50,
-        99,
-        90,
-        format="%d %%",
-        key="classify.coverage",
-        persist_state="session",
-        width=240,
-        help=with_term("How often the true class is to be among those that are named.", "Prediction set"),
+def wait_until_known(records: Sequence[RunRecord]) -> None:
+    """Until the runs have looked at what they learnt from; says how far they are. Whoever leaves loses nothing."""
+    bar = st.empty()
+    for record in records:
+        if is_known(record):
+            continue
+        job = known_job(chosen.home(), record.run)
+        while not job.wait(_LOOK_S):
+            looked = f": {job.done} of {job.total} training pictures looked at, once for this network"
+            share = job.done / job.total if job.total else 0.0
+            bar.progress(share, text=f"Is it any of these classes?{looked if job.total else ''}")
+    bar.empty()
+
+
+def is_known(record: RunRecord) -> bool:
+    """Whether nobody has to wait for what the run learnt from; also where that is not to be had."""
+    try:
+        return known_job(chosen.home(), record.run).wait(0)
+    except ThawError:
+        return True
+
+
+def uncertainty_rules(
+    records: Sequence[RunRecord], given: Sequence[Answer], coverage: float, detect: bool
+) -> list[UncertaintyRules]:
+    """The rules of each run, and what they say about the answers; to detect, waits for what the runs learnt from."""
+    return [_rules(record, place, given, coverage, detect) for place, record in enumerate(records)]
+
+
+def _rules(record: RunRecord, place: int, given: Sequence[Answer], coverage: float, detect: bool) -> UncertaintyRules:
+    rule, said = _rule(record, coverage)
+    detector, worth = _detector(record) if detect else (None, "")
+    return UncertaintyRules(
+        rule=rule,
+        detector=detector,
+        unknown=_unknown(detector, [one for one in given if not one.unreadable], place),
+        sentences=tuple(filter(None, (temperature_sentence(record.temperature, record.split.val), said, worth))),
+        undetected=worth if detect and detector is None else "",
     )
-    ready = all(record.settings.model.row.leaves_backbone for record in records)  # their features are kept already
-    detect = st.toggle(
-        "Detect unknown images",
-        value=ready,
-        key="classify.strangers",
-        persist_state="session",
-        help=with_term(
-            "Compares with the pictures a network learnt from. A fine-tuned network looks at them once for this.",
-            "Out-of-distribution",
-        ),
-    )
-    return coverage / 100, detect
 
 
-def uncertainty_rules(records: Sequence[RunRecord], coverage: float, detect: bool) -> list[UncertaintyRules]:
-    """The rules of each run, and in words what they and its probabilities are worth."""
-    found: list[UncertaintyRules] = []
-    sentences: list[tuple[int, str]] = []
-    for number, record in enumerate(records, 1):
-        rule, said = _rule(record, coverage)
-        limit, why = _limit(record) if detect else (None, "")
-        found.append(UncertaintyRules(rule=rule, limit=limit, run=record.run))
-        worth = temperature_sentence(record.temperature, record.split.val)
-        sentences += [(number, text) for text in (worth, said, why) if text]
-    for text in dict.fromkeys(text for _, text in sentences):  # what holds for both is said once
-        which = [number for number, said in sentences if said == text]
-        beginning = f"Network {which[0]}: " if len(which) < len(records) else ""
-        st.caption(md(beginning + text, LONGEST_MESSAGE))
-    return found
+def _unknown(detector: "Detector | None", answered: Sequence[Answer], place: int) -> frozenset[str]:
+    """All at once: one by one it would take seconds."""
+    if detector is None or not answered:
+        return frozenset()
+    beyond = detector.are_unknown(np.stack([one.features[place] for one in answered]))
+    return frozenset(one.picture.content for one, is_beyond in zip(answered, beyond, strict=True) if is_beyond)
 
 
 def _rule(record: RunRecord, coverage: float) -> tuple[SetRule | None, str]:
@@ -101,72 +105,51 @@ def _rule(record: RunRecord, coverage: float) -> tuple[SetRule | None, str]:
     return rule, set_sentence(rule)
 
 
-def _limit(record: RunRecord) -> "tuple[OodLimit | None, str]":
-    from core.inference.out_of_distribution import fit_limit
-    from core.inference.prediction_sets import fewest_pictures
-
-    home = chosen.home()
+def _detector(record: RunRecord) -> "tuple[Detector | None, str]":
     try:
-        predictor(home, record.run)  # before the spinner below: it has one of its own
-        train, val = (reference_features(home, record.run, part) for part in ("train", "val"))
+        found = known(chosen.home(), record.run)
     except ThawError as error:
-        return None, str(error)
-    limit = fit_limit(train, val, FLAGGED)
-    if limit.val_pictures < fewest_pictures(1 - FLAGGED):
-        need = fewest_pictures(1 - FLAGGED)
-        return None, f"No picture can be turned away: val has {limit.val_pictures} pictures, and {need} are needed."
-    return limit, (
-        f"A picture farther from the training pictures than {1 - FLAGGED:.0%} of val gets the badge “none of "
-        f"these?”. So do about {FLAGGED:.0%} of pictures of known classes, and unknown images that look "
-        "familiar do not."
-    )
+        return None, f"Unknown images are not detected: {error}"
+    return found.detector, found.sentence
 
 
-def uncertainty_badges(of_run: UncertaintyRules, answer: Answer, place: int, names: Sequence[str]) -> None:
-    """The classes that had to be named, and whether it may be none of them."""
-    if of_run.is_unknown(answer, place):
-        st.badge("none of these?", icon=":material/help:", color="orange")
-    named = of_run.named(answer, place)
-    if named is None or of_run.rule is None:
-        return
-    level = f"{of_run.rule.coverage:.0%}"
-    if not named:
-        st.badge(f"{level}: no class is likely enough", icon=":material/rule:", color="orange")
-    elif len(named) == 1:
-        st.badge(f"{level}: {md(names[named[0]], 40)}", icon=":material/rule:", color="gray")
-    else:
-        listed = " or ".join(md(names[index], 40) for index in named[:4])
-        more = f" or {len(named) - 4} more" if len(named) > 4 else ""
-        st.badge(f"{level}: {listed}{more}", icon=":material/rule:", color="violet")
+def show_worth(rules: Sequence[UncertaintyRules]) -> None:
+    """What the runs' probabilities and rules are worth; what holds for both is said once."""
+    told = [(number, text) for number, of_run in enumerate(rules, 1) for text in of_run.sentences]
+    for text in dict.fromkeys(text for _, text in told):
+        which = [number for number, said in told if said == text]
+        beginning = f"Network {which[0]}: " if len(which) < len(rules) else ""
+        st.markdown(md(beginning + text, LONGEST_MESSAGE))
 
 
 def uncertainty_cells(
     rules: Sequence[UncertaintyRules], class_names: Sequence[Sequence[str]], answer: Answer, place: int
 ) -> dict[str, Any]:
-    """The same as cells of a table: the classes named, and whether it may be none of these."""
-    named, unknown = rules[place].named(answer, place), rules[place].is_unknown(answer, place)
+    """The same as cells of a table: the classes named, and whether it is none of these."""
+    named, unknown = rules[place].named(answer, place), rules[place].is_unknown(answer)
     cells: dict[str, Any] = {}
     if named is not None:
         cells["named"] = " or ".join(class_names[place][index] for index in named)
     if unknown is not None:
-        cells["none of these?"] = "yes" if unknown else "no"
+        cells["none of these"] = "yes" if unknown else "no"
     return cells
 
 
 def as_json(
-    given: Sequence[Answer], records: Sequence[RunRecord], rules: Sequence[UncertaintyRules], top: int
+    given: Sequence[Answer], records: Sequence[RunRecord], rules: Sequence[UncertaintyRules], top: int, detect: bool
 ) -> bytes:
     """What the command line prints, for each run."""
+    from core.inference.out_of_distribution import detection_values
+
     unread = [{"file": one.picture.name, "error": one.unreadable} for one in given if one.unreadable]
     values = []
     for place, (record, of_run) in enumerate(zip(records, rules, strict=True)):
         rule = of_run.rule if of_run.rule and of_run.rule.is_possible else None
         rows = [
-            answer_values(
-                record, one.picture.name, one.raw[place], top=top, rule=rule, stranger=of_run.is_unknown(one, place)
-            )
+            answer_values(record, one.picture.name, one.raw[place], top=top, rule=rule, unknown=of_run.is_unknown(one))
             for one in given
             if not one.unreadable
         ]
-        values.append(run_answers(record, rows + unread, of_run.rule))
+        detection = detection_values(of_run.detector, of_run.undetected) if detect else None
+        values.append(run_answers(record, rows + unread, of_run.rule, detection))
     return json.dumps({"runs": values}, ensure_ascii=True, indent=1, allow_nan=False).encode()

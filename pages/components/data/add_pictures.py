@@ -1,9 +1,9 @@
-"""Where pictures come from: tabs of the Data page, each of which ends with a data set that is chosen."""
+"""Where pictures come from: several ways on the Data page, each of which ends with a data set that is chosen."""
 
 import io
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import streamlit as st
 
@@ -24,20 +24,25 @@ _ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS)
 
 
 def picture_sources() -> None:
-    """The tabs."""
-    zip_tab, classes_tab, photos_tab, folder_tab = st.tabs(
-        ["A zip", "Class by class", "Ants and bees", "A folder on this computer"], key="data.sources"
-    )
-    with zip_tab:
-        _zip()
-    with classes_tab:
-        _classes()
-    with photos_tab:
-        _photos()
-    with folder_tab:
-        _folder()
-    with st.popover("Limits", icon=":material/rule:"):
-        st.table({"limit": dict(limits.format_limits())}, alt="What may be brought in")
+    """A choice of where from, and what it takes; folded again when something has been brought."""
+    with st.expander("Add pictures", icon=":material/add_photo_alternate:", key=f"data.add.{_brought()}"):
+        sources = {key: row for key, row in _SOURCES.items() if key != "folder" or not is_hosted()}
+        picked = st.radio(
+            "From",
+            list(sources),
+            format_func=lambda key: sources[key][0],
+            key="data.source",
+            horizontal=True,
+            label_visibility="collapsed",
+        )
+        sources[picked][1]()
+        with st.popover("Limits", icon=":material/rule:"):
+            st.table({"limit": dict(limits.format_limits())}, alt="What may be brought in")
+
+
+def _brought() -> int:
+    """How often something was brought in this session."""
+    return int(st.session_state.get("data.brought", 0))
 
 
 Add = Callable[[str], Dataset]
@@ -59,6 +64,7 @@ def _choose(source: str, add: Add, after: Callable[[], None] = lambda: None, lay
         show_error(error)
         return
     chosen.choose(replace(chosen.settings(), data=DataSettings(dataset=added.id)))
+    st.session_state["data.brought"] = _brought() + 1
     after()
     st.rerun()
 
@@ -166,9 +172,6 @@ def _photos() -> None:
 
 
 def _folder() -> None:
-    if is_hosted():
-        st.caption("Off in this hosted demo: it would read the server's folders, not yours. Bring a zip instead.")
-        return
     path = st.text_input("Path of a folder or a zip", key="data.folder", placeholder="~/pictures/flowers").strip()
 
     def add(layout: str) -> Dataset:
@@ -180,3 +183,12 @@ def _folder() -> None:
         st.session_state["data.folder.asked"] = path
         _choose("folder", add)
     _ask_how("folder", add)
+
+
+_SOURCES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
+    "zip": ("A zip", _zip),
+    "classes": ("Class by class", _classes),
+    "photos": ("Ants and bees, photos", _photos),
+    "folder": ("A folder on this computer", _folder),
+}
+"""Where pictures come from: label, and what draws the rest."""

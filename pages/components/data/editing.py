@@ -24,8 +24,8 @@ def editing(dataset: Dataset) -> None:
 
     What it did can be undone (`undo.offer_undo`); the whole data set goes after a question.
     """
-    with st.expander("Change this data set", icon=":material/edit:", key="data.edit"):
-        st.caption("Pictures and classes are changed in a copy; runs that used the old one keep what they recorded.")
+    with st.expander("Change this data set", icon=":material/edit:", key=f"data.edit.{dataset.id}"):
+        st.caption("Pictures and classes are changed in a copy; runs keep what they recorded.")
         offer_undo(dataset, "data.edit.undo")  # here too: who edits does not see the page's top
         title, give = st.columns([3, 1], vertical_alignment="bottom")
         new = title.text_input("Title", dataset.title, max_chars=MAX_TITLE, key=f"data.title.{dataset.id}")
@@ -38,12 +38,13 @@ def editing(dataset: Dataset) -> None:
 
 
 def _classes(dataset: Dataset) -> None:
-    if st.session_state.get("data.edit.of") != dataset.id:  # a name that was given must not be given again by mistake
-        st.session_state.update({"data.edit.of": dataset.id, "data.edit.name": ""})
     which, name, give, away = st.columns([2, 2, 1, 1], vertical_alignment="bottom")
-    old = which.selectbox("Class", dataset.class_names, key="data.edit.class")
+    old = which.selectbox("Class", dataset.class_names, key=f"data.edit.class.{dataset.id}")
     merges = "That of another class merges the two."
-    new = name.text_input("Its new name", key="data.edit.name", max_chars=limits.MAX_CLASS_NAME, help=merges)
+    # keys by data set: a name that was given must not be given again by mistake
+    new = name.text_input(
+        "Its new name", key=f"data.edit.name.{dataset.id}", max_chars=limits.MAX_CLASS_NAME, help=merges
+    )
     if give.button("Rename or merge", key="data.edit.rename", disabled=not new.strip()):
         change(lambda: rename_class(dataset, old, new.strip()))
     if away.button("Remove", key="data.edit.remove"):
@@ -51,14 +52,15 @@ def _classes(dataset: Dataset) -> None:
 
 
 def _more(dataset: Dataset) -> None:
-    others = {key: other for key, other in readable_datasets(chosen.home()).items() if key != dataset.id}
+    stored = readable_datasets(chosen.home())
+    others = {key: other for key, other in stored.items() if key != dataset.id}
     if not others:
         return
     which, add = st.columns([3, 1], vertical_alignment="bottom")
     other = which.selectbox(
         "Add the pictures of another data set",
         list(others),
-        format_func=dataset_labels(others).__getitem__,
+        format_func=dataset_labels(stored).__getitem__,
         key=f"data.edit.other.{dataset.id}",  # what could be added to another set may be this one
         help="Classes of the same name become one. Old pictures stay in the parts they are in.",
     )

@@ -23,15 +23,18 @@ _WAYS: Final = {
 
 def grouping(dataset: Dataset) -> None:
     """What groups there are, and the way to set others or give them up."""
-    with st.expander("Groups: pictures that stay in one part", icon=":material/groups:", key="data.groups"):
+    with st.expander("Groups", icon=":material/groups:", key=f"data.groups.{dataset.id}"):
         st.caption(
-            "Pictures of one subject, patient, place or source look alike in more than what is to be learnt. They are "
-            "kept together in train, val or test: else a network is tested on what it has seen in training."
+            "Pictures of one patient, place or source stay in one part: else a network is tested on what it has seen."
         )
         if dataset.grouped_by:
             _now(dataset)
         way = st.radio(
-            "Groups are told by", list(_WAYS), format_func=_WAYS.__getitem__, key="data.groups.way", horizontal=True
+            "Groups are told by",
+            list(_WAYS),
+            format_func=_WAYS.__getitem__,
+            key=f"data.groups.way.{dataset.id}",
+            horizontal=True,
         )
         try:
             found = _asked(dataset, way)
@@ -64,15 +67,15 @@ def _asked(dataset: Dataset, way: str) -> Grouping | None:
     if way == "name":
         pattern = st.text_input(
             "Pattern",
-            key="data.groups.pattern",
+            key=f"data.groups.pattern.{dataset.id}",
             placeholder="(patient#)_*",
             help="Brackets are around what names the group. * is anything, # a number, ? one character. The ending of "
             "the file does not count. With a slash, the pattern is about the folders, too: */(*)/*.",
             live=True,
         )
         return find_groups(dataset, f"{NAME}{pattern.strip()}") if pattern.strip() else None
-    file = st.file_uploader("Table of file and group", ["csv", "tsv", "jsonl"], key="data.groups.table")
-    column = st.text_input("Its column of groups, where it has several", key="data.groups.column")
+    file = st.file_uploader("Table of file and group", ["csv", "tsv", "jsonl"], key=f"data.groups.table.{dataset.id}")
+    column = st.text_input("Its column of groups, where it has several", key=f"data.groups.column.{dataset.id}")
     return by_table(dataset, file.name, file.getvalue(), column.strip()) if file else None
 
 

@@ -1,6 +1,6 @@
 """What may be wrong with the chosen pictures: findings that open their pictures and offer the fix."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -58,29 +58,41 @@ _BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
 """Fixes that are one click: label, icon, what it does, help."""
 
 
-@st.cache_data(max_entries=32, show_spinner="Looking for problems")
-def _findings(home: str, dataset_id: str, seed: int, data: DataSettings) -> tuple[Finding, ...]:
+Found = tuple[Finding, ...]
+
+
+@st.cache_data(max_entries=32, show_spinner=False)
+def _findings(home: str, dataset_id: str, stamp: tuple[int, ...], seed: int, data: DataSettings) -> Found:
+    """`stamp`: of the data set's files; one that was deleted and brought again may have its pictures elsewhere."""
     dataset = stored_dataset(home, dataset_id)
     return find_problems(dataset, dataset.split(seed, data))
 
 
-def health(dataset: Dataset) -> None:
-    """All findings that were not waved through, or the good news."""
+def open_findings(dataset: Dataset) -> tuple[Found, int]:
+    """What was found and not waved through, serious things first; and how many were left as they are."""
     settings = chosen.settings()
+    found = _findings(chosen.home(), dataset.id, dataset.stamp, settings.seed, settings.data)
+    open_ = tuple(finding for finding in found if finding.sentence not in _kept(dataset))
+    return open_, len(found) - len(open_)
+
+
+def _kept(dataset: Dataset) -> set[str]:
     kept: set[str] = st.session_state.setdefault(f"data.kept.{dataset.id}", set())
-    found = _findings(chosen.home(), dataset.id, settings.seed, settings.data)
-    open_ = [finding for finding in found if finding.sentence not in kept]
-    st.markdown("#### Health")
-    if not open_:
-        passed = f" {len(found)} left as they are." if found else ""
-        st.caption(f":material/check_circle: No problems found.{passed}")
-    for number, finding in enumerate(open_):
+    return kept
+
+
+def findings(dataset: Dataset, found: Sequence[Finding], first: int) -> None:
+    """Each finding, folded, with its pictures and what can be done; numbered from `first` on."""
+    for number, finding in enumerate(found, first):
         icon = ":material/warning:" if finding.serious else ":material/info:"
-        with st.expander(f"{icon} {md(finding.sentence, LONGEST_MESSAGE)}", key=f"data.health.{number}"):
-            _finding(dataset, finding, f"data.health.{number}", kept)
+        key = f"data.health.{dataset.id}.{number}"  # what was opened of another data set is closed here
+        with st.expander(f"{icon} {md(finding.sentence, LONGEST_MESSAGE)}", key=key):
+            pictures(dataset, finding, number)
+            mends(dataset, finding, number)
 
 
-def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> None:
+def pictures(dataset: Dataset, finding: Finding, number: int) -> None:
+    """What a finding is about."""
     items = [
         GalleryItem(
             image=thumbnail(chosen.home(), dataset.id, index),
@@ -89,18 +101,23 @@ def _finding(dataset: Dataset, finding: Finding, key: str, kept: set[str]) -> No
         )
         for index in finding.pictures[:SHOWN]
     ]
-    gallery(items, 6, f"{key}.pictures")
+    gallery(items, 6, f"data.health.{number}.pictures")
     if len(finding.pictures) > SHOWN:
         st.caption(f"The first {SHOWN} of {len(finding.pictures):,}.")
+
+
+def mends(dataset: Dataset, finding: Finding, number: int) -> None:
+    """What can be done about a finding, as buttons."""
+    key = f"data.health.{number}"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         for fix, (label, icon, edit, help) in _BUTTONS.items():
             words = label.format(classes=md(listed(finding.classes, 3))) if finding.classes else label
             if fix in finding.fixes and st.button(words, icon=icon, key=f"{key}.{fix}", help=help):
                 change(partial(edit, dataset, finding))
         if "move" in finding.fixes:
-            target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target", width=220)
+            target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target.{dataset.id}", width=220)
             if st.button("Move", icon=":material/drive_file_move:", key=f"{key}.move"):
                 change(lambda: move_pictures(dataset, finding.pictures, target))
         if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
-            kept.add(finding.sentence)
+            _kept(dataset).add(finding.sentence)
             st.rerun()

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.data.dataset import Dataset, stored_ids
 from core.data.edit import delete, rename
 from core.errors import ThawError
@@ -45,7 +46,7 @@ def change(edit: Callable[[], Dataset]) -> None:
         return
     undo = Undo(said=what_changed(before, edited), before=before.id, title=before.title, is_new=edited.id not in known)
     _undos(edited).append(undo)
-    st.toast(f"{md(undo.said, LONGEST_MESSAGE)} Undo stands below its title.", icon=":material/undo:", duration="long")
+    st.toast(f"{md(undo.said, LONGEST_MESSAGE)} Undo stands at the top.", icon=":material/undo:", duration="long")
     stored_dataset.clear()
     _work_with(edited.id)
 
@@ -86,7 +87,7 @@ def _undos(dataset: Dataset) -> list[Undo]:
 
 
 def _work_with(dataset_id: str) -> None:
-    chosen.choose(replace(chosen.settings(), data=replace(chosen.settings().data, dataset=dataset_id)))
+    chosen.work_with(dataset_id)
     st.rerun()
 
 
@@ -94,12 +95,20 @@ def what_changed(before: Dataset, after: Dataset) -> str:
     """An edit in a sentence, with the classes it took away or brought."""
     if before.id == after.id:
         return f"Renamed from “{plain(before.title)}”."
-    difference = len(after.pictures) - len(before.pictures)
-    count = f"{abs(difference):,} picture{'s' * (abs(difference) != 1)}"
-    parts = [f"{count} {'more' if difference > 0 else 'fewer'}"] if difference else []
+    difference, moved = len(after.pictures) - len(before.pictures), _moved(before, after)
+    parts = [f"{counted(abs(difference), 'picture')} {'more' if difference > 0 else 'fewer'}"] if difference else []
+    parts += [f"{counted(moved, 'picture')} relabelled"] if moved else []
     parts += [f"class {plain(name, 40)} gone" for name in before.class_names if name not in after.class_names]
     parts += [f"class {plain(name, 40)} new" for name in after.class_names if name not in before.class_names]
     return f"Changed in a copy: {', '.join(parts) or _what_moved(before, after)}."
+
+
+def _moved(before: Dataset, after: Dataset) -> int:
+    """How many pictures have another class, where there are the same classes as before."""
+    if before.class_names != after.class_names:
+        return 0
+    labels = [Counter((picture.content, picture.target) for picture in dataset.pictures) for dataset in (before, after)]
+    return min((labels[0] - labels[1]).total(), (labels[1] - labels[0]).total())
 
 
 def _what_moved(before: Dataset, after: Dataset) -> str:
@@ -107,6 +116,4 @@ def _what_moved(before: Dataset, after: Dataset) -> str:
     if before.grouped_by != after.grouped_by:
         return f"grouped by {plain(after.grouped_by)}" if after.grouped_by else "the groups are given up"
     brought = [Counter(picture.given for picture in dataset.pictures) for dataset in (before, after)]
-    if brought[0] == brought[1]:
-        return "pictures moved to other classes"
     return "the val part is drawn by Thaw" if brought[1].keys() - {None} else "all parts are drawn by Thaw"

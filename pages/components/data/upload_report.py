@@ -5,6 +5,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.reading.report import as_csv
+from core.data.summary import empty_classes_sentence, skipped_sentence
 
 from .. import chosen
 from ..gallery import GalleryItem, gallery
@@ -15,42 +16,52 @@ from ..wording import counted
 SHOWN = 6
 
 
+def is_pressing(dataset: Dataset) -> bool:
+    """Whether something was left out: then the report stands at the top."""
+    return bool(skipped_sentence(dataset) or empty_classes_sentence(dataset))
+
+
 def upload_report(dataset: Dataset) -> None:
-    """Counts, what was odd, the left-out files with their reasons, and the whole as a table to download."""
-    normalised = [index for index, picture in enumerate(dataset.pictures) if picture.notes]
-    words = [f"{len(dataset.pictures):,} used", f"{len(normalised):,} of them normalised"]
-    words += [f"{len(dataset.skipped):,} skipped", f"{len(dataset.ignored):,} ignored"]
-    st.markdown(f"#### What became of the files\n{' · '.join(words)}")
-    for notice in dataset.notices:
-        st.caption(f":material/info: {md(notice, 400)}")
-    if dataset.skipped:
-        st.markdown(f"{counted(len(dataset.skipped), 'picture')} skipped: not readable here. The others were kept.")
-        _left_out(dataset.skipped)
-    if normalised:
-        with st.expander(f"{counted(len(normalised), 'picture')} normalised", key="data.normalised"):
-            items = [
-                GalleryItem(
-                    image=thumbnail(chosen.home(), dataset.id, index),
-                    title=dataset.pictures[index].name.rsplit("/", 1)[-1],
-                    captions=dataset.pictures[index].notes,
-                )
-                for index in normalised[:SHOWN]
-            ]
-            gallery(items, SHOWN, "data.normalised.pictures")
-            if len(normalised) > SHOWN:
-                st.caption(f"The first {SHOWN} of {len(normalised):,}; the table has them all.")
-    if dataset.ignored:
-        with st.expander(f"{counted(len(dataset.ignored), 'other file')} ignored", key="data.ignored"):
+    """What was odd, the left-out files with their reasons, and the whole as a table to download; folded."""
+    pressing = is_pressing(dataset)
+    label = "See what was skipped" if pressing else "What became of the files"
+    with st.expander(label, icon=":material/rule:", key=f"data.files.{dataset.id}"):
+        for notice in dataset.notices:
+            st.caption(f":material/info: {md(notice, 400)}")
+        if dataset.skipped:
+            st.markdown(f"{counted(len(dataset.skipped), 'picture')} skipped: not readable here. The others were kept.")
+            _left_out(dataset.skipped)
+        if dataset.ignored:
+            st.markdown(f"{counted(len(dataset.ignored), 'other file')} ignored.")
             _left_out(dataset.ignored)
-    st.download_button(
-        "The whole report",
-        lambda: as_csv(dataset).encode("utf-8", "replace"),
-        "thaw-upload.csv",
-        "text/csv",
-        icon=":material/download:",
-        key="data.report",
-        on_click="ignore",
-    )
+        _normalised(dataset)
+        st.download_button(
+            "The whole report",
+            lambda: as_csv(dataset).encode("utf-8", "replace"),
+            "thaw-upload.csv",
+            "text/csv",
+            icon=":material/download:",
+            key="data.report",
+            on_click="ignore",
+        )
+
+
+def _normalised(dataset: Dataset) -> None:
+    """Pictures that something was done to, to make them usable."""
+    normalised = [index for index, picture in enumerate(dataset.pictures) if picture.notes]
+    if not normalised:
+        return
+    more = f", the first {SHOWN} of them here" if len(normalised) > SHOWN else ""
+    st.markdown(f"{counted(len(normalised), 'picture')} normalised{more}.")
+    items = [
+        GalleryItem(
+            image=thumbnail(chosen.home(), dataset.id, index),
+            title=dataset.pictures[index].name.rsplit("/", 1)[-1],
+            captions=dataset.pictures[index].notes,
+        )
+        for index in normalised[:SHOWN]
+    ]
+    gallery(items, SHOWN, "data.normalised.pictures")
 
 
 def _left_out(rows: tuple) -> None:  # type: ignore[type-arg]

@@ -1,24 +1,23 @@
 """Taking in what a person brings, with progress on the screen."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import streamlit as st
 
 from core.data.dataset import Dataset
-from core.data.ingest import Ingested, IngestProgress, ingest, ingest_files
+from core.data.ingest import ingest, ingest_files
 from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
 from core.data.reading.layout import AUTO
 from core.errors import DatasetError, LayoutQuestion
 from core.home import temporary_folder
 
-_STAGES: Final = {"drawing": "Drawing", "reading": "Reading", "decoding": "Decoding", "comparing": "Comparing"}
-_STARTS: Final = {"drawing": 0.0, "reading": 0.0, "decoding": 0.3, "comparing": 0.95}
-_SHARES: Final = {"drawing": 1.0, "reading": 0.3, "decoding": 0.65, "comparing": 0.05}
+from ..taking_in import watched
+
 _CHUNK_BYTES: Final = 1024**2
 
-Show = Callable[[IngestProgress], None]
+FIRST: Final = "Looking at the files"
 
 
 def add_zip(file: Any, layout: str = AUTO) -> Dataset:
@@ -32,7 +31,7 @@ def add_zip(file: Any, layout: str = AUTO) -> Dataset:
         path = _spooled(file, folder / "upload.zip")
         file.seek(0)  # it is read once more when somebody has said how its folders are to be read
         try:
-            return _watched(lambda show: ingest(path, show, Path(file.name).stem or "upload", layout))
+            return watched(lambda show: ingest(path, show, Path(file.name).stem or "upload", layout), FIRST).dataset
         except LayoutQuestion:
             raise
         except DatasetError as error:
@@ -50,7 +49,7 @@ def add_classes(files: Mapping[str, Sequence[Any]], title: str) -> Dataset:
             name: [(file.name, _spooled(file, folder / f"{place}-{number}")) for number, file in enumerate(members)]
             for place, (name, members) in enumerate(files.items())
         }
-        return _watched(lambda show: ingest_files(spooled, title, show))
+        return watched(lambda show: ingest_files(spooled, title, show), FIRST).dataset
 
 
 def add_folder(path: str, layout: str = AUTO) -> Dataset:
@@ -62,7 +61,7 @@ def add_folder(path: str, layout: str = AUTO) -> Dataset:
     """
     if not Path(path).expanduser().exists():
         raise DatasetError(f"There is no folder or zip {Path(path).name!r} on this computer.")
-    return _watched(lambda show: ingest(Path(path), show, layout=layout))
+    return watched(lambda show: ingest(Path(path), show, layout=layout), FIRST).dataset
 
 
 def add_photos() -> Dataset:
@@ -81,7 +80,7 @@ def add_photos() -> Dataset:
             path = lend_photos(folder, ANTS_AND_BEES, show)
         finally:
             bar.empty()
-        dataset = _watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title))
+        dataset = watched(lambda shown: ingest(path, shown, ANTS_AND_BEES.title), FIRST).dataset
     forget_photos(ANTS_AND_BEES)  # decoded, they are not needed again
     return dataset
 
@@ -92,17 +91,3 @@ def _spooled(file: Any, path: Path) -> Path:
         while chunk := file.read(_CHUNK_BYTES):
             target.write(chunk)
     return path
-
-
-def _watched(work: Callable[[Show], Ingested]) -> Dataset:
-    bar = st.progress(0.0, text="Looking at the files")
-
-    def show(progress: IngestProgress) -> None:
-        share = progress.done / max(1, progress.total)
-        text = f"{_STAGES[progress.stage]}: {progress.done:,} of {progress.total:,} pictures"
-        bar.progress(_STARTS[progress.stage] + _SHARES[progress.stage] * share, text=text)
-
-    try:
-        return work(show).dataset
-    finally:
-        bar.empty()

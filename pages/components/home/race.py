@@ -6,23 +6,20 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
-from core.runs.example import example_runs
 from core.runs.race import plan_race, submit
 from core.runs.store import Run
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate
 
-from ..cards import strategy_cards
 from ..planning import estimate_run
 from ..resources import run_store
-from ..verdicts import race_outcome, race_verdict_of
 
 
 def estimate_race(
-    settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()
+    settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int]
 ) -> Estimate | None:
     """What a race takes on this machine, or None if nothing has been timed here yet."""
-    parts = [estimate_run(plan, dataset) for plan in plan_race(settings, scenarios, seeds or [settings.seed])]
+    parts = [estimate_run(plan, dataset) for plan in plan_race(settings, scenarios, seeds)]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None
@@ -45,20 +42,8 @@ def on_these(runs: Sequence[Run], dataset: Dataset) -> bool:
     return all(run.settings.data.dataset == dataset.id for run in runs)
 
 
-def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int] = ()) -> str:
+def start_race(settings: RunSettings, dataset: Dataset, scenarios: Sequence[str], seeds: Sequence[int]) -> str:
     """Queue a race and return its id."""
-    plans = plan_race(settings, scenarios, seeds or [settings.seed])
+    plans = plan_race(settings, scenarios, seeds)
     ids = submit(run_store(), plans, Ingested(dataset=dataset, decode_s=0.0), as_race=True)
     return str(run_store().get(ids[0]).race)
-
-
-def recorded_example() -> None:
-    """What a race of our own has shown, for a page that has nothing to show yet."""
-    runs = example_runs()
-    if not runs:
-        return
-    st.subheader("What a race looks like")
-    st.caption(f"A recorded one, on the photos of PyTorch's tutorial: {len(runs)} runs, trained with Thaw by us.")
-    strategy_cards(runs)
-    race_outcome(race_verdict_of([run.id for run in runs]), "home.example")
-    st.page_link("compare.py", label="Look into it", icon=":material/balance:")

@@ -8,6 +8,7 @@ from helpers import Asked, FinishedRace, Refused, drawn, write_files
 from PIL import Image
 
 from core.__main__ import main
+from core.errors import DatasetError
 from core.runs.record import load_predictions, load_record
 
 
@@ -59,7 +60,7 @@ def test_classify_names_classes_for_a_coverage_and_says_what_it_promises(
     assert set(answer["named"]) <= set(told["class_names"])
     assert not impossible["sets"]["possible"] and set(impossible["pictures"][0]["named"]) == set(told["class_names"])
     assert main(["classify", run, picture, "--coverage", "0.99"]) == 0
-    assert f"With {val} val pictures no coverage of 99% can be promised" in capsys.readouterr().out
+    assert f"With {val} val pictures no coverage of 99 % can be promised" in capsys.readouterr().out
     assert "between 0 and 1" in refused("classify", run, picture, "--coverage", "90")
 
 
@@ -94,3 +95,36 @@ def test_a_folder_is_classified_picture_by_picture(
     (tmp_path / "empty").mkdir()
     assert "There is no picture in 'empty'" in refused("classify", finished_race.run("frozen"), str(tmp_path / "empty"))
     assert "empty name" in refused("classify", finished_race.run("frozen"), "")
+
+
+def test_classify_says_of_what_it_has_never_seen_that_it_is_none_of_these(
+    asked: Asked, capsys: pytest.CaptureFixture[str], finished_race: FinishedRace, monkeypatch: pytest.MonkeyPatch
+):
+    from core.inference import known
+    from core.inference.out_of_distribution import Detector, OodLimit
+
+    run, picture = finished_race.run("finetuned"), str(finished_race.folder / "discs" / "0.png")
+    assert asked("classify", run, picture)["unknown_images"]["detected"] is False, "val is too small here"
+    limit = OodLimit(farthest=-1.0, turned_away=0.02, val_pictures=60)
+    monkeypatch.setattr(known, "fit_detector", lambda train, val: Detector(train=train, limit=limit))
+
+    told = asked("classify", run, picture)
+    assert told["pictures"][0]["none_of_these"] is True
+    assert told["unknown_images"] == {"detected": True, "turned_away": 0.02, "val_pictures": 60}
+    assert main(["classify", run, picture]) == 0
+    assert "0.png: none of these (closest: " in capsys.readouterr().out
+    told = asked("classify", run, picture, "--no-detect-unknown")
+    assert "none_of_these" not in told["pictures"][0] and "unknown_images" not in told
+
+
+def test_classify_answers_without_the_pictures_it_learnt_from(
+    asked: Asked, finished_race: FinishedRace, monkeypatch: pytest.MonkeyPatch
+):
+    def gone(dataset_id: str) -> None:
+        raise DatasetError("The data set is not here any more.")
+
+    monkeypatch.setattr("core.commands.classify.load_stored", gone)
+    told = asked("classify", finished_race.run("frozen"), str(finished_race.folder / "discs" / "0.png"))
+
+    assert told["pictures"][0]["predicted"] == "discs"
+    assert "is not here any more" in told["unknown_images"]["why"]

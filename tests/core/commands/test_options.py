@@ -10,6 +10,7 @@ from core.__main__ import main
 from core.commands.options import run_settings
 from core.commands.parser import build_parser
 from core.runs.store import RunStore
+from core.settings.recipes import RECIPES
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import RunSettings
 
@@ -31,6 +32,7 @@ WHAT_IS_WRONG = {
     "train --data TINY": {
         "--scenario thawed": "scenario is 'thawed'; choose one of: frozen",
         "--backbone resnet9000": "backbone is 'resnet9000'; choose one of",
+        "--recipe slow": "recipe is 'slow'; choose one of: quick, usual",
         "--augment wild": "preset is 'wild'; choose one of",
         "--epochs 0": "epochs is 0; it must lie between 1 and 200",
         "--epochs many": "--epochs: invalid int value: 'many'",
@@ -73,8 +75,8 @@ def test_the_help_lists_every_command_and_the_console_script_is_called_with_noth
     listed = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE)
     assert end.value.code == 0
     assert listed == [
-        *["data", "train", "race", "compare", "classify", "machine", "export", "publish", "import", "runs"],
-        *["backup", "restore", "backbones"],
+        *["data", "suspects", "train", "race", "compare", "classify", "machine", "export", "publish", "import"],
+        *["runs", "backup", "restore", "backbones"],
     ]
 
 
@@ -105,6 +107,14 @@ def test_the_ways_to_be_faster_reach_the_settings_as_what_they_are():
 
     assert (optim.l2, optim.ema, optim.stage_decay, optim.precision) == (0.5, 0.9, 0.8, "bf16")
     assert optim.train_size == 160 and isinstance(optim.train_size, int)
+
+
+def test_a_recipe_changes_what_it_names_and_leaves_the_other_options():
+    given = ["train", "--data", "x", "--recipe", "layer-wise", "--epochs", "9", "--seed", "3"]
+    settings = run_settings(build_parser().parse_args(given))
+
+    assert (settings.model.scenario, settings.optim.epochs, settings.seed) == ("finetuned", 9, 3)
+    assert settings == RECIPES["layer-wise"].apply(settings) != RunSettings()
 
 
 @pytest.mark.parametrize("command", WHAT_IS_WRONG)

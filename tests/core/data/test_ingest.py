@@ -307,12 +307,30 @@ def test_the_report_is_of_what_was_brought_last(tmp_path: Path, decoded: list[by
     assert load_stored(again.id) == again
 
 
+def test_what_an_earlier_thaw_drew_stays_and_todays_set_is_drawn_beside_it_once(monkeypatch: pytest.MonkeyPatch):
+    def drawn_as(title: str, each: int) -> None:
+        files = drawn_classes(each)
+        source = Source(
+            title=title, kind="builtin", names=tuple(files), read=files.__getitem__, head=files.__getitem__, close=list
+        )
+        monkeypatch.setattr(sources, "_drawings", lambda: source)
+
+    drawn_as("Ants and bees, drawn", 4)
+    old = ingest("builtin").dataset
+    drawn_as(sources.BUILTIN_TITLE, 5)
+    new = ingest("builtin").dataset
+    monkeypatch.setattr(sources, "_drawings", lambda: pytest.fail("drawn again"))
+
+    assert new.id != old.id and ingest("builtin").dataset == new
+    assert load_stored(old.id) == old == ingest(old.id).dataset
+
+
 def test_the_drawn_set_stays_what_it_is_when_its_files_are_brought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files = drawn_classes(4)
     source = Source(
         title="Drawn", kind="builtin", names=tuple(files), read=files.__getitem__, head=files.__getitem__, close=list
     )
-    monkeypatch.setattr(sources, "_drawings", lambda: source)
+    monkeypatch.setattr(sources, "_drawings", lambda on_drawn: source)
     drawn_set = ingest("builtin").dataset
 
     assert ingest(write_zip(tmp_path / "same.zip", files)).dataset == drawn_set

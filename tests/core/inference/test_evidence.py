@@ -12,7 +12,8 @@ from core.data.dataset import Dataset, load_stored
 from core.errors import RunError
 from core.inference import evidence
 from core.inference.evidence import ReferenceFeatures, nearest_neighbours, ood_score, reference_features
-from core.inference.out_of_distribution import fit_limit
+from core.inference.known import KnownJob, look_at_known
+from core.inference.out_of_distribution import detection_sentence, fit_detector, fit_limit
 from core.inference.predictor import Predictor
 from core.runs.record import PrecisionRecord, RunRecord
 from core.training.features import WHOLE, FeatureStore, feature_recipe
@@ -141,3 +142,29 @@ def test_too_small_a_val_part_turns_nothing_away():
 
     assert limit.val_pictures == 18 and not limit.is_beyond(2.0)
     assert fit_limit(features_of(clouds(rng, 50)), features_of(clouds(rng, 19)), 0.05).is_beyond(2.0)
+
+
+def test_the_detector_turns_away_as_few_known_pictures_as_val_allows_and_says_how_many():
+    rng = np.random.default_rng(0)
+    train = features_of(clouds(rng, 50))
+    far = np.stack([np.eye(16)[7], train.features[0]])
+    shares = {}
+    for size in (18, 30, 99):
+        detector = fit_detector(train, features_of(clouds(rng, size)))
+        shares[size] = detector and detector.limit.turned_away
+        if detector:
+            assert detector.are_unknown(far).tolist() == [True, False]
+            assert f"About {100 * detector.limit.turned_away:.1f} % of pictures" in detection_sentence(detector, size)
+
+    assert shares == {18: None, 30: pytest.approx(1 / 31), 99: 0.02}
+    assert "18 validation pictures, and 19 are needed" in detection_sentence(None, 18)
+
+
+def test_what_a_run_learnt_from_is_found_in_a_thread_as_without_one(finished_race: FinishedRace):
+    predictor, dataset = asked(finished_race, "finetuned")
+    found, job = look_at_known(predictor, dataset), KnownJob(predictor, dataset)
+
+    assert job.wait(60) and np.array_equal(job.result().train.features, found.train.features)
+    refused = KnownJob(predictor, replace(dataset, fingerprint="0" * 64))
+    with pytest.raises(RunError, match="not here any more"):
+        refused.result()

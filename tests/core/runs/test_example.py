@@ -1,16 +1,19 @@
 """The recorded race that ships with Thaw: complete, consistent, and without anything that is not ours."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
+from core.comparison.conclusion import conclusion_of
+from core.comparison.race_verdict import race_verdict
 from core.errors import RunError
-from core.runs.example import example_runs, find_run
+from core.runs.example import example_runs, find_run, showcase_runs
 from core.runs.record import RECORDED, delete_files, is_recorded, load_predictions, load_record, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
 from core.settings.scenarios import place_of
+from core.settings.schema import differences
 
 
 def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():
@@ -24,7 +27,7 @@ def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():
 
 
 def test_its_numbers_belong_together():
-    for run in example_runs():
+    for run in (*example_runs(), *showcase_runs()):
         record, said = load_record(run.id), load_predictions(run.id)
         right = said.probabilities.argmax(1) == said.targets
         assert right.mean() == pytest.approx(record.test_accuracy, abs=1e-5)
@@ -43,7 +46,7 @@ def test_frozen_was_frozen_and_looks_frozen_only_looked_it():
 
 def test_it_holds_no_names_of_photos_no_pictures_and_no_weights():
     assert {path.name for path in RECORDED.rglob("*.*")} == {"about.json", "record.json", "predictions.safetensors"}
-    for run in example_runs():
+    for run in (*example_runs(), *showcase_runs()):
         names = load_record(run.id).test_names
         assert names == tuple(f"picture {number}" for number in range(1, len(names) + 1))
 
@@ -65,3 +68,19 @@ def test_an_id_that_only_looks_recorded_finds_nothing(thaw_home, name):
 def test_an_id_is_never_a_path():
     assert not is_recorded("recorded-../../etc")
     assert not is_recorded("recorded-/etc")
+
+
+def test_the_showcase_is_decided_and_about_nothing_but_the_start():
+    runs = showcase_runs()
+    settings = {run.settings.model.scenario: replace(run.settings, seed=0) for run in runs}
+
+    found = conclusion_of(race_verdict([load_outcome(run.id) for run in runs]))
+
+    assert found.grade == "clearly" and len(runs) == 10
+    assert [field for field, _, _ in differences(settings["scratch"], settings["finetuned"])] == [
+        "model.scenario",
+        "model.weights",
+        "model.batchnorm",
+        "optim.lr",
+        "optim.backbone_lr",
+    ]

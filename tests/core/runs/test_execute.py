@@ -32,6 +32,8 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
     assert ended.state == "finished" and ended.cause is None
     assert ended.summary is not None and ended.summary["test_accuracy"] == record.test_accuracy
     assert ended.epochs == list(record.history) and ended.epochs[-1].lr is None
+    assert ended.watched is not None and ended.watched.epoch == len(ended.epochs)
+    assert not set(ended.watched.pictures) & set(record.test_pictures)
     assert record.timings.decode == 0.5 and record.duration_s > 0.5
 
 

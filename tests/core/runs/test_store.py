@@ -60,6 +60,7 @@ def test_runs_are_listed_newest_first_and_by_state_and_race(store: RunStore):
     assert [run.id for run in store.runs(states=("running",))] == [first]
     assert [run.id for run in store.runs(race="r")] == [third]
     assert [run.id for run in store.runs(limit=1)] == [third]
+    assert [run.id for run in store.runs(ids=[first, third, "gone"])] == [third, first]
 
 
 def test_progress_is_seen_by_everyone_and_gone_at_the_end(store: RunStore):
@@ -74,6 +75,17 @@ def test_progress_is_seen_by_everyone_and_gone_at_the_end(store: RunStore):
     seen = store.get(id_)
     assert (seen.progress, seen.epochs, seen.worker) == (None, [EPOCH], None)
     assert seen.ended is not None and seen.ended >= (seen.started or 0) >= seen.created
+
+
+def test_what_comes_before_the_queue_is_told_to_the_next_run_until_it_is_taken(store: RunStore):
+    first, second = queue_runs(store, 2)
+
+    store.tell_waiting("torch")
+
+    assert [store.get(id_).progress for id_ in (first, second)] == [Progress(phase="torch"), None]
+    assert claim_run(store).progress is None
+    store.tell_waiting("timing")
+    assert store.get(first).progress is None and store.get(second).progress == Progress(phase="timing")
 
 
 def test_a_queued_run_is_cancelled_at_once(store: RunStore):

@@ -21,6 +21,7 @@ from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import head, probe
+from core.training.history import NOTHING_YET
 
 PATIENCE_S = 150.0
 Start = Callable[[], subprocess.Popen[bytes]]
@@ -229,3 +230,9 @@ def test_a_machine_that_cannot_be_measured_goes_on(thaw_home: Path, monkeypatch:
     monkeypatch.setattr(probe, "worthwhile", lambda: 1 / 0)
 
     assert not worker._measure_next(RunStore(), threading.Event())
+
+
+def test_a_run_that_comes_while_the_worker_does_something_else_is_told_what(tiny_dataset):
+    with worker._telling(RunStore(), "timing"):
+        store, (run,) = queue(tiny_dataset)
+        wait_for(lambda: (store.get(run).progress or NOTHING_YET).phase == "timing")

@@ -23,6 +23,7 @@ from core.training import scenarios
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.plan import plan_run
 from core.training.scenarios import Trained, build_run_loaders, train_run
+from core.training.watched import Watched
 
 
 def settings(scenario: str = "frozen", seed: int = 0, preset: str = "gentle", **changes: object) -> RunSettings:
@@ -59,13 +60,15 @@ class Done:
     trained: Trained
     progress: list[Progress]
     epochs: list[EpochRecord]
+    watched: list[Watched]
 
 
 def run(dataset: Dataset, plan: RunSettings) -> Done:
     progress: list[Progress] = []
     epochs: list[EpochRecord] = []
-    trained = train_run(plan, dataset, on_progress=progress.append, on_epoch=epochs.append)
-    return Done(settings=plan, trained=trained, progress=progress, epochs=epochs)
+    watched: list[Watched] = []
+    trained = train_run(plan, dataset, on_progress=progress.append, on_epoch=epochs.append, on_watched=watched.append)
+    return Done(settings=plan, trained=trained, progress=progress, epochs=epochs, watched=watched)
 
 
 class Runs(dict[str, Done]):
@@ -193,6 +196,20 @@ def test_every_epoch_is_recorded_and_reported(case: str, done: Runs):
     assert [(row.epoch, row.stage) for row in here.epochs] == list(enumerate(expected, start=1))
     best = here.epochs[-1] if case in SOLVED else min(here.epochs, key=lambda row: row.val_loss)
     assert (trained.best.epoch, trained.best.val_loss) == (best.epoch, best.val_loss)
+
+
+@each_case
+def test_what_is_watched_are_the_answers_of_each_epoch_on_validation_pictures(case: str, done: Runs):
+    here, best = done[case], done[case].trained.best
+    split, said = here.trained.split, best.val_probabilities
+    (shown,) = [one for one in here.watched if one.epoch == best.epoch]
+    rows = said[[split.val.index(index) for index in shown.pictures]]
+
+    assert [epoch.epoch for epoch in here.epochs if epoch.lr is not None] == [
+        one.epoch for one in here.watched if here.epochs[one.epoch - 1].lr is not None
+    ]
+    assert [guess for guess, _ in shown.said] == rows.argmax(1).tolist()
+    assert [sure for _, sure in shown.said] == pytest.approx(rows.max(1).values.tolist(), abs=1e-4)
 
 
 @each_case

@@ -13,7 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageStat
 
-from core.data.drawn.drawings import CLASS_NAMES, COUNTS, SHORT_SIDE, draw, hidden, pictures
+from core.data.drawn import drawings
+from core.data.drawn.drawings import CLASS_NAMES, COUNTS, SHORT_SIDE, draw, hidden, pictures, render
+from core.data.drawn.insects import Insect
 from core.errors import DatasetError
 
 
@@ -133,6 +135,21 @@ def test_the_trivial_classifier_would_find_a_shortcut() -> None:
     is_bee = np.arange(200) % 2 == 1
     values = np.random.default_rng(0).normal(size=(200, 3)) + 2 * is_bee[:, None]
     assert nearest_mean_accuracy(values, is_bee, np.arange(200) < 100) > 0.9
+
+
+def test_no_ant_has_wings_or_flies_and_every_bee_has_four(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Insect] = []
+    monkeypatch.setattr(
+        drawings, "render", lambda rng, camera, insect: seen.append(insect) or render(rng, camera, insect)
+    )
+    for seed in range(30):
+        for name in CLASS_NAMES:
+            draw(name, seed)
+
+    ants, bees = seen[::2], seen[1::2]
+    assert {len(ant.wings) for ant in ants} == {0} and {len(bee.wings) for bee in bees} == {4}
+    standing = [{float(leg.joints[-1][2]) for leg in insect.legs} == {0.0} for insect in seen]  # all feet on the ground
+    assert all(standing[::2]) and {*standing[1::2]} == {True, False}
 
 
 def test_what_lies_behind_a_blade_or_outside_the_picture_counts_as_hidden() -> None:
