@@ -7,15 +7,17 @@ accuracies to spread by the given number of points. Since the truth is known, ev
 `core.comparison` can be held against it.
 
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
-trained models, and single ones), `exponents` (why the degrees of freedom are as they are). Prints Markdown.
+trained models, and single ones), `exponents` (why the degrees of freedom are as they are), `grades` (how often a
+conclusion calls one of several equals better). Prints Markdown.
 """
 
 import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,7 @@ from scipy.stats import norm
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from core.comparison.conclusion import PROBABLE, chances_over_models
 from core.comparison.crossed import (
     LEAST_SEEDS,
     crossed_difference,
@@ -34,7 +37,7 @@ from core.comparison.crossed import (
     mean_squares,
 )
 from core.comparison.race import decide_over_models, decide_over_seeds
-from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
+from core.comparison.statistics import SMALLEST_DISCORDANT, holm, mcnemar_exact, paired_difference, wilson
 from core.comparison.verdict import ALPHA, BAND, Verdict, decide
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
@@ -195,6 +198,69 @@ def print_models(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
+def equals(rng: np.random.Generator, arms: int, seeds: int, pictures: int, spread: float) -> list[np.ndarray]:
+    """One race of so many ways of training that are all alike: (S, N) of bool for each."""
+    mean, deviation = latent(ACCURACY, spread)
+    difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((1, pictures))
+    drawn = []
+    for _ in range(arms):
+        of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((1, pictures))
+        of_seed = mean + deviation * rng.standard_normal((seeds, 1))
+        drawn.append(of_way + of_seed + np.sqrt(REST) * rng.standard_normal((seeds, pictures)) > 0)
+    return drawn
+
+
+def chance(a: np.ndarray, b: np.ndarray) -> tuple[float, float, bool]:
+    """p, the larger chance to be ahead by more than the band, and whether enough pictures tell two arms apart."""
+    if len(a) >= LEAST_SEEDS:
+        found = crossed_difference(a, b).estimate
+        chances, p = found.chances(BAND), found.p_value
+    else:
+        cells = [(int((one & ~other).sum()), int((~one & other).sum())) for one, other in zip(a, b, strict=True)]
+        found_ends = [
+            paired_difference(int((x & y).sum()), *cell, int((~x & ~y).sum()))[1]
+            for x, y, cell in zip(a, b, cells, strict=True)
+        ]
+        errors = [(ends.high - ends.low) / (2 * norm.ppf(0.975)) for ends in found_ends]
+        chances = chances_over_models(float(a.mean() - b.mean()), errors, BAND)
+        p = 0.0 if of_models(a, b) in ("a-better", "b-better") else 1.0
+    enough = int((a != b).any(axis=0).sum()) >= SMALLEST_DISCORDANT
+    return p, max(chances.above, chances.below), enough
+
+
+def print_grades(rng: np.random.Generator, repeats: int) -> None:
+    """Ways of training that are all alike: how often the conclusion calls the best one clearly or probably better."""
+    print("| arms | seeds | pictures | spread | clearly | clearly or probably | the same with 0.8, pairs not counted |")
+    print("|---|---|---|---|---|---|---|")
+    for arms, seeds in ((2, 1), (2, 2), (2, 3), (2, 5), (3, 3), (6, 3)):
+        for pictures in PICTURES:
+            for spread in SPREADS:
+                counts = np.zeros(3)
+                for _ in range(repeats):
+                    counts += _grades(equals(rng, arms, seeds, pictures, spread))
+                cells = " | ".join(f"{100 * count / repeats:.1f}" for count in counts)
+                print(f"| {arms} | {seeds} | {pictures} | {100 * spread:.1f} | {cells} |", flush=True)
+    print()
+
+
+def _grades(drawn: Sequence[np.ndarray]) -> np.ndarray:
+    """Whether the best one is called clearly better than some other, clearly or probably, and so by the looser rule."""
+    best = int(np.argmax([right.mean() for right in drawn]))
+    pairs = list(combinations(range(len(drawn)), 2))
+    found = [chance(drawn[a], drawn[b]) for a, b in pairs]
+    few = len(drawn[0]) < LEAST_SEEDS
+    clearly = probably = loosely = False
+    for pair, (_, larger, enough), corrected in zip(pairs, found, holm([p for p, _, _ in found]), strict=True):
+        if best not in pair:
+            continue
+        better = corrected < ALPHA and enough
+        clearly |= better and not few
+        likely = better if few else True
+        probably |= likely and larger >= 1 - (1 - PROBABLE) / len(pairs)
+        loosely |= better if few else larger >= 0.8
+    return np.array([clearly, clearly or probably, clearly or loosely], dtype=float)
+
+
 def print_exponents(rng: np.random.Generator, repeats: int) -> None:
     """Equals called different by three seeds on 1,000 pictures, with Hillis's degrees of freedom and with ours."""
     print("| accuracy | spread | exponent 2 | exponent 1.5 |")
@@ -219,6 +285,7 @@ PARTS = {
     "accuracy": print_accuracy,
     "models": print_models,
     "exponents": print_exponents,
+    "grades": print_grades,
 }
 
 

@@ -1,22 +1,33 @@
 """What comes out of a comparison, in the order in which a person wants it: conclusion, numbers, what to do next."""
 
+import statistics as averages
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
+
+from scipy.stats import norm
 
 from core.comparison.arms import ArmSummary
-from core.comparison.crossed import LEAST_SEEDS
+from core.comparison.crossed import LEAST_SEEDS, Chances, Z
+from core.comparison.planning import USUAL_SEED_SPREAD
 from core.comparison.race import PairVerdict
 from core.comparison.race_verdict import RaceVerdict
 from core.comparison.race_wording import about_models, settling_sentence
+from core.comparison.verdict import plain
 from core.comparison.wording import counted, per_cent, points
 from core.data.reading.folder_names import listed
 
 Grade = Literal["clearly", "probably", "same", "undecided", "not-comparable", "single"]
 """From the best founded to the least; `single`: there is nothing to be compared with."""
 GRADES: Final[tuple[Grade, ...]] = ("clearly", "probably", "same", "undecided", "not-comparable", "single")
-PROBABLE: Final = 0.8
-"""The chance to be ahead by more than the band, from which on one is called probably better."""
+PROBABLE: Final = 0.85
+"""The chance to be ahead by more than the band, from which on one of two is called probably better. With it, and three
+seeds or more, equals are called probably or clearly better in at most 10 % of simulated races (with 0.8 in up to 15 %,
+in up to 60 % of six arms where pairs are not counted), see the part `grades` of benchmarks/simulation.py."""
+CAUTIOUS_SEED_SPREAD: Final = 2 * USUAL_SEED_SPREAD
+"""What one or two seeds cannot show, and is taken to be: the standard deviation of a true difference over seeds.
+With one seed equals are then called probably better in at most 6 % where accuracies spread by 1.5 points over seeds
+(45 % without), but in 28 % where they spread by 4."""
 MOST_MORE_SEEDS: Final = 7
 """More seeds than that nobody is asked to run at once."""
 
@@ -33,9 +44,15 @@ class Conclusion:
     advice: str
     """What would settle it, or what this is not about; may be empty."""
     more_seeds: int
-    """How many more seeds of each would help; 0 where they would not."""
+    """How many more seeds each two should have in common; 0 where more would not help."""
     best: str
     """Key of the experiment with the highest mean test accuracy, see `core.comparison.experiments`."""
+    runner_up: str = ""
+    """That of the next one that can be compared with it; empty where there is none."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return plain(self)
 
 
 def conclusion_of(race: RaceVerdict) -> Conclusion:
@@ -43,59 +60,84 @@ def conclusion_of(race: RaceVerdict) -> Conclusion:
     ranked = sorted(race.arms, key=lambda arm: -arm.mean)
     best = ranked[0]
     against = {arm.label: _between(race.pairs, best, arm) for arm in ranked[1:]}
-    found: dict[Grade, list[str]] = {}
-    for label, pair in against.items():
-        found.setdefault(grade_of(pair), []).append(label)
-    grade: Grade = max(found, key=GRADES.index, default="single")
-    open_pairs = [pair for pair in against.values() if grade_of(pair) in ("probably", "undecided")]
+    comparable = [pair for pair in against.values() if pair.outcome != "not-comparable"]
+    grades = {label: grade_of(pair) for label, pair in against.items()}
+    open_pairs = [pair for label, pair in against.items() if grades[label] in ("probably", "undecided")]
     return Conclusion(
-        grade=grade,
-        headline=_headline(best, found, against),
-        numbers=f"Test accuracy: {', '.join(map(_accuracy, ranked))} · {_measured_on(ranked)}",
+        grade=max(grades.values(), key=GRADES.index, default="single"),
+        headline=_headline(best, grades, against),
+        numbers=_numbers(ranked, race.pairs),
         advice=_advice(open_pairs, [*against.values()]),
-        more_seeds=_more_seeds(open_pairs, best),
+        more_seeds=_more_seeds(open_pairs, comparable),
         best=best.experiment,
+        runner_up=next((arm.experiment for arm in ranked[1:] if against[arm.label] in comparable), ""),
     )
 
 
 def grade_of(pair: PairVerdict) -> Grade:
-    """How well founded it is which of two is better.
+    """How well founded it is which of two is the better training strategy.
 
-    Clearly: better by the rules, over seeds. Probably: better by the rules as far as one or two seeds can say, which
-    is about their models; or undecided by the rules, with a chance of at least `PROBABLE` to be ahead by more than the
-    band.
+    Clearly: better by the rules, over seeds. Probably: what the rules leave open, or what one or two seeds say of their
+    models, with a chance of at least `PROBABLE` to be ahead by more than the band. Of training strategies one or two
+    seeds say nothing else. Among several one is always ahead by chance, so all pairs count (Bonferroni).
     """
     if pair.outcome == "not-comparable":
         return "not-comparable"
-    if pair.better:
-        return "probably" if pair.about_models else "clearly"
-    if pair.outcome == "same":
-        return "same"
-    chances = pair.chances
-    return "probably" if chances and max(chances.above, chances.below) >= PROBABLE else "undecided"
+    if not pair.about_models and pair.outcome != "cannot-tell":
+        return "clearly" if pair.better else "same"
+    chances = _chances_over_models(pair) if pair.about_models and pair.better else pair.chances
+    least = 1 - (1 - PROBABLE) / max(pair.tests, 1)
+    return "probably" if chances and max(chances.above, chances.below) >= least else "undecided"
+
+
+def _chances_over_models(pair: PairVerdict) -> Chances | None:
+    """Where the true gap of two strategies may lie, as one or two of their models show it and seeds usually vary."""
+    intervals = [one.interval for one in pair.comparisons if one.interval]
+    gap = averages.fmean(pair.differences)
+    return chances_over_models(gap, [(ends.high - ends.low) / (2 * Z) for ends in intervals], pair.band)
+
+
+def chances_over_models(gap: float, errors: Sequence[float], band: float) -> Chances:
+    """Where the true gap of two strategies may lie.
+
+    Args:
+        gap: the mean difference.
+        errors: the standard error of each seed's difference; seeds share their pictures, so it does not get smaller.
+    """
+    error = (averages.fmean(errors) ** 2 + CAUTIOUS_SEED_SPREAD**2 / len(errors)) ** 0.5
+    above, below = float(norm.sf(band, gap, error)), float(norm.cdf(-band, gap, error))
+    return Chances(above=above, inside=1 - above - below, below=below)
 
 
 def _between(pairs: Sequence[PairVerdict], a: ArmSummary, b: ArmSummary) -> PairVerdict:
     return next(pair for pair in pairs if {pair.label_a, pair.label_b} == {a.label, b.label})
 
 
-def _headline(best: ArmSummary, found: dict[Grade, list[str]], against: dict[str, PairVerdict]) -> str:
-    if not found:
+def _headline(best: ArmSummary, grades: dict[str, Grade], against: dict[str, PairVerdict]) -> str:
+    if not grades:
         return f"{best.label}: {per_cent(best.mean)} test accuracy"
+    found: dict[Grade, list[str]] = {}
+    for label, grade in grades.items():
+        found.setdefault(grade, []).append(label)
+    ways = {
+        "clearly": "clearly better than {}",
+        "probably": "probably better than {}",
+        "same": "practically as accurate as {}",
+    }
     parts = [
-        f"{grade} better than {listed(found[grade], 6)}{_by_little(found[grade], against)}"
-        for grade in GRADES[:2]
+        way.format(listed(found[grade], 6)) + _by_little(found[grade], against)
+        for grade, way in ways.items()
         if grade in found
     ]
     sentences = [f"{best.label} is {' and '.join(parts)}"] if parts else []
-    if "same" in found:
-        sentences.append(f"{listed([best.label, *found['same']], 6)} are practically the same")
     if "undecided" in found:
         others = listed(found["undecided"], 6)
+        ahead = _so_far(best, [against[label] for label in found["undecided"]])
+        against_others = f"against {others} it is not decided yet"
         sentences.append(
-            f"against {others} it is not decided yet"
+            against_others
             if parts
-            else f"Not decided yet between {best.label} and {others}; {best.label} is ahead"
+            else f"Not decided yet between {listed([best.label, *found['undecided']], 6)}{ahead}"
         )
     if "not-comparable" in found:
         sentences.append(f"{best.label} cannot be compared with {listed(found['not-comparable'], 6)}")
@@ -108,15 +150,39 @@ def _by_little(labels: Sequence[str], against: dict[str, PairVerdict]) -> str:
     return f", by less than {points(against[labels[0]].band)}" if little else ""
 
 
+def _so_far(best: ArmSummary, pairs: Sequence[PairVerdict]) -> str:
+    """What can be said all the same of the best one where nothing is decided."""
+    if not all(pair.gap for pair in pairs):
+        return ""
+    if all(pair.about_models and pair.better for pair in pairs):
+        that = "that" if all(len(pair.seeds) == 1 for pair in pairs) else "those"
+        return f"; of the trained models, {that} of {best.label} {'is' if that == 'that' else 'are'} better"
+    return f"; {best.label} is ahead"
+
+
+def _numbers(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
+    kind = " (95 % interval)" if all(arm.interval for arm in arms) else ""
+    return f"Test accuracy{kind}: {'; '.join(map(_accuracy, arms))} · {_measured_on(arms, pairs)}"
+
+
 def _accuracy(arm: ArmSummary) -> str:
     ends = f" ({100 * arm.interval.low:.1f} to {100 * arm.interval.high:.1f})" if arm.interval else ""
     return f"{arm.label} {per_cent(arm.mean)}{ends}"
 
 
-def _measured_on(arms: Sequence[ArmSummary]) -> str:
-    seeds, pictures = sorted({len(arm.seeds) for arm in arms}), sorted({arm.pictures for arm in arms})
-    few = f"{seeds[0]} to " if len(seeds) > 1 else ""
-    return f"{few}{counted(seeds[-1], 'seed')}, {counted(pictures[-1], 'test picture')}"
+def _measured_on(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
+    folds = {arm.folds for arm in arms if arm.folds}
+    over = f" over {folds.pop()} folds" if len(folds) == 1 else ""
+    groups = max((pair.groups for pair in pairs), default=0)
+    of = f" of {counted(groups, 'group')}" if groups else ""
+    seeds = _counted_range([len(arm.seeds) for arm in arms], "seed")
+    return f"{seeds}{over}, {_counted_range([arm.pictures for arm in arms], 'test picture')}{of}"
+
+
+def _counted_range(numbers: Sequence[int], noun: str) -> str:
+    """3 seeds; 1 to 3 seeds."""
+    few = f"{min(numbers):,} to " if min(numbers) < max(numbers) else ""
+    return few + counted(max(numbers), noun)
 
 
 def _advice(open_pairs: Sequence[PairVerdict], pairs: Sequence[PairVerdict]) -> str:
@@ -131,8 +197,9 @@ def _advice(open_pairs: Sequence[PairVerdict], pairs: Sequence[PairVerdict]) -> 
     return settling_sentence(unsettled.settling, unit) if unsettled else ""
 
 
-def _more_seeds(open_pairs: Sequence[PairVerdict], best: ArmSummary) -> int:
-    if len(best.seeds) < LEAST_SEEDS:
-        return LEAST_SEEDS - len(best.seeds)
+def _more_seeds(open_pairs: Sequence[PairVerdict], comparable: Sequence[PairVerdict]) -> int:
+    fewest = min((len(pair.seeds) for pair in comparable), default=LEAST_SEEDS)
+    if fewest < LEAST_SEEDS:
+        return LEAST_SEEDS - fewest
     wanted = [pair.settling.more_seeds for pair in open_pairs if pair.settling and pair.settling.more_seeds]
     return min([*wanted, MOST_MORE_SEEDS]) if wanted else 0

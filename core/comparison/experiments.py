@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import permutations
@@ -15,23 +16,39 @@ from core.settings.schema import RunSettings, differences
 _NO_DIFFERENCE: Final = frozenset({"model.scenario", "seed", "data.fold", "data.dataset"})
 """What is no setting of an experiment, or is said by other words."""
 _WORDS: Final = {
-    "data.split_rule": ("test part by rule {}", ""),
-    "data.folds": ("{} folds", "one test part"),
-    "augment.preset": ("augmentation {}", ""),
-    "augment.steps": ("own augmentation", ""),
+    "model.backbone": ("{}", ""),
+    "model.weights": ("{} weights", ""),
+    "model.batchnorm": ("BatchNorm {}", ""),
     "model.last_stages": ("{} stages", ""),
     "optim.epochs": ("{} epochs", ""),
-    "optim.batch_size": ("batches of {}", ""),
+    "optim.train_size": ("{} px", "full size"),
+    "augment.preset": ("{} augmentation", ""),
+    "augment.steps": ("own augmentation", ""),
+    "optim.optimizer": ("{}", ""),
     "optim.lr": ("learning rate {:g}", ""),
     "optim.backbone_lr": ("backbone rate {:g}", ""),
+    "optim.batch_size": ("batches of {}", ""),
     "optim.schedule": ("{} schedule", ""),
-    "optim.class_weights": ("class weights {}", ""),
-    "optim.views": ("{} views", ""),
+    "optim.class_weights": ("{} class weights", ""),
     "optim.l2": ("L2 {:g}", "L2 chosen"),
+    "optim.views": ("{} views", ""),
     "optim.ema": ("weights averaged, {:g}", ""),
-    "optim.train_size": ("{} px", "full size"),
+    "data.folds": ("{} folds", "one test part"),
+    "data.split_rule": ("test part by rule {}", ""),
 }
-"""Field -> how a value of it is said, and how none is; others are said by their name."""
+"""Field -> how a value of it is said, and how none is, in the order in which they are; others by their name."""
+_VALUES: Final[dict[tuple[str, Any], str]] = {
+    ("model.weights", "none"): "random start",
+    ("model.weights", "imagenet"): "ImageNet weights",
+    ("augment.preset", "none"): "no augmentation",
+    ("augment.preset", CUSTOM): "own augmentation",
+    ("optim.optimizer", "sgd"): "SGD",
+    ("optim.optimizer", "adamw"): "AdamW",
+    ("optim.class_weights", "none"): "classes unweighted",
+    ("optim.ema", 0.0): "weights not averaged",
+}
+"""Values with words of their own."""
+_ORDER: Final = tuple(_WORDS)
 LONGEST_LABEL: Final = 90
 
 
@@ -61,6 +78,8 @@ def experiment_key(settings: RunSettings) -> str:
 def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
     """What to call experiments that stand side by side: by strategy, and by whatever else differs between them.
 
+    What most of them have alike is left out of the names of these.
+
     Returns:
         In the same order, no two alike.
     """
@@ -69,8 +88,9 @@ def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
         for field, value, _ in differences(one, other):
             if field not in _NO_DIFFERENCE and _sets_apart(field, one, other):
                 apart[place][field] = value
+    _leave_out_what_most_share(apart)
     labels = [
-        one.model.row.label + (f" ({', '.join(in_words(*item) for item in fields.items())})" if fields else "")
+        one.model.row.label + (f" ({_said(fields)})" if fields else "")
         for one, fields in zip(experiments, apart, strict=True)
     ]
     return no_two_alike([label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels])
@@ -81,11 +101,30 @@ def no_two_alike(labels: Sequence[str]) -> list[str]:
     return [label if labels.count(label) == 1 else f"{label} ({place})" for place, label in enumerate(labels, start=1)]
 
 
+def _leave_out_what_most_share(apart: Sequence[dict[str, Any]]) -> None:
+    """Drop a field's most common value wherever it stands; of two that are as common, both stay."""
+    for field in {field for fields in apart for field in fields}:
+        found = Counter(repr(fields[field]) for fields in apart if field in fields).most_common(2)
+        if len(found) == 1 or found[0][1] > found[1][1]:
+            for fields in apart:
+                if repr(fields.get(field)) == found[0][0]:
+                    fields.pop(field, None)
+
+
+def _said(fields: dict[str, Any]) -> str:
+    """What sets an experiment apart, the weightiest first."""
+    ordered = sorted(fields, key=lambda field: (_ORDER.index(field) if field in _ORDER else len(_ORDER), field))
+    return ", ".join(dict.fromkeys(in_words(field, fields[field]) for field in ordered))
+
+
 def in_words(field: str, value: Any) -> str:
     """A setting's value as it is said beside others: `optim.epochs` of 2 is "2 epochs"."""
     if field == "model.backbone":
         return BACKBONES[value].label if value in BACKBONES else str(value)
-    some, none = _WORDS.get(field, (f"{spoken(field)} {{}}", f"no {spoken(field)}"))
+    if not isinstance(value, tuple) and (field, value) in _VALUES:
+        return _VALUES[field, value]
+    number = ":g" if isinstance(value, float) else ""
+    some, none = _WORDS.get(field, (f"{spoken(field)} {{{number}}}", f"no {spoken(field)}"))
     text = none if value is None else some.format(value)
     return text.removesuffix("s") if value == 1 and text.startswith("1 ") else text
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
-from core.comparison.experiments import at_default, has_effect, spoken
+from core.comparison.experiments import at_default, has_effect, in_words
 from core.comparison.metrics import Array, check_predictions
 from core.comparison.pictures import PictureAnswers
 from core.errors import RunError
@@ -188,7 +188,7 @@ def _touches(field: str, run: Outcome, other: Outcome) -> bool:
 
 
 def _setting_chip(row: Difference) -> Chip:
-    text = f"Not held equal: {spoken(row.field)} ({row.a} against {row.b})."
+    text = f"Not held equal: {in_words(row.field, row.a)} against {in_words(row.field, row.b)}."
     return Chip(field=row.field, text=text, affects="accuracy")
 
 

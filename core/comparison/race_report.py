@@ -1,5 +1,6 @@
 """A race to take home: Markdown with its small print, and CSV with a row for every pair of scenarios."""
 
+from core.comparison.conclusion import conclusion_of
 from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.metrics import Interval
 from core.comparison.race import PairVerdict
@@ -19,14 +20,16 @@ OUTCOMES = {
 
 
 def race_as_markdown(race: RaceVerdict) -> str:
-    """The whole race as a page of Markdown."""
+    """The whole race as a page of Markdown, its conclusion first."""
     arms = [
         (arm.label, per_cent(arm.mean), ", ".join(map(str, arm.seeds)), arm.pictures, accuracy_interval(arm))
         for arm in race.arms
     ]
     gaps = ["first minus second", "gap", "95 % interval", "p", "above, inside, below", "verdict"]
     scores = [_score_row(pair, score) for pair in race.pairs for score in pair.scores]
-    lines = ["# Race", "", race.sentence, "", "## Accuracy on the test pictures", ""]
+    found = conclusion_of(race)
+    lines = ["# Comparison", "", f"**{found.headline}.**", "", found.numbers, "", *filter(None, [found.advice])]
+    lines += ["", "## In words", "", race.sentence, "", "## Accuracy on the test pictures", ""]
     lines += markdown_table(["", "mean", "seeds", "test pictures", ""], arms)
     lines += ["", "## Pairs, in points of accuracy", "", *markdown_table(gaps, map(_pair_row, race.pairs)), ""]
     lines += [f"- {pair.sentence}" for pair in race.pairs]

@@ -23,6 +23,8 @@ class RaceVerdict:
     sentence: str
     cochran_p: float | None = None
     """Cochran's Q over more than two models on the same pictures; None with several seeds."""
+    lacks: tuple[str, ...] = ()
+    """Which classes some part lacks: sentences that belong to any verdict."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values, nothing rounded."""
@@ -51,9 +53,11 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
         for pair in judge_pairs(arms, band)
     ]
     cochran_p = _cochran(arms, pairs)
-    lacks = dict.fromkeys(sentence for outcome in outcomes for sentence in outcome.lacks)
+    lacks = tuple(dict.fromkeys(sentence for outcome in outcomes for sentence in outcome.lacks))
     sentence = " ".join([race_wording.race_sentence(summaries, pairs, cochran_p), *lacks])
-    return RaceVerdict(arms=summaries, pairs=tuple(pairs), band=band, sentence=sentence, cochran_p=cochran_p)
+    return RaceVerdict(
+        arms=summaries, pairs=tuple(pairs), band=band, sentence=sentence, cochran_p=cochran_p, lacks=lacks
+    )
 
 
 def _cochran(arms: Mapping[str, Arm], pairs: Sequence[PairVerdict]) -> float | None:

@@ -111,11 +111,29 @@ def names_of(experiments: Sequence[Experiment]) -> list[str]:
 
 def may_be_compared(a: Experiment, b: Experiment) -> bool:
     """Whether they have seeds in common, and were divided alike with each of these."""
+    return not why_apart(a, b)
+
+
+def why_apart(a: Experiment, b: Experiment) -> str:
+    """Why two cannot stand side by side, in a few words; empty where they can."""
     parts_a, parts_b = ({_place(run): _divided(run) for run in one.finished} for one in (a, b))
+    if not parts_a or not parts_b:
+        return "nothing has finished"
+    pictures_a, pictures_b = ({part[0] for part in parts.values() if part} for parts in (parts_a, parts_b))
+    if not pictures_a & pictures_b:
+        return "other pictures"
+    if folds_of(a.settings.data) != folds_of(b.settings.data):
+        return "tested over other folds"
+    if not set(a.seeds) & set(b.seeds):
+        return "no seed in common"
     shared = parts_a.keys() & parts_b.keys()
-    whole = set(a.seeds) & set(b.seeds)
-    same_kind = folds_of(a.settings.data) == folds_of(b.settings.data)
-    return bool(whole) and same_kind and all(parts_a[place] == parts_b[place] for place in shared)
+    return "" if all(parts_a[place] == parts_b[place] for place in shared) else "pictures divided in another way"
+
+
+def paired(a: Experiment, b: Experiment) -> list[tuple[Run, Run]]:
+    """Their finished runs with the same seed and fold, in their order."""
+    of_b = {_place(run): run for run in b.finished}
+    return [(run, of_b[_place(run)]) for run in a.finished if _place(run) in of_b]
 
 
 def newest_comparable(experiments: Sequence[Experiment]) -> list[Experiment]:

@@ -1,5 +1,6 @@
 """Plotly figures for what stands still. Scenarios differ in dash and marker as well as in colour."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from .messages import plain
 PHASE_LABELS: Final = {
     "features": "Features",
     "train": "Training",
-    "val": "Checking on val",
+    "val": "Validating",
     "test": "Testing",
     "other": "Building and writing",
 }
@@ -25,6 +26,13 @@ ROOM_TEXT_PX: Final = 18  # for the last row of a class room
 ROOM_HEIGHT: Final = 1.25
 LINE_PX: Final = 3
 LEAST_SPAN: Final = 0.1  # of an axis of accuracies
+LEAST_PICTURES: Final = 8  # on such an axis
+_TINTS: Final = (0.0, -0.2, 0.15)
+"""How much darker or lighter a further experiment of the same training strategy is drawn, and"""
+_MARKERS: Final = ("", "-open", "-dot", "-open-dot")
+"""how its markers are."""
+LEGEND_ROW_PX: Final = 24
+FEW_NAMED: Final = 3
 MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
@@ -33,46 +41,89 @@ History = Sequence[EpochRecord]
 Histories = Sequence[History]
 
 
-def curve_style(label: str, scenario: str, width: float, **marker: Any) -> dict[str, Any]:
-    """A curve of this training strategy, as all figures draw it: arguments of a scatter trace."""
+Curve = tuple[str, str, Histories]
+"""What a curve is called, its training strategy, and its epochs by seed."""
+
+
+def curve_style(label: str, scenario: str, width: float, again: int = 0, **marker: Any) -> dict[str, Any]:
+    """A curve of this training strategy, as all figures draw it: arguments of a scatter trace.
+
+    Args:
+        again: how many others of this strategy are in the figure: in another tint, with other markers.
+    """
     style = SCENARIOS[scenario].style
+    colour = _tinted(style["color"], _TINTS[again % len(_TINTS)])
+    symbol = style["symbol"] + _MARKERS[again % len(_MARKERS)]
     return {
-        "name": plain(label),
+        "name": wrapped(label),
         "mode": "lines+markers",
-        "line": {"color": style["color"], "dash": style["dash"], "width": width},
-        "marker": {"color": style["color"], "symbol": style["symbol"], "size": 8, **marker},
+        "line": {"color": colour, "dash": style["dash"], "width": width},
+        "marker": {"color": colour, "symbol": symbol, "size": 9, **marker},
     }
 
 
-def accuracy_by_epoch(series: Sequence[tuple[str, str, History]]) -> go.Figure:
-    """Learning curves over each other.
+def _tinted(colour: str, by: float) -> str:
+    """A colour darker (below 0) or lighter by this share of the way to black or white."""
+    parts = [int(colour[place : place + 2], 16) for place in (1, 3, 5)]
+    end = 255 if by > 0 else 0
+    return "#" + "".join(f"{round(part + (end - part) * abs(by)):02x}" for part in parts)
+
+
+def repeats(scenarios: Sequence[str]) -> list[int]:
+    """For each one how many of the same stand before it."""
+    return [scenarios[:place].count(name) for place, name in enumerate(scenarios)]
+
+
+def wrapped(label: str, width: int = 28, lines: int = 3) -> str:
+    """A label over some lines of a figure, cut where it is longer than they are."""
+    return "<br>".join(textwrap.wrap(plain(label), width, max_lines=lines, placeholder=" …"))
+
+
+def accuracy_by_epoch(series: Sequence[tuple[str, str, History]], pictures: int = 0) -> go.Figure:
+    """Learning curves over each other. A head that is solved for has no epochs: a level line at what it came to.
 
     Args:
         series: (label, scenario, epochs) per run.
+        pictures: in the validation part, if known.
     """
     figure = go.Figure()
-    for label, scenario, epochs in series:
+    ends = [points[-1][0] for _, scenario, epochs in series if (points := _epochs(scenario, epochs))]
+    longest = max(ends, default=0)
+    again = repeats([scenario for _, scenario, _ in series])
+    for (label, scenario, epochs), place in zip(series, again, strict=True):
+        level = [(end, epochs[-1].val_accuracy) for end in (0, max(longest, 1))] if epochs else []
+        points = _epochs(scenario, epochs) or level
         figure.add_scatter(
-            x=[epoch.epoch for epoch in epochs],
-            y=[epoch.val_accuracy for epoch in epochs],
-            **curve_style(label, scenario, LINE_PX),
+            x=[epoch for epoch, _ in points],
+            y=[accuracy for _, accuracy in points],
+            **curve_style(label, scenario, LINE_PX, place),
+            hovertemplate="%{y:.1%}<extra>" + wrapped(label) + "</extra>",
         )
-    longest = max((len(epochs) for _, _, epochs in series), default=1)
-    figure.update_xaxes(title="epoch, or iteration of the solver", dtick=max(1, longest // 10), rangemode="tozero")
-    accuracy_axis(figure)
-    return laid_out(figure, 320)
+    figure.update_xaxes(title="epoch", dtick=max(1, longest // 10), rangemode="tozero")
+    accuracy_axis(figure, pictures)
+    return laid_out(figure, 340)
 
 
-def accuracy_axis(figure: go.Figure) -> None:
+def _epochs(scenario: str, history: History) -> list[tuple[int, float]]:
+    """Epochs with their validation accuracy; where a head was solved for first, what it came to stands at 0."""
+    if not SCENARIOS[scenario].takes_steps:
+        return []
+    solved = [epoch.val_accuracy for epoch in history if epoch.stage == "probe"]
+    trained = [epoch.val_accuracy for epoch in history if epoch.stage != "probe"]
+    return [*([(0, solved[-1])] if solved else []), *enumerate(trained, start=1)]
+
+
+def accuracy_axis(figure: go.Figure, pictures: int = 0) -> None:
     """An axis of validation accuracy. It follows the curves, and makes no cliff of a picture or two.
 
     Of itself it would go on to 200 % where all are at 100 %, and say "88 %" twice where all lie close together.
     """
+    span = min(1.0, max(LEAST_SPAN, LEAST_PICTURES / pictures if pictures else 0.0))
     room = 0.03  # for a marker at either end
     shown = [value for trace in figure.data for value in trace.y]
     middle = (min(shown) + max(shown)) / 2 if shown else 0.5
-    low = min(max(middle - LEAST_SPAN / 2, 0.0), 1 - LEAST_SPAN)
-    limits = {"clipmin": -room, "clipmax": 1 + room, "include": [low, low + LEAST_SPAN]}
+    low = min(max(middle - span / 2, 0.0), 1 - span)
+    limits = {"clipmin": -room, "clipmax": 1 + room, "include": [low, low + span]}
     figure.update_yaxes(title="validation accuracy", tickformat=".0%", autorangeoptions=limits)
 
 
@@ -81,7 +132,7 @@ def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
     figure = go.Figure()
     for phase, label in PHASE_LABELS.items():
         figure.add_bar(
-            y=[plain(name) for name, _ in rows],
+            y=[wrapped(name) for name, _ in rows],
             x=[timings.get(phase, 0.0) for _, timings in rows],
             name=label,
             orientation="h",
@@ -95,12 +146,18 @@ def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
 
 
 def laid_out(figure: go.Figure, height: int) -> go.Figure:
-    """Margins, legend, buttons and letters as all figures have them; on a projector larger."""
+    """Margins, legend, buttons and letters as all figures have them; on a projector larger.
+
+    A longer legend has room of its own.
+    """
+    named = sum(1 for trace in figure.data if trace.showlegend is not False)
+    height += LEGEND_ROW_PX * max(named - FEW_NAMED, 0)
     text, height = (ROOM_TEXT_PX, round(ROOM_HEIGHT * height)) if projector.is_on() else (TEXT_PX, height)
     figure.update_layout(
         height=height,
         font={"size": text},
         legend_font_size=text,
+        hoverlabel_font_size=text,
         margin={"l": 8, "r": 8, "t": 8, "b": 8},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
         modebar={"remove": ["select", "lasso", "autoscale"]},
@@ -110,39 +167,52 @@ def laid_out(figure: go.Figure, height: int) -> go.Figure:
     return figure
 
 
-def accuracy_against_seconds(arms: Sequence[tuple[str, str, Histories]]) -> go.Figure:
+def accuracy_against_seconds(arms: Sequence[Curve], pictures: int = 0) -> go.Figure:
     """Validation accuracy against seconds since the start, features included: a thin line per seed, a thick median.
+
+    A head that is solved for is there at once: its level line starts when it was, and ends with the slowest curve.
 
     Args:
         arms: (label, scenario, histories by seed).
+        pictures: in the validation part, if known.
     """
     figure = go.Figure()
-    for label, scenario, histories in arms:
-        median = curve_style(label, scenario, LINE_PX, maxdisplayed=12)
-        for history in histories:
-            figure.add_scatter(
-                x=[epoch.elapsed_s for epoch in history],
-                y=[epoch.val_accuracy for epoch in history],
-                mode="lines",
-                line={**median["line"], "width": 1},
-                opacity=0.4 if len(histories) > 1 else 1.0,
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        seconds, accuracy = _median(histories)
-        figure.add_scatter(
-            x=seconds,
-            y=accuracy,
-            **median,
-            hovertemplate="%{y:.1%} after %{x:.1f} s<extra>" + plain(label) + "</extra>",
-        )
+    medians = [_median(scenario, histories) for _, scenario, histories in arms]
+    last = max((seconds[-1] for seconds, _ in medians if seconds), default=0.0)
+    again = repeats([scenario for _, scenario, _ in arms])
+    for (label, scenario, histories), (seconds, accuracy), place in zip(arms, medians, again, strict=True):
+        median = curve_style(label, scenario, LINE_PX, place, maxdisplayed=12)
+        if SCENARIOS[scenario].takes_steps:
+            _thin_lines(figure, histories, median["line"])
+        elif seconds:
+            seconds, accuracy = [*seconds, last], [*accuracy, *accuracy[-1:]]
+        hover = "%{y:.1%} after %{x:.1f} s<extra>" + wrapped(label) + "</extra>"
+        figure.add_scatter(x=seconds, y=accuracy, **median, hovertemplate=hover)
     figure.update_xaxes(title="seconds since the run's start", rangemode="tozero")
-    accuracy_axis(figure)
-    return laid_out(figure, 340)
+    accuracy_axis(figure, pictures)
+    return laid_out(figure, 360)
 
 
-def _median(histories: Histories) -> tuple[list[float], list[float]]:
-    """Epoch by epoch, the median second and the median accuracy over the seeds that got so far."""
+def _thin_lines(figure: go.Figure, histories: Histories, line: Mapping[str, Any]) -> None:
+    for history in histories if len(histories) > 1 else ():
+        figure.add_scatter(
+            x=[epoch.elapsed_s for epoch in history],
+            y=[epoch.val_accuracy for epoch in history],
+            mode="lines",
+            line={**line, "width": 1.5},
+            opacity=0.6,
+            hoverinfo="skip",
+            showlegend=False,
+        )
+
+
+def _median(scenario: str, histories: Histories) -> tuple[list[float], list[float]]:
+    """Epoch by epoch, the median second and the median accuracy over the seeds that got so far.
+
+    Of a head that is solved for what it came to, alone.
+    """
+    if not SCENARIOS[scenario].takes_steps:
+        histories = [history[-1:] for history in histories]
     longest = max(map(len, histories), default=0)
     there = [[history[place] for history in histories if len(history) > place] for place in range(longest)]
     enough = [rows for rows in there if 2 * len(rows) > len(histories)]

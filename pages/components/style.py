@@ -18,6 +18,8 @@ _STYLE: Final = f"""
 }}
 .stButtonGroup [data-selected]:not([data-disabled]) {{ box-shadow: inset 0 0 0 1px {_ACCENT}; }}
 button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ color: inherit !important; }}
+/* ticks and titles of axes are too faint to be read from the back of a room */
+.js-plotly-plot :is(.xtick, .ytick) text, .js-plotly-plot :is(.xtitle, .ytitle) {{ fill: currentColor !important; }}
 /* the focus of the keyboard; what is typed into shows it with the frame around it */
 :focus-visible:not(input, textarea, main),
 [data-focus-visible="true"]:not(input),

@@ -9,8 +9,7 @@ from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.planning import smallest_gap
 from core.comparison.race import PairVerdict
 
-from .charts import laid_out
-from .messages import plain
+from .charts import LINE_PX, TEXT_PX, laid_out, wrapped
 
 BLUE: Final = "#3b7dd8"
 GREY: Final = "#9aa4b2"
@@ -47,9 +46,9 @@ def forest(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             hovertemplate="%{x:+.1f} points on average<extra></extra>",
             showlegend=place == 0,
         )
-    _pair_axis(figure, pairs)
-    figure.update_xaxes(title="points of accuracy by which the first is ahead", zeroline=False)
-    return laid_out(figure, 140 + 64 * len(pairs))
+    row = _pair_axis(figure, pairs)
+    figure.update_xaxes(title="lead in test accuracy, points", zeroline=False)
+    return laid_out(figure, 140 + row * len(pairs))
 
 
 def _whiskers(figure: go.Figure, place: int, ends: Sequence[float]) -> None:
@@ -57,21 +56,22 @@ def _whiskers(figure: go.Figure, place: int, ends: Sequence[float]) -> None:
         x=ends,
         y=[place, place],
         mode="lines+markers",
-        line={"color": BLUE, "width": 3},
-        marker={"symbol": "line-ns", "size": 12, "line": {"color": BLUE, "width": 3}},
+        line={"color": BLUE, "width": LINE_PX},
+        marker={"symbol": "line-ns", "size": 12, "line": {"color": BLUE, "width": LINE_PX}},
         hovertemplate="95 % interval ends at %{x:+.1f} points<extra></extra>",
         showlegend=False,
     )
 
 
-def _pair_axis(figure: go.Figure, pairs: Sequence[PairVerdict]) -> None:
-    """A row per pair, the one that is ahead first; two lines, for phones."""
+def _pair_axis(figure: go.Figure, pairs: Sequence[PairVerdict]) -> int:
+    """A row per pair, the one that is ahead first, in few letters for phones. Returns what a row needs, in pixels."""
     names = []
     for pair in pairs:
         labels = (pair.label_b, pair.label_a) if (pair.gap or 0.0) < 0 else (pair.label_a, pair.label_b)
-        names.append(" \u2212<br>".join(plain(label, 22) for label in labels))
+        names.append(" \u2212<br>".join(wrapped(label, 22, 2) for label in labels))
     rows = list(range(len(pairs)))
     figure.update_yaxes(tickvals=rows, ticktext=names, range=[len(pairs) - 0.4, -0.6], showgrid=False, zeroline=False)
+    return max(64, 20 * max(name.count("<br>") + 2 for name in names))
 
 
 def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
@@ -96,13 +96,13 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            textfont={"color": "#ffffff" if colour != GREY else "#101820", "size": 14},
+            textfont={"color": "#ffffff" if colour != GREY else "#101820", "size": TEXT_PX},
             hovertemplate="%{x:.1%}: " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.45, legend={"traceorder": "normal"})
-    _pair_axis(figure, pairs)
+    row = _pair_axis(figure, pairs)
     figure.update_xaxes(title="chance", tickformat=".0%", range=[0, 1.03], dtick=0.25, showgrid=False)
-    return laid_out(figure, 150 + 56 * len(pairs))
+    return laid_out(figure, 150 + row * len(pairs))
 
 
 def _ahead_first(pair: PairVerdict) -> tuple[float, float, float]:
@@ -130,7 +130,7 @@ def detectable_differences(pictures: int, seeds: int, unit: str = "test pictures
             y=[None if gap is None else 100 * gap for gap in gaps],
             mode="lines+markers",
             name=f"{times * pictures:,} {unit}",
-            line={"color": BLUE, "dash": dash, "width": 2.5},
+            line={"color": BLUE, "dash": dash, "width": LINE_PX},
             marker={"color": BLUE, "symbol": symbol, "size": 8},
             hovertemplate="%{x} seeds: about %{y:.1f} points<extra></extra>",
         )

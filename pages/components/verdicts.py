@@ -8,11 +8,11 @@ import streamlit as st
 from core.comparison.folds import gather_folds, incomplete_seeds, question_of
 from core.comparison.race_verdict import RaceVerdict, race_verdict
 from core.comparison.verdict import BAND
-from core.comparison.wording import points
+from core.comparison.wording import p_value, points
 from core.runs.store import Run
 
 from . import chosen
-from .messages import LONGEST_MESSAGE, md
+from .messages import LONGEST_MESSAGE, md, plain
 from .resources import run_outcome
 from .verdict_charts import chances, forest
 from .wording import BadgeColor
@@ -27,36 +27,50 @@ _OUTCOMES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
 
 
 def race_outcome(verdict: RaceVerdict, key: str) -> None:
-    """What a race says: the conclusion, every pair in one plot, chances as bars; sentences folded away."""
+    """What a race says: in a sentence, every pair in one plot, chances as bars; other sentences folded away."""
     with st.container(border=True):
         st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
         if len(verdict.pairs) == 1 and verdict.pairs[0].speed:
             st.caption(md(verdict.pairs[0].speed, LONGEST_MESSAGE))
-    shown = [pair for pair in verdict.pairs if pair.gap is not None]
-    if shown:
-        st.plotly_chart(
-            forest(shown, verdict.band), key=f"{key}.forest", alt="Differences in accuracy with their intervals"
-        )
-        tests = max(pair.tests for pair in shown)
-        several = f" Intervals are each pair's own; the verdict counts all {tests}." if tests > 1 else ""
-        st.caption(
-            f"Grey: practically the same, within {points(verdict.band)}. A filled diamond: one is better. A circle is "
-            f"a seed.{several}"
-        )
-    likely = [pair for pair in shown if pair.chances is not None]
-    if likely:
-        st.markdown("##### How probable is which?")
-        st.plotly_chart(chances(likely, verdict.band), key=f"{key}.chances", alt="Chances that one is better")
+    differences_and_chances(verdict, key)
     if len(verdict.pairs) > 1:
         with st.expander(f"All {len(verdict.pairs)} pairs in words", icon=":material/format_list_bulleted:"):
-            for pair in verdict.pairs:
-                badge(pair.outcome, pair.label_a, pair.label_b)
-                st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
+            pairs_in_words(verdict)
+
+
+def differences_and_chances(verdict: RaceVerdict, key: str) -> None:
+    """Every pair in one plot, and how probable it is which one is better."""
+    shown = [pair for pair in verdict.pairs if pair.gap is not None]
+    if not shown:
+        st.caption("No two of these can be compared.")
+        return
+    st.plotly_chart(
+        forest(shown, verdict.band), key=f"{key}.forest", alt="Differences in test accuracy with their intervals"
+    )
+    tests = max(pair.tests for pair in shown)
+    several = f" Intervals are each pair's own; the conclusion counts all {tests}." if tests > 1 else ""
+    st.caption(
+        f"Grey: practically the same, within {points(verdict.band)}. A filled diamond: one is better. A circle is "
+        f"a seed.{several}"
+    )
+    likely = [pair for pair in shown if pair.chances is not None]
+    if likely:
+        st.markdown("**How probable is which?**")
+        st.plotly_chart(chances(likely, verdict.band), key=f"{key}.chances", alt="Chances that one is better")
+
+
+def pairs_in_words(verdict: RaceVerdict) -> None:
+    """Of each pair its outcome by the rules, with p and interval, and which one trained faster."""
+    for pair in verdict.pairs:
+        badge(pair.outcome, pair.label_a, pair.label_b)
+        st.markdown(md(f"{pair.sentence} {pair.speed}".strip(), LONGEST_MESSAGE))
+    if verdict.cochran_p is not None:
+        st.caption(f"All {len(verdict.arms)} together: {p_value(verdict.cochran_p)} (Cochran's Q).")
 
 
 def badge(outcome: str, a: str, b: str) -> None:
     word, icon, colour = _OUTCOMES[outcome]
-    st.badge(word.format(a=a, b=b), icon=icon, color=colour)
+    st.badge(plain(word.format(a=a, b=b)), icon=icon, color=colour)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

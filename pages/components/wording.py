@@ -73,14 +73,14 @@ def how_chosen(record: RunRecord) -> str:
     """What decided which state of the network is reported, in a sentence."""
     if record.head is None or record.settings.model.row.takes_steps:
         return (
-            f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by loss on val{_weighing(record)}, "
-            f"where its accuracy is {per_cent(record.val_accuracy)}."
+            f"Best of {len(record.history)} epochs: epoch {record.best_epoch}, by validation loss{_weighing(record)}, "
+            f"where validation accuracy is {per_cent(record.val_accuracy)}."
         )
     chosen = "chosen on held-out training pictures" if record.head.path else "as given"
     return (
         f"The head was solved for in {record.head.iterations} iterations, with a penalty (L2) of "
         f"{record.head.l2:.3g}, {chosen}{_weighing(record)}. "
-        f"Val chose nothing; accuracy there is {per_cent(record.val_accuracy)}."
+        f"The validation part chose nothing; accuracy there is {per_cent(record.val_accuracy)}."
     )
 
 

@@ -10,9 +10,10 @@ from helpers import drawn_classes, write_files
 from core.comparison.experiments import experiment_key
 from core.data.ingest import ingest
 from core.runs.example import example_runs
+from core.runs.experiments import MOST_COMPARED
 from core.runs.record import delete_files
 from core.runs.store import RunStore
-from core.settings.schema import RunSettings
+from core.settings.schema import OptimSettings, RunSettings
 
 WAYS = ("frozen", "finetuned", "scratch")
 
@@ -24,70 +25,43 @@ def other_dataset(tmp_path):
 
 def compared(at) -> list[str]:
     assert not at.exception and not at.error
-    return at.multiselect(key="compare.runs").value
+    return at.query_params["experiments"].split(",")
 
 
-def outcome_of_pair(at) -> str:
-    """The badge under A and B."""
-    return next(
-        m.value
-        for m in at.markdown
-        if "-badge[" in m.value
-        and (
-            "A is" in m.value
-            or "Cannot" in m.value
-            or "Practically" in m.value
-            or "B is" in m.value
-            or "Not comparable" in m.value
-        )
-    )
+def experiments(*runs) -> list[str]:
+    """What an address calls the experiments of these runs."""
+    return list(dict.fromkeys(experiment_key(run.settings) for run in runs))
 
 
 def test_compare_opens_with_the_newest_race_and_not_with_what_came_after_it(start, finish, tiny_dataset, other_dataset):
     race = [finish(tiny_dataset, way, race="r") for way in WAYS]
     finish(other_dataset)
 
-    at = start("compare.py", data=tiny_dataset.id)
-
-    assert compared(at) == [run.id for run in race]
-    assert "Not comparable" not in outcome_of_pair(at)
+    assert compared(start("compare.py")) == experiments(*race)
 
 
 def test_compare_opens_with_the_newest_single_runs_that_may_be_compared(start, finish, tiny_dataset, other_dataset):
     frozen = finish(tiny_dataset, "frozen")
-    finish(tiny_dataset, "frozen", seed=7)  # tested on other pictures
+    finish(tiny_dataset, "scratch", seed=7)  # no seed in common
     tuned = finish(tiny_dataset, "finetuned")
     finish(other_dataset, "scratch")
 
-    at = start("compare.py", data=tiny_dataset.id)
-
-    assert compared(at) == [frozen.id, tuned.id]
-    assert "Not comparable" not in outcome_of_pair(at)
+    assert compared(start("compare.py")) == experiments(frozen, tuned)
 
 
-def test_compare_opens_with_two_ways_that_were_repeated_one_after_the_other(start, finish, tiny_dataset):
-    runs = [finish(tiny_dataset, way, seed, race=way) for way in ("frozen", "scratch") for seed in range(3)]
+def test_compare_opens_two_models_with_the_first_seed_that_both_have(start, finish, tiny_dataset):
+    ways = (("frozen", range(3)), ("scratch", range(1, 4)))
+    runs = {(way, seed): finish(tiny_dataset, way, seed, race=way).id for way, seeds in ways for seed in seeds}
 
-    at = start("compare.py", data=tiny_dataset.id)
+    at = start("compare.py", **{"compare.models": "true"})
 
-    assert compared(at) == [run.id for run in runs]
+    assert len(compared(at)) == 2
     pair = [at.selectbox(key=f"compare.{side}").value for side in "ab"]
-    assert pair == [runs[0].id, runs[3].id], "the same seed, so the same test pictures"
-    assert "Not comparable" not in outcome_of_pair(at)
-
-
-def test_compare_opens_a_race_with_failed_runs_on_a_pair_of_the_same_seed(start, finish, tiny_dataset):
-    finish(tiny_dataset, "frozen", 0, race="r")
-    finish(tiny_dataset, "frozen", 1, race="r")
-    finish(tiny_dataset, "scratch", 1, race="r")
-
-    at = start("compare.py", data=tiny_dataset.id)
-
-    assert "Not comparable" not in outcome_of_pair(at)
+    assert pair == [runs["frozen", 1], runs["scratch", 1]], "the same seed, so the same test pictures"
 
 
 @pytest.mark.parametrize("runs", [0, 1, 2])
-def test_compare_shows_the_recorded_race_where_no_two_runs_may_be_compared(
+def test_compare_shows_the_recorded_race_where_no_two_experiments_may_be_compared(
     start, finish, tiny_dataset, other_dataset, runs
 ):
     for dataset in (tiny_dataset, other_dataset)[:runs]:
@@ -95,25 +69,28 @@ def test_compare_shows_the_recorded_race_where_no_two_runs_may_be_compared(
 
     at = start("compare.py", data=tiny_dataset.id)
 
-    assert compared(at) == [run.id for run in example_runs()]
+    assert {name.removeprefix("recorded-") for name in compared(at)} == set(experiments(*example_runs()))
     said = " ".join(markdown.value for markdown in at.markdown)
-    assert ("No two of your runs can be compared" if runs == 2 else "A comparison needs two finished runs") in said
+    assert ("No two of your experiments have" if runs == 2 else "A comparison needs two finished experiments") in said
 
 
 def test_compare_leaves_out_runs_whose_files_are_gone(start, finish, tiny_dataset):
     frozen, tuned = finish(tiny_dataset, "frozen"), finish(tiny_dataset, "finetuned")
-    delete_files(finish(tiny_dataset, "scratch").id)
+    for way in ("frozen", "scratch"):  # a race of which nothing is left
+        gone = finish(tiny_dataset, way, race="r", settings=RunSettings(optim=OptimSettings(l2=0.5)))
+        delete_files(gone.id)
 
-    assert compared(start("compare.py", data=tiny_dataset.id)) == [frozen.id, tuned.id]
+    at = start("compare.py")
+    assert compared(at) == experiments(frozen, tuned) and "cannot be read" in at.warning[0].value
 
 
-def test_compare_takes_no_more_runs_than_it_can_show(start, finish, tiny_dataset):
-    runs = [finish(tiny_dataset, "frozen", seed, race="r") for seed in range(13)]
-    runs += [finish(tiny_dataset, "scratch", seed, race="r") for seed in range(13)]
+def test_compare_takes_no_more_experiments_than_it_can_show(start, finish, tiny_dataset):
+    runs = [
+        finish(tiny_dataset, "finetuned", settings=RunSettings(optim=OptimSettings(epochs=epochs)))
+        for epochs in range(1, 9)
+    ]
 
-    at = start("compare.py", data=tiny_dataset.id, runs=",".join(run.id for run in runs))
-
-    assert compared(at) == [run.id for run in runs[:24]]
+    assert compared(start("compare.py", runs=",".join(run.id for run in runs))) == experiments(*runs[:MOST_COMPARED])
 
 
 def asked(at) -> tuple[str, str]:

@@ -24,7 +24,7 @@ def cautions(runs: Sequence[Run]) -> None:
         st.caption(
             f":material/warning: **Optimistic:** {md(run_label(runs[place]))} is the highest of {len(runs)} runs on "
             "the very pictures it is reported on. Being picked for it makes its accuracy look about "
-            f"{points(optimism)} too high. Choose by val, or by the verdict."
+            f"{points(optimism)} too high. Choose by validation accuracy, or by the conclusion."
         )
     tested = max(run_store().evaluations(record(run).test_part) for run in runs)
     if tested > 1:

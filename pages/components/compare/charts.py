@@ -9,7 +9,7 @@ from core.comparison.calibration import ReliabilityBin
 from core.models.records import LayerChange
 from core.settings.scenarios import SCENARIOS
 
-from ..charts import curve_style, laid_out
+from ..charts import LINE_PX, curve_style, laid_out, repeats, wrapped
 from ..messages import plain
 
 NEVER_MOVED: Final = 1e-7  # where a log axis puts what has not moved at all
@@ -22,23 +22,25 @@ def layer_changes(runs: Sequence[tuple[str, str, Sequence[LayerChange]]]) -> go.
         runs: (label, scenario, layers) per run.
     """
     figure = go.Figure()
-    for label, scenario, layers in runs:
-        style = SCENARIOS[scenario].style
+    again = repeats([scenario for _, scenario, _ in runs])
+    for (label, scenario, layers), place in zip(runs, again, strict=True):
+        colour = curve_style(label, scenario, LINE_PX, place)["line"]["color"]
         for field, what, suffix in (("weights", "weights", ""), ("statistics", "running statistics", "-open")):
-            known = [(place, row.name, getattr(row, field)) for place, row in enumerate(layers, start=1)]
-            rows = [(place, name, by) for place, name, by in known if by is not None]
+            known = [(at, row.name, getattr(row, field)) for at, row in enumerate(layers, start=1)]
+            rows = [(at, name, by) for at, name, by in known if by is not None]
             if not rows:
                 continue
+            symbol = SCENARIOS[scenario].style["symbol"] + suffix + ("-dot" if place else "")
             figure.add_scatter(
-                x=[place for place, _, _ in rows],
+                x=[at for at, _, _ in rows],
                 y=[max(by, NEVER_MOVED) for _, _, by in rows],
-                name=f"{plain(label)}, {what}",
+                name=wrapped(f"{label}, {what}"),
                 mode="markers",
-                marker={"color": style["color"], "symbol": style["symbol"] + suffix, "size": 8},
+                marker={"color": colour, "symbol": symbol, "size": 9},
                 customdata=[(plain(name, 60), _moved(by)) for _, name, by in rows],
                 hovertemplate="%{customdata[0]}: %{customdata[1]}<extra>" + f"{plain(label)}, {what}</extra>",
             )
-    figure.update_xaxes(title="layer, from input to output (the head is last)")
+    figure.update_xaxes(title="layer, input to output")
     ticks = [NEVER_MOVED, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]
     names = ["not at all", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %", "1000 %"]
     figure.update_yaxes(title="moved by, of its size before", type="log", tickvals=ticks, ticktext=names)
@@ -59,11 +61,12 @@ def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]])
     figure.add_scatter(
         x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
     )
-    for label, scenario, bins in runs:
+    again = repeats([scenario for _, scenario, _ in runs])
+    for (label, scenario, bins), place in zip(runs, again, strict=True):
         figure.add_scatter(
             x=[one.confidence for one in bins],
             y=[one.accuracy for one in bins],
-            **curve_style(label, scenario, 2, size=[6 + 2 * one.count**0.5 for one in bins]),
+            **curve_style(label, scenario, LINE_PX, place, size=[6 + 2 * one.count**0.5 for one in bins]),
             customdata=[one.count for one in bins],
             hovertemplate="says %{x:.0%}, right %{y:.0%}, %{customdata} pictures<extra></extra>",
         )

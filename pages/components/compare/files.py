@@ -24,7 +24,8 @@ def race_files(verdict: RaceVerdict) -> None:
         ("Pairs", "csv", "text/csv", lambda: race_as_csv(verdict)),
         ("Race numbers", "json", "application/json", lambda: json.dumps(verdict.to_dict(), indent=1)),
     ]
-    downloads(files, "thaw-race", "compare.race")
+    with st.popover("Download", icon=":material/download:"):
+        downloads(files, "thaw-race", "compare.race")
 
 
 def downloads(files: Sequence[tuple[str, str, str, Callable[[], str]]], name: str, key: str) -> None:

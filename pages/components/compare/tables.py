@@ -35,13 +35,10 @@ def race_scores(verdict: RaceVerdict) -> None:
         for pair in verdict.pairs
         for score in pair.scores
     ]
-    if not rows:
-        return
-    with st.expander("Balanced accuracy, log-loss and Brier score", icon=":material/balance:"):
-        number = st.column_config.NumberColumn(format="%.3f")
-        shown = dict.fromkeys(("first", "second", "difference", "95 % from", "to"), number)
-        st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=shown, alt="Pairs by other scores")
-        st.caption("Intervals hold for new seeds and new pictures, each by itself. The verdict is about accuracy.")
+    number = st.column_config.NumberColumn(format="%.3f")
+    shown = dict.fromkeys(("first", "second", "difference", "95 % from", "to"), number)
+    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=shown, alt="Pairs by other scores")
+    st.caption("Intervals hold for new seeds and new pictures, each by itself. The conclusion is about test accuracy.")
 
 
 def side_by_side(runs: Sequence[Run]) -> None:
@@ -60,7 +57,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
                 "from cache": bool(result.work.get("features_from_cache")),
                 "features, s": result.timings.features,
                 "training, s": result.timings.train,
-                "val, s": result.timings.val,
+                "validation, s": result.timings.val,
                 "test, s": result.timings.test,
                 "to 90 % of its best, s": seconds_to(result.history, 0.9),
                 "to 95 % of its best, s": seconds_to(result.history, 0.95),

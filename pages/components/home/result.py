@@ -40,7 +40,7 @@ def show_result(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
     _say_what_it_is_about(runs, dataset, gone)
     if finished:
         verdict = race_verdict_of([run.id for run in finished])
-        show_conclusion(verdict, finished, "home.result", *_disagreements(finished))
+        show_conclusion(verdict, finished, "home.result", *_in_detail(finished))
     _say_what_is_missing(runs)
     if finished:
         say_what_folds_answer(finished)
@@ -54,15 +54,15 @@ def _say_what_it_is_about(runs: Sequence[Run], dataset: Dataset, gone: bool) -> 
     st.markdown(f":material/photo_library: {about}{deleted or others}")
 
 
-def _disagreements(finished: Sequence[Run]) -> list[Callable[[], object]]:
-    """The way to the pictures that strategies answer differently, where there are several."""
+def _in_detail(finished: Sequence[Run]) -> list[Callable[[], object]]:
+    """The way to all that the conclusion rests on, where there are several."""
     if len(experiments_of(finished)) < 2:
         return []
     return [
         partial(
             st.page_link,
             "compare.py",
-            label="See the pictures they disagree on",
+            label="Compare in detail",
             icon=":material/balance:",
             query_params={"runs": ",".join(run.id for run in finished)},
         )

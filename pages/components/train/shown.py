@@ -85,12 +85,11 @@ def _compare_links(
     rivals = [other for other in comparable_with([one], others) if other is not one and not other.archived]
     if not rivals:
         return []
-    runs = [run.id for mate in (one, rivals[0]) for run in mate.finished]
     return [
         lambda: st.page_link(
             "compare.py",
             label=f"Compare with {plain(names[rivals[0].key], 60)}",
             icon=":material/balance:",
-            query_params={"runs": ",".join(runs)},
+            query_params={"experiments": f"{one.key},{rivals[0].key}"},
         )
     ]

@@ -4,6 +4,7 @@ import pytest
 from helpers import Asked, FinishedRace, Refused
 
 from core.__main__ import main
+from core.comparison.experiments import experiment_key
 from core.runs.example import example_runs
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings
@@ -13,7 +14,18 @@ def test_compare_gives_a_verdict(asked: Asked, finished_race: FinishedRace):
     values = asked("compare", finished_race.run("frozen"), finished_race.run("finetuned"))
 
     assert values["verdict"] == values["outcome"]
-    assert values["sentence"]
+    assert values["sentence"] and values["conclusion"]["headline"]
+
+
+def test_experiments_stand_for_their_runs_and_the_conclusion_comes_first(
+    asked: Asked, finished_race: FinishedRace, capsys: pytest.CaptureFixture[str]
+):
+    runs = [finished_race.run("frozen"), finished_race.run("finetuned")]
+    keys = [experiment_key(RunStore().get(run).settings) for run in runs]
+
+    assert asked("compare", *keys) == asked("compare", *runs)
+    assert main(["compare", *keys]) == 0
+    assert capsys.readouterr().out.startswith(asked("compare", *keys)["conclusion"]["headline"])
 
 
 def test_a_comparison_is_printed_as_a_report_or_a_table_of_pictures(finished_race, capsys: pytest.CaptureFixture[str]):
@@ -32,7 +44,9 @@ def test_a_race_is_printed_as_a_report_or_a_table_of_pairs(asked: Asked, capsys:
     verdict = asked("compare", *recorded)
 
     assert main(["compare", *recorded, "--report", "markdown"]) == 0
-    assert verdict["sentence"] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert verdict["sentence"] in printed
+    assert printed.index(verdict["conclusion"]["headline"]) < printed.index(verdict["sentence"])
     assert main(["compare", *recorded, "--report", "csv"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
     assert len(lines) == 1 + len(verdict["pairs"]) and lines[0].startswith("first,second,seeds")

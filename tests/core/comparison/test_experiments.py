@@ -81,6 +81,32 @@ def test_what_else_differs_is_part_of_the_name_where_it_has_an_effect():
     ]
 
 
+def test_what_most_have_alike_is_left_out():
+    """With five side by side, names would be lists of settings."""
+    several = [settings("frozen"), settings(), settings("scratch"), settings(epochs=2), settings(weight_decay=0.1)]
+    assert labels_of(several) == [
+        "Frozen",
+        "Fine-tuned",
+        "From scratch",
+        "Fine-tuned (2 epochs)",
+        "Fine-tuned (weight decay 0.1)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "usual"),
+    [
+        ({"ema": 0.99}, "weights averaged, 0.99", "weights not averaged"),
+        ({"class_weights": "balanced"}, "balanced class weights", "classes unweighted"),
+        ({"optimizer": "sgd"}, "SGD", "AdamW"),
+        ({"weight_decay": 0.0}, "weight decay 0", "weight decay 0.01"),
+    ],
+    ids=["average", "class weights", "optimizer", "zero"],
+)
+def test_settings_are_said_in_words(changed, said, usual):
+    assert labels_of([settings(**changed), settings()]) == [f"Fine-tuned ({said})", f"Fine-tuned ({usual})"]
+
+
 def test_networks_are_told_apart_by_their_names():
     other = replace(settings("frozen"), model=ModelSettings(backbone="resnet18"))
     assert labels_of([settings("frozen"), other]) == ["Frozen (EfficientNet-Lite0)", "Frozen (ResNet-18)"]

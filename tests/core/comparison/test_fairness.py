@@ -95,7 +95,7 @@ def test_one_other_setting_besides_the_scenario_is_a_red_chip(outcome):
     assert fairness.comparable
     assert [row.field for row in fairness.uncontrolled] == ["optim.epochs"]
     assert [(chip.text, chip.affects) for chip in fairness.chips] == [
-        ("Not held equal: epochs (5 against 9).", "accuracy")
+        ("Not held equal: 5 epochs against 9 epochs.", "accuracy")
     ]
 
 

@@ -150,7 +150,7 @@ def test_a_better_run_with_one_uncontrolled_setting_says_so(outcome):
     result = compare(a, outcome("R" * 142 + "W" * 11, "last-stages"))
 
     assert result.outcome == "a-better"
-    assert "This can have other reasons. Not held equal: epochs (9 against 5)." in result.sentence
+    assert "This can have other reasons. Not held equal: 9 epochs against 5 epochs." in result.sentence
 
 
 def test_the_agreement_square_holds_every_picture_once(table):

@@ -3,21 +3,48 @@
 import pytest
 
 from core.training.history import EpochRecord
-from pages.components.charts import LEAST_SPAN, accuracy_by_epoch
+from pages.components.charts import LEAST_SPAN, accuracy_against_seconds, accuracy_by_epoch
+
+
+def history(accuracies: list[float], stage: str = "train") -> list[EpochRecord]:
+    losses = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0}
+    return [
+        EpochRecord(epoch=place, stage=stage, lr=0.1, val_accuracy=accuracy, elapsed_s=float(place), **losses)
+        for place, accuracy in enumerate(accuracies, start=1)
+    ]
 
 
 @pytest.mark.parametrize("accuracies", [[0.875, 0.881, 0.875], [1.0, 1.0], [0.0, 0.01], [0.4, 0.95], []])
 def test_an_axis_of_accuracies_spans_ten_points_at_least_and_lies_between_0_and_1(accuracies: list[float]):
-    losses = {"train_loss": 1.0, "train_accuracy": 0.5, "val_loss": 1.0}
-    epochs = [
-        EpochRecord(epoch=place, stage="train", lr=0.1, val_accuracy=accuracy, elapsed_s=1.0, **losses)
-        for place, accuracy in enumerate(accuracies, start=1)
-    ]
+    epochs = history(accuracies)
 
-    axis = accuracy_by_epoch([("Frozen", "frozen", epochs)]).layout.yaxis
+    axis = accuracy_by_epoch([("Fine-tuned", "finetuned", epochs)]).layout.yaxis
 
     low, high = axis.autorangeoptions.include
     assert high - low == pytest.approx(LEAST_SPAN)
     assert low >= 0 and high <= 1
     if accuracies and max(accuracies) - min(accuracies) < LEAST_SPAN:
         assert low <= min(accuracies) + 1e-9 and max(accuracies) <= high + 1e-9
+
+
+def test_a_head_that_is_solved_for_is_a_level_line_beside_the_epochs_of_others():
+    """Its iterations are no epochs: 33 of them would squeeze the curves of others."""
+    solved, trained = history([0.2] * 32 + [0.8]), history([0.5, 0.9])
+    both = [*history([0.3, 0.7], "probe"), *trained]
+    figure = accuracy_by_epoch(
+        [("A", "frozen", solved), ("B", "finetuned", trained), ("C", "probe-then-finetune", both)]
+    )
+    points = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
+
+    assert points == {"A": ([0, 2], [0.8, 0.8]), "B": ([1, 2], [0.5, 0.9]), "C": ([0, 1, 2], [0.7, 0.5, 0.9])}
+    over_time = accuracy_against_seconds(
+        [("A", "frozen", [history([0.2, 0.8])]), ("B", "finetuned", [history([0.5] * 9)])]
+    )
+    assert (list(over_time.data[0].x), list(over_time.data[0].y)) == ([2.0, 9.0], [0.8, 0.8])
+
+
+def test_curves_of_one_strategy_are_told_apart_by_marker_and_tint():
+    figure = accuracy_by_epoch([(name, "finetuned", history([0.5])) for name in "ABCDEF"])
+    looks = {(trace.marker.symbol, trace.line.color) for trace in figure.data}
+
+    assert len(looks) == 6 and len({symbol for symbol, _ in looks}) >= 4

@@ -1,0 +1,58 @@
+"""Two experiments made on Train are compared with no click, and the pictures they disagree on with one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.runs.example import example_runs
+from core.runs.record import load_predictions, load_record, save_run, summary_of
+from core.runs.store import RunStore
+
+pytestmark = pytest.mark.browser
+PATIENCE_MS = 60_000
+SIZES = ({"width": 1280, "height": 800}, {"width": 390, "height": 844})
+
+
+@pytest.fixture
+def two_experiments(server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three seeds of two strategies, each started alone, as if they had been trained here."""
+    monkeypatch.setenv("THAW_HOME", str(server.home))
+    store = RunStore()
+    for number, run in enumerate(run for run in example_runs() if run.settings.seed < 3):
+        if run.settings.model.scenario == "looks-frozen":
+            continue
+        record = replace(load_record(run.id), run=f"trained{number}")
+        save_run(record, load_predictions(run.id), lambda path: Path(path).write_bytes(b"no weights"))
+        store.adopt(record.run, record.settings, record.dataset.title, summary_of(record), record.test_part)
+
+
+@pytest.mark.usefixtures("two_experiments")
+@pytest.mark.parametrize("size", SIZES, ids=["wide", "phone"])
+def test_two_experiments_are_compared_with_no_click(server, chromium, size):
+    page = chromium.new_page(viewport=size)
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{server.url}/compare")
+
+    headline = page.get_by_role("heading", level=2).first
+    headline.wait_for()
+    assert "Fine-tuned" in headline.inner_text() and "Frozen" in headline.inner_text()
+    see = page.get_by_role("button", name="See the pictures they disagree on")
+    bottom = see.bounding_box()
+    assert bottom and bottom["y"] + bottom["height"] <= size["height"], "all of the conclusion without scrolling"
+
+    see.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Only Fine-tuned is right").wait_for()
+    dialog.get_by_role("img").first.wait_for()
+    page.keyboard.press("Escape")
+    dialog.wait_for(state="detached")
+
+    page.locator("summary", has_text="How large is the difference?").click()
+    page.locator(".js-plotly-plot .xtick text").first.wait_for()
+    sizes = page.eval_on_selector_all(
+        ".js-plotly-plot .xtick text, .js-plotly-plot .ytick text, .js-plotly-plot .legendtext",
+        "found => found.map(text => parseFloat(getComputedStyle(text).fontSize))",
+    )
+    assert min(sizes) >= 14, "to be read from the back of a room"
+    page.close()
