@@ -12,12 +12,13 @@ from components.messages import show_error
 from components.resources import run_record, run_store
 
 from core.errors import ThawError
+from core.runs.experiments import stored_experiments
 
 # What is to spare beside a long answer goes below the options, not between them.
 STYLE = "<style>.st-key-classify-page {grid-template-rows: auto 1fr}</style>"
 
 st.title("Classify")
-networks = networks_of(run_store().runs(states=("finished",)))
+networks = networks_of(stored_experiments(run_store(), ("finished",)))
 if not networks:
     st.markdown("There is no network to ask yet: none has been trained or imported here.")
     if st.button("Train one on Home", type="primary", icon=":material/home:", key="classify.to_home"):

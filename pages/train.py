@@ -1,29 +1,28 @@
-"""Train: what do I want to try? Settings, an estimate, live progress, and sample predictions at the end."""
+"""Train: what do I want to try? A strategy and its settings; where it stands, what came out, and all experiments."""
 
 import streamlit as st
 from components import chosen
-from components.cards import cards, record
-from components.charts import confusion
 from components.help import with_term
 from components.kept import keep
 from components.messages import md, show_error
-from components.planning import estimate_run, show_detectable_difference, start_again
-from components.predictions import sample_pictures
-from components.progress import explain_end, live
-from components.resources import backbone_badges, cached_loaders, run_store
-from components.results import result_charts, small_print
+from components.planning import estimate_run, show_detectable_difference
+from components.resources import backbone_badges, run_store
+from components.train.experiments import experiment_list, names_by_key, show_in_address, shown_experiment
 from components.train.forms import run_form
-from components.train.runs import delete_run, run_table, start_runs
-from components.wording import age, expected_time, how_chosen, run_label, seconds
+from components.train.loaders import loaders
+from components.train.shown import show_experiment
+from components.train.starting import start_runs
+from components.wording import expected_time
 
-from core.errors import RunError, ThawError
+from core.errors import ThawError
+from core.runs.experiments import stored_experiments
 
 st.title("Train")
-st.caption("What do I want to try? A run is one training strategy, trained once with one seed.")
+st.caption("What do I want to try?")
 dataset = chosen.dataset()
 try:
     badges = backbone_badges(chosen.home())
-    settings = run_form(chosen.settings(), badges, dataset)
+    settings, below = run_form(chosen.settings(), badges, dataset)
     chosen.choose(settings)
     ready = chosen.can_train(dataset)
     expected = estimate_run(settings, dataset) if ready else None
@@ -31,7 +30,7 @@ except ThawError as error:
     show_error(error)
     st.stop()
 
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+with below, st.container(horizontal=True, vertical_alignment="bottom"):
     pressed = st.button(
         "Start training", type="primary", icon=":material/play_arrow:", key="train.start", disabled=not ready
     )
@@ -40,14 +39,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         1,
         10,
         key=keep("train.repeats", 1, range(1, 11)),
-        width=160,
+        width=130,
         help=with_term("The same with so many seeds shows what is luck.", "Seed"),
     )
     about = f":material/photo_library: {md(dataset.title)}"
     about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""
-    st.caption(about, width="content")
-if ready:
-    show_detectable_difference(settings, dataset, int(repeats), "train")
+    st.caption(about)
 badge = badges[settings.model.backbone]
 if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     st.caption(
@@ -55,64 +52,21 @@ if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
     )
 if pressed:
     try:
-        st.query_params["run"] = start_runs(settings, dataset, int(repeats))
+        show_in_address(start_runs(settings, dataset, int(repeats)))
     except ThawError as error:
         show_error(error)
         st.stop()
     st.rerun()
 
-with st.expander("The data loaders", icon=":material/dataset:", key="train.loaders", on_change="rerun") as loaders:
-    if loaders.open and not ready:
-        st.caption("There is nothing to load: see above.")
-    elif loaders.open:
-        cached, hit = cached_loaders(chosen.home(), settings, dataset.id)
-        split = cached.loaders.split
-        saved = cached.built_s + (dataset.decode_s if hit else 0.0)
-        st.markdown(
-            f":material/bolt: **From the cache**, which saved {seconds(saved)}."
-            if hit
-            else f":material/build: **Built just now** in {seconds(cached.built_s)}."
-        )
-        st.caption(
-            f"{len(split.train)} train, {len(split.val)} val, {len(split.test)} test pictures · "
-            f"{cached.loaders.batches_per_epoch()} batches of {settings.optim.batch_size} per epoch · all "
-            f"decoded once, in {seconds(dataset.decode_s)}, when they were added. Shared by all sessions; "
-            f"the key is content, split, augmentation, input size, batch size and seed."
-        )
-
-store = run_store()
-runs = store.runs(limit=100)
-if not runs:
-    st.caption("No run yet. The defaults are a good start: on the built-in pictures they take seconds.")
-    st.stop()
-
-st.subheader("Runs")
-run_table(runs, "train.runs")
-try:
-    run = store.get(st.query_params.get("run") or runs[0].id)
-except RunError:  # deleted, here or in another window
-    run = runs[0]
-    st.query_params.pop("run", None)
-
-st.markdown(f"#### {run_label(run)}")
-st.caption(f"{run.settings.model.row.label} on {md(run.dataset_title)}, started {age(run.created)}.")
-if run.is_active:
-    st.caption("You can look at other pages, reload, or close this tab: the run goes on.")
-    live([run.id], "train.live")
-    st.stop()
-explain_end(run)
-start_again([run] if run.state == "cancelled" else [])
-if run.state == "finished":
-    result = record(run)
-    numbers, matrix = st.columns([2, 3], gap="large")
-    with numbers:
-        cards([run])
-        st.caption(how_chosen(result))
-    with matrix:
-        figure = confusion(result.confusion, result.dataset.class_names)
-        st.plotly_chart(figure, key="train.confusion", alt="Confusion matrix over the test pictures")
-    result_charts([run], "train.charts")
-    st.markdown("#### Test pictures, predicted and true")
-    sample_pictures([run], 12, "train.pictures")
-    small_print(run)
-delete_run(run)
+everything = stored_experiments(run_store(), archived=True)
+names = names_by_key(everything)
+shown = shown_experiment(everything)
+if ready and not (shown and shown.is_active):
+    show_detectable_difference(settings, dataset, int(repeats), "train")
+if shown is not None:
+    show_experiment(shown, everything, names)
+if everything:
+    experiment_list(everything, names)
+else:
+    st.caption("No experiment yet. The defaults are a good start: on the built-in pictures they take seconds.")
+loaders(settings, dataset, ready)

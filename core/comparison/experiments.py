@@ -93,7 +93,11 @@ def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
         one.model.row.label + (f" ({_said(fields)})" if fields else "")
         for one, fields in zip(experiments, apart, strict=True)
     ]
-    labels = [label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels]
+    return no_two_alike([label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels])
+
+
+def no_two_alike(labels: Sequence[str]) -> list[str]:
+    """The same labels, those that occur more than once with their place."""
     return [label if labels.count(label) == 1 else f"{label} ({place})" for place, label in enumerate(labels, start=1)]
 
 

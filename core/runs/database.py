@@ -64,8 +64,34 @@ EVALUATIONS = sa.Table(
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
+LONGEST_NAME: Final = 60
+LONGEST_NOTE: Final = 2000
+# what people note about experiments, by `core.comparison.experiments.experiment_key`; most have no row
+LABELS = sa.Table(
+    "labels",
+    _metadata,
+    sa.Column("key", sa.String(32), primary_key=True),
+    sa.Column("name", sa.Unicode(LONGEST_NAME), nullable=False),
+    sa.Column("note", sa.UnicodeText, nullable=False),
+    sa.Column("archived", sa.Boolean, nullable=False),
+)
 TABLES: Final = tuple(_metadata.sorted_tables)
 """All there are."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Label:
+    """What a person has noted about an experiment."""
+
+    name: str = ""
+    """At most `LONGEST_NAME` characters; empty: it is called by its strategy."""
+    note: str = ""
+    """At most `LONGEST_NOTE` characters, in several lines perhaps."""
+    archived: bool = False
+    """Put away: neither listed nor offered, until one more run of it starts."""
+
+
+NO_LABEL: Final = Label()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,6 +214,19 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # no JSON, or another
         raise StorageError(damaged_database("a run in it cannot be read")) from error
+
+
+def labels_of(result: sa.Result[Any]) -> dict[str, Label]:
+    """What was noted about experiments, by key.
+
+    Raises:
+        StorageError: a row is damaged.
+    """
+    try:
+        rows = [{str(name): value for name, value in row.items()} for row in result.mappings()]
+        return {str(row.pop("key")): typed(row, Label) for row in rows}
+    except (ValueError, LookupError, TypeError) as error:
+        raise StorageError(damaged_database("the name of an experiment in it cannot be read")) from error
 
 
 def check_row(row: Mapping[str, Any]) -> None:

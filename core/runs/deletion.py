@@ -1,18 +1,39 @@
-"""Away with a run, its row and its files, also where a full disk takes no more writing."""
+"""Away with runs, their rows and their files, also where a full disk takes no more writing."""
 
-from core.errors import StorageError
+from typing import Final
+
+from core.comparison.experiments import experiment_key
+from core.errors import RunError, StorageError
 from core.home import home_folder
+from core.runs.experiments import Experiment
 from core.runs.record import checkpoint_path, delete_files
-from core.runs.store import ACTIVE, RunStore
+from core.runs.store import ACTIVE, NO_LABEL, RunStore
+
+_ALL: Final = 1_000_000
+
+
+def delete_experiment(store: RunStore, experiment: Experiment) -> None:
+    """Forget all runs of an experiment, its name and its note.
+
+    Raises:
+        RunError: one of them is queued or running; then nothing is deleted.
+        StorageError: as `delete_run`.
+    """
+    runs = [run for run in store.runs(limit=_ALL) if experiment_key(run.settings) == experiment.key]
+    if any(run.is_active for run in runs):
+        raise RunError("A run of this experiment is still at work; stop it first.")
+    for run in runs:
+        delete_run(store, run.id)
 
 
 def delete_run(store: RunStore, run_id: str) -> None:
-    """Forget an ended run and remove its files.
+    """Forget an ended run and remove its files; with an experiment's last run, what was noted about it.
 
     Raises:
         RunError: it is queued or running, or unknown.
         StorageError: the database cannot be written, and its files, if that was for want of room, made none.
     """
+    key = experiment_key(store.get(run_id).settings)
     try:
         store.delete(run_id)
     except StorageError as error:
@@ -21,6 +42,8 @@ def delete_run(store: RunStore, run_id: str) -> None:
         delete_files(run_id)  # the room that the database needs to forget it
         store.delete(run_id)
     delete_files(run_id)
+    if key in store.labels() and all(experiment_key(run.settings) != key for run in store.runs(limit=_ALL)):
+        store.label(key, NO_LABEL)
 
 
 def sweep_checkpoints(store: RunStore) -> None:

@@ -1,13 +1,13 @@
 """Runs gathered into experiments: one row for data, training strategy and settings, with its seeds inside."""
 
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from core.comparison.experiments import experiment_key, experiment_of, labels_of
+from core.comparison.experiments import experiment_key, experiment_of, labels_of, no_two_alike
 from core.comparison.folds import folds_of
-from core.runs.store import Run
+from core.runs.store import NO_LABEL, Label, Run, RunStore
 from core.settings.schema import RunSettings
 
 MOST_COMPARED: Final = 6
@@ -24,6 +24,21 @@ class Experiment:
     """Without seed and fold, defaults written out."""
     runs: tuple[Run, ...]
     """All of them, whatever their state, newest first."""
+    label: Label = NO_LABEL
+    """What a person has noted about it."""
+
+    @property
+    def name(self) -> str:
+        """The one that a person gave it, or empty."""
+        return self.label.name
+
+    @property
+    def note(self) -> str:
+        return self.label.note
+
+    @property
+    def archived(self) -> bool:
+        return self.label.archived
 
     @property
     def newest(self) -> Run:
@@ -59,20 +74,39 @@ class Experiment:
         return max(finished, key=lambda run: (run.summary or {})["val_accuracy"], default=None)
 
 
-def experiments_of(runs: Iterable[Run]) -> list[Experiment]:
-    """Runs by experiment, that with the newest run first."""
+def stored_experiments(
+    store: RunStore, states: Collection[str] | None = None, *, archived: bool = False
+) -> list[Experiment]:
+    """The experiments there are, with what was noted about them, that with the newest run first.
+
+    Args:
+        states: of the runs that count.
+        archived: those that were put away are among them.
+    """
+    found = experiments_of(store.runs(states=states), store.labels())
+    return [one for one in found if archived or not one.archived]
+
+
+def experiments_of(runs: Iterable[Run], labels: Mapping[str, Label] | None = None) -> list[Experiment]:
+    """Runs by experiment, that with the newest run first.
+
+    Args:
+        labels: what is noted about experiments, by key.
+    """
     groups: dict[RunSettings, list[Run]] = {}
     for run in sorted(runs, key=lambda run: run.number, reverse=True):
         groups.setdefault(experiment_of(run.settings), []).append(run)
+    keys = [experiment_key(settings) for settings in groups]
     return [
-        Experiment(key=experiment_key(settings), settings=settings, runs=tuple(group))
-        for settings, group in groups.items()
+        Experiment(key=key, settings=settings, runs=tuple(group), label=(labels or {}).get(key, NO_LABEL))
+        for key, (settings, group) in zip(keys, groups.items(), strict=True)
     ]
 
 
 def names_of(experiments: Sequence[Experiment]) -> list[str]:
-    """What to call these side by side, no two alike."""
-    return labels_of([experiment.settings for experiment in experiments])
+    """What to call these side by side, no two alike: by the name that a person gave, else by what they are."""
+    labels = labels_of([experiment.settings for experiment in experiments])
+    return no_two_alike([one.name or label for one, label in zip(experiments, labels, strict=True)])
 
 
 def may_be_compared(a: Experiment, b: Experiment) -> bool:

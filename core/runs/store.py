@@ -13,10 +13,26 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.errors import RunError, shown
+from core.comparison.experiments import experiment_key
+from core.errors import RunError, SettingsError, shown
 from core.runs import healing
 from core.runs.database import ACTIVE as ACTIVE
-from core.runs.database import ENDED, EVALUATIONS, LONGEST_ID, RUNS, Database, is_held, one_at_a_time, runs_of
+from core.runs.database import (
+    ENDED,
+    EVALUATIONS,
+    LABELS,
+    LONGEST_ID,
+    LONGEST_NAME,
+    LONGEST_NOTE,
+    RUNS,
+    Database,
+    is_held,
+    labels_of,
+    one_at_a_time,
+    runs_of,
+)
+from core.runs.database import NO_LABEL as NO_LABEL
+from core.runs.database import Label as Label
 from core.runs.database import Run as Run
 from core.runs.life import Identity, identity
 from core.settings.schema import RunSettings
@@ -55,6 +71,7 @@ class RunStore:
         ]
         with self._database.write() as connection:
             connection.execute(sa.insert(RUNS), rows)
+            _unarchive(connection, plans)
         return ids
 
     def adopt(
@@ -65,6 +82,7 @@ class RunStore:
         row |= {"dataset_title": dataset_title, "summary": summary, "started": row["created"], "ended": row["created"]}
         with self._database.write() as connection:
             connection.execute(sa.insert(RUNS).values(**row))
+            _unarchive(connection, [settings])
             known = connection.execute(sa.select(EVALUATIONS.c.run).where(EVALUATIONS.c.run == run_id)).first()
             if known is None:  # a run that was here before, was deleted and comes back has been counted
                 connection.execute(sa.insert(EVALUATIONS).values(run=run_id, test_part=test_part))
@@ -122,6 +140,32 @@ class RunStore:
         query = sa.select(sa.func.count()).select_from(EVALUATIONS).where(EVALUATIONS.c.test_part == test_part)
         with self._database.reading() as connection:
             return int(connection.execute(query).scalar_one())
+
+    def labels(self) -> dict[str, Label]:
+        """What people have noted about experiments, by the experiment's key."""
+        with self._database.reading() as connection:
+            return labels_of(connection.execute(sa.select(LABELS)))
+
+    def names(self) -> dict[str, str]:
+        """The names that a person gave to experiments, by key."""
+        return {key: label.name for key, label in self.labels().items() if label.name}
+
+    def label(self, key: str, label: Label) -> None:
+        """Note something about an experiment, in place of what was noted before. What cannot be printed is left out.
+
+        Raises:
+            SettingsError: the name or the note is too long.
+        """
+        name, note = _printable(" ".join(label.name.split())), _printable(label.note).strip()
+        for what, text, longest in (("name", name, LONGEST_NAME), ("note", note, LONGEST_NOTE)):
+            if len(text) > longest:
+                raise SettingsError(f"The {what} has {len(text):,} characters; {longest:,} are the most.")
+        values = {"name": name, "note": note, "archived": label.archived}
+        with self._database.write() as connection:
+            one_at_a_time(connection)
+            connection.execute(sa.delete(LABELS).where(LABELS.c.key == key))
+            if any(values.values()):
+                connection.execute(sa.insert(LABELS).values(key=key, **values))
 
     # -- what a worker does
 
@@ -211,6 +255,17 @@ class RunStore:
     def standstill(self, run: Run) -> str | None:
         """What is odd about a running run that may well go on, for whoever watches it; None if nothing is."""
         return healing.standstill(self._database, run)
+
+
+def _unarchive(connection: sa.Connection, plans: Sequence[RunSettings]) -> None:
+    """Whoever runs an experiment again wants to see it."""
+    keys = {experiment_key(plan) for plan in plans}
+    connection.execute(sa.update(LABELS).where(LABELS.c.key.in_(keys)).values(archived=False))
+
+
+def _printable(text: str) -> str:
+    """No control characters, which a terminal obeys and a database may refuse; lines stay lines."""
+    return "".join(sign for sign in text if sign.isprintable() or sign == "\n")
 
 
 def _new(run_id: str, settings: RunSettings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import streamlit as st
 from core.data.dataset import stored_ids
 from core.errors import RunError, ThawError
 from core.runs.example import find_run
+from core.runs.experiments import experiments_of
 from core.settings.schema import DataSettings
 
 from . import chosen
@@ -61,8 +62,14 @@ def _race(asked: str) -> str | None:
     return f"The race of {len(runs)} runs on {plain(runs[0].dataset_title)}" if runs else None
 
 
+def _experiment(asked: str) -> str | None:
+    found = next((one for one in experiments_of(run_store().runs()) if one.key == asked), None)
+    return f"{found.settings.model.row.label} on {plain(found.newest.dataset_title)}" if found else None
+
+
 KINDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "run": ("run", _run),
+    "experiment": ("experiment", _experiment),
     "race": ("race", _race),
     "runs": ("run", _run),
     "a": ("run", _run),

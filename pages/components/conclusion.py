@@ -26,7 +26,7 @@ GRADES: Final[dict[Grade, tuple[str, str, BadgeColor]]] = {
     "same": ("practically the same", ":material/equal:", "blue"),
     "undecided": ("not decided yet", ":material/hourglass_empty:", "orange"),
     "not-comparable": ("not comparable", ":material/block:", "red"),
-    "single": ("nothing to compare with", ":material/looks_one:", "gray"),
+    "single": ("one experiment", ":material/looks_one:", "gray"),
 }
 """How a grade is said, and its icon and colour."""
 Link = Callable[[], object]

@@ -13,7 +13,7 @@ from core.settings.versions import to_dict
 from . import chosen
 from .cards import record, why_not_pooled
 from .charts import Curve, accuracy_against_seconds, accuracy_by_epoch, phase_bars
-from .resources import run_record
+from .resources import run_record, run_store
 from .wording import run_label, seconds
 
 
@@ -46,7 +46,9 @@ def _curves(runs: Sequence[Run]) -> list[Curve]:
     """A curve for each experiment, in the usual order of strategies; for each run where they cannot be pooled."""
     if why_not_pooled(runs):
         return [(run_label(run), run.settings.model.scenario, [record(run).history]) for run in runs]
-    experiments = sorted(experiments_of(runs), key=lambda one: place_of(one.settings.model.scenario))
+    experiments = sorted(
+        experiments_of(runs, run_store().labels()), key=lambda one: place_of(one.settings.model.scenario)
+    )
     return [
         (name, one.settings.model.scenario, [record(run).history for run in one.finished])
         for one, name in zip(experiments, names_of(experiments), strict=True)

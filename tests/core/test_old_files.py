@@ -16,9 +16,10 @@ from core.data.pixels import FILE_NAME, length_of
 from core.data.reading.decode import decode_picture
 from core.home import unsealed
 from core.machine.devices import DeviceUse
+from core.runs.experiments import names_of, stored_experiments
 from core.runs.record import RECORD, RECORD_MINOR, load_predictions, load_record, record_values, run_folder
 from core.runs.results import load_outcome
-from core.runs.store import RunStore
+from core.runs.store import Label, RunStore
 from core.settings.scenarios import SCENARIOS
 from core.training.history import EpochRecord, Progress
 
@@ -91,6 +92,18 @@ def test_runs_of_all_states_are_read_with_their_progress(old_home: Path):
     assert running.epochs is not None and [type(epoch) for epoch in running.epochs] == [EpochRecord]
     assert runs["finished"].summary is not None
     assert runs["finished"].summary["test_accuracy"] == load_record(runs["finished"].id).test_accuracy
+
+
+def test_experiments_of_an_old_database_can_be_named_and_archived(old_home: Path):
+    store = RunStore()
+    experiments = stored_experiments(store)
+    assert sum(len(one.runs) for one in experiments) == 13 and not any(one.name for one in experiments)
+
+    store.label(experiments[0].key, Label(name="mine"))
+    store.label(experiments[1].key, Label(archived=True))
+
+    assert names_of(stored_experiments(RunStore()))[0] == "mine"
+    assert len(stored_experiments(store)) == len(experiments) - 1
 
 
 def golden_pictures() -> Iterator[bytes]:

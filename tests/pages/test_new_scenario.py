@@ -126,6 +126,8 @@ def test_it_can_be_chosen_in_the_forms(start, tiny_dataset):
 
 def test_its_run_is_shown(start, raced: FinishedRace, run: str):
     at = start("train.py", run=run, data=raced.values["runs"][0]["dataset"]["id"])
+    at.session_state["train.evidence.format_list_numbered"] = True
+    at.run()
 
     assert not at.exception
     assert any("frozen weights bit-identical" in markdown.value for markdown in at.markdown)

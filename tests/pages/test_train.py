@@ -1,12 +1,20 @@
 """Train: the form makes the settings, the table and the result come from the store."""
 
+from dataclasses import replace
+from typing import Any
+
+import pytest
 from helpers import drawn_classes, write_files
 
 from core.__main__ import main
+from core.comparison.experiments import experiment_key
+from core.comparison.wording import per_cent
+from core.data.dataset import delete_stored
 from core.data.ingest import ingest
 from core.machine.devices import Device
 from core.runs.record import run_folder
-from core.runs.store import RunStore
+from core.runs.store import Label, RunStore
+from core.settings.recipes import RECIPES
 from core.settings.schema import DataSettings, RunSettings
 
 NOT_THERE = {f"discs/{number}.png" for number in range(5, 10)}
@@ -28,36 +36,6 @@ def test_the_form_makes_the_run_that_is_queued(start, tiny_dataset):
     assert settings.data.dataset == tiny_dataset.id
 
 
-def test_the_defaults_are_the_settings_own(start, tiny_dataset):
-    at = start("train.py", data=tiny_dataset.id)
-
-    at.button(key="train.start").click().run()
-
-    settings, default = RunStore().runs()[0].settings, RunSettings()
-    assert (settings.model, settings.optim, settings.augment) == (default.model, default.optim, default.augment)
-
-
-def test_several_seeds_become_a_race(start, tiny_dataset):
-    at = start("train.py", data=tiny_dataset.id)
-
-    at.number_input(key="train.repeats").set_value(3).run()
-    at.button(key="train.start").click().run()
-
-    runs = RunStore().runs()
-    assert sorted(run.settings.seed for run in runs) == [0, 1, 2]
-    assert len({run.race for run in runs}) == 1 and runs[0].race
-
-
-def test_what_trains_is_counted_on_the_network(start, tiny_dataset):
-    at = start("train.py", data=tiny_dataset.id)
-    frozen = at.dataframe[0].value
-
-    at.radio(key="train.scenario").set_value("finetuned").run()
-
-    assert frozen["trains"].tolist() == ["stays frozen"] * 9 + ["trains"]
-    assert at.dataframe[0].value["trains"].tolist() == ["trains"] * 10
-
-
 def test_weights_that_are_not_here_are_announced_before_the_run(start, tiny_dataset):
     at = start("train.py", data=tiny_dataset.id)
 
@@ -66,17 +44,6 @@ def test_weights_that_are_not_here_are_announced_before_the_run(start, tiny_data
 
     at.radio(key="train.scenario").set_value("scratch").run()
     assert not any("not here" in caption.value for caption in at.caption)
-
-
-def test_a_finished_run_is_shown_with_its_pictures_and_small_print(start, finished_race):
-    run = finished_race.run("finetuned")
-    at = start("train.py", run=run, data=finished_race.values["runs"][0]["dataset"]["id"])
-
-    assert not at.exception
-    values = next(row for row in finished_race.values["runs"] if row["run"] == run)
-    assert at.metric[0].value == f"{values['test_accuracy']:.1%}"
-    assert any("predicted and true" in markdown.value for markdown in at.markdown)
-    assert len(at.get("image")) == min(12, values["split"]["test"])
 
 
 def test_the_loaders_come_from_the_cache_the_second_time(start, tiny_dataset):
@@ -105,71 +72,203 @@ def test_a_device_is_offered_only_where_there_is_a_choice(start, tiny_dataset, m
     assert not at.exception and at.selectbox(key="train.device").value == "cpu"
 
 
-def test_a_run_is_deleted_only_after_a_question_that_names_it(start, tiny_dataset, finish):
-    first, second = (finish(tiny_dataset, scenario, race="r") for scenario in ("frozen", "scratch"))
+def table(at, column: str) -> Any:
+    """The table on the page that has this column."""
+    return next(shown.value for shown in at.dataframe if column in shown.value)
+
+
+def keys(elements) -> list[str]:
+    return [element.key for element in elements]
+
+
+def open_all(at) -> None:
+    """Open everything that is folded."""
+    for name in ("format_list_numbered", "show_chart", "grid_on", "image_search"):
+        at.session_state[f"train.evidence.{name}"] = True
+    at.run()
+
+
+def test_the_one_part_that_trains_is_in_sight_and_its_numbers_are_a_click_away(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id)
+    badges = [markdown.value for markdown in at.markdown if "-badge[" in markdown.value]
+    assert any("ac_unit: Stages 1 to 9: kept frozen" in badge for badge in badges)
+    assert any("local_fire_department: Head trains" in badge for badge in badges)
+    assert table(at, "requires_grad")["requires_grad"].tolist() == ["False"] * 9 + ["True"]
+
+    at.radio(key="train.scenario").set_value("finetuned").run()
+
+    assert any("Stages 1 to 9 and head train" in markdown.value for markdown in at.markdown)
+    assert table(at, "requires_grad")["requires_grad"].tolist() == ["True"] * 10
+
+
+def test_a_recipe_fills_the_form_until_something_is_changed(start, tiny_dataset):
+    at = start("train.py", data=tiny_dataset.id, scenario="finetuned")
+    assert at.number_input(key="train.epochs").value == 5
+
+    at.selectbox(key="train.recipe.usual").set_value("tutorial-finetuned").run()
+
+    tutorial = RECIPES["tutorial-finetuned"]
+    assert at.selectbox(key="train.recipe.tutorial-finetuned").value == "tutorial-finetuned"
+    shown = {key: at.number_input(key=f"train.{key}").value for key in ("epochs", "batch_size", "lr")}
+    assert shown == {key: tutorial.changes[f"optim.{key}"] for key in shown}
+    assert at.selectbox(key="train.backbone").value == tutorial.changes["model.backbone"]
+    said = next(text for text in captions(at) if text.startswith("Sets "))
+    assert "25 epochs, batches of 4" in said and tutorial.source in said
+    at.number_input(key="train.epochs").set_value(3).run()
+    assert at.selectbox(key="train.recipe.own").value == "own"
+    at.button(key="train.start").click().run()
+
+    assert not at.exception
+    plain = RunSettings(data=DataSettings(dataset=tiny_dataset.id))
+    made = tutorial.apply(replace(plain, model=replace(plain.model, scenario="finetuned")))
+    assert RunStore().runs()[0].settings == replace(made, optim=replace(made.optim, epochs=3))
+
+
+def test_start_answers_with_where_it_stands_and_what_is_before_it(start, tiny_dataset):
+    RunStore().submit([RunSettings(data=DataSettings(dataset=tiny_dataset.id))], "tiny")
+    at = start("train.py", data=tiny_dataset.id, scenario="finetuned")
+
+    at.number_input(key="train.repeats").set_value(3).run()
+    at.button(key="train.start").click().run()
+
+    runs = RunStore().runs()
+    assert not at.exception and sorted(run.settings.seed for run in runs[:3]) == [0, 1, 2] and runs[0].race
+    said = [markdown.value for markdown in at.markdown]
+    assert any("Starts in" in text and "1 run is before it" in text for text in said)
+    assert [seed for seed in range(3) if any(f"seed {seed}: waiting" in text for text in said)] == [0, 1, 2]
+    assert at.query_params["experiment"] in (key := experiment_key(runs[0].settings), [key])
+    assert table(at, "experiment")["state"].tolist() == ["waiting", "waiting"]
+
+
+def test_an_experiment_answers_first_and_keeps_its_evidence_folded(start, tiny_dataset, finish):
+    wrong = finish(tiny_dataset, "scratch", seed=0).settings
+    tuned = [finish(tiny_dataset, "finetuned", seed, wrong=range(8)) for seed in range(3)]
+    at = start("train.py", data=tiny_dataset.id)
+    accuracy = tuned[0].summary["test_accuracy"]
+
+    assert not at.exception and wrong.seed == 0
+    assert at.header[0].value.replace("\\", "").startswith(f"Fine-tuned: {per_cent(accuracy)}")
+    assert any("3 seeds, 6 test pictures" in text.value.replace("\\", "") for text in at.markdown)
+    assert table(at, "experiment")["experiment"].tolist() == ["Fine-tuned", "From scratch"]
+    assert table(at, "experiment")["seeds"].tolist() == ["0, 1, 2", "0"]
+    links = [link.proto.label for link in at.get("page_link")]
+    assert "Classify with Fine-tuned" in links and "Compare with From scratch" in links
+    assert not at.get("image") and not at.get("plotly_chart"), "folded"
+    open_all(at)
+    assert not at.exception and len(at.get("image")) == 6 and at.get("plotly_chart")
+    assert table(at, "validation accuracy")["run"].tolist() == ["#4", "#3", "#2"]
+
+
+def test_what_was_started_is_shown_and_not_what_was_clicked_before(start, tiny_dataset, finish):
+    finish(tiny_dataset, "scratch")
+    finish(tiny_dataset, "frozen")
+    at = start("train.py", data=tiny_dataset.id)
+
+    at.session_state["train.experiments.2.2"] = {"selection": {"rows": [1], "columns": [], "cells": []}}
+    at.radio(key="train.scenario").set_value("finetuned").run()
+    at.button(key="train.start").click().run()
+
+    assert not at.exception and at.header[0].value == "Fine\\-tuned"
+
+
+@pytest.mark.parametrize("asked", ["run", "experiment"])
+def test_an_address_shows_what_it_asks_for_or_says_that_it_is_gone(start, tiny_dataset, finish, asked: str):
+    first, second = finish(tiny_dataset, "scratch"), finish(tiny_dataset, "frozen")
+    address = {"run": first.id, "experiment": experiment_key(first.settings)}
+
+    at = start("train.py", data=tiny_dataset.id, **{asked: address[asked]})
+    assert at.header[0].value.startswith("From scratch")
+    RunStore().delete(first.id)  # in another window
+    at.run()
+
+    assert not at.exception and at.header[0].value.startswith("Frozen")
+    assert any("is gone" in warning.value for warning in at.warning)
+    assert second.id in [run.id for run in RunStore().runs()]
+
+
+def test_an_experiment_gets_a_name_and_a_note_and_goes_into_the_archive(start, tiny_dataset, finish):
+    run = finish(tiny_dataset)
+    finish(tiny_dataset, "scratch")
+    key = experiment_key(run.settings)
+    at = start("train.py", data=tiny_dataset.id, run=run.id)
+
+    at.text_input[0].set_value("*baseline*")
+    at.text_area[0].set_value("as taught")
+    next(button for button in at.button if button.label == "Save").click().run()
+    assert table(at, "experiment")["experiment"].tolist() == ["From scratch", "*baseline*"]
+    assert [text.value for text in at.text] == ["as taught"]
+    at.button(key="train.archive").click().run()
+    assert table(at, "experiment")["experiment"].tolist() == ["From scratch"]
+    assert RunStore().labels()[key] == Label(name="*baseline*", note="as taught", archived=True)
+    at.checkbox(key="train.archived").check().run()
+    assert table(at, "experiment")["state"].tolist() == ["finished", "archived"]
+    at.button(key="train.archive").click().run()
+
+    assert not at.exception and not RunStore().labels()[key].archived
+
+
+def test_an_experiment_is_deleted_only_after_a_question_that_says_what_goes(start, tiny_dataset, finish):
+    other = finish(tiny_dataset, "scratch", race="r")
+    runs = [finish(tiny_dataset, "frozen", seed, race="r") for seed in (0, 1)]
     at = start("train.py", data=tiny_dataset.id)
 
     at.button(key="train.delete").click().run()
-    assert len(RunStore().runs()) == 2, "the first click only asks"
-    assert any(f"\\#{second.number} From scratch" in markdown.value for markdown in at.markdown)
-    assert any("one of the 2 runs of a race" in caption.value for caption in at.caption)
+    assert len(RunStore().runs()) == 3, "the first click only asks"
+    assert any("**Frozen** on" in text.value and "all 2 runs" in text.value for text in at.markdown)
+    assert any("1 other run raced with this" in text for text in captions(at))
+    at.button(key="train.delete.keep").click().run()
+    assert len(RunStore().runs()) == 3
+    at.button(key="train.delete").click().run()
     at.run()  # what is redrawn meanwhile does not close the question
     at.button(key="train.delete.really").click().run()
 
-    assert not at.exception
-    assert [run.id for run in RunStore().runs()] == [first.id] and not run_folder(second.id).exists()
-    assert "train.delete.really" not in [button.key for button in at.button], "nothing is asked about the next run"
+    assert not at.exception and [run.id for run in RunStore().runs()] == [other.id]
+    assert not any(run_folder(run.id).exists() for run in runs)
+    assert "train.delete.really" not in keys(at.button), "nothing is asked about the next one"
 
 
-def test_a_run_that_is_kept_is_kept(start, tiny_dataset, finish):
-    run = finish(tiny_dataset)
-    at = start("train.py", data=tiny_dataset.id)
+def test_one_run_is_deleted_and_the_others_of_its_experiment_stay(start, tiny_dataset, finish):
+    first, second = (finish(tiny_dataset, seed=seed) for seed in (0, 1))
+    at = start("train.py", data=tiny_dataset.id, run=first.id)
+    open_all(at)
 
-    at.button(key="train.delete").click().run()
-    at.button(key="train.delete.keep").click().run()
+    at.button(key="train.delete_run").click().run()
+    assert any(f"\\#{first.number} Frozen" in text.value for text in at.markdown)
+    RunStore().delete(first.id)  # in another window
+    at.button(key="train.delete_run.really").click().run()
 
-    assert RunStore().runs() == [run] and run_folder(run.id).exists()
-    assert "train.delete.really" not in [button.key for button in at.button]
+    assert not at.exception and [run.id for run in RunStore().runs()] == [second.id]
 
 
-def test_a_run_that_was_deleted_in_another_window_meanwhile_does_no_harm(start, tiny_dataset, finish):
+def test_what_came_to_nothing_says_why_and_can_be_started_again(start, tiny_dataset, finish):
     finish(tiny_dataset)
-    run = finish(tiny_dataset, "scratch")
-    at = start("train.py", data=tiny_dataset.id, run=run.id)
-    at.button(key="train.delete").click().run()
-    RunStore().delete(run.id)
+    store = RunStore()
+    settings = RunSettings(data=DataSettings(dataset=tiny_dataset.id))
+    failed, stopped = store.submit([replace(settings, seed=1), replace(settings, seed=2)], "tiny")
+    store.cancel(stopped)
+    store.end(store.claim([failed]), "failed", cause="The loss became nan: take a lower learning rate.")
 
-    at.button(key="train.delete.really").click().run()
-
-    assert not at.exception and len(RunStore().runs()) == 1, "the question was not about the one that is shown now"
-
-
-def test_a_stopped_run_can_be_started_again(start, tiny_dataset):
     at = start("train.py", data=tiny_dataset.id)
-    at.number_input(key="train.l2").set_value(0.5).run()
-    at.button(key="train.start").click().run()
-    at.button(key="header.stop").click().run()
-    assert any("was stopped" in caption.value for caption in at.caption)
-
+    assert any("lower learning rate" in error.value for error in at.error)
+    assert any("was stopped" in text for text in captions(at)) and at.header[0].value.startswith("Frozen")
     at.button(key="stopped.again").click().run()
 
-    (run,) = RunStore().runs()
-    assert not at.exception and run.state == "queued" and run.settings.optim.l2 == 0.5
-    assert "header.stop" in [button.key for button in at.button]
+    assert not at.exception and sorted((run.settings.seed, run.state) for run in store.runs()) == [
+        (0, "finished"),
+        (1, "queued"),
+        (2, "queued"),
+    ]
 
 
-def test_a_click_in_the_table_shows_that_run_and_no_other_once_the_table_has_grown(start, tiny_dataset, finish):
-    runs = [finish(tiny_dataset, seed=seed) for seed in range(3)]
-    at = start("train.py", data=tiny_dataset.id)
-    key = f"train.runs.{runs[-1].number}.3"
+def test_an_experiment_whose_pictures_are_gone_is_still_shown(start, tiny_dataset, tmp_path, finish):
+    other = ingest(write_files(tmp_path / "other", drawn_classes(10, first=500))).dataset
+    finish(tiny_dataset)
+    delete_stored(tiny_dataset.id)
 
-    at.session_state[key] = {"selection": {"rows": [2], "columns": [], "cells": []}}
-    at.run()
-    at.button(key="train.start").click().run()
+    at = start("train.py", data=other.id)
+    open_all(at)
 
-    newest = RunStore().runs()[0]
-    assert not at.exception and at.query_params["run"] in (newest.id, [newest.id])
-    assert "header.stop" in [button.key for button in at.button], "the run that was started is shown"
+    assert not at.exception and any("not here any more" in text for text in captions(at))
 
 
 def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_dataset):
@@ -202,14 +301,6 @@ def test_a_frozen_run_has_a_penalty_and_no_epochs_and_a_trained_one_the_other_wa
 
     assert not at.exception
     assert RunStore().runs()[0].settings.optim.train_size == 160
-
-
-def test_a_solved_head_says_how_it_was_found(start, finished_race):
-    frozen = next(run for run in finished_race.values["runs"] if run["scenario"] == "frozen")
-
-    at = start("train.py", run=frozen["run"], data=frozen["dataset"]["id"])
-
-    assert any("The head was solved for in" in caption.value for caption in at.caption)
 
 
 def test_what_happens_to_batchnorm_can_be_chosen_where_something_trains(start, tiny_dataset):
@@ -250,6 +341,8 @@ def test_a_balanced_run_shows_balanced_accuracy_and_says_how_it_was_chosen(start
 
     at = start("train.py", run=run.id, data=run.settings.data.dataset)
 
+    at.session_state["train.evidence.format_list_numbered"] = True
+    at.run()
     assert not at.exception
     said = [caption.value for caption in at.caption]
     assert any("balanced accuracy" in text for text in said) and any(
@@ -272,8 +365,7 @@ def test_folds_become_a_race_in_which_every_picture_is_tested_once(start, tiny_d
         (seed, fold) for seed in (0, 1) for fold in range(1, 6)
     ]
     assert len({run.race for run in runs}) == 1 and {run.settings.data.folds for run in runs} == {5}
-    table = next(shown.value for shown in at.dataframe if "fold" in shown.value)
-    assert sorted(table["fold"]) == sorted([*range(1, 6)] * 2)
+    assert table(at, "experiment")["seeds"].tolist() == ["0, 1"]
 
 
 def test_more_folds_than_the_pictures_allow_is_said_and_can_be_taken_back(start, tmp_path):

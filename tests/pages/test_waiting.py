@@ -10,7 +10,7 @@ from core.data.ingest import ingest
 from core.runs import execute
 from core.runs.healing import MAX_CRASHES
 from core.runs.race import plan_race, submit
-from core.runs.store import RunStore
+from core.runs.store import ACTIVE, RunStore
 from core.settings.schema import RunSettings
 from core.training.history import Progress
 from pages.components.wording import time_left
@@ -86,14 +86,16 @@ def test_home_does_not_wait_for_a_race_that_ended_while_it_was_drawn(start, tiny
 
 @WAYS
 def test_train_does_not_wait_for_a_run_that_ended_while_it_was_drawn(start, tiny_dataset, complete, monkeypatch, way):
-    run_id = race_of(tiny_dataset.id)[0]
-    RunStore().cancel(race_of(tiny_dataset.id)[1])
-    done = end_between(monkeypatch, "get", lambda values: True, lambda: way(run_id, complete))
+    run_id, mate = race_of(tiny_dataset.id)
+    RunStore().cancel(mate)
+    every = {"states": None}
+    done = end_between(monkeypatch, "runs", lambda values: values == every, lambda: way(run_id, complete))
 
     at = start("train.py", data=tiny_dataset.id, run=run_id)
 
     assert done and not at.exception
-    assert not any("You can look at other pages" in caption.value for caption in at.caption)
+    assert RunStore().runs(states=ACTIVE) == []
+    assert not at.get("progress")
 
 
 def test_a_race_is_watched_on_where_one_of_its_runs_was_deleted(start, tiny_dataset):

@@ -10,7 +10,7 @@ import streamlit as st
 from core.comparison.metrics import log_loss
 from core.comparison.wording import per_cent
 from core.errors import ThawError
-from core.runs.experiments import experiments_of, names_of
+from core.runs.experiments import Experiment, names_of
 from core.runs.store import Run
 
 from .. import chosen
@@ -31,9 +31,8 @@ class Network:
     runs: tuple[Run, ...]
 
 
-def networks_of(finished: Sequence[Run]) -> list[Network]:
-    """Runs by experiment, that with the newest run first; no two are called alike."""
-    experiments = experiments_of(finished)
+def networks_of(experiments: Sequence[Experiment]) -> list[Network]:
+    """Experiments of finished runs, in the same order; no two are called alike."""
     titles = {one.settings.data.dataset: plain(one.newest.dataset_title, 40) for one in experiments}
     found: dict[str, str] = {}
     for place, (dataset, title) in enumerate(titles.items(), 1):

@@ -16,6 +16,7 @@ from core.runs.experiments import (
     experiments_of,
     names_of,
     newest_comparable,
+    stored_experiments,
     why_apart,
 )
 from core.runs.record import is_recorded
@@ -45,8 +46,9 @@ def choose_experiments() -> Choice:
 
     What the address names and is not here, and what cannot be read, is said.
     """
-    own, recorded = experiments_of(run_store().runs()), experiments_of(example_runs())
-    asked = _asked_for([*own, *recorded])
+    everything, recorded = stored_experiments(run_store(), archived=True), experiments_of(example_runs())
+    asked = _asked_for([*everything, *recorded])
+    own = [one for one in everything if not one.archived or one in asked]
     if asked:
         few = asked[:MOST_COMPARED]
         ours = is_recorded(few[0].newest.id)

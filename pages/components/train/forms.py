@@ -1,11 +1,10 @@
 """Widgets built from the settings' own table: a range, a unit and a help text are written once, in `core.settings`."""
 
-from collections.abc import Sequence
 from dataclasses import Field, fields, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import Any, get_args
 
-import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.augment.catalogue import CUSTOM, PRESETS
 from core.comparison.folds import question_of
@@ -29,12 +28,8 @@ from ..chosen import own_augment
 from ..help import option_help, with_term
 from ..messages import LONGEST_MESSAGE, md
 from ..resources import model_description, part_counts
-from ..wording import per_cent
-
-if TYPE_CHECKING:
-    from core.models.build import LayerRow
-    from core.models.records import ParameterCount
-
+from .recipes import choose_recipe
+from .stages import what_trains
 
 LABELS = {
     "seed": "Seed",
@@ -64,53 +59,68 @@ MORE = (
 """Options under More settings, in their order there."""
 
 
-def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) -> RunSettings:
+def run_form(settings: RunSettings, badges: dict[str, str], dataset: Dataset) -> tuple[RunSettings, DeltaGenerator]:
     """All that a run can be told, beside the data; values are kept in the session's settings, not in the widgets.
 
     Args:
         badges: backbone name -> where its weights are.
+
+    Returns:
+        With the settings, where it goes on: the column that they end in.
 
     Raises:
         DatasetError: class weights are wanted, and the data cannot be divided.
     """
     left, right = st.columns(2, gap="large")
     with left:
+        recipe = st.container()
         model = _model(settings.model, badges)
     with right:
         augment = _augment(settings.augment)
         optim = _main_optim(settings.optim, model)
-        first, second = st.columns(2)
-        with first:
-            seed = _number(_specs(RunSettings)["seed"], settings.seed)
-        with second:
-            folds = _number(_specs(DataSettings)["folds"], settings.data.folds, placeholder="one test part")
-        if folds:
-            st.caption(f":material/splitscreen: {md(question_of(folds), LONGEST_MESSAGE)}")
-        settings = replace(settings, data=replace(settings.data, folds=folds), seed=seed)
-        optim = replace(optim, class_weights=_class_weights(replace(settings, optim=optim), dataset))
-        what_trains(*model_description(model, len(dataset.class_names)))
-    with st.expander("More settings", icon=":material/tune:", key="train.more"):
-        optim = _more_optim(optim, replace(settings, model=model, optim=optim))
-    return replace(settings, model=model, augment=augment, optim=optim)
+        what_trains(model, *model_description(model, len(dataset.class_names)))
+        with st.expander("More settings", icon=":material/tune:", key="train.more"):
+            settings = _more(replace(settings, augment=augment, model=model, optim=optim), dataset)
+    with recipe:  # last, since it says what has been chosen
+        choose_recipe(settings)
+    return settings, right
+
+
+def _more(settings: RunSettings, dataset: Dataset) -> RunSettings:
+    first, second = st.columns(2)
+    with first:
+        seed = _number(_specs(RunSettings)["seed"], settings.seed)
+    with second:
+        folds = _number(_specs(DataSettings)["folds"], settings.data.folds, placeholder="one test part")
+    if folds:
+        st.caption(f":material/splitscreen: {md(question_of(folds), LONGEST_MESSAGE)}")
+    model = settings.model
+    if model.row.batchnorm is None:
+        model = replace(model, batchnorm=_batchnorm(model))
+    settings = replace(settings, data=replace(settings.data, folds=folds), seed=seed, model=model)
+    optim = replace(settings.optim, class_weights=_class_weights(settings, dataset))
+    return replace(settings, optim=_more_optim(optim, replace(settings, optim=optim)))
 
 
 def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
     scenario = st.radio(
         "Training strategy",
         SCENARIOS,
-        index=place_of(model.scenario),
+        index=_first("train.scenario", place_of(model.scenario)),
         format_func=lambda name: SCENARIOS[name].label,
-        captions=[row.help for row in SCENARIOS.values()],
+        horizontal=True,
         key="train.scenario",
         help=with_term(
             "Which part of the network trains.", "Feature extraction (frozen)", "Fine-tuning", "Linear probe"
         ),
     )
+    row, last = SCENARIOS[scenario], model.last_stages
+    st.caption(md(row.help, LONGEST_MESSAGE))
     names = list(BACKBONES)
     backbone = st.selectbox(
         "Backbone",
         names,
-        index=names.index(model.backbone) if model.backbone in names else 0,
+        index=_first("train.backbone", names.index(model.backbone) if model.backbone in names else 0),
         format_func=lambda name: f"{BACKBONES[name].label}, {badges.get(name, '')}",
         key="train.backbone",
         help=with_term(
@@ -119,13 +129,17 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
             "Pretrained weights",
         ),
     )
-    row, last = SCENARIOS[scenario], model.last_stages
     if row.stages == "last":
         most = len(get_backbone(backbone).stages)
         last = st.slider("How many stages at the end train", 1, most, min(last, most), key="train.last_stages")
     kept = None if row.from_nothing else model.weights
-    batchnorm = None if row.batchnorm else _batchnorm(model)
+    batchnorm = None if row.batchnorm else model.batchnorm
     return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept, batchnorm=batchnorm)
+
+
+def _first(key: str, index: int) -> int:
+    """The option that a select begins with; where the session has its value, nothing is to be said against that."""
+    return 0 if key in st.session_state else index
 
 
 def _batchnorm(model: ModelSettings) -> BatchNorm | None:
@@ -135,7 +149,7 @@ def _batchnorm(model: ModelSettings) -> BatchNorm | None:
     picked: BatchNorm | None = st.selectbox(
         "BatchNorm statistics",
         options,
-        index=options.index(model.batchnorm),
+        index=_first("train.batchnorm", options.index(model.batchnorm)),
         format_func=labels.__getitem__,
         key="train.batchnorm",
         help=option_help("batchnorm", "By scenario: kept with pretrained weights, adapted from scratch."),
@@ -149,7 +163,7 @@ def _augment(augment: AugmentSettings) -> AugmentSettings:
     preset = st.selectbox(
         "Augmentation",
         names,
-        index=names.index(augment.preset),
+        index=_first("train.augment", names.index(augment.preset)),
         format_func=lambda name: "Custom, from the Augment page" if name == CUSTOM else PRESETS[name].label,
         key="train.augment",
         help=option_help(
@@ -168,7 +182,7 @@ def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
     picked: ClassWeights = st.selectbox(
         LABELS[spec.name],
         options,
-        index=options.index(settings.optim.class_weights),
+        index=_first(f"train.{spec.name}", options.index(settings.optim.class_weights)),
         format_func={"none": "None: every picture counts the same", "balanced": "Balanced"}.__getitem__,
         key=f"train.{spec.name}",
         help=option_help(spec.name, spec.metadata["help"]),
@@ -181,8 +195,7 @@ def _class_weights(settings: RunSettings, dataset: Dataset) -> ClassWeights:
 
 def _main_optim(optim: OptimSettings, model: ModelSettings) -> OptimSettings:
     if not model.row.takes_steps:
-        st.caption(":material/functions: The head is solved for, not trained: no epochs, no batches, no learning rate.")
-        return optim
+        return optim  # the head is solved for: no epochs, no batches
     spec = _specs()
     first, second = st.columns(2)
     with first:
@@ -209,7 +222,7 @@ def _more_optim(optim: OptimSettings, settings: RunSettings) -> OptimSettings:
                 values[name] = st.selectbox(
                     LABELS[name],
                     options,
-                    options.index(value),
+                    _first(f"train.{name}", options.index(value)),
                     key=f"train.{name}",
                     help=option_help(name, spec[name].metadata["help"]),
                 )
@@ -240,7 +253,7 @@ def _number(spec: Field[Any], value: float | None, placeholder: str | None = Non
     return st.number_input(
         LABELS[spec.name],
         **limits,
-        value=value,
+        value=_begin(f"train.{spec.name}", value, spec),
         step=1 if kind is int else None,
         format=None if kind is int else "%g",
         placeholder=placeholder,
@@ -249,24 +262,6 @@ def _number(spec: Field[Any], value: float | None, placeholder: str | None = Non
     )
 
 
-def what_trains(parameters: "ParameterCount", layers: "Sequence[LayerRow]") -> None:
-    """The network from input to output, and which of its stages train."""
-    st.markdown(
-        f"**{parameters.trained:,}** of {parameters.total:,} parameters train ({per_cent(parameters.trained_share)})"
-    )
-    rows = [
-        {
-            "stage": "head" if layer.stage is None else str(layer.stage + 1),
-            "made of": layer.kind,
-            "parameters": layer.parameters,
-            "trains": "trains" if layer.trained else "stays frozen",
-        }
-        for layer in layers
-    ]
-    st.dataframe(
-        pd.DataFrame(rows),
-        hide_index=True,
-        height=min(38 + 35 * len(rows), 270),
-        column_config={"parameters": st.column_config.NumberColumn(format="localized")},
-        alt="Stages of the network and whether they train",
-    )
+def _begin(key: str, value: float | None, spec: Field[Any]) -> Any:
+    """What a number begins with, as `_first`: none where it may be empty."""
+    return value if key not in st.session_state else None if spec.default is None else "min"

@@ -9,6 +9,8 @@ from core.__main__ import main
 from core.machine.devices import Device
 from core.machine.speeds import WORKS, Peaks, load_speeds, save_peaks, save_speeds
 from core.models.catalogue import BACKBONES
+from core.runs.store import RunStore
+from core.settings.schema import OptimSettings, RunSettings
 
 
 def test_runs_lists_all_newest_first(asked: Asked, capsys: pytest.CaptureFixture[str], finished_race: FinishedRace):
@@ -17,6 +19,22 @@ def test_runs_lists_all_newest_first(asked: Asked, capsys: pytest.CaptureFixture
     assert [run["scenario"] for run in values["runs"]] == ["finetuned", "frozen"]
     assert main(["runs"]) == 0
     assert capsys.readouterr().out.count("test accuracy") == 2
+
+
+def test_an_experiment_is_named_put_away_and_taken_back(asked: Asked, capsys: pytest.CaptureFixture[str]):
+    store = RunStore()
+    first, second = store.submit([RunSettings(), RunSettings(seed=1)], "tiny")
+    other = store.submit([RunSettings(optim=OptimSettings(l2=0.5))], "tiny")[0]
+
+    assert asked("label", first, "--name", "baseline", "--note", "as taught")["name"] == "baseline"
+    assert asked("label", second, "--archived", "yes")["note"] == "as taught", "what is not given stays"
+
+    assert [run["run"] for run in asked("runs")["runs"]] == [other]
+    assert [run["name"] for run in asked("runs", "--archived")["runs"]] == ["", "baseline", "baseline"]
+    assert main(["runs", "--archived"]) == 0
+    assert capsys.readouterr().out.count("baseline: Frozen") == 2
+    asked("label", first, "--archived", "no")
+    assert len(asked("runs")["runs"]) == 3
 
 
 def test_without_runs_there_is_a_hint(asked: Asked, capsys: pytest.CaptureFixture[str]):

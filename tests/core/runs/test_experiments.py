@@ -1,9 +1,24 @@
 """Runs gathered into experiments: seeds inside, only what can be compared side by side."""
 
+import sqlite3
 from dataclasses import replace
 
-from core.runs.database import Run
-from core.runs.experiments import comparable_with, experiments_of, may_be_compared, newest_comparable
+import pytest
+from helpers import queue_runs
+
+from core.comparison.experiments import experiment_key
+from core.errors import RunError, SettingsError, StorageError
+from core.home import thaw_home
+from core.runs.database import Label, Run
+from core.runs.deletion import delete_experiment, delete_run
+from core.runs.experiments import (
+    comparable_with,
+    experiments_of,
+    may_be_compared,
+    names_of,
+    newest_comparable,
+    stored_experiments,
+)
 from core.runs.race import plan_race, run_more_seeds
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, OptimSettings, RunSettings
@@ -96,3 +111,94 @@ def test_more_seeds_join_the_race_and_fill_what_only_others_have(store: RunStore
         ("frozen", 2, "r"),
         ("finetuned", 2, "r"),
     ]
+
+
+USUAL = experiment_key(RunSettings())
+
+
+def test_what_is_noted_about_an_experiment_is_there_for_everybody_and_can_be_taken_back(database_url: str):
+    store = RunStore(database_url)
+    store.submit(plan_race(RunSettings(), ["frozen", "finetuned"], [0, 1]), "tiny")
+
+    store.label(USUAL, Label(name="  Grund-\x1b[31m linie 漢  ", note="first line\nsecond\x00", archived=True))
+    (other,) = stored_experiments(RunStore(database_url))
+    both = stored_experiments(RunStore(database_url), archived=True)
+
+    assert other.settings.model.scenario == "finetuned" and names_of(both) == ["Fine-tuned", "Grund-[31m linie 漢"]
+    assert both[1].label == Label(name="Grund-[31m linie 漢", note="first line\nsecond", archived=True)
+    store.label(USUAL, Label())
+    assert store.labels() == {} and len(stored_experiments(store)) == 2
+
+
+def test_two_experiments_with_one_name_are_told_apart():
+    both = experiments_of([ended(1, "frozen", 0), ended(2, "finetuned", 0)])
+
+    assert names_of([replace(one, label=Label(name="mine")) for one in both]) == ["mine (1)", "mine (2)"]
+
+
+def test_a_name_that_is_none_is_damage(store: RunStore):
+    store.label(USUAL, Label(name="mine"))
+    with sqlite3.connect(thaw_home() / "thaw.db") as connection:
+        connection.execute("UPDATE labels SET name = x'00ff'")
+
+    with pytest.raises(StorageError, match="the name of an experiment in it cannot be read"):
+        store.labels()
+
+
+@pytest.mark.parametrize("label", [Label(name="n" * 61), Label(note="n" * 2001)], ids=["name", "note"])
+def test_a_name_has_room_for_a_name(store: RunStore, label: Label):
+    with pytest.raises(SettingsError, match=r"characters; .* are the most"):
+        store.label(USUAL, label)
+
+
+def test_an_archived_experiment_comes_back_with_its_next_run(database_url: str):
+    store = RunStore(database_url)
+    store.submit([RunSettings()], "tiny")
+    store.label(USUAL, Label(name="mine", archived=True))
+    assert stored_experiments(store) == []
+
+    store.submit([RunSettings(seed=1)], "tiny")
+
+    (one,) = stored_experiments(store)
+    assert (one.name, one.archived, len(one.runs)) == ("mine", False, 2)
+
+
+def end_all(store: RunStore) -> None:
+    for run in store.runs():
+        store.cancel(run.id)
+
+
+def test_with_the_last_run_goes_what_was_noted(store: RunStore):
+    first, second = queue_runs(store, 2)
+    end_all(store)
+    store.label(USUAL, Label(note="why"))
+
+    delete_run(store, first)
+    assert USUAL in store.labels()
+    delete_run(store, second)
+    assert store.labels() == {}
+
+
+def test_an_experiment_is_deleted_whole_or_not_at_all(store: RunStore):
+    queue_runs(store, 2)
+    store.submit([plan_race(RunSettings(), ["finetuned"], [0])[0]], "tiny")
+    _, experiment = stored_experiments(store)
+
+    with pytest.raises(RunError, match="still at work"):
+        delete_experiment(store, experiment)
+    assert len(store.runs()) == 3
+
+    end_all(store)
+    delete_experiment(store, experiment)
+    assert [run.settings.model.scenario for run in store.runs()] == ["finetuned"]
+
+
+def test_a_database_without_names_gets_room_for_them(store: RunStore):
+    queue_runs(store)
+    with sqlite3.connect(thaw_home() / "thaw.db") as connection:
+        connection.execute("DROP TABLE labels")
+
+    store = RunStore()
+    assert [one.name for one in stored_experiments(store)] == [""]
+    store.label(USUAL, Label(name="mine"))
+    assert [one.name for one in stored_experiments(store)] == ["mine"]

@@ -82,9 +82,9 @@ def test_a_live_view_that_fails_is_a_sentence_too(
     start: Start, monkeypatch: pytest.MonkeyPatch, bugs: list[logging.LogRecord], tiny_dataset: Dataset
 ):
     RunStore().submit([RunSettings(data=DataSettings(dataset=tiny_dataset.id))], "tiny")
-    monkeypatch.setattr("components.progress._progress", lambda run: 1 / 0, raising=False)
+    monkeypatch.setattr("components.progress._progress", lambda *args: 1 / 0, raising=False)
     start("train.py", data=tiny_dataset.id)
-    monkeypatch.setattr("components.progress._progress", lambda run: 1 / 0)
+    monkeypatch.setattr("components.progress._progress", lambda *args: 1 / 0)
 
     at = start("train.py", data=tiny_dataset.id)
 

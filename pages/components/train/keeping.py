@@ -1,0 +1,95 @@
+"""An experiment's name, note and place in the archive; deleting it, or one run of it."""
+
+from contextlib import suppress
+from dataclasses import replace
+
+import streamlit as st
+
+from core.errors import ThawError
+from core.runs import deletion
+from core.runs.database import LONGEST_NAME, LONGEST_NOTE
+from core.runs.experiments import Experiment
+from core.runs.store import Label, Run
+
+from ..confirm import delete_button
+from ..messages import md, show_error
+from ..resources import run_store
+from ..wording import run_label
+from .experiments import called
+
+
+def keeping(one: Experiment) -> None:
+    """The buttons in one row."""
+    with st.container(horizontal=True):
+        with st.popover("Name and note", icon=":material/edit_note:", key=f"train.keep.{one.key}"):
+            _name_and_note(one)
+        if one.is_active:
+            return
+        away = "Take out of the archive" if one.archived else "Archive"
+        icon = ":material/unarchive:" if one.archived else ":material/archive:"
+        if st.button(away, icon=icon, key="train.archive", help="Kept, and neither listed nor offered"):
+            _write(one, replace(one.label, archived=not one.archived))
+        _delete_experiment(one)
+
+
+def _name_and_note(one: Experiment) -> None:
+    with st.form(f"train.label.{one.key}", border=False):
+        name = st.text_input("Name", one.name, max_chars=LONGEST_NAME, placeholder="by its training strategy")
+        note = st.text_area("Note", one.note, max_chars=LONGEST_NOTE)
+        if st.form_submit_button("Save", type="primary"):
+            _write(one, replace(one.label, name=name, note=note))
+
+
+def _write(one: Experiment, label: Label) -> None:
+    try:
+        run_store().label(one.key, label)
+    except ThawError as error:
+        show_error(error)
+        return
+    st.rerun()
+
+
+def _delete_experiment(one: Experiment) -> None:
+    def goes() -> bool:
+        count = "its run" if len(one.runs) == 1 else f"all {len(one.runs)} runs"
+        noted = ", its name and its note" if one.name or one.note else ""
+        st.markdown(
+            f"**{md(called(one))}** on {md(one.newest.dataset_title)} will be deleted: {count}, with networks, "
+            f"predictions and numbers{noted}. This cannot be undone."
+        )
+        _say_what_races_lose(one.runs)
+        return True
+
+    def destroy() -> None:
+        deletion.delete_experiment(run_store(), one)
+
+    delete_button("Delete this experiment", "train.delete", one.key, goes, destroy)
+
+
+def delete_run(run: Run) -> None:
+    """A button that deletes an ended run, after a question."""
+
+    def goes() -> bool:
+        kept = "its network, its predictions and its numbers" if run.state == "finished" else "its settings"
+        st.markdown(
+            f"**{md(run_label(run))}** on {md(run.dataset_title)} will be deleted, with {kept}. This cannot be undone."
+        )
+        _say_what_races_lose([run])
+        return True
+
+    def destroy() -> None:
+        deletion.delete_run(run_store(), run.id)
+        with suppress(KeyError):
+            del st.query_params["run"]
+
+    delete_button("Delete this run", "train.delete_run", run.id, goes, destroy)
+
+
+def _say_what_races_lose(runs: tuple[Run, ...] | list[Run]) -> None:
+    """Whose verdict will no longer count these."""
+    going = {run.id for run in runs if run.state == "finished"}
+    races = {run.race for run in runs if run.race and run.id in going}
+    mates = [mate for race in races for mate in run_store().runs(race=race) if mate.id not in going]
+    if mates:
+        raced = "1 other run" if len(mates) == 1 else f"{len(mates)} other runs"
+        st.caption(f"{raced} raced with this; their verdict will no longer count it.")
