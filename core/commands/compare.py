@@ -69,7 +69,7 @@ def _two_runs(store: RunStore, outcomes: "tuple[Outcome, Outcome]", band: float,
 
     records = (load_record(outcomes[0].run), load_record(outcomes[1].run))
     comparison = compare_two(*outcomes, band)
-    conclusion = conclusion_of(race_verdict(outcomes, band)) if _two_experiments(outcomes) else None
+    conclusion = conclusion_of(race_verdict(outcomes, band, store.names())) if _two_experiments(outcomes) else None
     text = f"{conclusion.headline}.\n{comparison.sentence}" if conclusion else comparison.sentence
     if report == "markdown":
         text = as_markdown(comparison, records, [store.evaluations(record.test_part) for record in records])
@@ -98,7 +98,7 @@ def race_result(outcomes: "Sequence[Outcome]", band: float, report: str = "text"
     from core.comparison.race_wording import accuracy_interval
     from core.comparison.wording import per_cent
 
-    verdict = race_verdict(gather_folds(outcomes), band)
+    verdict = race_verdict(gather_folds(outcomes), band, RunStore().names())
     conclusion = conclusion_of(verdict)
     left_out = incomplete_seeds([outcome.settings for outcome in outcomes])
     values = {

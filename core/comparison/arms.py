@@ -12,7 +12,7 @@ import numpy as np
 
 from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
-from core.comparison.experiments import experiment_key, experiment_of, labels_of
+from core.comparison.experiments import experiment_key, experiment_of, labels_of, no_two_alike
 from core.comparison.fairness import Outcome
 from core.comparison.folds import folds_of, overlap
 from core.comparison.metrics import Array, Interval
@@ -24,6 +24,7 @@ from core.settings.scenarios import place_of
 
 Arm = dict[int, Outcome]
 """The runs of one experiment, by seed."""
+NO_NAMES: Final[Mapping[str, str]] = {}
 UNBALANCED: Final = 1.5
 Parts = Literal["shared", "own", "mixed"]
 """All seeds were tested on the same pictures; each on pictures of its own; some on the same and some not."""
@@ -65,8 +66,11 @@ class ArmSummary:
         return self.interval is not None and len(self.seeds) >= LEAST_SEEDS
 
 
-def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
+def arms_of(outcomes: Sequence[Outcome], names: Mapping[str, str] = NO_NAMES) -> dict[str, Arm]:
     """Runs by what their experiment is called and by seed, strategies in their usual order, seeds ascending.
+
+    Args:
+        names: that a person gave to experiments, by key.
 
     Raises:
         RunError: an experiment has two runs with the same seed.
@@ -74,7 +78,10 @@ def arms_of(outcomes: Sequence[Outcome]) -> dict[str, Arm]:
     ordered = sorted(outcomes, key=lambda one: (place_of(one.settings.model.scenario), one.settings.seed))
     experiments = [experiment_of(one.settings) for one in ordered]
     different = list(dict.fromkeys(experiments))
-    labels = dict(zip(different, labels_of(different), strict=True))
+    called = [
+        names.get(experiment_key(one)) or label for one, label in zip(different, labels_of(different), strict=True)
+    ]
+    labels = dict(zip(different, no_two_alike(called), strict=True))
     arms: dict[str, Arm] = {label: {} for label in labels.values()}
     for outcome, experiment in zip(ordered, experiments, strict=True):
         label, seed = labels[experiment], outcome.settings.seed

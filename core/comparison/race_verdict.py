@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from core.comparison import race_wording
-from core.comparison.arms import Arm, ArmSummary, arms_of, summary_of_arm
+from core.comparison.arms import NO_NAMES, Arm, ArmSummary, arms_of, summary_of_arm
 from core.comparison.fairness import Outcome
 from core.comparison.pictures import common, right_table
 from core.comparison.race import PairVerdict, judge_pairs
@@ -31,7 +31,7 @@ class RaceVerdict:
         return plain(self)
 
 
-def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict:
+def race_verdict(outcomes: Sequence[Outcome], band: float = BAND, names: Mapping[str, str] = NO_NAMES) -> RaceVerdict:
     """Compare experiments over seeds.
 
     Better: p, after Holm's correction over all pairs, below 0.05, and at least six pictures tell the two apart.
@@ -40,13 +40,14 @@ def race_verdict(outcomes: Sequence[Outcome], band: float = BAND) -> RaceVerdict
     Args:
         outcomes: finished runs, at most one for each experiment and seed; seeds may be missing in some experiments.
         band: differences in accuracy within this fraction are practically no difference.
+        names: that a person gave to experiments, by key.
 
     Raises:
         SettingsError: the band is not a fraction from 0 to 0.5.
         RunError: an experiment has two runs with the same seed, or a run has no test pictures.
     """
     check_band(band)
-    arms = arms_of(outcomes)
+    arms = arms_of(outcomes, names)
     summaries = tuple(summary_of_arm(arm, label) for label, arm in arms.items())
     pairs = [
         replace(pair, sentence=race_wording.pair_sentence(pair), speed=race_wording.speed_sentence(pair))

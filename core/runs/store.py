@@ -146,6 +146,10 @@ class RunStore:
         with self._database.reading() as connection:
             return labels_of(connection.execute(sa.select(LABELS)))
 
+    def names(self) -> dict[str, str]:
+        """The names that a person gave to experiments, by key."""
+        return {key: label.name for key, label in self.labels().items() if label.name}
+
     def label(self, key: str, label: Label) -> None:
         """Note something about an experiment, in place of what was noted before. What cannot be printed is left out.
 

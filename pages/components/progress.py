@@ -67,7 +67,7 @@ def _progress(now: Run, runs: Sequence[Run]) -> None:
 
 def _states(runs: Sequence[Run]) -> None:
     """A line per experiment: its seeds and how they stand, with the test accuracy of those that have one."""
-    experiments = experiments_of(runs)[::-1]
+    experiments = experiments_of(runs, run_store().labels())[::-1]
     for one, name in zip(experiments, names_of(experiments), strict=True):
         with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
             st.markdown(f"**{md(name)}**", width="content")

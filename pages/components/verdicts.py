@@ -13,7 +13,7 @@ from core.runs.store import Run
 
 from . import chosen
 from .messages import LONGEST_MESSAGE, md, plain
-from .resources import run_outcome
+from .resources import run_outcome, run_store
 from .verdict_charts import chances, forest
 from .wording import BadgeColor
 
@@ -74,14 +74,14 @@ def badge(outcome: str, a: str, b: str) -> None:
 
 
 @st.cache_data(max_entries=50, show_spinner=False)
-def _verdict(home: str, ids: tuple[str, ...], band: float) -> RaceVerdict:
+def _verdict(home: str, ids: tuple[str, ...], band: float, names: dict[str, str]) -> RaceVerdict:
     outcomes = [run_outcome(home, run_id) for run_id in ids]
-    return race_verdict(gather_folds(outcomes) if len(outcomes) > 1 else outcomes, band)
+    return race_verdict(gather_folds(outcomes) if len(outcomes) > 1 else outcomes, band, names)
 
 
 def race_verdict_of(ids: Sequence[str], band: float = BAND) -> RaceVerdict:
     """The verdict over finished runs, with every accuracy: whatever page shows one takes it from here."""
-    return _verdict(chosen.home(), tuple(ids), band)
+    return _verdict(chosen.home(), tuple(ids), band, run_store().names())
 
 
 def say_what_folds_answer(runs: Sequence[Run]) -> None:

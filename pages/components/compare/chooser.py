@@ -47,12 +47,12 @@ def choose_experiments() -> Choice:
     What the address names and is not here, and what cannot be read, is said.
     """
     everything, recorded = stored_experiments(run_store(), archived=True), experiments_of(example_runs())
-    own = [one for one in everything if not one.archived]
     asked = _asked_for([*everything, *recorded])
+    own = [one for one in everything if not one.archived or one in asked]
     if asked:
         few = asked[:MOST_COMPARED]
         ours = is_recorded(few[0].newest.id)
-        here = recorded if ours else [one for one in everything if not one.archived or one in few]
+        here = recorded if ours else own
         return Choice(experiments=_readable([one for one in few if one in here]), here=here)
     usual = _newest_readable(own)
     if usual:
