@@ -6,7 +6,6 @@ from components.compare.evidence import chosen_band, show_evidence
 from components.compare.files import race_files
 from components.conclusion import show_conclusion
 from components.messages import show_error
-from components.sharing import share
 from components.verdicts import race_verdict_of, say_what_folds_answer
 
 from core.errors import ThawError
@@ -31,6 +30,4 @@ found = show_conclusion(verdict, runs, "compare", about=titles)
 say_what_folds_answer(runs)
 show_chooser(choice)
 show_evidence(verdict, experiments, found)
-with st.container(horizontal=True, vertical_alignment="center"):
-    race_files(verdict)
-    share("compare.share")
+race_files(verdict)

@@ -74,7 +74,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
         index, name = known[key]
         answers = [of[key] for of in tested]
         says = [
-            f"{'✓' if said.right else '✗'} {called}: {said.guess} {said.probability:.0%}"
+            f"{'✓' if said.right else '✗'} {called}: {said.guess} {100 * said.probability:.0f} %"
             for called, said in zip(called_by, answers, strict=True)
         ]
         items.append(

@@ -92,7 +92,7 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
             orientation="h",
             name=name,
             marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "solidity": 0.15}},
-            text=[f"{share:.0%}" if share >= 0.08 else "" for share in shares],
+            text=[f"{100 * share:.0f} %" if share >= 0.08 else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,

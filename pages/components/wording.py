@@ -39,13 +39,15 @@ PHASES = {
 
 
 def seconds(value: float) -> str:
-    """A duration: `0.4 s`, `12 s`, `2 min 05 s`."""
+    """A duration: `0.4 s`, `12 s`, `2 min 05 s`, `25 min`, `3.5 h`."""
     if value < 10:
         return f"{value:.1f} s"
     if value < 120:
         return f"{value:.0f} s"
+    if value >= 5400:
+        return f"{value / 3600:.1f} h"
     minutes, rest = divmod(round(value), 60)
-    return f"{minutes} min {rest:02} s"
+    return f"{minutes} min {rest:02} s" if minutes < 10 else f"{minutes} min"
 
 
 def rough_time(value: float) -> str:
