@@ -96,9 +96,10 @@ def show_report(current: Dataset) -> None:
 st.title("Data")
 head, notes = st.container(), st.container()
 body, is_other = fresh_body(chosen.settings().data.dataset)
+with notes:
+    damaged_datasets()
 try:
     with notes:
-        damaged_datasets()
         current = chosen.dataset()  # draws the built-in set the first time, so that it can be chosen
 except ThawError as error:
     show_error(error)
