@@ -161,6 +161,10 @@ def _so_far(best: ArmSummary, pairs: Sequence[PairVerdict]) -> str:
 
 
 def _numbers(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
+    only = arms[0]
+    if len(arms) == 1 and only.interval:  # the headline has the rest
+        ends = f"{100 * only.interval.low:.1f} to {per_cent(only.interval.high)}"
+        return f"95 % interval {ends} · {_measured_on(arms, pairs)}"
     kind = " (95 % interval)" if all(arm.interval for arm in arms) else ""
     return f"Test accuracy{kind}: {'; '.join(map(_accuracy, arms))} · {_measured_on(arms, pairs)}"
 

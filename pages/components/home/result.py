@@ -23,6 +23,7 @@ from ..planning import start_again
 from ..predictions import sample_pictures
 from ..progress import explain_end
 from ..results import result_charts
+from ..suspects import suspects_line
 from ..verdicts import race_outcome, race_verdict_of, say_what_folds_answer
 from ..wording import age
 from .race import on_these
@@ -44,6 +45,7 @@ def show_result(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
     _say_what_is_missing(runs)
     if finished:
         say_what_folds_answer(finished)
+        suspects_line(finished[0].settings.data.dataset, "home.suspects")
         _evidence(finished)
 
 

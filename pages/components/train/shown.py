@@ -14,6 +14,7 @@ from ..conclusion import show_conclusion
 from ..messages import md, plain, show_error
 from ..planning import start_again
 from ..progress import explain_end
+from ..suspects import suspects_line
 from ..verdicts import race_verdict_of
 from ..wording import age, backbone_label
 from .evidence import evidence
@@ -39,6 +40,7 @@ def show_experiment(one: Experiment, others: Sequence[Experiment], names: Mappin
             verdict = race_verdict_of([run.id for run in complete])
             show_conclusion(verdict, complete, "train.result", *_compare_links(one, others, names))
             show_lacks([record(run) for run in complete])
+            suspects_line(one.settings.data.dataset, "train.suspects")
         elif one.finished:
             st.caption(f":material/splitscreen: {len(one.finished)} of {one.settings.data.folds} folds have finished.")
         if one.finished:
