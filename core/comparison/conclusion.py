@@ -116,9 +116,10 @@ def _between(pairs: Sequence[PairVerdict], a: ArmSummary, b: ArmSummary) -> Pair
 def _headline(best: ArmSummary, grades: dict[str, Grade], against: dict[str, PairVerdict]) -> str:
     if not grades:
         return f"{best.label}: {per_cent(best.mean)} test accuracy"
-    found: dict[Grade, list[str]] = {}
+    name, found = _as_a_name(best.label), dict[Grade, list[str]]()
     for label, grade in grades.items():
-        found.setdefault(grade, []).append(label)
+        found.setdefault(grade, []).append(_as_a_name(label))
+    against = {_as_a_name(label): pair for label, pair in against.items()}
     ways = {
         "clearly": "clearly better than {}",
         "probably": "probably better than {}",
@@ -129,19 +130,22 @@ def _headline(best: ArmSummary, grades: dict[str, Grade], against: dict[str, Pai
         for grade, way in ways.items()
         if grade in found
     ]
-    sentences = [f"{best.label} is {' and '.join(parts)}"] if parts else []
+    sentences = [f"{name} is {' and '.join(parts)}"] if parts else []
     if "undecided" in found:
         others = listed(found["undecided"], 6)
         ahead = _so_far(best, [against[label] for label in found["undecided"]])
         against_others = f"against {others} it is not decided yet"
         sentences.append(
-            against_others
-            if parts
-            else f"Not decided yet between {listed([best.label, *found['undecided']], 6)}{ahead}"
+            against_others if parts else f"Not decided yet between {listed([name, *found['undecided']], 6)}{ahead}"
         )
     if "not-comparable" in found:
-        sentences.append(f"{best.label} cannot be compared with {listed(found['not-comparable'], 6)}")
+        sentences.append(f"{name} cannot be compared with {listed(found['not-comparable'], 6)}")
     return "; ".join(sentences)
+
+
+def _as_a_name(label: str) -> str:
+    """A name with a comma in it reads as two."""
+    return f"\u201c{label}\u201d" if "," in label.partition("(")[0] else label
 
 
 def _by_little(labels: Sequence[str], against: dict[str, PairVerdict]) -> str:
@@ -171,7 +175,7 @@ def _numbers(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
 
 def _accuracy(arm: ArmSummary) -> str:
     ends = f" ({100 * arm.interval.low:.1f} to {100 * arm.interval.high:.1f})" if arm.interval else ""
-    return f"{arm.label} {per_cent(arm.mean)}{ends}"
+    return f"{_as_a_name(arm.label)} {per_cent(arm.mean)}{ends}"
 
 
 def _measured_on(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:

@@ -1,5 +1,6 @@
 """The grammar of every result: conclusion, one line of numbers, the next action; what it rests on stands below."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -41,13 +42,14 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
     """
     found = conclusion_of(verdict)
     word, icon, colour = GRADES[found.grade]
+    word = f"first place: {word}" if len(verdict.arms) > 2 else word  # of others more may be known
     with st.container(border=True, key=f"{key}.conclusion"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.badge(word, icon=icon, color=colour)
             if about:
                 st.caption(md(about), width="content")
         st.header(md(found.headline, LONGEST_MESSAGE), anchor=False)
-        st.markdown(md(found.numbers, LONGEST_MESSAGE))
+        st.markdown(_in_lines(md(found.numbers, LONGEST_MESSAGE)))
         if found.advice:
             st.caption(md(found.advice, LONGEST_MESSAGE))
         for sentence in verdict.lacks:
@@ -57,6 +59,13 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
             for link in links:
                 link()
     return found
+
+
+def _in_lines(numbers: str) -> str:
+    """Each of more than two accuracies on a line of its own; an interval is never broken."""
+    kept = re.sub(r"\([^()]*\)", lambda found: found[0].replace(" ", "\u00a0"), numbers)
+    first, *others = kept.split("; ")
+    return kept if len(others) < 2 else "  \n".join([first.replace(": ", ":  \n", 1), *others])
 
 
 def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequence[Experiment], key: str) -> None:

@@ -109,7 +109,7 @@ def test_classify_opens_with_the_best_on_val_and_not_with_the_newest(start, fini
     network, line = asked(start("classify.py", data=tiny_dataset.id))
 
     assert network == experiment_key(best.settings)
-    assert line == "**Fine-tuned · " + best.dataset_title + "**, best of 3, validation accuracy 95.0 %"
+    assert line == "**Fine-tuned · " + best.dataset_title + "**, the best of 3 networks, validation accuracy 95.0 %"
 
 
 def test_of_an_experiment_the_seed_that_is_best_on_val_is_asked_and_the_others_can_be(start, finish, tiny_dataset):
@@ -117,7 +117,7 @@ def test_of_an_experiment_the_seed_that_is_best_on_val_is_asked_and_the_others_c
     other = finish(tiny_dataset, "scratch", val_accuracy=0.99)
 
     at = start("classify.py", data=tiny_dataset.id)
-    assert asked(at) == (experiment_key(other.settings), "**From scratch**, best of 4, validation accuracy 99.0 %")
+    assert asked(at) == (experiment_key(other.settings), "**From scratch**, the best of 4 networks, validation accuracy 99.0 %")
     at.selectbox(key="classify.network").set_value(experiment_key(runs[0].settings)).run()
     assert asked(at)[1] == "**Frozen, seed 2**, validation accuracy 92.0 %"
     at.selectbox(key="classify.run").set_value(runs[0].id).run()

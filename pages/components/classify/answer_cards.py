@@ -93,13 +93,13 @@ def show_answers(
 
 
 def counts(answered: Sequence[Answer], speaker: Speaker) -> str:
-    """`12 pictures: 7 bees, 4 ants, 1 none of these`, the most frequent first and "none of these" last."""
+    """`12 pictures: bees 7, ants 4, none of these 1`, the most frequent first and "none of these" last."""
     found = Counter(verdict_of(one, 0, speaker) for one in answered)
     none = found.pop(None, 0)
     most = found.most_common(_MOST_COUNTED)
     rest = found.total() - sum(number for _, number in most)
-    parts = [f"{number} {plain(str(name), 40)}" for name, number in most]
-    parts += [f"{rest} of other classes"] * bool(rest) + [f"{none} {NONE}"] * bool(none)
+    parts = [f"{plain(str(name), 40)} {number}" for name, number in most]
+    parts += [f"other classes {rest}"] * bool(rest) + [f"{NONE} {none}"] * bool(none)
     return f"{len(answered)} pictures: {', '.join(parts)}"
 
 

@@ -99,7 +99,7 @@ def choice_sentence(run: Run, networks: Sequence[Network], rivals: Sequence[Netw
     """
     network, count = network_of(networks, run.id), sum(len(one.runs) for one in rivals)
     name = network.label if rivals else run_name(run, network)
-    best = f", best of {count}" if count > 1 else ""
+    best = f", the best of {count} networks" if count > 1 else ""
     return f"**{md(name)}**{best}, validation accuracy {per_cent(val_accuracy(run)).replace(' ', NO_BREAK)}"
 
 

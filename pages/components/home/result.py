@@ -50,7 +50,7 @@ def show_result(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
 
 
 def _say_what_it_is_about(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
-    others = "" if on_these(runs, dataset) else " · other pictures than those chosen now"
+    others = "" if on_these(runs, dataset) else f" · chosen now: {md(dataset.title)}"
     deleted = " · deleted since: their numbers stand, the pictures are not here any more" if gone else ""
     about = f"On **{md(runs[0].dataset_title)}** · {age(runs[0].created)}"
     st.markdown(f":material/photo_library: {about}{deleted or others}")

@@ -64,6 +64,8 @@ def experiment_list(experiments: Sequence[Experiment], names: Mapping[str, str])
 def _table(experiments: Sequence[Experiment], names: Mapping[str, str]) -> None:
     """A row for each; a click on one puts it into the address."""
     rows = [_row(one, names[one.key]) for one in experiments]
+    if not any(row["settings"] for row in rows):
+        rows = [{name: value for name, value in row.items() if name != "settings"} for row in rows]
     # a selection is a place in the table: in another table, longer by a new run, the same place is another one
     place = f"train.experiments.{experiments[0].newest.number}.{len(experiments)}"
     st.dataframe(
@@ -89,11 +91,11 @@ def _row(one: Experiment, name: str) -> dict[str, object]:
     return {
         "experiment": called(one),
         "settings": one.settings.model.row.label if one.name else set_apart(one, name),
-        "state": "archived" if one.archived else state_of(one),
-        "data": one.newest.dataset_title,
-        "seeds": ", ".join(map(str, sorted({run.settings.seed for run in one.runs}))),
         "test accuracy": None if one.test_accuracy is None else 100 * one.test_accuracy,
         "95 % interval": _interval(chosen.home(), tuple(run.id for run in one.finished)),
+        "seeds": ", ".join(map(str, sorted({run.settings.seed for run in one.runs}))),
+        "state": "archived" if one.archived else state_of(one),
+        "data": one.newest.dataset_title,
         "seconds": sum(seconds) / len(seconds) if seconds else None,
     }
 
