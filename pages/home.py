@@ -5,6 +5,7 @@ from components import chosen
 from components.home.race import race_to_show
 from components.home.result import show_recorded, show_result
 from components.home.setup import set_up
+from components.messages import md
 from components.progress import live
 
 from core.data.dataset import stored_ids
@@ -21,6 +22,7 @@ if not runs:
     st.stop()
 
 if racing:
+    st.markdown(f":material/photo_library: Racing on **{md(runs[0].dataset_title)}**")
     live([run.id for run in runs], "home.live")
 else:
     used = runs[0].settings.data.dataset

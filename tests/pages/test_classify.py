@@ -215,7 +215,7 @@ def test_the_picture_on_which_two_runs_differ_comes_first():
     at = drawn_cards(("ant", "bee"), ("ant", "bee"))
 
     assert [image.proto.imgs[0].alt for image in at.get("image")] == ["two.png", "one.png", "three.png"]
-    assert headline(at) == "3 pictures: 2 ant, 1 bee"
+    assert headline(at) == "3 pictures: ant 2, bee 1"
     assert "disagree on **1 of 3** pictures" in words(at)
     assert words(at).count("-badge[:material/call_split:") == 1
 
@@ -287,7 +287,7 @@ def test_an_address_with_another_run_is_explained(start, finished_race):
     assert at.selectbox(key="classify.network").value in {
         network_key(finished_race.run(scenario)) for scenario in ("frozen", "finetuned")
     }
-    assert "is not here any more" in at.info[0].value and "[x](y)" not in words(at)
+    assert "is not here any more" in at.warning[0].value and "[x](y)" not in words(at)
 
 
 def test_pictures_that_another_run_may_have_learnt_from_are_pointed_out(page, finished_race, monkeypatch):
@@ -444,7 +444,7 @@ def test_that_it_is_none_of_these_is_the_whole_answer_and_the_closest_class_is_f
 def test_of_several_pictures_the_unknown_ones_are_counted(page, turning_away):
     upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
 
-    assert headline(page) == "2 pictures: 2 none of these"
+    assert headline(page) == "2 pictures: none of these 2"
     assert words(page).count("**:material/help: None of these**") == 2
 
 

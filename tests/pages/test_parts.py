@@ -98,7 +98,7 @@ def test_runs_that_are_there_stay_in_sight_while_nothing_can_be_started(
     home = start("home.py", data=one_class.id)
 
     assert next(shown.value["state"].tolist() for shown in at.dataframe if "state" in shown.value) == ["stopped"]
-    assert not home.exception and "was stopped" in said(home)
+    assert not home.exception and "was stopped" in home.info[0].value
 
 
 @pytest.mark.parametrize("sizes", [[1, 1, 1, 8], [1, 1, 6]], ids=str)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import streamlit as st
@@ -13,6 +14,7 @@ from core.settings.scenarios import SCENARIOS, USUAL_RACE
 from core.settings.schema import RunSettings
 
 from .. import chosen
+from ..frame import draw_each
 from ..gallery import GalleryItem, gallery
 from ..help import with_term
 from ..kept import keep
@@ -47,7 +49,7 @@ def set_up(dataset: Dataset, busy: bool) -> None:
     """
     draw_rows()
     ready = chosen.can_train(dataset)
-    _pictures(dataset)
+    draw_each(partial(_pictures, dataset))  # what cannot be shown can still be changed
     wanted = _controls()
     possible = ready and bool(wanted.scenarios)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -83,10 +85,10 @@ def _pictures(dataset: Dataset) -> None:
             width="content",
         )
         st.page_link("data.py", label="Change", icon=":material/edit:")
-    by_class = [
-        next(index for index, picture in enumerate(dataset.pictures) if picture.target == target)
-        for target in range(min(len(dataset.class_names), SHOWN))
-    ]
+    first: dict[int, int] = {}  # of each class that has pictures
+    for index, picture in enumerate(dataset.pictures):
+        first.setdefault(picture.target, index)
+    by_class = [first[target] for target in sorted(first)][:SHOWN]
     step = max(1, len(dataset.pictures) // SHOWN)
     spread = [index for index in range(step // 2, len(dataset.pictures), step) if index not in by_class]
     items = [

@@ -313,13 +313,13 @@ def test_what_an_earlier_thaw_drew_stays_and_todays_set_is_drawn_beside_it_once(
         source = Source(
             title=title, kind="builtin", names=tuple(files), read=files.__getitem__, head=files.__getitem__, close=list
         )
-        monkeypatch.setattr(sources, "_drawings", lambda: source)
+        monkeypatch.setattr(sources, "_drawings", lambda on_drawn: source)
 
     drawn_as("Ants and bees, drawn", 4)
     old = ingest("builtin").dataset
     drawn_as(sources.BUILTIN_TITLE, 5)
     new = ingest("builtin").dataset
-    monkeypatch.setattr(sources, "_drawings", lambda: pytest.fail("drawn again"))
+    monkeypatch.setattr(sources, "_drawings", lambda on_drawn: pytest.fail("drawn again"))
 
     assert new.id != old.id and ingest("builtin").dataset == new
     assert load_stored(old.id) == old == ingest(old.id).dataset
