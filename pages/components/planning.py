@@ -78,6 +78,12 @@ def _differences_by_seeds(tested: int, grouped: bool, seeds: int, key: str) -> N
     )
 
 
+def stopped_for_good(runs: Sequence[Run]) -> list[Run]:
+    """Those that were stopped, each once, without what has been run again since or is on its way."""
+    there = {run.settings for run in runs if run.is_active or run.state == "finished"}
+    return [*{run.settings: run for run in runs if run.state == "cancelled" and run.settings not in there}.values()]
+
+
 def start_again(stopped: Sequence[Run]) -> None:
     """A button for runs that were stopped, which is the way back: the same ones wait anew, at the queue's end."""
     if not stopped or not st.button("Start again", icon=":material/replay:", key="stopped.again"):

@@ -19,7 +19,7 @@ from ..cards import cards, record, strategy_cards
 from ..charts import accuracy_by_epoch
 from ..conclusion import GRADES, show_conclusion
 from ..messages import LONGEST_MESSAGE, md
-from ..planning import start_again
+from ..planning import start_again, stopped_for_good
 from ..predictions import sample_pictures
 from ..progress import explain_end
 from ..results import result_charts
@@ -76,7 +76,7 @@ def _say_what_is_missing(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.state == "failed":
             explain_end(run)
-    stopped = [run for run in runs if run.state == "cancelled"]
+    stopped = stopped_for_good(runs)
     if stopped:
         all_of_it, some = "This race was stopped; nothing of it", "{} of {} were stopped; nothing of them"
         what = all_of_it if len(stopped) == len(runs) else some.format(len(stopped), counted(len(runs), "run"))

@@ -62,6 +62,9 @@ def _delete_experiment(one: Experiment) -> None:
 
     def destroy() -> None:
         deletion.delete_experiment(run_store(), one)
+        for name in ("experiment", "run"):
+            with suppress(KeyError):
+                del st.query_params[name]
 
     delete_button("Delete this experiment", "train.delete", one.key, goes, destroy)
 
