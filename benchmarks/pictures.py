@@ -66,7 +66,7 @@ README = (
     Shot(name="train", page="train", longest=1500),
     Shot(name="compare", page="compare", longest=1500),
     Shot(name="classify", page="classify", longest=1300),
-    Shot(name="why", page="classify", longest=1500, opened=("Heat map",)),
+    Shot(name="why", page="classify", longest=1500, opened=("See why", "Heat map")),
     Shot(name="takehome", page="classify", opened=("Export model",), part="Export model"),
     Shot(name="home-phone", page="home", width="390", colours="dark", longest=1900),
 )
@@ -95,7 +95,7 @@ def take(browser: Browser, url: str, shot: Shot) -> Image.Image:
     """The page as it is seen."""
     with tab(browser, SIZES[shot.width], shot.colours) as page:
         visit(page, url, shot.page)
-        if shot.page == "classify":
+        if shot.page == "classify" and not shot.part:
             page.locator('input[type="file"]').first.set_input_files(new_pictures())
             page.get_by_text("new-").first.wait_for()
             settle(page)

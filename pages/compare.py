@@ -1,7 +1,8 @@
 """Compare: which is better, and can I believe it? Experiments side by side: the conclusion, then what it rests on."""
 
 import streamlit as st
-from components.compare.chooser import choose_experiments, name_in_address, show_chooser
+from components.addressed import name_in_address
+from components.compare.chooser import choose_experiments, show_chooser
 from components.compare.evidence import chosen_band, show_evidence
 from components.compare.files import race_files
 from components.conclusion import show_conclusion

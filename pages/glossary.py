@@ -23,7 +23,7 @@ found = find_terms(query)
 if not found:
     st.caption(NOTHING_FOUND)
 for topic, terms in groupby(found, key=lambda term: term.topic):
-    st.subheader(topic, anchor=False)
+    st.header(topic, anchor=False)
     for term in terms:
         with st.container(gap="xxsmall", width=READABLE, key=f"entry-{term.anchor}"):
             entry(term, "### {name}")  # its anchor is made of its name

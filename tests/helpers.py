@@ -22,6 +22,8 @@ from PIL import Image, ImageDraw
 from core.settings.schema import RunSettings
 
 if TYPE_CHECKING:
+    from core.data.dataset import Dataset
+    from core.data.labels import LabelCheck
     from core.models.network import TransferModel
     from core.runs.record import RunRecord
     from core.runs.store import Run, RunStore
@@ -253,3 +255,23 @@ def made_up_record(run: str = "abc", **changes: Any) -> "RunRecord":
         "threads": 1,
     }
     return record.RunRecord(run=run, **{**values, **changes})
+
+
+def doubt(dataset: "Dataset", *indices: int) -> "LabelCheck":
+    """A check that doubts these pictures, all of which would rather be stripes."""
+    from core.data.labels import LabelCheck, Suspect
+
+    suspects = tuple(
+        Suspect(
+            picture=index,
+            content=dataset.pictures[index].content,
+            given=dataset.class_names[dataset.pictures[index].target],
+            suggested="stripes",
+            given_probability=0.1,
+            suggested_probability=0.9,
+        )
+        for index in indices
+    )
+    return LabelCheck(
+        dataset=dataset.id, backbone="resnet18", weights="a" * 64, accuracy=0.9, pictures=30, suspects=suspects
+    )

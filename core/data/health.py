@@ -251,6 +251,10 @@ def _copies_of(pictures: int) -> str:
     return "1 picture is an exact copy of another" if pictures == 1 else f"{pictures:,} are exact copies of others"
 
 
+def _pictures(count: int) -> str:
+    return f"{count} picture{'s' * (count != 1)}"
+
+
 def _counts(dataset: Dataset) -> Iterator[Finding]:
     counts = Counter(picture.target for picture in dataset.pictures)
     for target, name in enumerate(dataset.class_names):
@@ -258,7 +262,7 @@ def _counts(dataset: Dataset) -> Iterator[Finding]:
             yield Finding(
                 kind="small-class",
                 serious=False,
-                sentence=f"The class {name} has {counts[target]} pictures: too few to measure anything about it.",
+                sentence=f"The class {name} has {_pictures(counts[target])}: too few to measure anything about it.",
                 pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target == target),
                 fixes=("drop", "keep"),
             )

@@ -122,37 +122,31 @@ def train_run(
         Cancelled: `should_stop` said so.
     """
     try:
-        checkpoint = checkpoint or Checkpoint()
-        return _train_run(settings, dataset, on_progress, on_epoch, on_watched, should_stop, shelf, checkpoint)
+        session, hashes = begin_session(
+            settings,
+            dataset,
+            on_progress=on_progress,
+            on_epoch=on_epoch,
+            on_watched=on_watched,
+            should_stop=should_stop,
+            shelf=shelf,
+            checkpoint=checkpoint,
+        )
+        return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
     except torch.OutOfMemoryError as error:
         raise TrainingError(_too_large(settings)) from error
-
-
-def _train_run(
-    settings: RunSettings,
-    dataset: Dataset,
-    on_progress: OnProgress,
-    on_epoch: OnEpoch,
-    on_watched: OnWatched,
-    should_stop: ShouldStop,
-    shelf: Shelf | None,
-    checkpoint: Checkpoint,
-) -> Trained:
-    session, hashes = begin_session(
-        settings, dataset, on_progress, on_epoch, on_watched, should_stop, shelf, checkpoint
-    )
-    return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
 
 
 def begin_session(
     settings: RunSettings,
     dataset: Dataset,
+    *,
     on_progress: OnProgress,
-    on_epoch: OnEpoch,
-    on_watched: OnWatched,
     should_stop: ShouldStop,
     shelf: Shelf | None,
-    checkpoint: Checkpoint,
+    on_epoch: OnEpoch = lambda epoch: None,
+    on_watched: OnWatched = lambda watched: None,
+    checkpoint: Checkpoint | None = None,
 ) -> tuple[Session, Mapping[str, str]]:
     """All that a run needs before it trains, and the hashes of its backbone; raises what `train_run` does."""
     watch = Stopwatch()
@@ -176,7 +170,7 @@ def begin_session(
         on_epoch=on_epoch,
         on_watched=on_watched,
         should_stop=should_stop,
-        checkpoint=checkpoint,
+        checkpoint=checkpoint or Checkpoint(),
     )
     return session, hashes
 

@@ -24,7 +24,6 @@ from core.data.labels import LabelCheck, Suspect
 from core.errors import DatasetError
 from core.models.accel import Shelf, one_thread
 from core.settings.schema import RunSettings
-from core.training.checkpoint import Checkpoint
 from core.training.head import ONE_THREAD, held_out_probabilities
 from core.training.history import OnProgress, Progress, ShouldStop
 from core.training.scenarios import begin_session
@@ -111,8 +110,7 @@ def plain_features(
 ) -> tuple[list[int], Tensor, str | None]:
     """Indices of the pictures in all parts, their features (M, F) without augmentation, and the weights' SHA-256."""
     told = _Told(on_progress)
-    unheard = (lambda epoch: None), (lambda watched: None)
-    session, hashes = begin_session(settings, dataset, told, *unheard, should_stop, shelf, Checkpoint())
+    session, hashes = begin_session(settings, dataset, on_progress=told, should_stop=should_stop, shelf=shelf)
     split = session.loaders.split
     told.total = sum(len(split.part(part)) for part in SPLITS)
     try:

@@ -9,8 +9,9 @@ import streamlit as st
 
 from core.data.dataset import stored_ids
 from core.errors import RunError, ThawError
-from core.runs.example import find_run
-from core.runs.experiments import experiments_of
+from core.runs.example import example_runs, find_run
+from core.runs.experiments import Experiment, experiments_of, stored_experiments
+from core.runs.record import is_recorded
 from core.settings.schema import DataSettings
 
 from . import chosen
@@ -28,11 +29,6 @@ def say_what_is_gone() -> None:
     gone = [sentence for name in KINDS for sentence in _missing(name)] + _gone_dataset()
     if gone:
         st.warning("  \n".join(dict.fromkeys(gone)), icon=":material/link_off:")
-
-
-def say_unknown(what: str, asked: str) -> None:
-    """The same for a part of a page, such as a tab, that its address names."""
-    st.warning(_sentence(what, asked), icon=":material/link_off:")
 
 
 def _missing(name: str) -> list[str]:
@@ -63,13 +59,20 @@ def _race(asked: str) -> str | None:
 
 
 def _experiment(asked: str) -> str | None:
-    found = next((one for one in experiments_of(run_store().runs()) if one.key == asked), None)
-    return f"{found.settings.model.row.label} on {plain(found.newest.dataset_title)}" if found else None
+    here = [*stored_experiments(run_store(), archived=True), *experiments_of(example_runs())]
+    found = next((one for one in here if name_in_address(one) == asked), None)
+    return f"{found.name or found.settings.model.row.label} on {plain(found.newest.dataset_title)}" if found else None
+
+
+def name_in_address(one: Experiment) -> str:
+    """What an address calls an experiment; one of the example that ships with Thaw may have the key of one's own."""
+    return f"recorded-{one.key}" if is_recorded(one.newest.id) else one.key
 
 
 KINDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "run": ("run", _run),
     "experiment": ("experiment", _experiment),
+    "experiments": ("experiment", _experiment),
     "race": ("race", _race),
     "runs": ("run", _run),
     "a": ("run", _run),

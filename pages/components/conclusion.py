@@ -17,7 +17,7 @@ from core.runs.record import is_recorded
 from core.runs.store import ACTIVE, Run
 
 from .disagreements import show_disagreements
-from .messages import LONGEST_MESSAGE, md, plain, show_error
+from .messages import LONGEST_MESSAGE, md, show_error
 from .resources import run_store
 from .wording import BadgeColor
 
@@ -81,7 +81,7 @@ def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequen
     if best is not None:
         st.page_link(
             "classify.py",
-            label=f"Classify with {plain(labels[found.best], 40)}",
+            label=f"Classify with {md(labels[found.best], 40)}",
             icon=":material/image_search:",
             query_params={"run": best.id},
         )

@@ -91,12 +91,6 @@ def stage_words(run: Run) -> str:
     return f"{what}, epoch {progress.epoch} of {progress.epochs}" if progress.epoch else what
 
 
-def state_badge(run: Run) -> None:
-    """The run's state by word, icon and colour."""
-    word, icon, colour = STATES[run.state]
-    st.badge(word, icon=icon, color=colour)
-
-
 def explain_end(run: Run) -> None:
     """Why a run has no result."""
     if run.state == "failed":

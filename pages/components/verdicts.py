@@ -12,7 +12,7 @@ from core.comparison.wording import p_value, points
 from core.runs.store import Run
 
 from . import chosen
-from .messages import LONGEST_MESSAGE, md, plain
+from .messages import LONGEST_MESSAGE, md
 from .resources import run_outcome, run_store
 from .verdict_charts import chances, forest
 from .wording import BadgeColor
@@ -24,18 +24,6 @@ _OUTCOMES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "cannot-tell": ("Cannot tell", ":material/help:", "gray"),
     "not-comparable": ("Not comparable", ":material/block:", "red"),
 }
-
-
-def race_outcome(verdict: RaceVerdict, key: str) -> None:
-    """What a race says: in a sentence, every pair in one plot, chances as bars; other sentences folded away."""
-    with st.container(border=True):
-        st.markdown(md(verdict.sentence, LONGEST_MESSAGE))
-        if len(verdict.pairs) == 1 and verdict.pairs[0].speed:
-            st.caption(md(verdict.pairs[0].speed, LONGEST_MESSAGE))
-    differences_and_chances(verdict, key)
-    if len(verdict.pairs) > 1:
-        with st.expander(f"All {len(verdict.pairs)} pairs in words", icon=":material/format_list_bulleted:"):
-            pairs_in_words(verdict)
 
 
 def differences_and_chances(verdict: RaceVerdict, key: str) -> None:
@@ -70,7 +58,7 @@ def pairs_in_words(verdict: RaceVerdict) -> None:
 
 def badge(outcome: str, a: str, b: str) -> None:
     word, icon, colour = _OUTCOMES[outcome]
-    st.badge(plain(word.format(a=a, b=b)), icon=icon, color=colour)
+    st.badge(word.format(a=md(a), b=md(b)), icon=icon, color=colour)
 
 
 @st.cache_data(max_entries=50, show_spinner=False)

@@ -11,8 +11,7 @@ from core.data.dataset import Dataset
 from core.models.catalogue import BACKBONES
 from core.runs.record import RunRecord, is_recorded
 from core.runs.store import Run
-from core.settings.schema import ModelSettings, RunSettings
-from core.training.history import NOTHING_YET
+from core.settings.schema import ModelSettings
 from core.training.plan import Estimate
 
 BadgeColor = Literal["red", "orange", "green", "blue", "gray"]
@@ -64,11 +63,6 @@ def expected_time(expected: Estimate | None, times: int = 1) -> str:
         return ":material/timer: this machine is timed as soon as nothing trains; from then on an estimate stands here"
     worth = "about" if expected.measured else "very roughly"
     return f":material/timer: {worth} **{seconds(expected.seconds * times)}** on this machine"
-
-
-def how_long(settings: RunSettings) -> str:
-    """How long training goes on."""
-    return "1 epoch" if settings.optim.epochs == 1 else f"{settings.optim.epochs} epochs"
 
 
 def how_chosen(record: RunRecord) -> str:
@@ -158,11 +152,3 @@ def age(moment: float) -> str:
             number = int(passed // size)
             return f"{number} {unit}{'s' if number > 1 else ''} ago"
     return "just now"
-
-
-def time_left(run: Run) -> str:
-    """What is left of a running run, from the share of its work that is done; the clock on the wall may be set."""
-    progress = run.progress or NOTHING_YET
-    if progress.worked_s is None or progress.fraction < 0.03:
-        return ""
-    return f"about {seconds(progress.worked_s * (1 - progress.fraction) / progress.fraction)} left"

@@ -145,14 +145,8 @@ def test_axe_finds_nothing_serious(look: Callable[[str, str], Seen], home: str, 
     assert {looked_at: found for looked_at, found in look(home, name).axe.items() if found} == {}
 
 
-LEVELS_ARE_SKIPPED = {("empty", "glossary"), ("full", "glossary")}
-"""Its entries; a page that is mended leaves this list, or its test fails."""
-
-
 @pytest.mark.parametrize("name", PAGES)
-def test_headings_are_in_order(look: Callable[[str, str], Seen], home: str, name: str, request: pytest.FixtureRequest):
-    if (home, name) in LEVELS_ARE_SKIPPED:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="levels are skipped"))
+def test_headings_are_in_order(look: Callable[[str, str], Seen], home: str, name: str):
     levels = look(home, name).headings
 
     assert levels[0] == 1 and levels.count(1) == 1

@@ -1,13 +1,13 @@
 """Data: what is uploaded is counted, what is left out is named, and the choice is kept."""
 
-from helpers import KINDS, draw_picture, drawn, drawn_classes, encoded, noise, write_files, write_zip
+from helpers import KINDS, doubt, draw_picture, drawn, drawn_classes, encoded, noise, write_files, write_zip
 from PIL import Image
 
 from core.data.dataset import load_stored, stored_datasets
 from core.data.edit import set_groups
 from core.data.groups import find_groups
 from core.data.ingest import ingest
-from core.data.labels import LabelCheck, Suspect, save_check
+from core.data.labels import save_check
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, RunSettings
 
@@ -467,25 +467,6 @@ def test_a_table_and_sub_folders_say_the_groups_too(start, tmp_path):
     assert "14 pictures stand alone" in said(at)
 
 
-def doubt(dataset, *indices):
-    """As if a check of the labels took these pictures for stripes."""
-    suspects = tuple(
-        Suspect(
-            picture=index,
-            content=dataset.pictures[index].content,
-            given=dataset.class_names[dataset.pictures[index].target],
-            suggested="stripes",
-            given_probability=0.02,
-            suggested_probability=0.97,
-        )
-        for index in indices
-    )
-    check = LabelCheck(
-        dataset=dataset.id, backbone="resnet18", weights=None, accuracy=0.9, pictures=30, suspects=suspects
-    )
-    save_check(dataset, check)
-
-
 def decide(at, dataset, **choices):
     for place, choice in choices.items():
         at.segmented_control(key=f"data.label.{dataset.id}.{place.removeprefix('at')}").set_value(choice)
@@ -494,7 +475,7 @@ def decide(at, dataset, **choices):
 
 
 def test_suspected_labels_are_kept_mended_and_dropped_in_one_edit_that_can_be_undone(start, tiny_dataset):
-    doubt(tiny_dataset, 3, 12, 14, 5)
+    save_check(tiny_dataset, doubt(tiny_dataset, 3, 12, 14, 5))
     at = start("data.py", data=tiny_dataset.id)
     assert "4 pictures may be mislabelled" in said(at) and "**discs → stripes**" in said(at)
 
@@ -509,7 +490,7 @@ def test_suspected_labels_are_kept_mended_and_dropped_in_one_edit_that_can_be_un
 
 
 def test_all_suspected_labels_are_kept_at_once_and_can_be_asked_about_again(start, tiny_dataset):
-    doubt(tiny_dataset, 3, 12)
+    save_check(tiny_dataset, doubt(tiny_dataset, 3, 12))
     at = start("data.py", data=tiny_dataset.id)
 
     at.button(key="data.labels.all.keep").click().run()

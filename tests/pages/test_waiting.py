@@ -13,7 +13,7 @@ from core.runs.race import plan_race, submit
 from core.runs.store import ACTIVE, RunStore
 from core.settings.schema import RunSettings
 from core.training.history import Progress
-from pages.components.wording import time_left
+from pages.components.queue import ahead
 
 
 def race_of(dataset_id: str) -> list[str]:
@@ -130,4 +130,4 @@ def test_the_time_left_does_not_follow_a_clock_that_is_set(
     run, now = store.get(run_id), time.time()
     monkeypatch.setattr("time.time", lambda: now + step_s)
 
-    assert time_left(run) == "about 30 s left"
+    assert ahead([run]).seconds == pytest.approx(30.0, abs=1.0)

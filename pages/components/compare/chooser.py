@@ -23,12 +23,10 @@ from core.runs.record import is_recorded
 from core.runs.store import Run
 
 from .. import chosen
-from ..addressed import say_unknown
+from ..addressed import name_in_address
 from ..messages import LONGEST_MESSAGE, md, plain
 from ..resources import run_outcome, run_store
 
-_RECORDED = "recorded-"
-"""How an address names an experiment of the example that ships with Thaw."""
 MOST_LISTED = 8
 
 
@@ -64,22 +62,14 @@ def choose_experiments() -> Choice:
 def _asked_for(here: Sequence[Experiment]) -> list[Experiment]:
     """The experiments that the address names: by their keys, or, as older addresses do, by their runs."""
     by_name = {name_in_address(one): one for one in here}
-    by_run = {run.id: one for one in here for run in one.runs}  # the page's frame says which runs are not here
+    by_run = {run.id: one for one in here for run in one.runs}  # the page's frame says which are not here
     named, runs = (st.query_params.get(name, "").split(",") for name in ("experiments", "runs"))
-    for name in filter(None, named):
-        if name not in by_name:
-            say_unknown("experiment", name)
     found = [by_name[name] for name in named if name in by_name] or [by_run[run] for run in runs if run in by_run]
     waiting = [one for one in found if not one.finished]
     if waiting:
         names = listed(dict.fromkeys(names_of(waiting)))
         st.info(f"Nothing of {md(names, LONGEST_MESSAGE)} has finished yet.", icon=":material/hourglass_empty:")
     return [one for place, one in enumerate(found) if one not in found[:place] and one.finished]
-
-
-def name_in_address(one: Experiment) -> str:
-    """What an address calls an experiment."""
-    return f"{_RECORDED}{one.key}" if is_recorded(one.newest.id) else one.key
 
 
 def _newest_readable(own: Sequence[Experiment]) -> list[Experiment]:
@@ -147,7 +137,7 @@ def show_chooser(choice: Choice) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         for one, name in zip(experiments, names_of(experiments), strict=True):
             st.button(
-                plain(name),
+                md(name),
                 icon=":material/close:",
                 key=f"compare.drop.{one.key}",
                 help="Leave it out",

@@ -24,7 +24,7 @@ from ..predictions import sample_pictures
 from ..progress import explain_end
 from ..results import result_charts
 from ..suspects import suspects_line
-from ..verdicts import race_outcome, race_verdict_of, say_what_folds_answer
+from ..verdicts import differences_and_chances, pairs_in_words, race_verdict_of, say_what_folds_answer
 from ..wording import age
 from .race import on_these
 
@@ -78,7 +78,7 @@ def _say_what_is_missing(runs: Sequence[Run]) -> None:
             explain_end(run)
     stopped = stopped_for_good(runs)
     if stopped:
-        all_of_it, some = "This race was stopped; nothing of it", "{} of {} were stopped; nothing of them"
+        all_of_it, some = "This race was stopped; nothing of it", "Stopped: {} of {}; nothing of it"
         what = all_of_it if len(stopped) == len(runs) else some.format(len(stopped), counted(len(runs), "run"))
         why = next((f" {md(run.cause, LONGEST_MESSAGE)}" for run in stopped if run.cause), "")
         st.info(f"{what} was kept.{why}", icon=":material/stop_circle:")
@@ -95,7 +95,9 @@ def _evidence(finished: Sequence[Run]) -> None:
         with numbers:
             (strategy_cards if several else cards)(finished)
             if len(experiments_of(finished)) > 1:
-                race_outcome(race_verdict_of([run.id for run in finished]), "home.race")
+                verdict = race_verdict_of([run.id for run in finished])
+                differences_and_chances(verdict, "home.race")
+                pairs_in_words(verdict)
     curves = st.expander("Curves and seconds", icon=":material/show_chart:", key="home.curves", on_change="rerun")
     if curves.open:
         with curves:

@@ -11,7 +11,7 @@ from core.runs.store import Run
 
 from ..cards import record, show_lacks
 from ..conclusion import show_conclusion
-from ..messages import md, plain, show_error
+from ..messages import md, show_error
 from ..planning import start_again
 from ..progress import explain_end
 from ..suspects import suspects_line
@@ -90,7 +90,7 @@ def _compare_links(
     return [
         lambda: st.page_link(
             "compare.py",
-            label=f"Compare with {plain(names[rivals[0].key], 60)}",
+            label=f"Compare with {md(names[rivals[0].key], 60)}",
             icon=":material/balance:",
             query_params={"experiments": f"{one.key},{rivals[0].key}"},
         )

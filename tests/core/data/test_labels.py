@@ -1,14 +1,13 @@
 """What is known about labels is kept beside a data set, and goes along where it is edited."""
 
 import pytest
+from helpers import doubt
 
 from core.data.dataset import Dataset
 from core.data.edit import delete, mend_labels, move_pictures
 from core.data.labels import (
     CHECK,
     RIGHT,
-    LabelCheck,
-    Suspect,
     ask_again,
     keep_labels,
     kept_suspects,
@@ -17,24 +16,6 @@ from core.data.labels import (
     save_check,
 )
 from core.errors import DatasetError
-
-
-def doubt(dataset: Dataset, *indices: int) -> LabelCheck:
-    """A check that doubts these pictures, all of which would rather be stripes."""
-    suspects = tuple(
-        Suspect(
-            picture=index,
-            content=dataset.pictures[index].content,
-            given=dataset.class_names[dataset.pictures[index].target],
-            suggested="stripes",
-            given_probability=0.1,
-            suggested_probability=0.9,
-        )
-        for index in indices
-    )
-    return LabelCheck(
-        dataset=dataset.id, backbone="resnet18", weights="a" * 64, accuracy=0.9, pictures=30, suspects=suspects
-    )
 
 
 def asked_about(dataset: Dataset) -> list[int]:
