@@ -40,7 +40,7 @@ def texts(at) -> list[str]:
 
 
 def literal(text: str) -> str:
-    return text.replace("\\", "").replace("\u2060", "")
+    return text.replace("\\", "").replace("\u2060", "").replace("\u00a0", " ")
 
 
 def compared(at) -> list[str]:
@@ -97,7 +97,7 @@ def test_experiments_join_and_leave_and_only_what_can_be_compared_is_offered(sta
     assert len(compared(at)) == 3, "the newest race"
     assert at.selectbox(key="compare.add").options == ["From scratch, 1 seed"]
     assert any("other: other pictures" in text for text in texts(at)), "what is left out, and why"
-    assert any("Fine-tuned (2 epochs)" in button.label for button in at.button)
+    assert any("Fine-tuned (2 epochs)" in literal(button.label) for button in at.button)
 
     at.selectbox(key="compare.add").select_index(0).run()
     assert len(compared(at)) == 4 and not at.exception
@@ -204,7 +204,7 @@ def test_pictures_carry_both_answers_with_their_probabilities_and_the_file_name(
     names = load_record(ids[0]).dataset.class_names
     for side, run in zip("AB", ids, strict=True):
         row = load_predictions(run).probabilities[place]
-        wanted = f"✓ {side}: {names[row.argmax()]} {row.max():.0%}"
+        wanted = f"✓ {side}: {names[row.argmax()]} {100 * row.max():.0f} %"
         assert any(wanted in text for text in texts(at))
     assert any(load_record(ids[0]).test_names[place].rsplit("/", 1)[-1] in text for text in texts(at))
 

@@ -125,7 +125,7 @@ def test_a_stopped_race_can_be_started_again_and_a_failed_run_says_why(start, ti
 
     assert "Frozen: 100.0 % test accuracy" in at.header[0].value.replace("\\", "")
     assert "\\<b\\>" in at.error[0].value, "a cause is shown literally"
-    assert "1 of 4 runs were stopped; nothing of them was kept." in said(at)
+    assert "Stopped: 1 of 4 runs; nothing of these was kept." in said(at)
     at.button(key="stopped.again").click().run()
     assert [run.state for run in store.runs(race=store.get(a).race)] == ["queued", "finished", "failed", "finished"]
 

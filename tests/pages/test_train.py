@@ -151,7 +151,7 @@ def test_an_experiment_answers_first_and_keeps_its_evidence_folded(start, tiny_d
     assert any("3 seeds, 6 test pictures" in text.value.replace("\\", "") for text in at.markdown)
     assert table(at, "experiment")["experiment"].tolist() == ["Fine-tuned", "From scratch"]
     assert table(at, "experiment")["seeds"].tolist() == ["0, 1, 2", "0"]
-    links = [link.proto.label for link in at.get("page_link")]
+    links = [link.proto.label.replace("\\", "") for link in at.get("page_link")]
     assert "Classify with Fine-tuned" in links and "Compare with From scratch" in links
     assert not at.get("image") and not at.get("plotly_chart"), "folded"
     open_all(at)

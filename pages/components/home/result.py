@@ -78,7 +78,7 @@ def _say_what_is_missing(runs: Sequence[Run]) -> None:
             explain_end(run)
     stopped = stopped_for_good(runs)
     if stopped:
-        all_of_it, some = "This race was stopped; nothing of it", "Stopped: {} of {}; nothing of it"
+        all_of_it, some = "This race was stopped; nothing of it", "Stopped: {} of {}; nothing of these"
         what = all_of_it if len(stopped) == len(runs) else some.format(len(stopped), counted(len(runs), "run"))
         why = next((f" {md(run.cause, LONGEST_MESSAGE)}" for run in stopped if run.cause), "")
         st.info(f"{what} was kept.{why}", icon=":material/stop_circle:")
