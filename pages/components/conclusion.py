@@ -49,7 +49,7 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
             if about:
                 st.caption(md(about), width="content")
         st.header(md(found.headline, LONGEST_MESSAGE), anchor=False)
-        st.markdown(_in_lines(md(found.numbers, LONGEST_MESSAGE)))
+        st.markdown(_in_lines(found.numbers))
         if found.advice:
             st.caption(md(found.advice, LONGEST_MESSAGE))
         for sentence in verdict.lacks:
@@ -62,10 +62,11 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
 
 
 def _in_lines(numbers: str) -> str:
-    """Each of more than two accuracies on a line of its own; an interval is never broken."""
+    """Literal, each of more than two accuracies on a line of its own; an interval is never broken."""
     kept = re.sub(r"\([^()]*\)", lambda found: found[0].replace(" ", "\u00a0"), numbers)
     first, *others = kept.split("; ")
-    return kept if len(others) < 2 else "  \n".join([first.replace(": ", ":  \n", 1), *others])
+    lines = [kept] if len(others) < 2 else [*first.split(": ", 1), *others]
+    return "  \n".join(md(line, LONGEST_MESSAGE) for line in lines)
 
 
 def _next_actions(found: Conclusion, labels: dict[str, str], experiments: Sequence[Experiment], key: str) -> None:
