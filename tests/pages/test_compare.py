@@ -1,6 +1,7 @@
 """Compare: the conclusion first, the command line's verdict below it, and cells that open their pictures."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -101,6 +102,9 @@ def test_experiments_join_and_leave_and_only_what_can_be_compared_is_offered(sta
 
     at.selectbox(key="compare.add").select_index(0).run()
     assert len(compared(at)) == 4 and not at.exception
+    numbers = next(shown.value for shown in at.markdown if shown.value.startswith("Test accuracy"))
+    assert numbers.count("  \n") == 4, "a line for each of four"
+    assert "\\" not in re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", numbers), "nothing but punctuation is escaped"
     for _ in range(2):
         next(button for button in at.button if str(button.key).startswith("compare.drop.")).click().run()
     assert len(compared(at)) == 2 and not at.exception
