@@ -15,7 +15,10 @@ from core.errors import ThawError
 from core.runs.experiments import stored_experiments
 
 # What is to spare beside a long answer goes below the options, not between them.
-STYLE = "<style>.st-key-classify-page {grid-template-rows: auto 1fr}</style>"
+STYLE = """<style>
+.st-key-classify-page { grid-template-rows: auto 1fr; }
+.st-key-classify-answer h2 { font-size: 2.25rem; }
+</style>"""
 
 st.title("Classify")
 networks = networks_of(stored_experiments(run_store(), ("finished",)))

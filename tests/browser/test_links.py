@@ -65,8 +65,10 @@ def test_a_student_who_opens_a_teacher_s_link_has_the_same_choices(server: Any, 
     assert {name for name in wanted if wanted[name] != plain[name]} == set(wanted), "all of it was changed"
 
     teacher.get_by_role("button", name="Share", exact=True).click()
-    link = teacher.get_by_test_id("stCode").inner_text().replace("\n", "")
     teacher.get_by_alt_text("The link as a QR code").wait_for()
+    shown = teacher.get_by_test_id("stPopoverBody").get_by_test_id("stCode")
+    shown.get_by_text("http").first.wait_for()
+    link = shown.inner_text().replace("\n", "")
     student = opened(chromium, link)
 
     assert chosen(student) == wanted

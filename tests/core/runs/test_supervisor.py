@@ -144,7 +144,7 @@ def test_a_worker_that_cannot_stop_in_time_is_killed_and_its_run_has_not_crashed
 @pytest.mark.slow
 def test_a_worker_that_stops_answering_is_replaced_and_its_run_is_done(supervisor, tiny_dataset, impatient):
     run = queue(tiny_dataset, epochs=6)
-    wait_for(lambda: run().progress)
+    wait_for(lambda: run().state == "running" and run().progress)
     halted_worker()
 
     wait_for(lambda: not run().is_active)
