@@ -208,7 +208,7 @@ def test_pictures_carry_both_answers_with_their_probabilities_and_the_file_name(
     names = load_record(ids[0]).dataset.class_names
     for side, run in zip("AB", ids, strict=True):
         row = load_predictions(run).probabilities[place]
-        wanted = f"✓ {side}: {names[row.argmax()]} {100 * row.max():.0f} %"
+        wanted = f"✓ {side}: {names[row.argmax()]} {100 * row.max():.1f} %"
         assert any(wanted in text for text in texts(at))
     assert any(load_record(ids[0]).test_names[place].rsplit("/", 1)[-1] in text for text in texts(at))
 
