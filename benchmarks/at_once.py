@@ -28,7 +28,7 @@ _WATCH: Final = """([words, pictures]) => {
     window.moved = null;
     const before = [...document.images].map(image => image.src).join();
     const there = () => pictures ? [...document.images].map(image => image.src).join() !== before
-        && [...document.images].every(image => image.complete) : document.body.innerText.includes(words);
+        && [...document.images].every(image => image.complete) : new RegExp(words).test(document.body.innerText);
     document.addEventListener('click', () => {
         const clicked = performance.now();
         const look = () => there() ? window.moved = performance.now() - clicked : requestAnimationFrame(look);
@@ -39,7 +39,7 @@ _WATCH: Final = """([words, pictures]) => {
 
 @contextmanager
 def timed(page: Page, found: dict[str, float], what: str, words: str = "") -> Iterator[None]:
-    """Milliseconds from the click inside to these words on the page; without words, to other pictures."""
+    """Milliseconds from the click inside to these words on the page, a pattern; without words, to other pictures."""
     page.evaluate(_WATCH, [words, not words])
     yield
     page.wait_for_function("window.moved !== null")
@@ -54,14 +54,14 @@ def once(home: Path) -> dict[str, float]:
         with timed(page, found, "Home, Run the race: its progress and a dozen pictures", "no answers yet"):
             page.get_by_role("button", name="Run the race").click()
         page.wait_for_timeout(2000)  # the worker is at work
-        with timed(page, found, "Header, Stop: says that it stops", "stopp"):
+        with timed(page, found, "Header, Stop: says that it stops", "stopping|was stopped"):
             page.get_by_role("button", name="Stop").click()
         page.get_by_text(re.compile("was stopped")).first.wait_for()
         visit(page, url, "augment")
         with timed(page, found, "Augment, Another picture: other pictures"):
             page.get_by_role("button", name="Another picture").click()
         visit(page, url, "train")
-        with timed(page, found, "Train, Start training: where it stands", "no answers yet"):
+        with timed(page, found, "Train, Start training: says when it starts", "starts now|starts in|waits its turn"):
             page.get_by_role("button", name="Start training").click()
     return found
 
