@@ -50,6 +50,7 @@ NAMES: Final = {
     "header.projector": _switching("projector"),
     "home.scenarios": Row(name="strategies", read=_words, wanted="names with commas", text=",".join),
     "home.seeds": _whole("seeds"),
+    "learn.lesson": Row(name="lesson", read=str, wanted="a name"),
     "home.recipe": Row(name="recipe", read=str, wanted="a name"),
     "train.repeats": _whole("repeats"),
     "augment.picture": _whole("picture"),
