@@ -21,8 +21,8 @@ from core.data.reading.intake import take_in
 
 
 @pytest.fixture(autouse=True)
-def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    home = tmp_path.parent / f"{tmp_path.name}-home"  # beside the folder that tests look into
+def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+    home, failed = tmp_path.parent / f"{tmp_path.name}-home", request.session.testsfailed  # beside what tests look into
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)
@@ -30,7 +30,9 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
         monkeypatch.setattr("core.machine.devices._may_have_more", lambda: False)
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("core.data.ingest.take_in_contained", take_in)  # a process per data set would double the time
-    return home
+    yield home
+    if request.session.testsfailed == failed:  # of all tests together they would fill a disk
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
@@ -74,6 +76,12 @@ def tiny_dataset(tiny_folder: Path):
     from core.data.ingest import ingest
 
     return ingest(tiny_folder).dataset
+
+
+@pytest.fixture(scope="session")
+def few_folder(once: Once) -> Path:
+    """Five small drawn pictures of each class, where a network trains and their number proves nothing; read only."""
+    return once("few", lambda folder: write_files(folder / "few", drawn_classes(5))) / "few"
 
 
 @pytest.fixture(scope="session")
