@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads crawl where other work shares the cores
 
-from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files
+from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
 
 from core.data.reading.intake import take_in
 
@@ -89,7 +90,7 @@ def _race(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, once: Onc
     def run(folder: Path) -> None:
         from core.__main__ import main
 
-        printed, options = io.StringIO(), ["--epochs", "2", "--batch-size", "8", "--json"]
+        printed, options = io.StringIO(), ["--epochs", "2", "--batch-size", "8", "--train-size", "96", "--json"]
         with home_at(folder / "home"), redirect_stdout(printed):
             assert main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,finetuned", *options]) == 0
         (folder / "values.json").write_text(printed.getvalue())
@@ -120,16 +121,31 @@ def packed(_race: FinishedRace, once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _drawn(once: Once) -> Path:
-    """The folder of the built-in set, drawn once for all tests; read only."""
-
+def _drawn_once(once: Once) -> Path:
     def draw(folder: Path) -> None:
+        from core.data.drawn import drawings
         from core.data.ingest import ingest
 
-        with home_at(folder):
+        files = dict(drawings.pictures(at_once=2))
+        write_zip(folder / "files.zip", files, zipfile.ZIP_STORED)
+        with home_at(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawings, "pictures", lambda at_once: files.items())
             ingest("builtin")
 
-    (dataset,) = (once("drawn", draw) / "datasets").iterdir()
+    return once("drawn", draw)
+
+
+@pytest.fixture(scope="session")
+def drawn_files(_drawn_once: Path) -> dict[str, bytes]:
+    """The files of the built-in set in their order, drawn once for all tests."""
+    with zipfile.ZipFile(_drawn_once / "files.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="session")
+def _drawn(_drawn_once: Path) -> Path:
+    """The folder of the built-in set; read only."""
+    (dataset,) = (_drawn_once / "datasets").iterdir()
     return dataset
 
 
