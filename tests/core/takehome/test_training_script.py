@@ -47,7 +47,7 @@ ON_PHOTOS = ("frozen", "finetuned")
 
 @pytest.fixture
 def record(finished_race: FinishedRace) -> RunRecord:
-    return load_record(finished_race.run("finetuned"))
+    return changed(load_record(finished_race.run("finetuned")), train_size=None)
 
 
 def changed(record: RunRecord, **changes: Any) -> RunRecord:
