@@ -95,11 +95,11 @@ def jpeg(class_name: str, seed: int) -> bytes:
 
 
 def small_zip() -> bytes:
-    """Two classes with awkward names, 12 pictures each, one of them broken, in a wrapper folder."""
+    """Two classes with awkward names, 20 pictures each, one of them broken, in a wrapper folder."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for class_name, folder in (("ants", "ants & <i>co"), ("bees", "bees *1*")):
-            for seed in range(12):
+            for seed in range(20):
                 archive.writestr(f"mine/{folder}/{seed}.JPG", jpeg(class_name, 1000 + seed))
         archive.writestr("mine/ants & <i>co/broken.jpg", jpeg("ants", 1)[:2000])
         archive.writestr("mine/.DS_Store", b"\0")
