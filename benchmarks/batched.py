@@ -79,7 +79,8 @@ def _newcombe(both: np.ndarray, only_a: np.ndarray, only_b: np.ndarray, neither:
     phi = np.divide(cross, np.sqrt(margins), out=np.zeros_like(cross), where=margins > 0)
 
     def joined(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-        return np.sqrt(np.maximum(one**2 - 2 * phi * one * other + other**2, 0))
+        length: np.ndarray = np.sqrt(np.maximum(one**2 - 2 * phi * one * other + other**2, 0))
+        return length
 
     low = np.maximum(a - b - joined(a - low_a, high_b - b), -1)
     return low, np.minimum(a - b + joined(b - low_b, high_a - a), 1)
