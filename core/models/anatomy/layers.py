@@ -27,7 +27,7 @@ from core.models.splitting import DEPTH
 from core.models.weights import preprocessing_of
 from core.settings.schema import ModelSettings
 
-State = Literal["trains", "partly", "frozen", "no parameters"]
+State = Literal["trains", "partly trains", "stays frozen", "no parameters"]
 
 FLOAT_BYTES: Final = 4
 _BOOKKEEPING: Final = {
@@ -67,7 +67,9 @@ class Layer:
         """Whether it trains under the chosen strategy."""
         if not self.parameters:
             return "no parameters"
-        return "frozen" if not self.trained else "trains" if self.trained == self.parameters else "partly"
+        if not self.trained:
+            return "stays frozen"
+        return "trains" if self.trained == self.parameters else "partly trains"
 
     @property
     def depth(self) -> int:

@@ -19,6 +19,7 @@ State = Mapping[str, Tensor]
 UpdatedBy = Literal["optimiser", "solver", "every batch", "nothing"]
 Change = Literal["same", "changed", "other shape", "only before", "only after"]
 
+_MANY: Final = 10**7
 _HEAD: Final = "head."
 _BACKBONE: Final = "backbone."
 
@@ -111,7 +112,9 @@ def _moving(model: TransferModel) -> set[str]:
 def _row(key: str, tensor: Tensor, settings: ModelSettings, moves: bool, state: State) -> TensorRow:
     is_parameter = isinstance(tensor, nn.Parameter)
     values = state.get(key)
-    counted = values is not None and values.is_floating_point() and values.numel() > 0
+    mean = deviation = None
+    if values is not None and values.is_floating_point() and values.numel():
+        deviation, mean = (float(one) for one in torch.std_mean(_wide(values), correction=0))
     trains = is_parameter and tensor.requires_grad
     steps = settings.row.takes_steps
     return TensorRow(
@@ -119,8 +122,8 @@ def _row(key: str, tensor: Tensor, settings: ModelSettings, moves: bool, state: 
         kind="parameter" if is_parameter else "buffer",
         shape=tuple(tensor.shape),
         dtype=str(tensor.dtype).removeprefix("torch."),
-        mean=float(values.double().mean()) if values is not None and counted else None,
-        deviation=float(values.double().std(correction=0)) if values is not None and counted else None,
+        mean=mean,
+        deviation=deviation,
         requires_grad=trains,
         in_optimizer=trains and steps,
         updated_by=("optimiser" if steps else "solver") if trains else "every batch" if moves else "nothing",
@@ -144,15 +147,20 @@ def _change(key: str, before: Tensor | None, after: Tensor | None) -> TensorChan
         return TensorChange(key=key, change=missing, relative=None, largest=None, **shapes)
     if before.shape != after.shape:
         return TensorChange(key=key, change="other shape", relative=None, largest=None, **shapes)
-    old, new = before.double(), after.double()
-    moved, size = float((new - old).norm()), float(old.norm())
+    old, difference = _wide(before), _wide(after) - _wide(before)
+    moved, size = float(difference.norm()), float(old.norm())
     return TensorChange(
         key=key,
         change="same" if torch.equal(before, after) else "changed",
         relative=moved / size if size else float(moved > 0),
-        largest=float((new - old).abs().max()) if old.numel() else 0.0,
+        largest=float(difference.abs().max()) if old.numel() else 0.0,
         **shapes,
     )
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Twice as exact, but for the few tensors that would take a gigabyte."""
+    return values.double() if values.numel() < _MANY else values.float()
 
 
 def changed_statistics(rows: list[TensorChange]) -> list[TensorChange]:
