@@ -5,7 +5,7 @@ from components import chosen
 from components.inside.code import show_head, show_lesson
 from components.inside.layers import draw_stages, layer_table, layer_tree, megabytes
 from components.inside.sees import show_sight
-from components.inside.subjects import anatomy_of, choose_subject, subject_label, subject_runs
+from components.inside.subjects import anatomy_of, choose_subject, subject_label, subject_runs, weights_badge
 from components.inside.tensors import show_changes, show_tensors
 from components.kept import keep
 from components.messages import md, show_error
@@ -38,6 +38,7 @@ st.markdown(
     f"{found.gflop:.2f} GFLOP for a picture of {found.image_size} px · "
     f"activations {megabytes(found.activation_bytes)} · kept for the backward pass {megabytes(found.backward_bytes)}"
 )
+st.badge(f"weights: {weights_badge(subject)}", icon=":material/network_node:", color="gray")
 view = st.segmented_control(
     "View",
     list(VIEWS),

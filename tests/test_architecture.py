@@ -59,6 +59,7 @@ TORCH_FREE = [
     "core.inference.prediction_sets",
     "core.comparison.temperature",
     "core.inference.values",
+    "core.inference.subject",
     "core.takehome.report",
     *(name for name in NAMES if name.startswith(("core.comparison.", "core.commands."))),
 ]

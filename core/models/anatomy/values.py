@@ -66,7 +66,9 @@ def changes_text(rows: Sequence[TensorChange]) -> str:
 def change_sentence(rows: Sequence[TensorChange]) -> str:
     """How much of two states is the same."""
     kinds = [row.change for row in rows]
-    parts = [f"{kinds.count('changed')} of {len(rows)} tensors changed", f"{kinds.count('same')} are bit-identical"]
+    same = kinds.count("same")
+    parts = [f"{kinds.count('changed')} of {len(rows)} tensors changed"]
+    parts.append(f"{same} {'is' if same == 1 else 'are'} bit-identical")
     if other := kinds.count("other shape"):
         parts.append(f"{other} {'has another shape' if other == 1 else 'have other shapes'}")
     if alone := kinds.count("only before") + kinds.count("only after"):

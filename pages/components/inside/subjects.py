@@ -21,7 +21,7 @@ from .. import chosen
 from ..help import option_help
 from ..kept import keep, kept
 from ..messages import plain
-from ..resources import run_record, run_store, stored_dataset
+from ..resources import backbone_badges, run_record, run_store, stored_dataset
 from ..wording import run_label
 
 if TYPE_CHECKING:
@@ -131,6 +131,15 @@ def subject_label(subject: Subject, runs: Sequence[Run]) -> str:
     """What it is called on the page."""
     run = next((run for run in runs if run.id == subject.name), None)
     return run_label(run) if run else subject.spec.label
+
+
+def weights_badge(subject: Subject) -> str:
+    """Where the numbers that are looked at come from."""
+    if subject.record:
+        return f"{plain(subject.record.weights.origin)}, then trained"
+    if subject.settings.start == "none":
+        return "none (random)"
+    return backbone_badges(chosen.home())[subject.spec.name]
 
 
 def has_numbers(subject: Subject) -> bool:
