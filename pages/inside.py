@@ -5,10 +5,17 @@ from components import chosen
 from components.inside.code import show_head, show_lesson
 from components.inside.layers import draw_stages, layer_table, layer_tree, megabytes
 from components.inside.sees import show_sight
-from components.inside.subjects import anatomy_of, choose_subject, subject_label, subject_runs, weights_badge
+from components.inside.subjects import (
+    anatomy_of,
+    choose_subject,
+    next_action,
+    subject_label,
+    subject_runs,
+    weights_badge,
+)
 from components.inside.tensors import show_changes, show_tensors
 from components.kept import keep
-from components.messages import md, show_error
+from components.messages import LONGEST_MESSAGE, md, show_error
 
 from core.errors import ThawError
 
@@ -32,13 +39,15 @@ except ThawError as error:
     show_error(error)
     st.stop()
 
-counts, strategy = found.parameters, subject.settings.row.label
+counts = found.parameters
 st.markdown(
-    f"**{md(subject_label(subject, runs))}, {strategy}: {counts.trained:,} of {counts.total:,} parameters train.**  \n"
+    f"**{md(subject_label(subject, runs))}: {counts.trained:,} of {counts.total:,} parameters train.**  \n"
     f"{found.gflop:.2f} GFLOP for a picture of {found.image_size} px · "
     f"activations {megabytes(found.activation_bytes)} · kept for the backward pass {megabytes(found.backward_bytes)}"
 )
-st.badge(f"weights: {weights_badge(subject)}", icon=":material/network_node:", color="gray")
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.badge(f"weights: {weights_badge(subject)}", icon=":material/network_node:", color="gray")
+    next_action(subject)
 view = st.segmented_control(
     "View",
     list(VIEWS),
@@ -54,7 +63,7 @@ if view == "layers":
     draw_stages(found)
     unfolded = st.toggle("Unfold all", key=keep("inside.unfolded", usual=False))
     layer_tree(found, unfolded)
-    st.caption(md(found.uncounted_sentence))
+    st.caption(md(found.uncounted_sentence, LONGEST_MESSAGE))
     with st.expander("As a table", icon=":material/table_rows:"):
         layer_table(found)
 elif view == "head":

@@ -23,7 +23,7 @@ def tree(at: AppTest) -> str:
 def test_a_backbone_needs_no_weights_and_shows_what_trains(start) -> None:
     at = start("inside.py", of="resnet18")
 
-    values, _ = show_anatomy("resnet18", ModelSettings(), classes=4)
+    values, _ = show_anatomy("resnet18", ModelSettings(), classes=2)
     assert not at.exception and not at.error
     assert f"{values['trained']:,} of {values['parameters']:,} parameters train" in words(at)
     html = tree(at)
@@ -42,9 +42,9 @@ def test_the_head_is_replaced_and_the_mistake_shown_live(start) -> None:
     at = start("inside.py", of="vgg16", view="head")
 
     code = [element.value for element in at.code]
-    assert "net.classifier[6].out_features = 4" in "\n".join(code)
+    assert "net.classifier[6].out_features = 2" in "\n".join(code)
     assert any(text.startswith("torch.Size([1, 1000])") for text in code)
-    assert any(text.startswith("torch.Size([1, 4])") for text in code)
+    assert any(text.startswith("torch.Size([1, 2])") for text in code)
 
     at.segmented_control(key="inside.view").set_value("module").run()
 

@@ -198,6 +198,8 @@ class _Seen:
     outputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
     bytes: Counter[str] = field(default_factory=Counter)
     flop: Counter[str] = field(default_factory=Counter)
+    norms: set[str] = field(default_factory=set)
+    """Normalisation layers: timm's have an activation as a part, and compute themselves all the same."""
 
     def bytes_below(self, name: str) -> int:
         """Of what a module's parts give; of what it gives itself where none of them is called."""
@@ -206,8 +208,9 @@ class _Seen:
 
     @cached_property
     def innermost(self) -> list[str]:
-        """The modules that were called and call no others."""
-        return [name for name in self.outputs if name and not any(one.startswith(f"{name}.") for one in self.outputs)]
+        """The modules that were called and compute something themselves."""
+        whole = {name[:place] for name in self.outputs for place, sign in enumerate(name) if sign == "."}
+        return [name for name in self.outputs if name and (name not in whole or name in self.norms)]
 
     def uncounted(self) -> Iterator[Uncounted]:
         for name, calls in self.operators.calls.most_common():
@@ -234,7 +237,8 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _observe(network: nn.Module, side: int) -> _Seen:
     """Send a picture through."""
-    seen = _Seen(operators=_Operators())
+    norms = {name for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
+    seen = _Seen(operators=_Operators(), norms=norms)
 
     def note(name: str, module: nn.Module, output: Any) -> None:
         for tensor in _tensors(output)[:1]:

@@ -79,7 +79,7 @@ def _block(name: str, size: str, depth: str, side: int, channels: int, state: st
     height, width = 8 + round(5.2 * side**0.5), 6 + round(4 * log2(1 + channels))
     look = _LOOKS.get(state, "border:1px solid #7d8794")
     return (
-        '<div style="flex:0 0 4.4rem;text-align:center;font-size:.8125rem;line-height:1.25">'
+        '<div style="flex:1 1 4.4rem;max-width:7rem;text-align:center;font-size:.8125rem;line-height:1.25">'
         f'<div style="height:{height}px;width:{width}px;margin:0 auto .25rem;border-radius:3px;{look}"></div>'
         f"<b>{name}</b><br>{size}<br>{depth}</div>"
     )
@@ -117,10 +117,14 @@ def _row(layer: "Layer") -> str:
         name += f"<code>({escape(layer.detail)})</code>"
     output = " x ".join(map(str, layer.output)) if layer.output else "-"
     cells = [(output, "", " wide"), (f"{layer.parameters:,}" if layer.parameters else "-", " parameters", "")]
-    cells += [(f"{layer.gflop:.3f}" if layer.gflop else "-", " GFLOP", "")]
+    cells += [(_gflop(layer.gflop), " GFLOP", "")]
     cells += [(megabytes(layer.activation_bytes) if layer.activation_bytes else "-", "", "")]
     numbers = "".join(f'<span class="n{kind}" data-unit="{unit}">{text}</span>' for text, unit, kind in cells)
     return f'<span class="name">{name}</span>{numbers}{_chip(layer)}'
+
+
+def _gflop(number: float) -> str:
+    return "-" if not number else f"{number:.3f}" if number >= 0.0005 else "&lt; 0.001"
 
 
 def _chip(layer: "Layer") -> str:
@@ -134,7 +138,7 @@ def _chip(layer: "Layer") -> str:
 
 def megabytes(size: int) -> str:
     """A size in memory."""
-    return f"{size / 1e6:.1f} MB" if size >= 5e4 else f"{size / 1e3:.1f} kB"
+    return f"{size / 1e6:.1f} MB" if size >= 5e4 else f"{size / 1e3:.1f} kB" if size >= 500 else f"{size} B"
 
 
 def layer_table(found: "Anatomy") -> None:

@@ -130,7 +130,30 @@ def own_pictures(subject: Subject) -> Dataset:
 def subject_label(subject: Subject, runs: Sequence[Run]) -> str:
     """What it is called on the page."""
     run = next((run for run in runs if run.id == subject.name), None)
-    return run_label(run) if run else subject.spec.label
+    return run_label(run) if run else f"{subject.spec.label}, {subject.settings.row.label}"
+
+
+def next_action(subject: Subject) -> None:
+    """Train what is shown, or ask the run that is shown."""
+    record = subject.record
+    if record is not None:
+        if has_numbers(subject):
+            run = {"run": record.run}
+            st.page_link("classify.py", label="Classify with it", icon=":material/image_search:", query_params=run)
+        return
+    if st.button("Train like this", icon=":material/model_training:", type="tertiary", key="inside.train"):
+        now = chosen.settings()
+        wanted = subject.settings
+        model = replace(
+            now.model,
+            backbone=wanted.backbone,
+            scenario=wanted.scenario,
+            last_stages=wanted.last_stages,
+            weights=None,
+            batchnorm=None,
+        )
+        chosen.choose(replace(now, model=model))
+        st.switch_page("train.py")
 
 
 def weights_badge(subject: Subject) -> str:

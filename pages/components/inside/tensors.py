@@ -42,7 +42,7 @@ def show_tensors(subject: Subject, classes: int) -> None:
         {
             "key": row.key,
             "kind": row.kind,
-            "shape": _SHAPE.join(map(str, row.shape)),
+            "shape": _SHAPE.join(map(str, row.shape)) or "one number",
             "dtype": row.dtype,
             "mean": row.mean,
             "deviation": row.deviation,

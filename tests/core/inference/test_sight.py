@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from helpers import FinishedRace, draw_picture, queue_runs
 
 from core.data.dataset import load_stored
@@ -13,24 +12,8 @@ from core.inference.sight import sight_before, sight_beside, sight_of
 from core.inference.subject import START, begun_with, find_subject, state_of
 from core.models.anatomy.places import stage_maps
 from core.models.anatomy.tensors import compare_states
-from core.models.catalogue import BACKBONES
-from core.models.network import build_empty_model
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
-
-
-@pytest.mark.parametrize("name", BACKBONES)
-def test_every_backbone_has_three_stages_to_look_at(name: str) -> None:
-    model = build_empty_model(name, 2).eval()
-    with torch.no_grad():
-        maps = stage_maps(model.backbone, model.spec, torch.empty(2, 3, 224, 224, device="meta"))
-
-    assert len(maps) == len(model.spec.stages)
-    assert all(grid.shape[0] == 2 and grid.shape[2] == grid.shape[3] for grid in maps)
-    sides = [grid.shape[3] for grid in maps]
-    assert sides == sorted(sides, reverse=True), "pictures get smaller, never larger"
-    channels = maps[-1].shape[1]
-    assert channels in (model.spec.features, 960), "the last stage's; MobileNet projects once more"
 
 
 def test_maps_are_those_of_the_runs_own_network(finished_race: FinishedRace) -> None:
