@@ -41,13 +41,13 @@ def test_patches_are_where_a_channel_responds_most_and_are_looked_for_once(finis
 
     assert told[-1] == (len(dataset.pictures), len(dataset.pictures)) and (-1, -1) not in told
     assert all(np.array_equal(a, b) for a, b in zip(peaks.values, again.values, strict=True))
+    looked = [sight.look(dataset.pixels[index]) for index in range(len(dataset.pictures))]
     for level, channel in ((0, 3), (2, 17)):
         best = sight.patches(peaks, level, channel, 4)
-        looked = [sight.look(dataset.pixels[index])[level].values for index in range(len(dataset.pictures))]
-        responses = [float(values[channel].max()) for values in looked]
+        responses = [float(views[level].values[channel].max()) for views in looked]
         assert best[0].value == pytest.approx(max(responses), rel=1e-4)
         assert [patch.value for patch in best] == sorted((patch.value for patch in best), reverse=True)
-        grid = sight.look(dataset.pixels[best[0].picture])[level].values[channel]
+        grid = looked[best[0].picture][level].values[channel]
         down, right = np.unravel_index(grid.argmax(), grid.shape)
         centre = [(place + 0.5) * sight.side / grid.shape[0] for place in (right, down)]
         patch = best[0]
