@@ -53,9 +53,12 @@ class StageMap:
     """(C, h, w) float32."""
 
     def strongest(self, count: int) -> list[int]:
-        """The channels with the strongest response anywhere, the strongest first."""
-        peaks = self.values.max(axis=(1, 2))
-        return [int(channel) for channel in np.argsort(-peaks, kind="stable")[:count]]
+        """The channels with the strongest response anywhere, the strongest first; of equals that with the higher mean.
+
+        Equals are common: ReLU6 gives no more than 6.
+        """
+        order = np.lexsort((-self.values.mean(axis=(1, 2)), -self.values.max(axis=(1, 2))))
+        return [int(channel) for channel in order[:count]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -70,6 +73,8 @@ class Peaks:
     """By level (M, C) float32: the strongest response."""
     places: tuple[np.ndarray, ...]
     """By level (M, C) int64: where it is, in rows of the stage's grid."""
+    means: tuple[np.ndarray, ...]
+    """By level (M, C) float32: the mean response over the picture, which decides between equals."""
     sides: tuple[int, ...]
     """By level: the grid's."""
 
@@ -162,20 +167,20 @@ class Sight:
 
         keys = [dataset.pictures[index].group for index in wanted]
         found, _ = FeatureStore(self._recipe).get(keys, compute, torch.float32)
-        values, places = (torch.split(found[:, row], list(self.channels), dim=1) for row in (0, 1))
+        values, places, means = (torch.split(found[:, row], list(self.channels), dim=1) for row in range(3))
         return Peaks(
             pictures=tuple(wanted),
             of=count,
             values=tuple(one.numpy() for one in values),
             places=tuple(one.long().numpy() for one in places),
+            means=tuple(one.numpy() for one in means),
             sides=self.sides,
         )
 
     def patches(self, peaks: Peaks, level: int, channel: int, count: int) -> list[Patch]:
         """The places that excite a channel most, at most one of each picture, the strongest first."""
-        values = peaks.values[level][:, channel]
-        order = np.argsort(-values, kind="stable")[:count]
-        return [self._patch(peaks, level, channel, int(row)) for row in order]
+        order = np.lexsort((-peaks.means[level][:, channel], -peaks.values[level][:, channel]))
+        return [self._patch(peaks, level, channel, int(row)) for row in order[:count]]
 
     def _patch(self, peaks: Peaks, level: int, channel: int, row: int) -> Patch:
         side, grid = round(self.side * _PATCH[level]), peaks.sides[level]
@@ -194,9 +199,14 @@ class Sight:
 
 
 def _strongest(grid: Tensor) -> Tensor:
-    """(N, C, h, w) to (N, 2, C): each channel's strongest response, and the place where it is."""
-    values, places = grid.flatten(2).max(2)
-    return torch.stack([values, places.float()], dim=1)
+    """(N, C, h, w) to (N, 3, C): each channel's strongest response, the place where it is, and its mean response.
+
+    Of places with equal responses, the one with the strongest neighbours.
+    """
+    values = grid.amax((2, 3), keepdim=True)
+    around = torch.nn.functional.avg_pool2d(grid, 3, stride=1, padding=1, count_include_pad=False)
+    places = around.masked_fill(grid < values, -torch.inf).flatten(2).argmax(2)
+    return torch.stack([values[:, :, 0, 0], places.float(), grid.mean((2, 3))], dim=1)
 
 
 def _first_filters(model: TransferModel) -> Tensor:
@@ -254,4 +264,4 @@ def sight_beside(subject: Subject, beside: str) -> Sight:
 def _recipe(subject: Subject, weights: str) -> Recipe:
     settings = RunSettings(model=subject.settings, seed=subject.seed)
     recipe = feature_recipe(settings, None, subject.preprocessing, 0, "fp32", "torch")
-    return {**recipe, "weights": weights, "peaks": 1}
+    return {**recipe, "weights": weights, "peaks": 3}
