@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.data.dataset import Dataset
 from core.data.reading.decode import decode_picture
-from core.errors import ThawError
+from core.errors import ImageError, ThawError
 from core.inference.subject import START, Subject, find_subject
 from core.runs.store import Run
 from core.settings.schema import ModelSettings
@@ -27,7 +27,7 @@ from .subjects import choose_beside, has_numbers, own_pictures
 
 if TYPE_CHECKING:
     from core.inference.job import Job
-    from core.inference.sight import Peaks, Sight
+    from core.inference.sight import Peaks, Sight, StageMap
 
 LEVELS: Final = ("low", "middle", "high")
 CHANNELS: Final = 12
@@ -64,8 +64,9 @@ def show_sight(subject: Subject, runs: Sequence[Run], classes: int) -> None:
         return
     if beside is not None:
         st.caption(f"Left: this network. Right: {md(beside.label)}.")
-    _show_maps(sights, pixels, name)
-    _show_channel(sights, named, pixels, dataset)
+    views = list(zip(*(sight.look(pixels) for sight in sights), strict=True))
+    _show_maps(views, sights[0].input_of(pixels), name)
+    _show_channel(sights, named, [of_level[0] for of_level in views], dataset)
     _show_filters(sights)
 
 
@@ -83,24 +84,30 @@ def _picture(dataset: Dataset) -> tuple[np.ndarray, str]:
             say_if_uploads_are_refused()
             file = st.file_uploader("A picture", max_upload_size=MAX_MEGABYTES, key="inside.file")
     if file is not None:
-        return decode_picture(file.getvalue()), plain(file.name)
+        return _decoded(file.getvalue(), plain(file.name)), plain(file.name)
     picture = dataset.pictures[number - 1]
     return np.array(dataset.pixels[number - 1]), f"{dataset.class_names[picture.target]}, {plain(picture.name)}"
+
+
+def _decoded(data: bytes, name: str) -> np.ndarray:
+    try:
+        return decode_picture(data)
+    except ImageError as error:  # it says what is wrong, and not with what
+        raise ImageError(f"{name} {error}.") from error
 
 
 def _another(now: int, count: int) -> None:
     st.session_state["inside.picture"] = 1 + (now + random.randrange(max(1, count - 1))) % count
 
 
-def _show_maps(sights: "Sequence[Sight]", pixels: np.ndarray, name: str) -> None:
-    """The picture, and for each level the channels that respond most strongly to it, each a button."""
+def _show_maps(views: "Sequence[tuple[StageMap, ...]]", received: np.ndarray, name: str) -> None:
+    """The picture as the network receives it, and for each level the channels that respond most strongly to it, each a button."""
     from core.inference.seen import map_picture
 
     st.html(_STYLE)
-    views = list(zip(*(sight.look(pixels) for sight in sights), strict=True))
-    received, stages = st.columns([1, 5], gap="medium")
-    with received:
-        st.image(sights[0].input_of(pixels), width="stretch", alt=f"Model input: {name}")
+    picture, stages = st.columns([1, 5], gap="medium")
+    with picture:
+        st.image(received, width="stretch", alt=f"Model input: {name}")
         st.caption(md(name))
     with stages:
         for of_level in views:
@@ -132,7 +139,9 @@ def _choose_channel(level: str, channel: int) -> None:
     st.session_state["inside.level"], st.session_state["inside.channel"] = level, channel
 
 
-def _show_channel(sights: "Sequence[Sight]", named: Sequence[Named], pixels: np.ndarray, dataset: Dataset) -> None:
+def _show_channel(
+    sights: "Sequence[Sight]", named: Sequence[Named], views: "Sequence[StageMap]", dataset: Dataset
+) -> None:
     """One channel: how it responds to the picture, and the patches that excite it most, of each network."""
     st.header("One channel", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -141,7 +150,7 @@ def _show_channel(sights: "Sequence[Sight]", named: Sequence[Named], pixels: np.
         )
         place = LEVELS.index(level)
         most = sights[0].channels[place]
-        view = sights[0].look(pixels)[place]
+        view = views[place]
         channel = st.number_input(
             "Channel",
             0,
