@@ -101,7 +101,7 @@ def _another(now: int, count: int) -> None:
 
 
 def _show_maps(views: "Sequence[tuple[StageMap, ...]]", received: np.ndarray, name: str) -> None:
-    """The picture as the network receives it, and for each level the channels that respond most strongly to it, each a button."""
+    """The model input, and for each level the channels that respond most strongly to it, each a button."""
     from core.inference.seen import map_picture
 
     st.html(_STYLE)
@@ -142,7 +142,7 @@ def _choose_channel(level: str, channel: int) -> None:
 def _show_channel(
     sights: "Sequence[Sight]", named: Sequence[Named], views: "Sequence[StageMap]", dataset: Dataset
 ) -> None:
-    """One channel: how it responds to the picture, and the patches that excite it most, of each network."""
+    """One channel of a stage: the patches that excite it most, of each network."""
     st.header("One channel", anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         level = st.segmented_control(
