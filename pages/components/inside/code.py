@@ -22,7 +22,7 @@ def show_head(subject: Subject, classes: int) -> None:
     before, after = anatomy_of(settings, None), anatomy_of(settings, classes)
     rows = [
         {
-            "": label,
+            "last layer": label,
             f"({name})": f"Linear({subject.spec.features}, {found.classes})",
             "its parameters": next(layer.parameters for layer in found.layers if layer.name == name),
             "of all": found.parameters.total,

@@ -93,7 +93,7 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     )
     st.markdown(f"**{change_sentence(rows)}**{also}")
     kinds = sorted({row.change for row in rows})
-    only = st.pills("Show", kinds, selection_mode="multi", default=kinds, key="inside.kinds", persist_state="session")
+    only = st.pills("Show", kinds, selection_mode="multi", default=kinds, key=f"inside.kinds.{len(kinds)}.{kinds[0]}")
     table = pd.DataFrame([_cells(row) for row in rows if row.change in only])
     if table.empty:
         st.caption("Nothing is of this kind.")
