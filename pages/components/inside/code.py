@@ -1,7 +1,7 @@
 """Code that runs on the network, with what it really printed: the head replaced, the mistake, what a module is."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 import streamlit as st
@@ -10,6 +10,13 @@ from core.inference.subject import Subject
 from core.settings.schema import ModelSettings
 
 from .subjects import anatomy_of
+
+# In the dark, Streamlit's colours of keywords and names are too faint to read; weight and slant tell as much.
+_STYLE: Final = """<style>
+[class*=st-key-inside-code] .token { color: inherit !important; }
+[class*=st-key-inside-code] .token.keyword { font-weight: 700; }
+[class*=st-key-inside-code] .token.comment { font-style: italic; }
+</style>"""
 
 if TYPE_CHECKING:
     from core.models.anatomy.snippets import Ran
@@ -55,11 +62,12 @@ def show_lesson(subject: Subject, classes: int) -> None:
 
 def _show(pieces: "Sequence[Ran]") -> None:
     """Each piece of code above what it printed."""
-    for piece in pieces:
-        with st.container(gap="xxsmall"):
+    st.html(_STYLE)
+    for number, piece in enumerate(pieces):
+        with st.container(gap="xxsmall", key=f"inside-code-{number}"):
             st.code(piece.code, language="python", wrap_lines=True)
             st.code(piece.printed, language=None, wrap_lines=True)
-    with st.expander("All lines, to copy", icon=":material/content_copy:"):
+    with st.expander("All lines, to copy", icon=":material/content_copy:", key="inside-code-all"):
         st.code("\n".join(piece.code for piece in pieces), language="python", wrap_lines=True)
 
 
