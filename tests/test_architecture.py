@@ -60,6 +60,7 @@ TORCH_FREE = [
     "core.inference.prediction_sets",
     "core.comparison.temperature",
     "core.inference.values",
+    "core.inference.subject",
     "core.takehome.report",
     "core.lessons.table",
     "core.lessons.progress",

@@ -180,6 +180,18 @@ def _write_heat_map(predictor: "Predictor", pixels: np.ndarray, predicted: str, 
     return str(path)
 
 
+def read_picture(name: str) -> np.ndarray:
+    """The decoded pixels of one picture file: (H, W, 3) uint8.
+
+    Raises:
+        ImageError: it cannot be read; the file is named.
+    """
+    try:
+        return decode_picture(_read(name))
+    except ImageError as error:
+        raise ImageError(f"{name!r} {error}.") from error
+
+
 def _read(name: str) -> bytes:
     try:
         return Path(name).read_bytes()

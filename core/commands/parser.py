@@ -1,12 +1,28 @@
 """The one parser, with which all commands have registered."""
 
-from core.commands import backbones, backup, classify, compare, data, lesson, machine, runs, suspects, takehome, train
+from core.commands import (
+    anatomy,
+    backbones,
+    backup,
+    classify,
+    compare,
+    data,
+    inside,
+    lesson,
+    machine,
+    runs,
+    suspects,
+    takehome,
+    train,
+)
 from core.commands.command import Commands, Parser
 
 
 def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
-    for module in (data, suspects, train, compare, classify, machine, takehome, runs, lesson, backup, backbones):
+    work = (data, suspects, train, compare, classify, inside, anatomy)
+    rest = (machine, takehome, runs, lesson, backup, backbones)
+    for module in (*work, *rest):
         module.register(commands)
     return commands.parser

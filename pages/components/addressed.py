@@ -10,6 +10,8 @@ import streamlit as st
 
 from core.data.dataset import stored_ids
 from core.errors import RunError, ThawError
+from core.inference.subject import START
+from core.models.catalogue import BACKBONES
 from core.runs.example import example_runs, find_run
 from core.runs.experiments import Experiment, experiments_of, stored_experiments
 from core.runs.record import is_recorded
@@ -77,6 +79,14 @@ def _run(asked: str) -> str | None:
     return None
 
 
+def _network(asked: str) -> str | None:
+    return BACKBONES[asked].label if asked in BACKBONES else _run(asked)
+
+
+def _beside(asked: str) -> str | None:
+    return "what it began with" if asked == START else _run(asked)
+
+
 def _race(asked: str) -> str | None:
     runs = run_store().runs(race=asked)
     return f"The race of {len(runs)} runs on {plain(runs[0].dataset_title)}" if runs else None
@@ -102,6 +112,8 @@ KINDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
     "a": ("run", _run),
     "b": ("run", _run),
     "second": ("run", _run),
+    "of": ("network", _network),
+    "beside": ("run", _beside),
 }
 """What stands under a name of the address, and how it is found: a few words about it, or None."""
 

@@ -96,6 +96,15 @@ NAMES: Final = {
     "classify.top": _number("top", 1, 10**4),
     "classify.coverage": _number("coverage", 50, 99),
     "classify.detect": _switching("unknown"),
+    "inside.network": Row(name="of", read=str, wanted="a backbone or a run", is_id=True),
+    "inside.strategy": Row(name="strategy", read=str, wanted="a name"),
+    "inside.last": _whole("last"),
+    "inside.view": Row(name="view", read=str, wanted="a name"),
+    "inside.unfolded": _switching("unfolded"),
+    "inside.beside": Row(name="beside", read=str, wanted="a run", is_id=True),
+    "inside.picture": _whole("looked"),
+    "inside.level": Row(name="level", read=str, wanted="low, middle or high"),
+    "inside.channel": _whole("channel"),
 }
 """By the widget's key."""
 _VALUES: Final = "kept.values"
