@@ -57,6 +57,7 @@ TORCH_FREE = [
     "core.advice.plans",
     "core.advice.growth",
     "core.runs.studies",
+    "core.runs.findings",
     "core.data.ingest",
     "core.augment.catalogue",
     "core.models.catalogue",

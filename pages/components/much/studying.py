@@ -1,6 +1,7 @@
 """Studies on the page: the button that starts one with what it takes, how it goes on, and what stopped it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -16,6 +17,28 @@ from ..planning import start_again, stopped_for_good
 from ..progress import explain_end, live
 from ..resources import run_store, stored_dataset
 from ..wording import rough_time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A question of the page that stands below the advice."""
+
+    kind: Kind | None
+    """Of the studies that answer it; None where it takes none."""
+    title: str
+    icon: str
+    draw: Callable[[Dataset, RunSettings], None]
+
+
+def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
+    """A section, open where it is at work or was opened; drawn only then."""
+    known = latest(section.kind, dataset, settings) if section.kind else None
+    working = known is not None and known.is_active
+    key = f"much.section.{section.title}{'.working' if working else ''}"
+    shown = st.expander(section.title, expanded=working, icon=section.icon, key=key, on_change="rerun")
+    if shown.open:
+        with shown:
+            section.draw(dataset, settings)
 
 
 def latest(kind: Kind, dataset: Dataset, settings: RunSettings) -> Study | None:
