@@ -8,7 +8,7 @@ from core.models.catalogue import get_backbone
 from core.settings.scenarios import SCENARIOS, Scenario
 from core.settings.schema import MOST_EPOCHS, DataSettings, RunSettings
 
-FEWEST_STEPS: Final = 30
+FEWEST_STEPS: Final = 24
 """Optimiser steps that every run gets, however few its pictures: else too little training would look like too little
 data. Chosen by us: a good minute of fine-tuning on two cores."""
 FEWEST_EPOCHS: Final = 2

@@ -124,8 +124,7 @@ def _compare(study: Study) -> None:
 def _record() -> str:
     """How often it has been right: here, and in our own checks."""
     here = checks_here(run_store())
-    ours = f"In our own checks advice was right in {OUR_CHECKS.right} of {OUR_CHECKS.checks}"
-    ours += f", more than needed in {OUR_CHECKS.more_than_needed}, too little in {OUR_CHECKS.too_little}."
+    ours = f"In our own checks, which the rule was made on, it was right in {OUR_CHECKS.right} of {OUR_CHECKS.checks}."
     return f"Right in {here.right} of {counted(here.checks, 'check')} here. {ours}" if here.checks else ours
 
 

@@ -32,7 +32,7 @@ def test_a_check_trains_what_was_advised_and_its_rivals_with_enough_steps():
     plans = plan_check(RunSettings(), 4, [0], pictures=20)
 
     assert [thawed(plan) for plan in plans] == [0, 2, 4, 9]
-    assert {plan.optim.epochs for plan in plans} == {24}, "20 pictures in batches of 16 need them for 30 steps"
+    assert {plan.optim.epochs for plan in plans} == {20}, "20 pictures in batches of 16 need them for 24 steps"
 
 
 def test_fewer_pictures_get_more_epochs_and_many_the_fewest():

@@ -41,8 +41,15 @@ def evidence(
         (evidence((0.6, 0.7, 0.85), per_class=8), 0),
         (evidence((0.6, 0.7, 0.85), sure=0.3), 3),
         (evidence((0.6, 0.97, 0.95), sure=0.04, lead=(0.01, 0.03)), 3),
+        (evidence((0.6, 0.7, 0.78), per_class=10, sure=0.04), 3),
     ],
-    ids=["little left to gain", "too few pictures", "much left and enough pictures", "earlier stages know more"],
+    ids=[
+        "little left to gain",
+        "too few pictures",
+        "much left and enough pictures",
+        "earlier stages know more",
+        "few and unlike",
+    ],
 )
 def test_the_advice_follows_from_size_similarity_and_depth(found: Evidence, stages: int):
     assert advise(found).stages == stages
