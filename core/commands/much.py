@@ -10,7 +10,6 @@ from core.commands.data import bring
 from core.commands.options import add_run_options, names_in, run_settings, seeds_in
 from core.commands.runs import finished
 from core.commands.train import train_all
-from core.comparison.wording import per_cent
 from core.data.dataset import Dataset
 from core.data.parts import class_counts
 from core.errors import ThawError
@@ -92,10 +91,10 @@ def _sweep(arguments: Namespace) -> Result:
 
 
 def _depth_line(row: "Depth") -> str:
-    ends = f" ({per_cent(row.interval.low)} to {per_cent(row.interval.high)})" if row.interval else ""
-    shifted = ", ".join(f"{name} {per_cent(one.accuracy)}" for name, one in row.shifted.items())
+    ends = f" ({row.interval.low:.1%} to {row.interval.high:.1%})" if row.interval else ""
+    shifted = ", ".join(f"{name} {one.accuracy:.1%}" for name, one in row.shifted.items())
     changed = f"{row.changed_bytes / 1e6:.1f} MB changed"
-    return f"  {row.label:14} {per_cent(row.accuracy)}{ends}, {row.seconds:.1f} s, {changed}; {shifted}"
+    return f"  {row.label:14} {row.accuracy:.1%}{ends}, {row.seconds:.1f} s, {changed}; {shifted}"
 
 
 def _crossing(arguments: Namespace) -> Result:
@@ -120,7 +119,7 @@ def _crossing(arguments: Namespace) -> Result:
 
 def _curve_line(curve: "Curve") -> str:
     points = zip(curve.sizes, curve.means, strict=True)
-    return f"  {curve.label:16} " + ", ".join(f"{size}: {per_cent(mean)}" for size, mean in points)
+    return f"  {curve.label:16} " + ", ".join(f"{size}: {mean:.1%}" for size, mean in points)
 
 
 def _numbers(option: str, text: str | None, usual: Sequence[int]) -> list[int]:
@@ -160,10 +159,10 @@ def looked_at(settings: RunSettings, dataset: Dataset, say: Say) -> "Evidence":
 def _depth_lines(evidence: "Evidence") -> list[str]:
     lines = ["  stage                 nearest mean   neighbours   linear probe"]
     for row in evidence.depths:
-        shares = "".join(f"{per_cent(share):>13}" for share in (row.nearest_mean, row.neighbours, row.probe))
+        shares = "".join(f"{share:>13.1%}" for share in (row.nearest_mean, row.neighbours, row.probe))
         lines.append(f"  {row.stage:2} {row.name:18} {shares}")
     for called in evidence.called:
-        names = ", ".join(f"{name} {per_cent(share)}" for name, share in called.names)
+        names = ", ".join(f"{name} {share:.1%}" for name, share in called.names)
         lines.append(f"  {called.name} is called {names}")
     return lines
 
