@@ -107,7 +107,8 @@ def test_offline_is_said_with_size_address_and_choices(monkeypatch: pytest.Monke
     for part in (
         "weights of ResNet-18 are not here and THAW_OFFLINE forbids downloads",
         "46.8 MB from https://download.pytorch.org/models/resnet18-f37072fd.pth",
-        "weights are here (EfficientNet-Lite0), or the scenario From scratch",
+        "weights are here (EfficientNet-Lite0",
+        "or the scenario From scratch",
     ):
         assert part in str(caught.value)
 
