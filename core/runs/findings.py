@@ -184,7 +184,9 @@ def crossing_of(study: Study) -> Crossing | None:
 
 def _size(run: Run, counts: Sequence[int]) -> int:
     """Pictures per class: as asked for, or those of the smallest class, which seeds vary a little."""
-    return run.settings.data.train_per_class or 10 * round(min(counts, default=0) / 10) or 1
+    smallest = min(counts, default=1)
+    rounded = smallest if smallest < 20 else 10 * round(smallest / 10)
+    return run.settings.data.train_per_class or rounded
 
 
 def _called(run: Run) -> str:
