@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page("compare.py", title="Compare", icon=":material/balance:"),
         st.Page("classify.py", title="Classify", icon=":material/image_search:"),
         st.Page("inside.py", title="Inside", icon=":material/schema:"),
+        st.Page("much.py", title="How much?", icon=":material/thermostat:"),
         st.Page("learn.py", title="Learn", icon=":material/school:"),
         st.Page("glossary.py", title="Glossary", icon=":material/menu_book:"),
     ],

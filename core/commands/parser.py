@@ -10,6 +10,7 @@ from core.commands import (
     inside,
     lesson,
     machine,
+    much,
     runs,
     suspects,
     takehome,
@@ -21,7 +22,7 @@ from core.commands.command import Commands, Parser
 def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
-    work = (data, suspects, train, compare, classify, inside, anatomy)
+    work = (data, suspects, much, train, compare, classify, inside, anatomy)
     rest = (machine, takehome, runs, lesson, backup, backbones)
     for module in (*work, *rest):
         module.register(commands)

@@ -33,6 +33,7 @@ _WORDS: Final = {
     "optim.l2": ("L2 {:g}", "L2 chosen"),
     "optim.views": ("{} views", ""),
     "optim.ema": ("weights averaged, {:g}", ""),
+    "data.train_per_class": ("{} pictures per class", "all pictures"),
     "data.folds": ("{} folds", "one test part"),
     "data.split_rule": ("test part by rule {}", ""),
 }

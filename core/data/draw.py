@@ -33,7 +33,7 @@ def draw_sides(pool: Sequence[Picture], purpose: str, seed: int, fraction: float
         keep: how many sides of a class the other parts need. Something is taken from every pool in which one class
             has more, and that class keeps as many.
     """
-    drawing = _Drawing(keep, lambda side: _hash(f"{purpose}:{seed}:{side}"))
+    drawing = _Drawing(keep, lambda side: hash_of(f"{purpose}:{seed}:{side}"))
     batches: dict[int, list[Picture]] = {}
     for picture in pool:
         batches.setdefault(picture.batch, []).append(picture)
@@ -65,7 +65,7 @@ def draw_folds(pictures: Sequence[Picture], folds: int) -> dict[str, int]:
 
 
 def _fold_rank(side: str) -> bytes:
-    return _hash(f"fold:{side}")
+    return hash_of(f"fold:{side}")
 
 
 class _Drawing:
@@ -122,5 +122,6 @@ class _Drawing:
             self._left.subtract(self._classes[side])
 
 
-def _hash(text: str) -> bytes:
+def hash_of(text: str) -> bytes:
+    """What draws are ordered by: the same on every machine, and like chance."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

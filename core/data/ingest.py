@@ -23,6 +23,7 @@ from core.data.dataset import (
     stored_datasets,
     stored_ids,
 )
+from core.data.digits import DIGITS
 from core.data.pictures import Picture
 from core.data.reading.child import take_in_contained
 from core.data.reading.class_names import check_class_name
@@ -66,7 +67,7 @@ def ingest(
     What is said about it, its title and what became of every file, is always of what was brought last.
 
     Args:
-        where: `builtin`, the id of a stored data set, or the path of a zip or a folder.
+        where: `builtin`, `digits`, the id of a stored data set, or the path of a zip or a folder.
         on_progress: called from this thread, often.
         title: what to call it, where the file's own name says nothing.
         layout: how folders are to be read, see `core.data.reading.layout.LAYOUTS`.
@@ -80,7 +81,7 @@ def ingest(
     here = _find_stored(str(where))
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
-    drawn = str(where) == BUILTIN
+    drawn, ours = str(where) == BUILTIN, str(where) in (BUILTIN, DIGITS)
     if drawn:
         report(IngestProgress(stage="drawing", done=0, total=1))
     start = time.perf_counter()
@@ -94,7 +95,7 @@ def ingest(
     with temporary_folder("intake") as folder:
         stored = tuple(filter(is_readable, stored_ids()))
         request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
-        work: Callable[[Request, Emit], None] = take_in if drawn else take_in_contained  # our own drawings are harmless
+        work: Callable[[Request, Emit], None] = take_in if ours else take_in_contained  # our own pictures are harmless
         work(request, emit)
         dataset_id, listed["title"] = listed["fingerprint"][:ID_LENGTH], title or listed["title"]
         if dataset_id in stored:
@@ -145,6 +146,8 @@ def _find_stored(where: str) -> Dataset | None:
     if where == BUILTIN:
         drawn = (d for d in stored_datasets() if d.kind == BUILTIN and d.title == BUILTIN_TITLE)
         return next(drawn, None)  # not one that an earlier Thaw drew: that one's runs keep it
+    if where == DIGITS:
+        return next((d for d in stored_datasets() if d.kind == DIGITS), None)
     return load_stored(where) if len(where) == ID_LENGTH and where in stored_ids() else None
 
 
@@ -246,7 +249,7 @@ def _assemble(folder: Path, listed: Mapping[str, Any], start: float, report: OnP
         if "reason" in row
     ]
     classes = tuple(sorted({row["class"] for row in good}))
-    pictures = [_picture(row, classes) for row in good]
+    pictures = tuple(_picture(row, classes) for row in good)
     said = _said(listed, pictures, broken)
     if len(classes) < MIN_CLASSES:
         example = "".join(f" The first: {row.file} {row.reason}." for row in said["skipped"][:1])
@@ -256,7 +259,8 @@ def _assemble(folder: Path, listed: Mapping[str, Any], start: float, report: OnP
         kind=listed["kind"],
         fingerprint=listed["fingerprint"],
         class_names=classes,
-        pictures=_with_families(pictures, folder / SQUARES, report),
+        # scans of digits look alike, and each was written by hand: none is a near copy of another
+        pictures=pictures if listed["kind"] == DIGITS else _with_families(pictures, folder / SQUARES, report),
         decode_s=time.perf_counter() - start,
         added=datetime.now(UTC).isoformat(timespec="seconds"),
         **said,

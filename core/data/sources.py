@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.data.digits import DIGITS, DIGITS_TITLE, digit_files
 from core.data.reading.archive import Archive
 from core.data.reading.candidates import looks_like_picture
 from core.data.reading.kinds import HEAD_BYTES
@@ -24,6 +25,7 @@ BUILTIN_TITLE = "Drawn ants and bees"
 """Of the built-in set as it is drawn today. Earlier ones, which some homes still have, were called otherwise: so this
 must change whenever other pictures are drawn."""
 SHOWN = 80  # characters of a name in a sentence
+_CHOICES = "`builtin`, `digits`, a zip or a folder"
 OnDrawn = Callable[[int, int], None]
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -55,7 +57,7 @@ class Source:
 
 
 def open_source(where: str | Path, on_drawn: OnDrawn = lambda done, total: None) -> Source:
-    """The source behind `builtin`, the path of a zip, or the path of a folder.
+    """The source behind `builtin` or `digits`, the path of a zip, or the path of a folder.
 
     Args:
         on_drawn: told (done, total) while built-in pictures are drawn.
@@ -65,11 +67,15 @@ def open_source(where: str | Path, on_drawn: OnDrawn = lambda done, total: None)
     """
     if str(where) == BUILTIN:
         return _drawings(on_drawn)
+    if str(where) == DIGITS:
+        return _scans()
     path = Path(where)
     if path.name == LISTING and path.is_file():
         return _files(path)
     if not str(where).strip():
-        raise DatasetError("No data set was named. Give `builtin`, a zip, a folder, or the id of a stored data set.")
+        raise DatasetError(
+            "No data set was named. Give `builtin`, `digits`, a zip, a folder, or the id of a stored data set."
+        )
     if _ADDRESS.match(str(where)):
         raise DatasetError(f"{str(where)[:80]!r} is an address; pictures are not fetched from there. Download the zip, "
                            "then give the file.")  # fmt: skip
@@ -80,9 +86,11 @@ def open_source(where: str | Path, on_drawn: OnDrawn = lambda done, total: None)
         if path.is_file():
             return _zip(path)
         if path.exists():
-            raise DatasetError(f"{_short(path.name)!r} is a pipe or device. Give `builtin`, a zip or a folder.")
+            raise DatasetError(
+                f"{_short(path.name)!r} is a pipe or device. Give `builtin`, `digits`, a zip or a folder."
+            )
     name = _short(path.name or str(where))
-    raise DatasetError(f"There is no file or folder called {name!r}. Give `builtin`, a zip or a folder.")
+    raise DatasetError(f"There is no file or folder called {name!r}. Give {_CHOICES}.")
 
 
 def _short(name: str) -> str:
@@ -103,6 +111,20 @@ def _drawings(on_drawn: OnDrawn) -> Source:
         read=drawn.__getitem__,
         head=drawn.__getitem__,
         close=lambda: drawn.clear(),
+    )
+
+
+def _scans() -> Source:
+    files = digit_files()
+    content = {name: data for (_, name), data in files.items()}
+    return Source(
+        title=DIGITS_TITLE,
+        kind=DIGITS,
+        names=tuple(content),
+        placed=tuple(Placed(name=name, class_name=digit, split=None) for digit, name in files),
+        read=content.__getitem__,
+        head=content.__getitem__,
+        close=content.clear,
     )
 
 

@@ -9,11 +9,12 @@ There is one test part for all seeds: it is always drawn with `TEST_SEED`. Rule 
 earlier versions were made, drew one for each seed; both divide alike for `TEST_SEED`.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from core.data.draw import ALL_PARTS, draw_folds, draw_sides
+from core.data.draw import ALL_PARTS, draw_folds, draw_sides, hash_of
 from core.data.pictures import Picture
 from core.data.undivided import check_enough, check_folds, check_some_left
 from core.settings.schema import DataSettings
@@ -35,7 +36,7 @@ class Parts:
 def divide(
     pictures: Sequence[Picture], class_names: Sequence[str], grouped: bool, seed: int, settings: DataSettings
 ) -> Parts:
-    """The parts of these pictures.
+    """The parts of these pictures, with no more of each class in train than the settings let in.
 
     Args:
         grouped: pictures of one group stand together as copies do.
@@ -43,6 +44,27 @@ def divide(
     Raises:
         DatasetError: a part would be empty; it says why.
     """
+    parts = _divided(pictures, class_names, grouped, seed, settings)
+    if settings.train_per_class is None:
+        return parts
+    return replace(parts, train=_some_of_each(pictures, parts.train, seed, settings.train_per_class))
+
+
+def _some_of_each(pictures: Sequence[Picture], train: Sequence[int], seed: int, most: int) -> list[int]:
+    """At most so many of each class, by a hash of seed and content: who is among few is among more, too."""
+    taken: Counter[int] = Counter()
+    chosen = []
+    for index in sorted(train, key=lambda index: hash_of(f"few:{seed}:{pictures[index].content}")):
+        taken[pictures[index].target] += 1
+        if taken[pictures[index].target] <= most:
+            chosen.append(index)
+    return sorted(chosen)
+
+
+def _divided(
+    pictures: Sequence[Picture], class_names: Sequence[str], grouped: bool, seed: int, settings: DataSettings
+) -> Parts:
+    """The same, whole."""
     if settings.folds is not None:
         return _one_fold(pictures, class_names, seed, settings.folds, settings.fold or 1, settings.val_fraction)
     given = {picture.given for picture in pictures}

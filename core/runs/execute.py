@@ -15,6 +15,7 @@ from core.runs.finish import finish
 from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import checkpoint_path, summary_of
+from core.runs.shifted import shift_after
 from core.runs.store import Run, RunStore
 from core.storage import explain
 from core.training.checkpoint import Checkpoint
@@ -81,6 +82,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
         if reporter.cancelled:  # or given to another worker, while this one did not answer
             raise Cancelled
         record = finish(store, run, dataset, trained, start)
+        shift_after(run, dataset, trained, reporter.should_stop)
     except Cancelled:
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:

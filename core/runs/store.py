@@ -105,8 +105,13 @@ class RunStore:
         race: str | None = None,
         limit: int = 500,
         ids: Collection[str] | None = None,
+        study: str | None = None,
     ) -> list[Run]:
-        """Runs, newest first."""
+        """Runs, newest first.
+
+        Args:
+            study: only those of studies of this kind, see `core.runs.studies`; then all of them.
+        """
         query = sa.select(RUNS).order_by(RUNS.c.number.desc()).limit(limit)
         if states is not None:
             query = query.where(RUNS.c.state.in_(states))
@@ -114,6 +119,8 @@ class RunStore:
             query = query.where(RUNS.c.race == race)
         if ids is not None:
             query = query.where(RUNS.c.id.in_(ids))
+        if study is not None:
+            query = query.where(RUNS.c.race.startswith(f"{study}-", autoescape=True)).limit(None)
         return self._database.read(query)
 
     def cancel(self, run_id: str) -> None:

@@ -85,6 +85,10 @@ class DataSettings(Checked):
     """How a test part is drawn, see `core.data.splits`; 1 in runs of earlier versions."""
     val_fraction: float = option(0.2, "Share of each class kept for choosing the epoch.", low=0.05, high=0.5)
     test_fraction: float = option(0.25, "Share of each class kept for the final report.", low=0.05, high=0.5)
+    train_per_class: int | None = option(
+        None, "Training pictures of each class that are learnt from; the others wait.", low=2, high=100_000, whole=True
+    )
+    """None: all. Fewer are always among more, whatever the number; validation and test stay as they are."""
     folds: int | None = option(
         None, "Divide all pictures into so many parts, each of them the test part once.", low=2, high=10, whole=True
     )

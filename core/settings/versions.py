@@ -7,13 +7,13 @@ from core.errors import SettingsError
 from core.settings.schema import MOST_EPOCHS, PARTS, AugmentStep, RunSettings
 
 VERSION: Final = 6
-MINOR: Final = 0
-"""Written beside the version, as `minor`, from the first field on that older Thaws can do without."""
+MINOR: Final = 1
+"""Written beside the version, as `minor`, since there are fields that older Thaws can do without."""
 
 
 def to_dict(settings: RunSettings) -> dict[str, Any]:
     """Settings as plain JSON values."""
-    return {"version": VERSION, **asdict(settings)}
+    return {"version": VERSION, "minor": MINOR, **asdict(settings)}
 
 
 def from_dict(values: dict[str, Any], epochs: int | None = None) -> RunSettings:

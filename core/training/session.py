@@ -20,6 +20,7 @@ from core.machine.process import tricks_wanted
 from core.machine.speeds import Precision
 from core.machine.streams import in_streams
 from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
+from core.models.boundaries import EVERY_STAGE, Boundaries
 from core.models.network import TransferModel
 from core.models.splitting import FrontHalf
 from core.models.weights import preprocessing_of
@@ -145,6 +146,10 @@ class Session:
     def activations(self, part: str, view: int = 0) -> Tensor:
         """What the frozen stages say (M, ...) of a part, where the first stage that trains takes over."""
         return self._cached(FrontHalf(self.model), self.model.frozen_stages, part, view)
+
+    def boundaries(self, part: str) -> Tensor:
+        """What every stage says (M, W) of a part, pooled, see `core.models.boundaries`."""
+        return self._cached(Boundaries(self.model), EVERY_STAGE, part, 0)
 
     def _cached(self, network: nn.Module, cut: int | str, part: str, view: int) -> Tensor:
         precision: Precision = "fp32" if part == "test" else self.compute.features

@@ -98,13 +98,13 @@ NAMES: Final = {
     "classify.detect": _switching("unknown"),
     "inside.network": Row(name="of", read=str, wanted="a backbone or a run", is_id=True),
     "inside.strategy": Row(name="strategy", read=str, wanted="a name"),
-    "inside.last": _whole("last"),
+    "inside.last": _number("last", 1, 12),
     "inside.view": Row(name="view", read=str, wanted="a name"),
     "inside.unfolded": _switching("unfolded"),
     "inside.beside": Row(name="beside", read=str, wanted="a run", is_id=True),
-    "inside.picture": _whole("looked"),
+    "inside.picture": _number("looked", 0, 10**9),
     "inside.level": Row(name="level", read=str, wanted="low, middle or high"),
-    "inside.channel": _whole("channel"),
+    "inside.channel": _number("channel", 0, 10**5),
 }
 """By the widget's key."""
 _VALUES: Final = "kept.values"

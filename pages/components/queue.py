@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.errors import RunError, ThawError
 from core.runs.store import Run
+from core.runs.studies import kind_of
 from core.settings.schema import RunSettings
 from core.training.history import NOTHING_YET
 
@@ -74,6 +75,8 @@ def stop(runs: Sequence[Run]) -> None:
 
 def watched_at(run: Run) -> tuple[str, dict[str, str]]:
     """The page that shows it at work, and what its address says."""
+    if kind_of(run.race):
+        return "much.py", {"data": run.settings.data.dataset}
     return ("home.py", {"race": run.race}) if run.race else ("train.py", {"run": run.id})
 
 

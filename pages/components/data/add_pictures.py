@@ -8,6 +8,8 @@ from typing import Any, Final
 import streamlit as st
 
 from core.data.dataset import Dataset
+from core.data.digits import DIGITS
+from core.data.ingest import ingest
 from core.data.photos import ANTS_AND_BEES, LICENCE
 from core.data.reading import limits
 from core.data.reading.candidates import PICTURE_ENDINGS
@@ -18,6 +20,7 @@ from core.settings.schema import DataSettings
 from .. import chosen
 from ..hosting import is_hosted
 from ..messages import LONGEST_MESSAGE, md, show_error
+from ..taking_in import watched
 from .uploads import add_classes, add_folder, add_photos, add_zip
 
 _ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS)
@@ -171,6 +174,12 @@ def _photos() -> None:
         _choose("photos", lambda _: add_photos())
 
 
+def _digits() -> None:
+    st.markdown("1,797 scans in 10 classes, which are here already: unlike the photos that ImageNet is made of.")
+    if st.button("Use them", icon=":material/dialpad:", key="data.digits"):
+        _choose("digits", lambda _: watched(lambda show: ingest(DIGITS, show)).dataset)
+
+
 def _folder() -> None:
     path = st.text_input("Path of a folder or a zip", key="data.folder", placeholder="~/pictures/flowers").strip()
 
@@ -189,6 +198,7 @@ _SOURCES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "zip": ("A zip", _zip),
     "classes": ("Class by class", _classes),
     "photos": ("Ants and bees, photos", _photos),
+    "digits": ("Handwritten digits", _digits),
     "folder": ("A folder on this computer", _folder),
 }
 """Where pictures come from: label, and what draws the rest."""

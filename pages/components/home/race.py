@@ -8,6 +8,7 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
 from core.runs.store import Run
+from core.runs.studies import kind_of
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate
 
@@ -29,7 +30,7 @@ def estimate_race(
 def race_to_show(dataset: Dataset) -> list[Run]:
     """The runs of the race in the address; else of one that is going on, the newest on these pictures, the newest."""
     store = run_store()
-    recent = [run for run in store.runs() if run.race]
+    recent = [run for run in store.runs() if run.race and not kind_of(run.race)]
     ranked = sorted(recent, key=lambda run: (run.is_active, on_these([run], dataset), run.number), reverse=True)
     for race in (st.query_params.get("race"), *(run.race for run in ranked[:1])):
         if race and (runs := store.runs(race=race)):

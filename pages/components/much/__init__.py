@@ -1,0 +1,1 @@
+"""Parts of the How much? page alone."""

@@ -1,0 +1,96 @@
+"""Studies on the page: the button that starts one with what it takes, how it goes on, and what stopped it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.data.dataset import Dataset
+from core.errors import ThawError
+from core.runs.studies import Kind, Study, estimate_study, start_study, studies
+from core.settings.schema import RunSettings
+from core.training.plan import Estimate
+
+from .. import chosen
+from ..messages import show_error
+from ..planning import start_again, stopped_for_good
+from ..progress import explain_end, live
+from ..resources import run_store, stored_dataset
+from ..wording import rough_time
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A question of the page that stands below the advice."""
+
+    kind: Kind | None
+    """Of the studies that answer it; None where it takes none."""
+    title: str
+    icon: str
+    draw: Callable[[Dataset, RunSettings], None]
+
+
+def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
+    """A section, open where it is at work or was opened; drawn only then."""
+    known = latest(section.kind, dataset, settings) if section.kind else None
+    working = known is not None and known.is_active
+    key = f"much.section.{section.title}{'.working' if working else ''}"
+    shown = st.expander(section.title, expanded=working, icon=section.icon, key=key, on_change="rerun")
+    if shown.open:
+        with shown:
+            section.draw(dataset, settings)
+
+
+def latest(kind: Kind, dataset: Dataset, settings: RunSettings) -> Study | None:
+    """The newest study of these pictures and this backbone."""
+    return next(iter(studies(run_store(), kind, dataset.id, settings.model.backbone)), None)
+
+
+def offer(
+    kind: Kind,
+    label: str,
+    plans: Sequence[RunSettings],
+    dataset: Dataset,
+    about: int | None = None,
+    *,
+    primary: bool = True,
+) -> None:
+    """The button that queues these runs, with their number and how long they take together."""
+    expected = _expected(chosen.home(), dataset.id, tuple(plans))
+    st.button(
+        f"{label} ({rough_time(expected.seconds)})" if expected else label,
+        type="primary" if primary else "secondary",
+        icon=":material/play_arrow:",
+        key=f"much.{kind}.start",
+        on_click=_start,
+        args=(kind, plans, dataset, about),
+    )
+    runs = f"{len(plans)} runs" if len(plans) > 1 else "1 run"
+    rough = ", very roughly" if expected and not expected.measured else ""
+    st.caption(runs + rough if expected else f"{runs}; no time known before this machine is timed", width="content")
+
+
+@st.cache_data(max_entries=100, ttl=60, show_spinner=False)
+def _expected(home: str, dataset_id: str, plans: tuple[RunSettings, ...]) -> Estimate | None:
+    return estimate_study(plans, stored_dataset(home, dataset_id))
+
+
+def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: int | None) -> None:
+    """Before the page is drawn again, so that the next thing it shows is the study at work."""
+    try:
+        start_study(run_store(), kind, plans, dataset, about)
+    except ThawError as error:
+        show_error(error)
+
+
+def show_progress(study: Study, key: str) -> None:
+    """How it goes on; or why it did not end well, and the way back."""
+    if study.is_active:
+        live([run.id for run in study.runs], key)
+        return
+    for run in [run for run in study.runs if run.state == "failed"][:1]:
+        explain_end(run)
+    stopped = stopped_for_good(study.runs)
+    if stopped:
+        st.info(f"Stopped: {len(stopped)} of {len(study.runs)} runs.", icon=":material/stop_circle:")
+        start_again(stopped)

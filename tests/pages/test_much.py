@@ -1,0 +1,95 @@
+"""How much?: the advice first, checked by runs that a reload does not lose, and nothing of it takes Home's place."""
+
+import pytest
+
+from core.advice.evidence import Called, Depth, Ends, Evidence, save_evidence
+from core.advice.plans import thawed
+from core.runs.store import RunStore
+from core.runs.studies import checks_here, studies
+from core.settings.schema import RunSettings
+
+
+def said(at) -> str:
+    shown = (*at.title, *at.header, *at.markdown, *at.caption, *at.error)
+    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "")
+
+
+@pytest.fixture
+def looked(tiny_dataset):
+    """A data set that was looked at: a head alone is enough."""
+    depths = tuple(
+        Depth(
+            stage=n, name=f"stage{n}", numbers=8, nearest_mean=0.6, neighbours=0.6, probe=0.1 * n + 0.08,
+            interval=Ends(low=0.05, high=1.0),
+        )
+        for n in range(1, 10)
+    )  # fmt: skip
+    found = Evidence(
+        dataset=tiny_dataset.id,
+        backbone=RunSettings().model.backbone,
+        weights=None,
+        split=tiny_dataset.split(0).hash,
+        pictures=18,
+        per_class=(6, 6, 6),
+        depths=depths,
+        lead=0.0,
+        lead_interval=None,
+        called=(Called(name="discs", pictures=6, names=(("ant", 0.5),), sure=0.7),),
+        names_alone=0.5,
+        seconds=0.1,
+    )
+    save_evidence(tiny_dataset, found)
+    return tiny_dataset
+
+
+def test_without_a_look_there_is_one_button_and_no_advice(start, tiny_dataset):
+    at = start("much.py", data=tiny_dataset.id)
+
+    assert not at.exception and not at.error
+    assert [button.key for button in at.button if button.proto.type == "primary"] == ["much.look"]
+
+
+def test_the_advice_is_checked_by_its_own_button_and_then_judged(start, looked, complete):
+    at = start("much.py", data=looked.id)
+    assert "Train the head only" in said(at) and "In our own checks" in said(at)
+
+    at.button(key="much.check.start").click().run()
+    (study,) = studies(RunStore(), "check", looked.id)
+    assert study.is_active and sorted({thawed(run.settings) for run in study.runs}) == [0, 2, 9]
+    assert len(study.runs) == 9 and at.get("progress")
+
+    test = looked.split(0).test
+    for run in study.runs:
+        complete(run.id, wrong=() if thawed(run.settings) == 9 else test[:2])
+    at = start("much.py", data=looked.id)
+
+    assert "The advice was too little" in said(at) and "Right in 0 of 1 check here" in said(at)
+    assert checks_here(RunStore()).too_little == 1
+    assert "head only" in said(at) and "everything 100.0 %" in said(at)
+
+
+def test_a_sweep_and_its_numbers_stand_in_its_section(start, looked, complete):
+    at = start("much.py", data=looked.id)
+    key = next(one for one in ("much.section.Thaw sweep: which depth is enough?",))
+    at.session_state[key] = True
+    at.run()
+    at.segmented_control(key="much.sweep.seeds").set_value(1).run()
+    at.button(key="much.sweep.start").click().run()
+
+    (study,) = studies(RunStore(), "sweep", looked.id)
+    assert [thawed(run.settings) for run in study.runs] == [0, 1, 2, 3, 9]
+    for run in study.runs:
+        complete(run.id)
+    at = start("much.py", data=looked.id)
+    at.session_state[key] = True
+    at.run()
+    assert "Enough is head only: 100.0 % test accuracy" in said(at) and len(at.get("plotly_chart")) == 1
+
+
+def test_home_shows_races_and_no_studies(start, looked):
+    at = start("much.py", data=looked.id)
+    at.button(key="much.check.start").click().run()
+
+    home = start("home.py", data=looked.id)
+
+    assert any(button.key == "home.race" for button in home.button), "there is no race yet"
