@@ -11,7 +11,7 @@ from core.data.dataset import load_stored
 from core.errors import StorageError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
-from core.runs.finish import finish
+from core.runs.finish import finish, while_ours
 from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import checkpoint_path, summary_of
@@ -51,7 +51,7 @@ def execute(
     forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
-        checkpoint = Checkpoint(checkpoint_path(run.id))
+        checkpoint = Checkpoint(checkpoint_path(run.id), partial(while_ours, store, run))
         state, values = _train(store, run, reporter, checkpoint)
         ended = partial(store.end, run, state, **values)
         over = partial(store.give_back, run) if state == "queued" else ended
