@@ -58,6 +58,7 @@ class World:
 
 def build_world(place: Path) -> World:
     """The template and the reference; each way twice, which must give the same."""
+    small.install()
     template = place / "template"
     dataset = small.furnish(template)
     world = World(template=template, dataset=dataset, place=place, reference={})
