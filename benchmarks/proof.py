@@ -68,7 +68,84 @@ def resumes(place: Path, short: bool, seed: int, until: float) -> Section:
     )
 
 
-SECTIONS: Final[dict[str, Work]] = {"kills": kills, "resumes": resumes}
+def servers(place: Path, short: bool, seed: int, until: float) -> Section:
+    from proving import kills as campaign
+    from proving import servers
+
+    wanted = 3 if short else 30
+    tally = servers.kill_servers(campaign.build_world(place, runs=False), wanted, seed, until)
+    return Section(
+        title="Servers and their workers killed as users have them: new processes, the default backbone",
+        tried=tally.of("kills"),
+        wanted=wanted,
+        figures={name: tally.of(f"killed: {name}") for name in servers.TARGETS},
+        zeros={name: tally.of(name) for name in ("lost", "stuck", "different")},
+        faults=tally.faults,
+        counts=tally.counts,
+    )
+
+
+def zombies(place: Path, short: bool, seed: int, until: float) -> Section:
+    from proving import kills as campaign
+    from proving import zombies
+
+    wanted = 4 if short else 60
+    tally = zombies.halt(campaign.build_world(place), wanted, seed, until)
+    return Section(
+        title="Workers halted (SIGSTOP), given up, and woken before, beside or after their successor",
+        tried=tally.of("halted"),
+        wanted=wanted,
+        figures={name: tally.of(name) for name in ("stale writes tried", "halted while it wrote", "finished")},
+        zeros={name: tally.of(name) for name in ("stale writes accepted", "lost", "different")},
+        faults=tally.faults,
+        counts=tally.counts,
+    )
+
+
+def refused(place: Path, short: bool, seed: int, until: float) -> Section:
+    from proving import kills as campaign
+    from proving import refused
+
+    share, modes = (0.01, ("once",)) if short else (1.0, ("once", "killed", "from then on"))
+    tally = refused.refuse(campaign.build_world(place), share, modes, seed, until)
+    figures = {name: count for name, count in tally.counts.items() if name.endswith(modes)}
+    return Section(
+        title="The n-th write, sync, rename, mkdir, truncate or unlink refused (disk full, I/O error), or deadly",
+        tried=tally.of("tried"),
+        wanted=tally.of("wanted"),
+        figures={"cases there are, for every n": tally.of("cases"), **figures},
+        zeros={name: tally.of(name) for name in ("corrupt", "stuck", "lost", "without a sentence", "left behind")},
+        faults=tally.faults,
+        counts=tally.counts,
+    )
+
+
+def cancels(place: Path, short: bool, seed: int, until: float) -> Section:
+    from proving import cancels
+
+    wanted = 8 if short else 200
+    tally = cancels.cancel(place, wanted * 9 // 10, seed, until)
+    cancels.cancel_at_start(tally, place, 1 if short else wanted // 20, seed, until)
+    cancels.interrupt_taking_in(tally, place, 1 if short else wanted // 20, seed, until)
+    return Section(
+        title="Runs stopped at random moments of every phase: acknowledged within 1 s, ended within 10 s",
+        tried=tally.of("stopped"),
+        wanted=wanted,
+        figures={name: count for name, count in tally.counts.items() if name != "stopped" and " late" not in name},
+        zeros={name: tally.of(name) for name in ("acknowledged late", "ended late", "ended otherwise")},
+        faults=tally.faults,
+        counts=tally.counts,
+    )
+
+
+SECTIONS: Final[dict[str, Work]] = {
+    "kills": kills,
+    "resumes": resumes,
+    "servers": servers,
+    "zombies": zombies,
+    "refused": refused,
+    "cancels": cancels,
+}
 
 
 def main() -> int:

@@ -39,14 +39,14 @@ _TINY: Final = Architecture(
 
 
 class Tiny(nn.Module):
-    """Pictures (N, 3, H, W) to 1000 logits, as every network of the catalogue."""
+    """Pictures (N, 3, H, W) to logits, as every network of the catalogue."""
 
-    def __init__(self) -> None:
+    def __init__(self, outputs: int) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 8, 3, stride=4, bias=False), nn.BatchNorm2d(8)
         self.conv2, self.bn2 = nn.Conv2d(8, 16, 3, stride=4, bias=False), nn.BatchNorm2d(16)
         self.relu, self.pool, self.flatten = nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
-        self.fc = nn.Linear(16, 1000)
+        self.fc = nn.Linear(16, outputs)
 
     def forward(self, images: Tensor) -> Tensor:
         inner = self.relu(self.bn2(self.conv2(self.relu(self.bn1(self.conv1(images))))))
@@ -54,9 +54,9 @@ class Tiny(nn.Module):
         return logits
 
 
-def proof_tiny(pretrained: bool = False, **options: Any) -> nn.Module:
+def proof_tiny(pretrained: bool = False, num_classes: int = 1000, **options: Any) -> nn.Module:
     """What timm calls."""
-    return Tiny()
+    return Tiny(num_classes)
 
 
 def install() -> None:

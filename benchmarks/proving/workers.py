@@ -57,6 +57,10 @@ class Child:
         self._over(status)
         return True
 
+    def go(self) -> None:
+        """Let it begin that waits for that."""
+        os.write(self.stdin, b"!")
+
     @property
     def was_killed(self) -> bool:
         return self.status is not None and os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGKILL
@@ -115,6 +119,10 @@ class Tally:
 
     def add(self, what: str, number: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + number
+
+    def most(self, what: str, number: int) -> None:
+        """Keep the largest of some numbers."""
+        self.counts[what] = max(self.counts.get(what, 0), number)
 
     def of(self, what: str) -> int:
         return self.counts.get(what, 0)

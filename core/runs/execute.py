@@ -19,6 +19,7 @@ from core.runs.store import Run, RunStore
 from core.storage import explain
 from core.training.checkpoint import Checkpoint
 from core.training.history import Cancelled, EpochRecord, Progress
+from core.training.plan import out_of_memory
 from core.training.scenarios import train_run
 from core.training.watched import Watched
 
@@ -84,7 +85,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
     except Cancelled:
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
-        return "failed", {"cause": "The machine ran out of memory. Try a smaller batch size or backbone."}
+        return "failed", {"cause": out_of_memory(run.settings)}
     except Exception as error:  # the job boundary: whatever a run dies of is its cause, and the worker lives on
         expected = explain(error)
         if expected is None:

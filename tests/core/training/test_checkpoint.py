@@ -1,5 +1,7 @@
 """Training that was interrupted and goes on gives the same numbers, bit by bit, as training that was not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -98,6 +100,18 @@ def test_a_damaged_file_is_no_file(tiny_dataset: Dataset, path: Path, damage):
     train_run(plan, tiny_dataset, on_epoch=epochs.append, checkpoint=Checkpoint(path))
 
     assert [epoch.epoch for epoch in epochs] == [1, 2]
+
+
+def test_a_worker_that_has_lost_its_run_puts_no_file_in_place(tiny_dataset: Dataset, path: Path):
+    @contextmanager
+    def lost() -> Iterator[None]:
+        raise Cancelled
+        yield
+
+    with pytest.raises(Cancelled):
+        train_run(settings("finetuned", epochs=1), tiny_dataset, checkpoint=Checkpoint(path, lost))
+
+    assert list(path.parent.iterdir()) == []
 
 
 def test_another_machine_or_other_settings_begin_anew(
