@@ -261,13 +261,13 @@ STORIES: Final = (
 def refuse(world: kills.World, share: float, modes: tuple[str, ...], seed: int, until: float) -> Tally:
     """Every case of every story, or a share of them that is drawn; as many as there is time for."""
     tally, dice = Tally(), random.Random(seed)
-    cases = []
+    cases: list[tuple[Story, str, int, str]] = []
     for story in STORIES:
         calls = calls_of(world, story)
         tally.add(f"calls of {story.name}", sum(calls.values()))
         cases += [(story, *case) for mode in modes for case in cases_of(calls, mode)]
-    wanted = cases if share >= 1 else dice.sample(cases, round(share * len(cases)))
-    dice.shuffle(wanted)
+    wanted = dice.sample(cases, len(cases) if share >= 1 else round(share * len(cases)))
+    wanted.sort(key=lambda case: modes.index(case[3]))  # all of one way to fail before the next
     tally.add("cases", len(cases))
     tally.add("wanted", len(wanted))
     for story, call, number, mode in wanted:
