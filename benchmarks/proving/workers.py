@@ -4,9 +4,11 @@ What such a process runs is the worker's own `main`, or one call into `core`. Th
 the one difference from the worker that a server has; those are killed, too, in `proving.servers`.
 """
 
+import ctypes
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +19,7 @@ from typing import Final
 WORKED: Final = 0
 RAISED: Final = 3
 """Exit codes of a forked process."""
+_PR_SET_PTRACER: Final = 0x59616D61
 _open: set[int] = set()  # our ends of the standard inputs of all of them: none is inherited
 
 
@@ -106,6 +109,8 @@ def forked(work: Callable[[], object], log: Path, prepare: Callable[[], object] 
 
 def waiting_for_go() -> None:
     """To be called first thing in a forked process that somebody wants to attach to: goes on when a byte comes."""
+    if sys.platform.startswith("linux"):
+        ctypes.CDLL(None).prctl(_PR_SET_PTRACER, ctypes.c_ulong(-1))  # by anybody, where Yama is careful
     select.select([0], [], [])
     os.read(0, 1)
 

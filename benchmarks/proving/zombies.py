@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import patch
 
 from core.errors import StorageError
 from core.runs import database, worker
@@ -54,7 +55,8 @@ def halt_and_give_up(tally: Tally, child: Child) -> float:
         child.send(signal.SIGSTOP)
         time.sleep(0.02)
         try:
-            RunStore().give_up(child.pid)
+            with patch.object(database, "PATIENCE_MS", 400):  # for a database that a halted process keeps locked
+                RunStore().give_up(child.pid)
             return time.monotonic()
         except (
             StorageError
@@ -117,7 +119,6 @@ def _judge(tally: Tally, world: kills.World, notes: Path, given_up: float, where
 
 def halt(world: kills.World, count: int, seed: int, until: float) -> Tally:
     """So many workers, or as many as there is time for."""
-    database.PATIENCE_MS = 400  # type: ignore[misc]  # of this process, which must not wait for one that is halted
     tally, dice, number = Tally(), random.Random(seed), 0
     while tally.of("halted") < count and time.monotonic() < until:
         number += 1
