@@ -76,8 +76,8 @@ def _plan(phase: str, seed: int, dataset: str) -> RunSettings:
 def cancel(place: Path, count: int, seed: int, until: float) -> Tally:
     """So many runs stopped, phase by phase in turn, or as many as there is time for."""
     tally, dice = Tally(), random.Random(seed)
-    small.furnish(place / "template")
-    small.copied(place / "template", place / "home")
+    shutil.rmtree(place / "home", ignore_errors=True)
+    small.furnish(place / "home")
     files = {f"{kind} {copy}": found for copy in range(2) for kind, found in small.pictures(copy + 2).items()}
     dataset = ingest_files(files, "To stop").dataset.id
     reading, writing = os.pipe()

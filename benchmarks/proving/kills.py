@@ -31,7 +31,6 @@ from proving.workers import Child, Tally, forked
 RUN_S: Final = 0.9  # that a run takes, roughly: kills at random times fall within
 STUCK_S: Final = 120.0  # without any change while a worker lives: stuck
 HOUR_S: Final = 3600.0
-SEEDS: Final = 3
 Reference = dict[tuple[str, int], dict[str, Any]]
 
 
@@ -56,13 +55,13 @@ class World:
         return small.copied(self.template, self.place / "home")
 
 
-def build_world(place: Path, runs: bool = True) -> World:
-    """The template, and what undisturbed runs give, unless that is not wanted."""
+def build_world(place: Path, seeds: int) -> World:
+    """The template, and what undisturbed runs give, of so many seeds."""
     small.install()
     template = place / "template"
     dataset = small.furnish(template)
     world = World(template=template, dataset=dataset, place=place, reference={})
-    for seed in range(SEEDS) if runs else ():
+    for seed in range(seeds):
         for way in small.WAYS:
             world.home()
             (run,) = queue(world, [(way, seed)])
@@ -187,7 +186,7 @@ def chapter(tally: Tally, world: World, dice: random.Random, kills: int, where: 
     """Four runs and workers that die, until so many are dead or all runs have ended."""
     home = world.home()
     (world.place / "resumed").unlink(missing_ok=True)
-    wanted = [(dice.choice(small.WAYS), dice.randrange(SEEDS)) for _ in range(4)]
+    wanted = [dice.choice([*world.reference]) for _ in range(4)]
     ids = queue(world, wanted)
     store, died = RunStore(), 0
     while died < kills and store.runs(("queued", "running"), limit=1):
@@ -248,7 +247,7 @@ def resume(world: World, runs: int, seed: int, until: float) -> Tally:
             break
         world.home()
         (world.place / "resumed").unlink(missing_ok=True)
-        wanted = [(ways[number % len(ways)], dice.randrange(SEEDS))]
+        wanted = [(ways[number % len(ways)], dice.choice([seed for _, seed in world.reference]))]
         ids = queue(world, wanted)
         for _ in range(dice.randint(1, 2)):
             child = start(world, "after a batch", dice.randint(3, 7))

@@ -72,7 +72,7 @@ def one(tally: Tally, world: kills.World, dice: random.Random, where: str) -> No
     (world.place / "resumed").unlink(missing_ok=True)
     notes = world.place / "notes"
     notes.unlink(missing_ok=True)
-    wanted = [(dice.choice(small.WAYS), dice.randrange(kills.SEEDS))]
+    wanted = [dice.choice([*world.reference])]
     ids, store, when = kills.queue(world, wanted), RunStore(), dice.choice(WAKE)
     halted = forked(worker.main, world.log, partial(noting, world, notes))
     halted.wait(kills.STUCK_S, until=lambda: store.get(ids[0]).state != "queued")
