@@ -30,6 +30,7 @@ from proving.workers import Child, Tally, forked
 
 RUN_S: Final = 0.9  # that a run takes, roughly: kills at random times fall within
 STUCK_S: Final = 120.0  # without any change while a worker lives: stuck
+SWEPT_S: Final = 5.0  # until a worker that has nothing to do has looked for what others have left
 HOUR_S: Final = 3600.0
 Reference = dict[tuple[str, int], dict[str, Any]]
 
@@ -101,6 +102,7 @@ def drain(world: World) -> bool:
     child, store = start(world), RunStore()
     child.wait(STUCK_S, until=lambda: not store.runs(("queued", "running"), limit=1))
     done = not store.runs(("queued", "running"), limit=1)
+    child.wait(SWEPT_S, until=lambda: not left_behind(small.here()))
     child.send(signal.SIGTERM)
     if not child.wait(10.0):
         child.kill()

@@ -95,6 +95,7 @@ def one(tally: Tally, world: kills.World, dice: random.Random, where: str) -> No
     if when == WAKE[2]:
         halted.send(signal.SIGCONT)
     halted.wait(1.5)
+    successor.wait(kills.SWEPT_S, until=lambda: not kills.left_behind(small.here()))
     for child in (successor, halted):
         child.send(signal.SIGTERM)
         if not child.wait(15.0):
