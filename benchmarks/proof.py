@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
 Work = Callable[[Path, bool, int, float], Section | None]
 FORKED: Final = (
-    "Workers are forked from a process in which torch is loaded, train a network of two convolutions on 24 pictures and "
-    "keep a checkpoint after every epoch, not every 20 s. All else is what a server's worker does."
+    "Workers are forked from a process in which torch is loaded, train a network of two convolutions on 24 pictures, "
+    "and keep a checkpoint after every epoch, not every 20 s. All else is what a server's worker does."
 )
 
 
