@@ -255,8 +255,12 @@ def resume(world: World, runs: int, seed: int, until: float) -> Tally:
             child = start(world, "after a batch", dice.randint(3, 7))
             child.wait(STUCK_S, until=lambda: not RunStore().runs(("queued", "running"), limit=1))
             tally.add("kills", int(child.kill() or child.was_killed))
+            look_through(tally, ids, f"run {number + 1}")
         drain(world)
         compare(tally, world, ids, wanted, f"run {number + 1}")
+        if tally.of("resumed") + tally.of("began anew") <= number:
+            tally.add("began anew")
+            tally.faults.append(f"run {number + 1} began anew")
     return tally
 
 
