@@ -14,7 +14,6 @@ import sqlalchemy as sa
 from core.runs.database import ACTIVE, RUNS, Database, Run, is_held
 from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here, was_out_of_memory
 from core.training.history import Progress
-from core.training.plan import out_of_memory
 
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
 CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cancelled is no longer waited for
@@ -109,6 +108,8 @@ def after_loss(run: Run, loss: str) -> dict[str, Any]:
     if loss == RESTARTED:
         return {**again, "cause": f"{loss}; it is taken up again."}
     if loss == OUT_OF_MEMORY:  # the same would come of it again
+        from core.training.plan import out_of_memory  # only here: whoever lists runs waits for this module, too
+
         return {"state": "failed", "ended": time.time(), "cause": out_of_memory(run.settings), **gone}
     further, reached = _further(run.progress, run.reached)
     crashes = 1 if further else run.crashes + 1
