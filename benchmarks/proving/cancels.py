@@ -117,8 +117,10 @@ def _stop(tally: Tally, store: RunStore, run: str, phase: str) -> None:
     """Stop a run and see how long that takes."""
     start = time.monotonic()
     store.cancel(run)
-    acknowledged = RunStore().get(run)
+    acknowledged = store.get(run)
     acknowledged_s = time.monotonic() - start
+    if not acknowledged.cancel and not acknowledged.is_active:  # it had ended just before
+        return
     while store.get(run).is_active and time.monotonic() - start < 60:
         time.sleep(0.01)
     stopped_s, ended = time.monotonic() - start, store.get(run)
