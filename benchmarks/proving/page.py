@@ -42,13 +42,17 @@ def written(section: Section, command: str, seed: int, seconds: float) -> dict[s
     """A section as JSON values, with where and when it was run."""
     machine = this_machine()
     where = f"{machine.processor}, {machine.cores} cores, Python {platform.python_version()}, torch {torch.__version__}"
-    about = {"command": command, "seed": seed, "seconds": round(seconds), "machine": where, "commit": _commit()}
+    about = {"command": command, "seed": seed, "seconds": round(seconds), "machine": where, "commit": COMMIT}
     return {**asdict(section), **about, "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")}
 
 
 def _commit() -> str:
     done = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True)
     return done.stdout.strip() or "unknown"
+
+
+COMMIT: Final = _commit()
+"""When the process began: what is tried later is what was loaded then."""
 
 
 def told(kept: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> str:
