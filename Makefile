@@ -9,7 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8501
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-slow test-long coverage lowest lint types check lock pictures clean
+.PHONY: help run test test-slow test-long proof coverage lowest lint types check lock pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -26,6 +26,9 @@ test-slow: $(VENV)/.tests ## training on real photos where they are at hand, str
 
 test-long: $(VENV)/.tests ## a server that is restarted thirty times during a training
 	$(BIN)/python -m pytest -m long
+
+proof: $(VENV)/.tests ## a page of figures on whether runs survive, in hours; SHORT=1: about 100 kills, in minutes
+	$(BIN)/python benchmarks/proof.py $(if $(SHORT),--short)
 
 coverage: $(VENV)/.tests ## the default tests, and which lines and branches of core they reach
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov

@@ -13,7 +13,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -150,15 +150,22 @@ def ordinary(path: Path) -> Path:
 
 
 @explained()
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees the old content or the new, never a part (temporary name, fsync, rename)."""
+def write_atomically(
+    path: Path, content: bytes, while_ours: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part (temporary name, fsync, rename).
+
+    Args:
+        while_ours: entered to put it in its place; raises where it is no longer ours to do.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        with while_ours():
+            os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

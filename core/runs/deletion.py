@@ -46,9 +46,15 @@ def delete_run(store: RunStore, run_id: str) -> None:
         store.label(key, NO_LABEL)
 
 
-def sweep_checkpoints(store: RunStore) -> None:
-    """Remove what runs have left behind that ended otherwise than by their worker."""
+def sweep_runs(store: RunStore) -> None:
+    """Remove what runs have left behind that ended otherwise than by their worker, which is gone.
+
+    Folders too: of one whose worker was killed when all was in place but its end, and that was not tried again.
+    """
     kept = {checkpoint_path(run.id) for run in store.runs(ACTIVE)}
     for path in home_folder("checkpoints").iterdir():
         if path not in kept:
             path.unlink(missing_ok=True)
+    folders = [path.name for path in home_folder("runs").iterdir()]
+    for run in store.runs(("failed", "cancelled"), ids=folders):
+        delete_files(run.id)

@@ -11,7 +11,7 @@ from core.data.dataset import load_stored
 from core.errors import StorageError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
-from core.runs.finish import finish
+from core.runs.finish import finish, while_ours
 from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
 from core.runs.record import checkpoint_path, summary_of
@@ -20,6 +20,7 @@ from core.runs.store import Run, RunStore
 from core.storage import explain
 from core.training.checkpoint import Checkpoint
 from core.training.history import Cancelled, EpochRecord, Progress
+from core.training.plan import out_of_memory
 from core.training.scenarios import train_run
 from core.training.watched import Watched
 
@@ -52,7 +53,7 @@ def execute(
     forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
-        checkpoint = Checkpoint(checkpoint_path(run.id))
+        checkpoint = Checkpoint(checkpoint_path(run.id), partial(while_ours, store, run))
         state, values = _train(store, run, reporter, checkpoint)
         ended = partial(store.end, run, state, **values)
         over = partial(store.give_back, run) if state == "queued" else ended
@@ -86,7 +87,7 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
     except Cancelled:
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
-        return "failed", {"cause": "The machine ran out of memory. Try a smaller batch size or backbone."}
+        return "failed", {"cause": out_of_memory(run.settings)}
     except Exception as error:  # the job boundary: whatever a run dies of is its cause, and the worker lives on
         expected = explain(error)
         if expected is None:

@@ -59,12 +59,16 @@ def finish(store: RunStore, run: Run, dataset: Dataset, trained: Trained, start:
         timings = _timings(run, trained.watch, time.perf_counter() - start + trained.watch.earlier_s)
         return replace(record, timings=TimeRecord(**timings), duration_s=sum(timings.values()))
 
-    return save_run(record, predictions, save_weights, with_timings, partial(_while_ours, store, run))
+    return save_run(record, predictions, save_weights, with_timings, partial(while_ours, store, run))
 
 
 @contextmanager
-def _while_ours(store: RunStore, run: Run) -> Iterator[None]:
-    """Within the block the run is this worker's, and stays so."""
+def while_ours(store: RunStore, run: Run) -> Iterator[None]:
+    """Within the block the run is this worker's, and stays so.
+
+    Raises:
+        Cancelled: it is another worker's by now.
+    """
     with store.holding(run) as ours:
         if not ours:
             raise Cancelled

@@ -1,7 +1,8 @@
 """Whoever looks, heals: runs whose worker or owner is lost go back into the queue, or end with their cause.
 
 A lost process of this machine is known at once; one that is silent, or elsewhere, by looking again and again. Its run
-always begins anew if it had been asked to stop, else up to `MAX_CRASHES` times without getting further.
+always begins anew if it had been asked to stop, else up to `MAX_CRASHES` times without getting further; one that was
+ended for want of memory does not.
 """
 
 import time
@@ -11,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from core.runs.database import ACTIVE, RUNS, Database, Run, is_held
-from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here
+from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here, was_out_of_memory
 from core.training.history import Progress
 
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
@@ -19,6 +20,7 @@ CANCEL_WITHIN_S: Final = 30.0  # a worker that does not end a run that was cance
 STILL_S: Final = 600.0  # alive but without progress: said, never acted upon, for a batch may really take so long
 MAX_CRASHES: Final = 2
 ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedly (out of memory, or killed)"
+OUT_OF_MEMORY: Final = "The kernel ended the process that trained this run for want of memory"
 STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
 RESTARTED: Final = "The machine was restarted"
 OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
@@ -43,7 +45,8 @@ def heal(database: Database) -> list[str]:
 def held_by(database: Database, pid: int) -> list[Run]:
     """The runs at work in a process of this machine."""
     running = database.read(sa.select(RUNS).where(RUNS.c.state == "running"))
-    return [run for run in running if run.worker == identity(pid)]
+    wanted = identity(pid).items()
+    return [run for run in running if wanted <= (run.worker or {}).items()]
 
 
 def take(database: Database, run: Run, values: dict[str, Any]) -> bool:
@@ -71,7 +74,7 @@ def _loss(database: Database, run: Run) -> str | None:
     """Why the worker of a running run is given up; None if it is not."""
     worker, signs = run.worker or {}, _look(database, run)
     if is_gone(worker):
-        return ENDED_UNEXPECTEDLY
+        return OUT_OF_MEMORY if was_out_of_memory(worker) else ENDED_UNEXPECTEDLY
     if database.is_file and is_from_before(worker):
         return RESTARTED
     cancelled_in_vain = signs.asked_s > CANCEL_WITHIN_S
@@ -104,6 +107,10 @@ def after_loss(run: Run, loss: str) -> dict[str, Any]:
         return again
     if loss == RESTARTED:
         return {**again, "cause": f"{loss}; it is taken up again."}
+    if loss == OUT_OF_MEMORY:  # the same would come of it again
+        from core.training.plan import out_of_memory  # only here: whoever lists runs waits for this module, too
+
+        return {"state": "failed", "ended": time.time(), "cause": out_of_memory(run.settings), **gone}
     further, reached = _further(run.progress, run.reached)
     crashes = 1 if further else run.crashes + 1
     counted = {"crashes": crashes, "reached": reached and asdict(reached)}

@@ -110,6 +110,44 @@ def _space() -> str:
     return ""
 
 
+def memory_kills() -> tuple[str, int] | None:
+    """How many processes the kernel has ended for want of memory, and where that stands; None where it is not told.
+
+    Those of our control group, which a container is (`memory.events` of cgroup v2, `memory.oom_control` of v1), or of
+    the whole machine (`/proc/vmstat`).
+    """
+    found = ((file, _memory_kills_in(file)) for file in _memory_files())
+    return next(((file, count) for file, count in found if count is not None), None)
+
+
+def was_out_of_memory(known: Identity) -> bool:
+    """Whether, since a process was noted with `memory_kills` as its `memory`, the kernel ended one for memory there."""
+    file, before = known.get("memory") or ("", 0)
+    now = _memory_kills_in(file) if file else None
+    return now is not None and now > before
+
+
+def _memory_files() -> list[str]:
+    groups: list[str] = []
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, kinds, path = line.split(":", 2)
+            if not kinds:
+                groups += [f"/sys/fs/cgroup{path}/memory.events", "/sys/fs/cgroup/memory.events"]
+            elif "memory" in kinds.split(","):
+                groups += [f"/sys/fs/cgroup/memory{here}/memory.oom_control" for here in (path, "")]
+    return [*groups, "/proc/vmstat"]
+
+
+def _memory_kills_in(file: str) -> int | None:
+    with suppress(OSError, ValueError):
+        for line in Path(file).read_text().splitlines():
+            name, _, count = line.partition(" ")
+            if name == "oom_kill":
+                return int(count)
+    return None
+
+
 @dataclass(slots=True)
 class Signs:
     """What this process has seen of another: seconds for which something has not changed, by its own clock."""

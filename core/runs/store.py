@@ -34,7 +34,7 @@ from core.runs.database import (
 from core.runs.database import NO_LABEL as NO_LABEL
 from core.runs.database import Label as Label
 from core.runs.database import Run as Run
-from core.runs.life import Identity, identity
+from core.runs.life import Identity, identity, memory_kills
 from core.settings.schema import RunSettings
 from core.settings.versions import to_dict
 from core.training.history import Progress
@@ -282,6 +282,6 @@ def _new(run_id: str, settings: RunSettings) -> dict[str, Any]:
 
 def _begun() -> dict[str, Any]:
     """What a row says when an attempt at its run begins."""
-    now = time.time()
-    begun = {"state": "running", "attempt": RUNS.c.attempt + 1, "started": now, "beat": now, "worker": identity()}
+    now, worker = time.time(), {**identity(), "memory": memory_kills()}
+    begun = {"state": "running", "attempt": RUNS.c.attempt + 1, "started": now, "beat": now, "worker": worker}
     return begun | {"progress": None, "epochs": [], "watched": None, "cause": None, "stopping": False}

@@ -21,7 +21,7 @@ from core.home import sweep_staging
 from core.machine.devices import devices
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
-from core.runs.deletion import sweep_checkpoints
+from core.runs.deletion import sweep_runs
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
@@ -90,17 +90,18 @@ def main() -> None:
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = _patiently(RunStore, stop)
     _patiently(sweep_staging, stop)
-    if store is not None:
-        _patiently(partial(sweep_checkpoints, store), stop)
     with _telling(store, "torch"):
         preload()  # while nobody waits, as a rule
     with suppress(OSError):
         os.write(out, READY)
-    more = True  # whether there may be something left to measure
+    more = worked = True  # whether there may be something left to measure, and to sweep
     while store is not None and not stop.is_set():
         if _patiently(partial(run_next, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
-            more = True
+            more = worked = True
             continue
+        if worked:
+            _patiently(partial(sweep_runs, store), stop)
+            worked = False
         more = more and bool(_patiently(partial(_measure_next, store, stop), stop))
         stop.wait(POLL_S)
 

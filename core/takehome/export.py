@@ -6,7 +6,6 @@ as well, and refuses to answer unless the eight golden pictures get the logits t
 
 import io
 import json
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,11 +21,12 @@ from core.data.drawn.drawings import pictures as drawings
 from core.data.reading import picture
 from core.data.reading.decode import POLICY, decode_picture
 from core.errors import DatasetError, RunError
+from core.home import temporary_folder
 from core.inference.predictor import Predictor
 from core.models.catalogue import get_backbone
 from core.models.network import TransferModel
 from core.models.weights import PACKAGES
-from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text, run_folder
+from core.runs.record import PREDICTIONS, RunRecord, checked_file, is_recorded, record_text
 from core.storage import explained
 from core.takehome import package
 from core.takehome.card import card
@@ -58,8 +58,8 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
     goldens = _golden_pictures()
     logits = golden_logits(predictor, goldens)
     state = to_plain(predictor.ask_model([decode_picture(goldens[0])], _state), name)
-    with tempfile.TemporaryDirectory(dir=run_folder(run_id)) as folder:
-        weights, onnx = Path(folder) / package.WEIGHTS, Path(folder) / package.ONNX
+    with temporary_folder("export") as folder:
+        weights, onnx = folder / package.WEIGHTS, folder / package.ONNX
         save_file({key: tensor.contiguous() for key, tensor in state.items()}, weights)
         on_progress("translating to ONNX")
         _save_onnx(name, len(predictor.class_names), state, record.preprocessing.image_size, onnx)

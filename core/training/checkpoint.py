@@ -9,7 +9,8 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -33,8 +34,11 @@ _log = logging.getLogger(__name__)
 class Checkpoint:
     """The file of one run; without a path nothing is kept."""
 
-    def __init__(self, path: Path | None = None) -> None:
-        self._path, self._saved = path, time.monotonic()
+    def __init__(
+        self, path: Path | None = None, while_ours: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        """`while_ours`: entered to put a file in its place; raises where the run is another worker's by now."""
+        self._path, self._while_ours, self._saved = path, while_ours, time.monotonic()
 
     def save(
         self, sign: str, stepper: Stepper, best: Best, history: Sequence[EpochRecord], watch: Stopwatch, done: float
@@ -60,7 +64,7 @@ class Checkpoint:
         tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in _tensors(stepper, best)}
         content = save(tensors, metadata={"values": json.dumps(values)})
         try:
-            write_atomically(self._path, content + hashlib.sha256(content).digest())
+            write_atomically(self._path, content + hashlib.sha256(content).digest(), self._while_ours)
         except StorageError as error:  # training goes on, and the next time there may be room
             _log.warning("no checkpoint was written: %s", error)
         self._saved = time.monotonic()

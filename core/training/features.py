@@ -26,7 +26,7 @@ from core.augment.catalogue import evaluation_calls, training_calls
 from core.augment.pipelines import MAX_STRETCH
 from core.augment.preprocessing import Preprocessing
 from core.errors import StorageError
-from core.home import ordinary, thaw_home
+from core.home import ordinary, temporary_folder, thaw_home
 from core.models.accel import is_plain
 from core.settings.schema import RunSettings
 from core.storage import explained
@@ -183,13 +183,11 @@ def _folder_of(recipe: Mapping[str, object]) -> Path:
 def _write(path: Path, keys: list[str], features: Tensor) -> None:
     """Write a shard, all or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
     names = " ".join(keys)
-    try:
-        save_file({"features": features}, temporary, metadata={"keys": names, "sha256": _hash(names, features)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with temporary_folder("features") as folder:
+        whole = folder / path.name
+        save_file({"features": features}, whole, metadata={"keys": names, "sha256": _hash(names, features)})
+        os.replace(whole, path)
 
 
 def _hash(keys: str, features: Tensor) -> str:

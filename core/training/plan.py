@@ -148,6 +148,16 @@ def device_for(settings: RunSettings) -> Device:
     return max(rates, key=lambda row: row[0])[1] if len(rates) == len(here) else here[0]
 
 
+def out_of_memory(settings: RunSettings, what: str = "the machine", others: str = "a smaller backbone") -> str:
+    """That the memory of the machine, or of another device, was not enough for a run, and what to try."""
+    half = settings.optim.batch_size // 2
+    said = f"The memory of {what} is not enough"
+    if not settings.model.row.takes_steps or half < 2:
+        return f"{said}. End what else uses it, or try {others}."
+    join = ", " if "," in others else " or "
+    return f"{said} for steps of {settings.optim.batch_size} pictures. Try a batch size of {half}{join}{others}."
+
+
 def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     """Seconds for a plan, or None as long as nothing has been measured on its device, or where that is not here."""
     backbone, measured = settings.model.backbone, True

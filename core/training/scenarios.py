@@ -38,7 +38,7 @@ from core.training.history import Cancelled, EpochRecord, OnEpoch, OnProgress, P
 from core.training.loop import Batches, Best, Evaluation, Stepper, evaluate, fit, until_stopped
 from core.training.losses import build_loss
 from core.training.optimizers import build_optimizer, build_schedule
-from core.training.plan import device_for, views_of
+from core.training.plan import device_for, out_of_memory, views_of
 from core.training.probe import Compute, choose_compute
 from core.training.session import Session
 from core.training.watched import OnWatched
@@ -133,7 +133,9 @@ def train_run(
             checkpoint=checkpoint,
         )
         return _trained(session, hashes, shelf if session.compute.device == "cpu" else None)
-    except torch.OutOfMemoryError as error:
+    except (MemoryError, RuntimeError) as error:
+        if not _wants_memory(error):
+            raise
         raise TrainingError(_too_large(settings)) from error
 
 
@@ -175,13 +177,18 @@ def begin_session(
     return session, hashes
 
 
+def _wants_memory(error: BaseException) -> bool:
+    """Whether it is for want of memory; on the processor torch and ONNX Runtime say so in words only."""
+    known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    return known or any(words in str(error) for words in ("allocate memory", "bad_alloc"))
+
+
 def _too_large(settings: RunSettings) -> str:
-    """That a card's memory is not enough, and what to try."""
-    half, what = settings.optim.batch_size // 2, f"The memory of {device_for(settings)} is not enough"
-    others = "a smaller backbone, or the device cpu"
-    if not settings.model.row.takes_steps or half < 2:
-        return f"{what}. End what else uses it, or try {others}."
-    return f"{what} for steps of {settings.optim.batch_size} pictures. Try a batch size of {half}, {others}."
+    """That the device's memory is not enough, and what to try."""
+    device = device_for(settings)
+    if device.kind == "cpu":
+        return out_of_memory(settings)
+    return out_of_memory(settings, str(device), "a smaller backbone, or the device cpu")
 
 
 def _build(

@@ -6,6 +6,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import core.runs.store
 from core.runs import healing, life
 from core.runs.healing import MAX_CRASHES
 from core.runs.store import Run, RunStore
+from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training.history import Progress
 
 
@@ -57,6 +59,32 @@ def test_a_run_that_kills_every_worker_fails_with_its_cause(store: RunStore, die
     assert (run.state, run.crashes) == ("failed", MAX_CRASHES + 1)
     assert run.cause is not None and "ended unexpectedly" in run.cause and run.ended is not None
     assert store.claim() is None
+
+
+@pytest.mark.parametrize(
+    ("after", "state", "said"), [(3, "failed", "Try a batch size of 16 or a smaller"), (2, "queued", "taken up again")]
+)
+def test_a_worker_that_the_kernel_ended_for_want_of_memory_is_not_tried_again(
+    store: RunStore,
+    die: Callable[[], Run],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    after: int,
+    state: str,
+    said: str,
+):
+    told = tmp_path / "memory.events"
+    monkeypatch.setattr(life, "_memory_files", lambda: [str(tmp_path / "nothing"), str(told)])
+    told.write_text("oom 7\noom_kill 2\noom_group_kill 0\n")
+    optim = OptimSettings(batch_size=32)
+    (id_,) = store.submit([RunSettings(model=ModelSettings(scenario="finetuned"), optim=optim)], "pictures")
+    die()
+
+    told.write_text(f"oom 9\noom_kill {after}\noom_group_kill 0\n")
+    store.heal()
+
+    run = store.get(id_)
+    assert run.state == state and run.cause is not None and said in run.cause
 
 
 def test_a_cancelled_run_whose_worker_died_is_cancelled_not_repeated(store: RunStore, die: Callable[[], Run]):

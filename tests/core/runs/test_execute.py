@@ -12,7 +12,7 @@ from core.machine.speeds import Speeds, load_speeds
 from core.runs import execute as module
 from core.runs import finish
 from core.runs import record as record_module
-from core.runs.deletion import sweep_checkpoints
+from core.runs.deletion import sweep_runs
 from core.runs.execute import execute
 from core.runs.record import HeadRecord, PrecisionRecord, checkpoint_path, load_record, run_folder
 from core.runs.store import Run, RunStore
@@ -89,7 +89,7 @@ def test_a_run_that_was_given_back_goes_on_after_its_last_epoch(
     assert store.get(run.id).state == "queued" and path.exists()
 
     again = store.claim()
-    sweep_checkpoints(store)  # a worker starts beside it
+    sweep_runs(store)  # a worker starts beside it
     execute(store, again, never)
     record = load_record(run.id)
     assert [epoch.epoch for epoch in record.history] == [1, 2, 3] and not path.exists()
@@ -103,12 +103,20 @@ def test_what_no_run_needs_any_more_is_swept(claimed: Callable[..., tuple[RunSto
     for name in (run.id, "0123456789"):
         checkpoint_path(name).write_bytes(b"")
 
-    sweep_checkpoints(store)
+    run_folder("0123456789").mkdir()  # not in the database yet, as of a run that is being brought back
+    run_folder(run.id).mkdir()
+    sweep_runs(store)
     assert checkpoint_path(run.id).exists() and not checkpoint_path("0123456789").exists()
+    assert run_folder(run.id).exists() and run_folder("0123456789").exists()
+
+    store.end(run, "failed", cause="It was killed three times, the last time when its folder was in place.")
+    sweep_runs(store)
+    assert not run_folder(run.id).exists() and not checkpoint_path(run.id).exists()
 
 
 @pytest.mark.parametrize(
-    ("failure", "cause"), [(MemoryError(), "out of memory"), (ZeroDivisionError("secret/path"), "ZeroDivisionError")]
+    ("failure", "cause"),
+    [(MemoryError(), "memory of the machine is not enough"), (ZeroDivisionError("secret/path"), "ZeroDivisionError")],
 )
 def test_whatever_a_run_dies_of_is_its_cause_and_no_detail_leaks(
     claimed: Callable[..., tuple[RunStore, Run]], monkeypatch: pytest.MonkeyPatch, failure: Exception, cause: str

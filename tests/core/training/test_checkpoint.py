@@ -1,5 +1,7 @@
 """Training that was interrupted and goes on gives the same numbers, bit by bit, as training that was not."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -107,6 +109,18 @@ def first_epoch(plan: RunSettings, dataset: Dataset, path: Path) -> int:
             checkpoint=Checkpoint(path),
         )
     return steps[-1].epoch
+
+
+def test_a_worker_that_has_lost_its_run_puts_no_file_in_place(pictures: Dataset, path: Path):
+    @contextmanager
+    def lost() -> Iterator[None]:
+        raise Cancelled
+        yield
+
+    with pytest.raises(Cancelled):
+        train_run(settings("finetuned", epochs=1), pictures, checkpoint=Checkpoint(path, lost))
+
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_damaged_file_another_machine_or_other_settings_begin_anew(

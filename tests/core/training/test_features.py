@@ -260,7 +260,7 @@ def test_what_was_not_used_for_longest_goes_first(thaw_home: Path, monkeypatch: 
     assert get(hexes(1), {"n": 1})[1] == 0
 
 
-def test_what_a_crash_left_behind_goes_as_everything_else(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_an_older_thaw_left_behind_goes_as_everything_else(thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
     get(hexes(1))
     (shard,) = shards(thaw_home)
     left = shard.with_suffix(".part")

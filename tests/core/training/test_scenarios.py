@@ -568,21 +568,28 @@ def test_estimates_and_plans_do_not_depend_on_class_weights():
 @pytest.mark.parametrize(
     ("plan", "said"),
     [
-        (settings("finetuned", batch_size=64), "for steps of 64 pictures. Try a batch size of 32, a smaller backbone"),
+        (
+            settings("finetuned", batch_size=64),
+            "for steps of 64 pictures. Try a batch size of 32 or a smaller backbone",
+        ),
         (settings("frozen", batch_size=64), "not enough. End what else uses it, or try a smaller backbone"),
         (settings("finetuned", batch_size=3), "not enough. End what else uses it, or try a smaller backbone"),
     ],
 )
-def test_when_a_cards_memory_is_not_enough_it_is_said_what_to_try(
+def test_when_memory_is_not_enough_it_is_said_what_to_try(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch, plan: RunSettings, said: str
 ):
-    def no_room(*_: object, **__: object) -> None:
+    def no_room_on_a_card(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
-    monkeypatch.setattr(scenarios, "build_model", no_room)
-    with pytest.raises(TrainingError) as raised:
-        train_run(plan, dataset)
-    assert said in str(raised.value) and "CUDA" not in str(raised.value)
+    def no_room_here(*_: object, **__: object) -> None:
+        torch.empty(1 << 50)
+
+    for no_room in (no_room_on_a_card, no_room_here):
+        monkeypatch.setattr(scenarios, "build_model", no_room)
+        with pytest.raises(TrainingError) as raised:
+            train_run(plan, dataset)
+        assert said in str(raised.value) and "CUDA" not in str(raised.value)
 
 
 def test_a_run_says_what_it_was_computed_on(done: Runs):
