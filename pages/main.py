@@ -9,7 +9,13 @@ from components.frame import draw_each
 from components.header import header
 from components.kept import mirror_kept
 from components.style import style
+from components.visitor import mirror_key, tell_visitors_apart
 
+from core.storage import is_hosted
+
+hosted = is_hosted()
+if hosted:
+    tell_visitors_apart()
 ICON = Path(__file__).parent / "components" / "icon.png"
 
 st.set_page_config(page_title="Thaw", page_icon=str(ICON), layout="wide")
@@ -22,8 +28,10 @@ page = st.navigation(
         st.Page("compare.py", title="Compare", icon=":material/balance:"),
         st.Page("classify.py", title="Classify", icon=":material/image_search:"),
         st.Page("glossary.py", title="Glossary", icon=":material/menu_book:"),
+        *([st.Page("workspace.py", title="Workspace", icon=":material/key:")] if hosted else []),
     ],
     position="top",
 )
 # the address first: a page may end anywhere
-draw_each(style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+first = [mirror_key] if hosted else []
+draw_each(*first, style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)

@@ -24,6 +24,8 @@ FLOORS = [
     "records",
     "storage",
     "home",
+    "sqlite",
+    "visitors",
     "settings",
     "machine",
     "augment",
@@ -34,6 +36,7 @@ FLOORS = [
     "runs",
     "inference",
     "takehome",
+    "workspaces",
     "commands",
     "__main__",
 ]

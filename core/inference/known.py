@@ -6,6 +6,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
 from core.data.dataset import Dataset
+from core.home import within, workspace
 from core.inference.evidence import ReferenceFeatures, reference_features
 from core.inference.out_of_distribution import Detector, detection_sentence, fit_detector
 from core.inference.predictor import Predictor
@@ -45,6 +46,7 @@ class KnownJob:
         self.done, self.total = 0, 0
         """Of the part that is looked at now; 0 where all is there."""
         self._future: Future[Known] = Future()
+        self._workspace = workspace()
         threading.Thread(target=self._look, args=(predictor, dataset), daemon=True).start()
 
     def wait(self, timeout_s: float) -> bool:
@@ -61,7 +63,8 @@ class KnownJob:
 
     def _look(self, predictor: Predictor, dataset: Dataset) -> None:
         try:
-            self._future.set_result(look_at_known(predictor, dataset, self._report))
+            with within(self._workspace):
+                self._future.set_result(look_at_known(predictor, dataset, self._report))
         except Exception as error:  # the boundary of a thread: raised where somebody asks
             self._future.set_exception(error)
 

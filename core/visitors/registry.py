@@ -1,0 +1,276 @@
+"""Which workspaces there are on a server that strangers share, whose key opens which, and whose turn it is to train.
+
+Kept in `workspaces.db` beside them. A key is never stored, only its SHA-256: who reads the file can open nothing.
+"""
+
+import hashlib
+import re
+import secrets
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import sqlalchemy as sa
+
+from core.errors import WorkspaceError
+from core.home import GONE, WORKSPACES, server_folder, server_home
+from core.sqlite import open_file
+from core.storage import explained
+from core.visitors.fair_use import fair_use
+
+KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+DAY_S: Final = 86_400.0
+_FILE: Final = "workspaces.db"
+_metadata = sa.MetaData()
+_PLACES: Final = sa.Table(
+    "workspaces",
+    _metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("expires", sa.Float, nullable=False),
+    sa.Column("gone", sa.Boolean, nullable=False, default=False),
+    sa.Column("turn", sa.Integer, nullable=False, default=0),
+    sa.Column("asked", sa.Integer, nullable=False, default=0),
+    sa.Column("rested", sa.Integer, nullable=False, default=0),
+    sa.Column("day", sa.Integer, nullable=False, default=0),
+    sa.Column("trained_s", sa.Float, nullable=False, default=0.0),
+    sa.Column("account", sa.String(64), unique=True),
+    sa.Column("room", sa.String(32), index=True),
+    sa.Column("place", sa.Integer),
+    sa.Column("name", sa.Unicode(60)),
+)
+_KEYS: Final = sa.Table(
+    "keys",
+    _metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("workspace", sa.String(32), index=True, nullable=False),
+)
+_ROOMS: Final = sa.Table(
+    "rooms",
+    _metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("hash", sa.String(64), unique=True, nullable=False),
+    sa.Column("teacher", sa.String(32), index=True, nullable=False),
+    sa.Column("title", sa.Unicode(200), nullable=False),
+    sa.Column("dataset", sa.String(32), nullable=False),
+    sa.Column("address", sa.JSON, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+_places, _keys, _rooms = _PLACES.c, _KEYS.c, _ROOMS.c
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """What the registry knows of one workspace. Times are seconds since the epoch."""
+
+    id: str
+    created: float
+    expires: float
+    trained_s: float
+    """Seconds of training today (UTC)."""
+    account: str | None
+    """Hash of the account that opens it, too."""
+    room: str | None
+    """The class that its visitor has joined."""
+    place: int | None
+    """Which one in the class, from 1."""
+    name: str | None
+    """What the visitor is called there."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Room:
+    """A class: what a teacher lends to whoever opens its link."""
+
+    id: str
+    teacher: str
+    """The teacher's workspace."""
+    title: str
+    dataset: str
+    address: dict[str, str]
+    """The settings, as a page's address says them."""
+    created: float
+
+
+def new_key() -> str:
+    """128 random bits, for a link and a cookie."""
+    return secrets.token_urlsafe(16)
+
+
+def hash_of(secret: str) -> str:
+    """What is stored of a key, a class's code or an account."""
+    return hashlib.sha256(f"thaw:{secret}".encode()).hexdigest()
+
+
+class Registry:
+    """The table of workspaces. Every call may raise a StorageError."""
+
+    def __init__(self) -> None:
+        self._engine = _engine(server_home() / _FILE)
+
+    # -- a visitor comes and goes
+
+    def find(self, key: str) -> str | None:
+        """The workspace that a key opens; None if none."""
+        if not KEY.fullmatch(key):
+            return None
+        with self._reading() as connection:
+            return connection.execute(_opened_by(key)).scalar_one_or_none()
+
+    def open(self, key: str) -> str:
+        """The workspace that a key opens, made if there is none.
+
+        Raises:
+            WorkspaceError: the server is full.
+        """
+        if not KEY.fullmatch(key):
+            raise WorkspaceError("This is no key of a workspace.")
+        with self._writing() as connection:
+            found = connection.execute(_opened_by(key)).scalar_one_or_none()
+            if found is not None:
+                return str(found)
+            self._check_room(connection)
+            own, now = uuid.uuid4().hex, time.time()
+            row = {"id": own, "created": now, "expires": now + fair_use().days * DAY_S}
+            server_folder(WORKSPACES, own)
+            connection.execute(sa.insert(_PLACES).values(**row))
+            connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=own))
+            return own
+
+    def _check_room(self, connection: sa.Connection) -> None:
+        query = sa.select(sa.func.count()).select_from(_PLACES).where(~_places.gone)
+        if connection.execute(query).scalar_one() >= fair_use().workspaces:
+            raise WorkspaceError(
+                "This server has no room for another visitor. Come back tomorrow, or run Thaw yourself."
+            )
+
+    def visit(self, workspace: str) -> None:
+        """Keep it for its full time from now on. A clock that was put back takes nothing away."""
+        until = time.time() + fair_use().days * DAY_S
+        self._change(_places.id == workspace, _places.expires < until, expires=until)
+
+    def place(self, workspace: str) -> Place:
+        """What is known of it.
+
+        Raises:
+            WorkspaceError: it was deleted.
+        """
+        names = [_places[name] for name in Place.__slots__ if name != "trained_s"]
+        trained = sa.case((_places.day == _today(), _places.trained_s), else_=0.0).label("trained_s")
+        query = sa.select(*names, trained).where(_places.id == workspace, ~_places.gone)
+        with self._reading() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        if row is None:
+            raise WorkspaceError(GONE)
+        return Place(**{str(name): value for name, value in row.items()})
+
+    def change_key(self, workspace: str) -> str:
+        """A new key that opens it; no earlier one does any more."""
+        key = new_key()
+        with self._writing() as connection:
+            connection.execute(sa.delete(_KEYS).where(_keys.workspace == workspace))
+            connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=workspace))
+        return key
+
+    def leave(self, workspace: str) -> None:
+        """Nobody can open it any more; its files are the sweeper's."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(_KEYS).where(_keys.workspace == workspace))
+            connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
+            gone = {"gone": True, "account": None, "room": None, "name": None}
+            connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))
+
+    def over(self, before: float) -> list[str]:
+        """Workspaces that were left, or whose time was up before this moment."""
+        query = sa.select(_places.id).where(_places.gone | (_places.expires < before))
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    def forget(self, workspace: str) -> None:
+        """Remove its folder and all that is known of it."""
+        folder = server_folder(WORKSPACES) / workspace
+        with explained():
+            away = folder.with_name(f".gone-{workspace}")  # first out of sight: whoever is at work in it finds nothing
+            if folder.is_dir():
+                folder.rename(away)
+            shutil.rmtree(away, ignore_errors=True)
+        self.leave(workspace)
+        with self._writing() as connection:
+            connection.execute(sa.delete(_PLACES).where(_places.id == workspace))
+
+    def unknown_folders(self) -> list[Path]:
+        """Folders of no workspace: what was being deleted when the server ended."""
+        with self._writing() as connection:  # whoever makes one has its row written before anybody else may look
+            known = set(connection.execute(sa.select(_places.id)).scalars())
+            return [folder for folder in server_folder(WORKSPACES).iterdir() if folder.name not in known]
+
+    # -- whose turn it is
+
+    def ask(self, workspace: str) -> None:
+        """Say that something waits there to be trained."""
+        self._change(_places.id == workspace, asked=_places.asked + 1)
+
+    def ask_for_all(self) -> None:
+        """The same for every one: after a start nothing is known."""
+        self._change(asked=_places.asked + 1)
+
+    def waiting(self) -> list[tuple[str, int, int]]:
+        """(workspace, its last turn, how often it has asked) where something may wait; served longest ago first."""
+        query = sa.select(_places.id, _places.turn, _places.asked).where(~_places.gone, _places.asked != _places.rested)
+        with self._reading() as connection:
+            rows = connection.execute(query.order_by(_places.turn, _places.created)).all()
+        return [(row.id, row.turn, row.asked) for row in rows]
+
+    def serve(self, workspace: str) -> None:
+        """Its turn is now: all others come before its next one."""
+        latest = sa.select(sa.func.max(_places.turn)).scalar_subquery()
+        self._change(_places.id == workspace, turn=latest + 1)
+
+    def rest(self, workspace: str, asked: int) -> None:
+        """Nothing waits there, unless it has been asked again since."""
+        self._change(_places.id == workspace, _places.asked == asked, rested=asked)
+
+    def add_training(self, workspace: str, seconds: float) -> None:
+        """Count what it has used of its minutes today."""
+        today = sa.case((_places.day == _today(), _places.trained_s), else_=0.0)
+        self._change(_places.id == workspace, trained_s=today + seconds, day=_today())
+
+    # -- how it is done
+
+    def _change(self, *where: sa.ColumnElement[bool], **values: Any) -> None:
+        with self._writing() as connection:
+            connection.execute(sa.update(_PLACES).where(*where).values(**values))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sa.Connection]:
+        with explained(), self._engine.connect().execution_options(writes=True) as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        with explained(), self._engine.connect() as connection:
+            yield connection
+
+
+def _opened_by(key: str) -> sa.Select[Any]:
+    here = sa.select(_keys.workspace).join(_PLACES, _places.id == _keys.workspace)
+    return here.where(_keys.hash == hash_of(key), ~_places.gone)
+
+
+def _today() -> int:
+    return int(time.time() // DAY_S)
+
+
+@lru_cache(maxsize=8)
+def _engine(path: Path) -> sa.Engine:
+    """One for each server's home; its table is made when it is first asked for."""
+    engine = open_file(path)
+    with explained(), engine.connect().execution_options(writes=True) as connection, connection.begin():
+        _metadata.create_all(connection)
+    return engine
