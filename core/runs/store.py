@@ -93,14 +93,17 @@ class RunStore:
         admit("minutes", lambda: Registry().place(self._workspace).trained_s / 60, 1 / 60)
         admit("megabytes", megabytes_here, 0)
 
-    def count(self) -> int:
-        """How many runs there are."""
+    def count(self, states: Collection[str] | None = None) -> int:
+        """How many runs there are, or how many in these states."""
+        query = sa.select(sa.func.count()).select_from(RUNS)
+        if states is not None:
+            query = query.where(RUNS.c.state.in_(states))
         with self._database.reading() as connection:
-            return int(connection.execute(sa.select(sa.func.count()).select_from(RUNS)).scalar_one())
+            return int(connection.execute(query).scalar_one())
 
     def is_busy(self) -> bool:
         """Whether anything waits or is at work."""
-        return bool(self.runs(ACTIVE, limit=1))
+        return self.count(ACTIVE) > 0
 
     def adopt(
         self, run_id: str, settings: RunSettings, dataset_title: str, summary: dict[str, Any], test_part: str

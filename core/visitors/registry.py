@@ -25,6 +25,10 @@ from core.storage import explained
 from core.visitors.fair_use import fair_use
 
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+CODE_LENGTH: Final = 10
+KEPT_PACES: Final = 100
+_LETTERS: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # that nobody mistakes for another, read from a wall
+_IN_NO_ROOM: Final = {"room": None, "place": None, "name": None}
 DAY_S: Final = 86_400.0
 _FILE: Final = "workspaces.db"
 _metadata = sa.MetaData()
@@ -55,12 +59,18 @@ _ROOMS: Final = sa.Table(
     "rooms",
     _metadata,
     sa.Column("id", sa.String(32), primary_key=True),
-    sa.Column("hash", sa.String(64), unique=True, nullable=False),
+    sa.Column("code", sa.String(16), unique=True, nullable=False),
     sa.Column("teacher", sa.String(32), index=True, nullable=False),
     sa.Column("title", sa.Unicode(200), nullable=False),
     sa.Column("dataset", sa.String(32), nullable=False),
     sa.Column("address", sa.JSON, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
+)
+_PACES: Final = sa.Table(
+    "paces",
+    _metadata,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("seconds", sa.Float, nullable=False),
 )
 _places, _keys, _rooms = _PLACES.c, _KEYS.c, _ROOMS.c
 
@@ -89,6 +99,8 @@ class Room:
     """A class: what a teacher lends to whoever opens its link."""
 
     id: str
+    code: str
+    """In its link; no key, so it is stored as it is."""
     teacher: str
     """The teacher's workspace."""
     title: str
@@ -104,7 +116,7 @@ def new_key() -> str:
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a key, a class's code or an account."""
+    """What is stored of a key or an account."""
     return hashlib.sha256(f"thaw:{secret}".encode()).hexdigest()
 
 
@@ -183,7 +195,7 @@ class Registry:
         with self._writing() as connection:
             connection.execute(sa.delete(_KEYS).where(_keys.workspace == workspace))
             connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
-            gone = {"gone": True, "account": None, "room": None, "name": None}
+            gone = {"gone": True, "account": None, **_IN_NO_ROOM}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))
 
     def over(self, before: float) -> list[str]:
@@ -240,6 +252,79 @@ class Registry:
         """Count what it has used of its minutes today."""
         today = sa.case((_places.day == _today(), _places.trained_s), else_=0.0)
         self._change(_places.id == workspace, trained_s=today + seconds, day=_today())
+        with self._writing() as connection:
+            connection.execute(sa.insert(_PACES).values(seconds=seconds))
+            latest = sa.select(sa.func.max(_PACES.c.number)).scalar_subquery()
+            connection.execute(sa.delete(_PACES).where(_PACES.c.number <= latest - KEPT_PACES))
+
+    def paces(self, count: int) -> list[float]:
+        """What the last runs took, in seconds, whosever they were."""
+        query = sa.select(_PACES.c.seconds).order_by(_PACES.c.number.desc()).limit(count)
+        with self._reading() as connection:
+            return list(connection.execute(query).scalars())
+
+    # -- classes
+
+    def open_room(self, teacher: str, dataset: str, title: str, address: dict[str, str]) -> str:
+        """A new class; its code."""
+        code = "".join(secrets.choice(_LETTERS) for _ in range(CODE_LENGTH))
+        row = {"id": uuid.uuid4().hex, "code": code, "teacher": teacher, "created": time.time()}
+        with self._writing() as connection:
+            connection.execute(sa.insert(_ROOMS).values(**row, dataset=dataset, title=title, address=address))
+        return code
+
+    def find_room(self, code: str) -> Room | None:
+        """The class that has this code, however it was typed."""
+        plain = "".join(sign for sign in code.upper()[:40] if sign in _LETTERS)
+        return self._room(_rooms.code == plain)
+
+    def room(self, room: str) -> Room | None:
+        """A class by its id."""
+        return self._room(_rooms.id == room)
+
+    def _room(self, where: sa.ColumnElement[bool]) -> Room | None:
+        found = self._rooms_where(where)
+        return found[0] if found else None
+
+    def rooms_of(self, teacher: str) -> list[Room]:
+        """The classes of a teacher, newest first."""
+        return self._rooms_where(_rooms.teacher == teacher)
+
+    def _rooms_where(self, where: sa.ColumnElement[bool]) -> list[Room]:
+        columns = [_rooms[name] for name in Room.__slots__]
+        with self._reading() as connection:
+            rows = connection.execute(sa.select(*columns).where(where).order_by(_rooms.created.desc())).mappings().all()
+        return [Room(**{str(name): value for name, value in row.items()}) for row in rows]
+
+    def close_room(self, teacher: str, room: str) -> None:
+        """End a class of this teacher."""
+        with self._writing() as connection:
+            gone = connection.execute(sa.delete(_ROOMS).where(_rooms.id == room, _rooms.teacher == teacher))
+            if gone.rowcount:
+                connection.execute(sa.update(_PLACES).where(_places.room == room).values(**_IN_NO_ROOM))
+
+    def join(self, workspace: str, room: str, name: str) -> int:
+        """Take part in a class under this name; which one it is there, from 1, the same when it joins once more."""
+        with self._writing() as connection:
+            here = connection.execute(
+                sa.select(_places.place).where(_places.id == workspace, _places.room == room)
+            ).scalar_one_or_none()
+            last = connection.execute(sa.select(sa.func.max(_places.place)).where(_places.room == room)).scalar()
+            place = here or (last or 0) + 1
+            values = {"room": room, "place": place, "name": name}
+            connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**values))
+        return int(place)
+
+    def leave_room(self, workspace: str) -> None:
+        """Take part in no class any more."""
+        self._change(_places.id == workspace, **_IN_NO_ROOM)
+
+    def members(self, room: str) -> list[Place]:
+        """Who takes part, in the order of joining."""
+        with self._reading() as connection:
+            query = sa.select(_places.id).where(_places.room == room, ~_places.gone).order_by(_places.place)
+            ids = list(connection.execute(query).scalars())
+        return [self.place(own) for own in ids]
 
     # -- how it is done
 

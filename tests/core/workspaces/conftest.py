@@ -2,10 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import copytree
 
 import pytest
+from helpers import FinishedRace
 
-from core.home import within
+from core.home import home_folder, within
+from core.runs.record import load_record, summary_of
 from core.runs.store import RunStore
 from core.workspaces.workspace import Workspace, new_workspace
 
@@ -42,3 +45,20 @@ def damage(thaw_home: Path) -> Callable[[Workspace], None]:
         (thaw_home / "workspaces" / workspace.id / "thaw.db").write_bytes(b"no database" * 1000)
 
     return overwrite
+
+
+@pytest.fixture
+def bring_race(_race: FinishedRace) -> Callable[[Workspace], int]:
+    """Puts the finished runs of the race into a workspace, as if they had been trained there; how many."""
+
+    def bring(workspace: Workspace) -> int:
+        with within(workspace.id):
+            found = [folder for folder in (_race.home / "runs").iterdir() if folder.is_dir()]
+            for folder in found:
+                copytree(folder, home_folder("runs") / folder.name)
+                record = load_record(folder.name)
+                title = record.dataset.title
+                workspace.runs.adopt(record.run, record.settings, title, summary_of(record), record.test_part)
+        return len(found)
+
+    return bring
