@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 from components import chosen
+from components.classroom import invitation
 from components.frame import draw_each
 from components.header import header
 from components.kept import mirror_kept
@@ -34,4 +35,5 @@ page = st.navigation(
 )
 # the address first: a page may end anywhere
 first = [mirror_key] if hosted else []
-draw_each(*first, style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+after = [invitation] if hosted else []
+draw_each(*first, style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), *after, page.run)

@@ -2,9 +2,11 @@
 
 import streamlit as st
 from components.workspace.away import everything
+from components.workspace.lesson import lessons
 from components.workspace.own import private_link, shares
 
 st.title("Workspace")
 private_link()
 shares()
+lessons()
 everything()

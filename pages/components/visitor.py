@@ -7,7 +7,7 @@ frame whose cookies are blocked, a new workspace is made and its key stays in th
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -17,6 +17,8 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from core.errors import WorkspaceError
 from core.home import ask_for_workspace
+from core.runs.line import Line, Waiting, everybody_waiting, line_of
+from core.storage import is_hosted
 from core.visitors.registry import KEY
 from core.workspaces.workspace import Workspace, find_workspace, new_workspace, open_workspace
 
@@ -89,6 +91,25 @@ def change_key() -> None:
     st.session_state[_MINE] = Mine(
         workspace=own.workspace, key=own.workspace.change_key(), in_address=True, media=_media_of(own.workspace, False)
     )
+
+
+def begin_with(address: Mapping[str, str]) -> None:
+    """Choose anew what an address says, as if it had just been opened; the workspace stays."""
+    stays = {name: st.session_state[name] for name in (_MINE, _VISITED) if name in st.session_state}
+    st.session_state.clear()
+    st.session_state.update(stays)
+    st.query_params.from_dict(address)
+
+
+def line() -> Line | None:
+    """What of others comes before this visitor's runs; None where nothing waits, or nobody else is here."""
+    return line_of(mine().id, _everybody_waiting()) if is_hosted() else None
+
+
+@st.cache_data(ttl=2.0, show_spinner=False)
+def _everybody_waiting() -> tuple[Waiting, ...]:
+    """Looked at once for all sessions; it has numbers only."""
+    return everybody_waiting()
 
 
 def forget() -> None:

@@ -69,4 +69,6 @@ def _goes(workspace: Workspace) -> bool:
 def _delete(workspace: Workspace) -> None:
     with st.spinner("Stopping what trains, and deleting"):
         workspace.delete()
+    st.cache_data.clear()  # nothing of it stays in memory, either
+    st.cache_resource.clear()
     visitor.forget()

@@ -25,7 +25,7 @@ def private_link() -> None:
         "then everything in it is deleted."
     )
     st.header("Private link", anchor=False)
-    st.code(f"{_front()}?{visitor.NAME}={visitor.key()}", language=None, wrap_lines=True)
+    st.code(f"{front()}?{visitor.NAME}={visitor.key()}", language=None, wrap_lines=True)
     st.caption(
         "Whoever has it has everything in here: it is a key. "
         + (
@@ -55,7 +55,7 @@ def shares() -> None:
                 st.progress(part, text=f"of {text.format(share.limit)}")
 
 
-def _front() -> str:
+def front() -> str:
     """The address of Home, as others reach it."""
     here = st.context.url or ""
     return (for_others(here) or here).rpartition("/")[0] + "/"
