@@ -62,6 +62,8 @@ def keys_in(cookies: str) -> dict[str, str]:
 def keys_for(keys: dict[str, str], asked: str) -> dict[str, str]:
     """The cookies that a page's answer gives a browser: its own key, new if it has none, and that of a link."""
     own = keys.get(COOKIE)
+    if own is not None and Registry().is_spent(own):
+        own = None
     if opened_by(asked) is None or asked == own:
         return {COOKIE: own or new_key()}
     if own is None or opened_by(own) is None:

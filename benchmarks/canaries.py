@@ -4,7 +4,7 @@
 experiments, and in notes; its pictures are noise. Then every page, deep link, picture, download and route is opened as
 the owner, as another visitor and as nobody, in a real Chromium, and every byte that arrives is searched: HTML, JSON and
 the messages of the pages' WebSocket. The owner has to see them (or the search is blind), the others none; nor may the
-server's logs have any, nor the disk when the owner has deleted everything. `--short` trains nothing and opens few pages.
+server's logs have any, nor the disk when the owner has deleted everything. `--short` trains nothing and opens less.
 """
 
 import argparse

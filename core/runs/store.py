@@ -69,7 +69,8 @@ class RunStore:
         Raises:
             WorkspaceError: it would be more than the visitor's share of a shared server.
         """
-        self._admit(len(plans))
+        self.check_share(len(plans))
+        admit("minutes", lambda: Registry().place(self._workspace).trained_s / 60, 1 / 60)
         ids = [uuid.uuid4().hex[:10] for _ in plans]
         same = {"state": "queued", "race": race, "dataset_title": dataset_title, "owner": owner}
         rows = [
@@ -83,14 +84,13 @@ class RunStore:
             Registry().ask(self._workspace)
         return ids
 
-    def _admit(self, runs: int) -> None:
-        """Let so many more runs in.
+    def check_share(self, runs: int) -> None:
+        """Whether so many more runs may be kept.
 
         Raises:
             WorkspaceError: it would be more than the visitor's share of a shared server.
         """
         admit("runs", self.count, runs)
-        admit("minutes", lambda: Registry().place(self._workspace).trained_s / 60, 1 / 60)
         admit("megabytes", megabytes_here, 0)
 
     def count(self, states: Collection[str] | None = None) -> int:
@@ -109,7 +109,6 @@ class RunStore:
         self, run_id: str, settings: RunSettings, dataset_title: str, summary: dict[str, Any], test_part: str
     ) -> None:
         """Enter a finished run that was trained elsewhere; its files are in its folder already."""
-        admit("runs", self.count, 1)
         row = {**_new(run_id, settings), "state": "finished", "attempt": 1}
         row |= {"dataset_title": dataset_title, "summary": summary, "started": row["created"], "ended": row["created"]}
         with self._database.write() as connection:

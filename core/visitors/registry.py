@@ -139,10 +139,11 @@ class Registry:
         """The workspace that a key opens, made if there is none.
 
         Raises:
-            WorkspaceError: the server is full.
+            WorkspaceError: the server is full, or the key has been spent: what was deleted is not begun anew by those
+                who know its old key.
         """
-        if not KEY.fullmatch(key):
-            raise WorkspaceError("This is no key of a workspace.")
+        if not KEY.fullmatch(key) or self.is_spent(key):
+            raise WorkspaceError("This key opens no workspace any more.")
         with self._writing() as connection:
             found = connection.execute(_opened_by(key)).scalar_one_or_none()
             if found is not None:
@@ -154,6 +155,12 @@ class Registry:
             connection.execute(sa.insert(_PLACES).values(**row))
             connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=own))
             return own
+
+    def is_spent(self, key: str) -> bool:
+        """Whether it has opened a workspace and never will again."""
+        with self._reading() as connection:
+            spent = sa.select(_keys.hash).where(_keys.hash == hash_of(key), _keys.workspace == "")
+            return connection.execute(spent).first() is not None
 
     def _check_room(self, connection: sa.Connection) -> None:
         query = sa.select(sa.func.count()).select_from(_PLACES).where(~_places.gone)
@@ -186,14 +193,14 @@ class Registry:
         """A new key that opens it; no earlier one does any more."""
         key = new_key()
         with self._writing() as connection:
-            connection.execute(sa.delete(_KEYS).where(_keys.workspace == workspace))
+            connection.execute(_spend_keys(workspace))
             connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=workspace))
         return key
 
     def leave(self, workspace: str) -> None:
         """Nobody can open it any more; its files are the sweeper's."""
         with self._writing() as connection:
-            connection.execute(sa.delete(_KEYS).where(_keys.workspace == workspace))
+            connection.execute(_spend_keys(workspace))
             connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
             gone = {"gone": True, "account": None, **_IN_NO_ROOM}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))
@@ -319,6 +326,14 @@ class Registry:
         """Take part in no class any more."""
         self._change(_places.id == workspace, **_IN_NO_ROOM)
 
+    def places(self) -> list[Place]:
+        """All that were not left, oldest first."""
+        with self._reading() as connection:
+            ids = list(
+                connection.execute(sa.select(_places.id).where(~_places.gone).order_by(_places.created)).scalars()
+            )
+        return [self.place(own) for own in ids]
+
     def members(self, room: str) -> list[Place]:
         """Who takes part, in the order of joining."""
         with self._reading() as connection:
@@ -346,6 +361,10 @@ class Registry:
 def _opened_by(key: str) -> sa.Select[Any]:
     here = sa.select(_keys.workspace).join(_PLACES, _places.id == _keys.workspace)
     return here.where(_keys.hash == hash_of(key), ~_places.gone)
+
+
+def _spend_keys(workspace: str) -> sa.Update:
+    return sa.update(_KEYS).where(_keys.workspace == workspace).values(workspace="")
 
 
 def _today() -> int:

@@ -94,7 +94,7 @@ def open_workspace(key: str) -> Workspace:
     """The workspace of a key, made if there is none.
 
     Raises:
-        WorkspaceError: the server is full.
+        WorkspaceError: the server is full, or the key opens nothing any more.
     """
     return Workspace(id=Registry().open(key))
 
@@ -103,6 +103,11 @@ def find_workspace(key: str) -> Workspace | None:
     """The workspace of a key, if there is one."""
     found = Registry().find(key)
     return None if found is None else Workspace(id=found)
+
+
+def is_spent(key: str) -> bool:
+    """Whether a key has opened a workspace and never will again: it was deleted, or has another key."""
+    return Registry().is_spent(key)
 
 
 def new_workspace() -> tuple[Workspace, str]:

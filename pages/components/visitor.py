@@ -20,7 +20,7 @@ from core.home import ask_for_workspace
 from core.runs.line import Line, Waiting, everybody_waiting, line_of
 from core.storage import is_hosted
 from core.visitors.registry import KEY
-from core.workspaces.workspace import Workspace, find_workspace, new_workspace, open_workspace
+from core.workspaces.workspace import Workspace, find_workspace, is_spent, new_workspace, open_workspace
 
 from .media import own_media
 
@@ -152,7 +152,7 @@ def _found() -> Mine:
         return Mine(workspace=linked, key=asked, in_address=kept.get(COOKIE) != asked, media=_media_of(linked, proven))
     st.session_state[_NOT_FOUND] = bool(asked)
     own = str(kept.get(COOKIE, ""))
-    if KEY.fullmatch(own):
+    if KEY.fullmatch(own) and not is_spent(own):
         workspace = open_workspace(own)
         return Mine(workspace=workspace, key=own, in_address=False, media=_media_of(workspace, True))
     workspace, fresh = new_workspace()

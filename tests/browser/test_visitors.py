@@ -15,6 +15,7 @@ from helpers import drawn_classes, write_zip
 from benchmarks.canaries import fetch, leaks, try_all
 from benchmarks.shown import settle
 
+pytestmark = pytest.mark.browser
 CLICK_MS = 120_000
 KEY = re.compile(r"[?&]w=([A-Za-z0-9_-]{22})")
 

@@ -92,7 +92,7 @@ def test_nobody_reaches_a_run_of_another_workspace_by_any_call(a: Workspace, b: 
         "ask_to_stop": lambda: other.ask_to_stop(1),
         "give_up": lambda: other.give_up(1),
     }
-    own = {"submit", "adopt", "holding", "at_home"}  # they add to one's own, or take no id
+    own = {"submit", "adopt", "check_share", "holding", "at_home"}  # they add to one's own, or take no id
     public = {name for name, _ in inspect.getmembers(RunStore, inspect.isfunction) if not name.startswith("_")}
     assert public == calls.keys() | own, "a new call has to be tried here, too"
 
@@ -239,6 +239,8 @@ def test_a_link_that_was_deleted_opens_nothing():
     workspace.delete()
 
     assert find_workspace(key) is None
+    with pytest.raises(WorkspaceError, match="any more"):  # others may know it, too
+        open_workspace(key)
 
 
 # -- time
