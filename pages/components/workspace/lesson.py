@@ -30,7 +30,6 @@ from ..kept import address_of_kept
 from ..messages import LONGEST_MESSAGE, md, plain, show_error
 from ..sharing import LONGEST, SIDE, for_others, qr_code
 from ..wording import per_cent
-from .own import front
 
 _REFRESH_S: Final = 10.0
 
@@ -69,12 +68,14 @@ def _begin() -> None:
 
 
 def _invite(room: Room) -> None:
-    link = f"{front()}?{classroom.NAME}={room.code[:5]}-{room.code[5:]}"
+    here = st.context.url or ""
+    front = (for_others(here) or here).rpartition("/")[0]
+    link = f"{front}/?{classroom.NAME}={room.code[:5]}-{room.code[5:]}"
     st.subheader(md(room.title), anchor=False)
     with st.container(horizontal=True):
         with st.container(width=SIDE + 96):
             st.code(link, language=None, wrap_lines=True)
-            if for_others(st.context.url or "") and len(link) <= LONGEST:
+            if for_others(here) and len(link) <= LONGEST:
                 st.image(qr_code(link), width=SIDE, alt="The class's link as a QR code")
         with st.container(width="stretch"):
             _live_board(room)

@@ -6,7 +6,6 @@ from typing import Final
 import streamlit as st
 
 from .. import visitor
-from ..sharing import for_others
 
 _SHARES: Final = {
     "pictures": ("Pictures", "{:,.0f}"),
@@ -25,7 +24,8 @@ def private_link() -> None:
         "then everything in it is deleted."
     )
     st.header("Private link", anchor=False)
-    st.code(f"{front()}?{visitor.NAME}={visitor.key()}", language=None, wrap_lines=True)
+    here = (st.context.url or "").rpartition("/")[0]
+    st.code(f"{here}/?{visitor.NAME}={visitor.key()}", language=None, wrap_lines=True)
     st.caption(
         "Whoever has it has everything in here: it is a key. "
         + (
@@ -53,9 +53,3 @@ def shares() -> None:
                 st.metric(label, text.format(share.used))
                 part = min(1.0, share.used / share.limit)
                 st.progress(part, text=f"of {text.format(share.limit)}")
-
-
-def front() -> str:
-    """The address of Home, as others reach it."""
-    here = st.context.url or ""
-    return (for_others(here) or here).rpartition("/")[0] + "/"
