@@ -26,6 +26,9 @@ from typing import Any, Final
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
+
+sys.path[:0] = [str(folder) for folder in Path(__file__).resolve().parents[:2]]
+
 from shown import PAGES, browsing, served, settle
 
 from core.comparison.experiments import experiment_key

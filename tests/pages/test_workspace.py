@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from components.media import everybodys_media
 from helpers import queue_runs
 from streamlit.testing.v1 import AppTest
 
@@ -12,6 +11,7 @@ from core.data.ingest import ingest
 from core.home import ask_for_workspace, within
 from core.workspaces.room import board, find_room, open_room
 from core.workspaces.workspace import find_workspace, new_workspace
+from pages.components.media import everybodys_media
 
 Start = Callable[..., AppTest]
 
