@@ -279,7 +279,10 @@ def test_pages_get_nobody_s_files_but_the_visitor_s():
                 modules = [node.module or ""]
                 if node.module == "core.home":
                     past += [(name, alias.name) for alias in node.names if alias.name in SERVERS_OWN]
-            barred = ("sqlalchemy", "sqlite3", "core.sqlite", "core.runs.database", "core.runs.everybody")
+            limits = {alias.name.startswith("LONGEST") for alias in getattr(node, "names", ())} == {True}
+            barred = (
+                () if limits else ("sqlalchemy", "sqlite3", "core.sqlite", "core.runs.database", "core.runs.everybody")
+            )
             past += [(name, module) for module in modules if module.startswith(barred)]
             past += [(name, module) for module in modules if module.startswith("core.visitors.registry")]
 
