@@ -16,7 +16,7 @@ from benchmarks.canaries import fetch, leaks, try_all
 from benchmarks.shown import settle
 
 pytestmark = pytest.mark.browser
-CLICK_MS = 120_000
+CLICK_MS = 60_000
 KEY = re.compile(r"[?&]w=([A-Za-z0-9_-]{22})")
 
 
