@@ -37,6 +37,7 @@ FLOORS = [
     "inference",
     "takehome",
     "workspaces",
+    "lessons",
     "commands",
     "__main__",
 ]
@@ -63,6 +64,8 @@ TORCH_FREE = [
     "core.comparison.temperature",
     "core.inference.values",
     "core.takehome.report",
+    "core.lessons.table",
+    "core.lessons.progress",
     *(name for name in NAMES if name.startswith(("core.comparison.", "core.commands."))),
 ]
 

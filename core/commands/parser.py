@@ -6,6 +6,7 @@ from core.commands import (
     classify,
     compare,
     data,
+    lesson,
     machine,
     runs,
     suspects,
@@ -19,6 +20,7 @@ from core.commands.command import Commands, Parser
 def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
-    for module in (data, suspects, train, compare, classify, machine, takehome, runs, backup, backbones, workspaces):
+    listed = (data, suspects, train, compare, classify, machine, takehome, runs, lesson, backup, backbones, workspaces)
+    for module in listed:
         module.register(commands)
     return commands.parser

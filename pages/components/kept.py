@@ -11,6 +11,7 @@ from typing import Any, Final
 import streamlit as st
 
 from core.errors import SettingsError
+from core.lessons.table import lessons
 from core.settings.scenarios import SCENARIOS
 
 from .messages import plain, show_error
@@ -84,6 +85,7 @@ NAMES: Final = {
     ),
     "home.seeds": _one_of("seeds", *SEED_CHOICES),
     "home.recipe": _one_of("recipe", *OFFERED, OWN),
+    "learn.lesson": _one_of("lesson", *lessons()),
     "train.repeats": _number("repeats", 1, 10),
     "augment.picture": _number("picture", 1, 10**9),
     "augment.count": _number("samples", 1, MOST_SAMPLES),
