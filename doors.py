@@ -5,6 +5,7 @@ from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+import streamlit as st
 from starlette.responses import PlainTextResponse
 
 from core.errors import ThawError
@@ -33,7 +34,7 @@ class Workspaces:
             return
         headers = dict(scope.get("headers", []))
         keys = keys_in(headers.get(b"cookie", b"").decode("latin-1"))
-        if MEDIA in scope["path"] and not may_have(scope["path"], keys):
+        if is_owned(scope["path"]) and not may_have(scope["path"], keys):
             await PlainTextResponse("There is nothing here.", status_code=404)(scope, receive, send)
             return
 
@@ -69,6 +70,12 @@ def keys_for(keys: dict[str, str], asked: str) -> dict[str, str]:
     if own is None or opened_by(own) is None:
         return {COOKIE: asked}
     return {COOKIE: own, f"{COOKIE}-{hash_of(asked)[:8]}": asked}
+
+
+def is_owned(path: str) -> bool:
+    """Whether it is about a picture or a download of somebody; its own fonts lie in such a folder, too."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return MEDIA in path and not path.startswith(f"/{base}/static/".replace("//", "/"))
 
 
 def may_have(path: str, keys: dict[str, str]) -> bool:
