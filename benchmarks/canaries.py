@@ -23,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from PIL import Image
 from playwright.sync_api import Browser, BrowserContext
@@ -80,7 +81,8 @@ class Seen:
     @property
     def media(self) -> dict[str, bytes]:
         """Pictures and downloads."""
-        return {address: body for address, body in self.bodies.items() if "/media/" in address and body}
+        owned = (address for address in self.bodies if urlsplit(address).path.startswith("/media/"))  # not its fonts
+        return {address: self.bodies[address] for address in owned if self.bodies[address]}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ def test_two_strangers_have_nothing_of_each_other(chromium: Any, shared: Any, tm
 
     mine = opened(a, f"{shared.url}/data")
     media: list[str] = []
-    mine.on("request", lambda asked: media.append(asked.url) if "/media/" in asked.url else None)
+    mine.on("request", lambda asked: media.append(asked.url) if f"{shared.url}/media/" in asked.url else None)
     brought = {"name": "secret.zip", "mimeType": "application/zip", "buffer": zipped}
     mine.locator('input[type="file"]').first.set_input_files([brought])
     mine.get_by_role("heading", name="secret", exact=True).wait_for()
