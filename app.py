@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 
 from core.machine.process import prepare_process
 from core.runs.supervisor import Supervisor
+from core.storage import is_hosted
 
 _INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -114,10 +115,13 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     prepare_process()
     supervisor = Supervisor()
     supervisor.start()
+    sweep = _start_sweeper() if is_hosted() else None
     threading.Thread(target=_import_torch, daemon=True).start()
     try:
         yield {}
     finally:
+        if sweep:
+            sweep.stop()
         supervisor.stop()
 
 
@@ -132,6 +136,20 @@ def _import_torch() -> None:
     torch.set_num_threads(1)
 
 
+def _start_sweeper() -> Any:
+    from core.workspaces.sweeper import Sweeper  # where strangers share a server, and only there
+
+    sweeper = Sweeper()
+    sweeper.start()
+    return sweeper
+
+
+def _for_strangers() -> list[Middleware]:
+    from doors import Workspaces  # as above
+
+    return [Middleware(Workspaces, is_trusted=is_trusted_by_browsers)]
+
+
 def say_what_failed(error: Exception) -> bool:
     """The last resort for what no frame of a page was around, such as what a widget calls before the page is drawn."""
     from components.frame import show_failure  # to be found once a page has been started
@@ -142,6 +160,10 @@ def say_what_failed(error: Exception) -> bool:
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
-    middleware=[Middleware(SecurityHeaders), Middleware(UploadsInFrames)],
+    middleware=[
+        Middleware(SecurityHeaders),
+        Middleware(UploadsInFrames),
+        *(_for_strangers() if is_hosted() else []),
+    ],
     on_script_error=say_what_failed,
 )

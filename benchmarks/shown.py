@@ -40,15 +40,19 @@ _AT_REST: Final = """() => {
 
 
 @contextmanager
-def served(home: Path) -> Iterator[str]:
-    """The app on a home folder, as `streamlit run` starts it; its address. Stopped at the end."""
+def served(home: Path, log: Path | None = None) -> Iterator[str]:
+    """The app on a home folder, as `streamlit run` starts it; its address. Stopped at the end.
+
+    Args:
+        log: where what it says goes; else nowhere.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)]
     environment = {**os.environ, "THAW_HOME": str(home)}
-    quiet = subprocess.DEVNULL
-    server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=quiet, stderr=quiet)
+    with (log or Path(os.devnull)).open("ab") as said:
+        server = subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=said, stderr=said)
     try:
         _wait_for(f"http://localhost:{port}")
         yield f"http://localhost:{port}"

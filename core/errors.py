@@ -11,6 +11,7 @@ ThawError
 ├── TrainingError   a run started and could not go on
 ├── PackageError    a zip with a run cannot be trusted or used
 ├── RunError        a run is unknown, unfinished or its files are damaged
+├── WorkspaceError  a workspace is gone, or its share of the server is used up
 └── StorageError    the home folder, its disk or the database cannot be read or written
 
 What the system, the database and tensor files raise becomes one of these in `core.storage`.
@@ -53,6 +54,10 @@ class ImageError(ThawError):
 
 class WeightsError(ThawError):
     """Choose a backbone whose weights are here, train from scratch, or go online once."""
+
+
+class WorkspaceError(ThawError):
+    """Delete something, wait until tomorrow, or begin anew, as the message says."""
 
 
 class TrainingError(ThawError):

@@ -1,5 +1,9 @@
 """Where Thaw keeps everything: one folder, `THAW_HOME`. Nothing is written anywhere else.
 
+Where strangers share a server, each has a workspace: a home of its own below the server's. Whose is meant is asked
+here, under everything that opens a file, so that nothing above can forget to ask. Weights, speeds and downloads are the
+server's.
+
 Whatever the system refuses here, or in a block that one of these functions guards, is a StorageError with a sentence.
 """
 
@@ -14,20 +18,71 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Final
 
-from core.errors import StorageError
+from core.errors import StorageError, WorkspaceError
 from core.storage import explained, home_path, home_sentence
 
 ABANDONED_AFTER_S = 86_400.0
 LOOK_AGAIN_S = 0.2
+WORKSPACES: Final = "workspaces"
+GONE: Final = "This workspace is not here any more: it was deleted, or its time was up. Reload the page to begin anew."
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _NO_SEAL: Final = re.compile(rb'\{\s*"version"')
 
 
+_said: ContextVar[str | None] = ContextVar("workspace", default=None)
+_ask: Callable[[], str] = str
+"""Whose workspace is meant where nobody has said so; a server that tells visitors apart replaces it."""
+
+
+def workspace() -> str:
+    """The id of the workspace whose files are meant; empty for the server's own, the only ones of a single user."""
+    said = _said.get()
+    return _ask() if said is None else said
+
+
+def ask_for_workspace(ask: Callable[[], str]) -> Callable[[], str]:
+    """Let `ask` say from now on, in every thread, whose files are meant; what said it before.
+
+    Args:
+        ask: gives an id, or raises where it cannot tell: never the server's own files by accident.
+    """
+    global _ask
+    before, _ask = _ask, ask
+    return before
+
+
+@contextmanager
+def within(workspace: str) -> Iterator[None]:
+    """Mean the files of this workspace in the block, in this thread; of the server itself where it is empty."""
+    before = _said.set(workspace)
+    try:
+        yield
+    finally:
+        _said.reset(before)
+
+
 def thaw_home() -> Path:
-    """The folder of data sets, caches, runs and the database; `THAW_HOME` if set, else the user's data folder.
+    """The folder of data sets, caches, runs and the database: the server's, or below it that of the workspace.
+
+    Raises:
+        StorageError: it cannot be made.
+        WorkspaceError: the workspace was deleted.
+    """
+    home, own = server_home(), workspace()
+    if not own:
+        return home
+    home = home / WORKSPACES / own
+    if not home.is_dir():
+        raise WorkspaceError(GONE)
+    return home
+
+
+def server_home() -> Path:
+    """`THAW_HOME` if set, else the user's data folder; what is nobody's own lies there: weights, speeds, downloads.
 
     Raises:
         StorageError: it cannot be made.
@@ -43,10 +98,29 @@ def thaw_home() -> Path:
 
 def home_folder(*parts: str) -> Path:
     """A folder below `thaw_home()`, made if it is missing."""
-    folder = thaw_home().joinpath(*parts)
-    with explained():
-        folder.mkdir(parents=True, exist_ok=True)
+    return _made(thaw_home().joinpath(*parts))
+
+
+def server_folder(*parts: str) -> Path:
+    """A folder below `server_home()`, made if it is missing."""
+    return _made(server_home().joinpath(*parts))
+
+
+@explained()
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def megabytes_here() -> float:
+    """What lies in `thaw_home()`; a file with two names counts once."""
+    sizes: dict[tuple[int, int], int] = {}
+    for folder, _, names in os.walk(thaw_home()):
+        for name in names:
+            with suppress(OSError):  # gone meanwhile
+                found = os.lstat(os.path.join(folder, name))
+                sizes[found.st_dev, found.st_ino] = found.st_size
+    return sum(sizes.values()) / 1e6
 
 
 @contextmanager
@@ -58,7 +132,7 @@ def one_at_a_time(name: str, waiting: Callable[[], object]) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout  # few need it
 
-    lock = FileLock(home_folder("locks") / f"{name}.lock", thread_local=False)
+    lock = FileLock(server_folder("locks") / f"{name}.lock", thread_local=False)
     while not lock.is_locked:
         with suppress(Timeout):
             lock.acquire(timeout=LOOK_AGAIN_S)

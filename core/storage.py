@@ -50,6 +50,11 @@ def home_path() -> Path:
         ) from error
 
 
+def is_hosted() -> bool:
+    """Whether strangers use this server: on Hugging Face Spaces, or where `THAW_HOSTED` says so."""
+    return bool(os.environ.get("SPACE_ID") or os.environ.get("THAW_HOSTED"))
+
+
 @contextmanager
 def explained(name: str | None = None) -> Iterator[None]:
     """Within the block, or the function it decorates, whatever `explain` knows is raised as that.
@@ -85,14 +90,18 @@ def explain(error: BaseException, name: str | None = None) -> ThawError | None:
 
 
 def home_sentence(reason: str) -> str:
-    """That the home folder cannot be used, and why."""
+    """That the home folder cannot be used, and why; strangers are told no path."""
+    if is_hosted():
+        return f"This server's folder cannot be written ({reason}); nothing was stored. Try again later."
     if os.environ.get("THAW_HOME"):
         return f"THAW_HOME is {_home()}, which cannot be written ({reason}): name a folder that can."
     return f"Thaw's folder is {_home()}, which cannot be written ({reason}): set THAW_HOME to a folder that can."
 
 
 def _home() -> str:
-    """The home folder's path for a message, on one line and not endless."""
+    """The home folder's path for a message, on one line and not endless; no stranger learns it."""
+    if is_hosted():
+        return "this server's folder"
     path = str(home_path())
     return path if path.isprintable() and len(path) <= LONGEST_PATH else shown(path, LONGEST_PATH)
 

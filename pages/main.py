@@ -5,11 +5,18 @@ from pathlib import Path
 
 import streamlit as st
 from components import chosen
+from components.classroom import invitation
 from components.frame import draw_each
 from components.header import header
 from components.kept import mirror_kept
 from components.style import style
+from components.visitor import mirror_key, tell_visitors_apart
 
+from core.storage import is_hosted
+
+hosted = is_hosted()
+if hosted:
+    tell_visitors_apart()
 ICON = Path(__file__).parent / "components" / "icon.png"
 
 st.set_page_config(page_title="Thaw", page_icon=str(ICON), layout="wide")
@@ -25,8 +32,11 @@ page = st.navigation(
         st.Page("much.py", title="How much?", icon=":material/thermostat:"),
         st.Page("learn.py", title="Learn", icon=":material/school:"),
         st.Page("glossary.py", title="Glossary", icon=":material/menu_book:"),
+        *([st.Page("workspace.py", title="Workspace", icon=":material/key:")] if hosted else []),
     ],
     position="top",
 )
 # the address first: a page may end anywhere
-draw_each(style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+first = [mirror_key] if hosted else []
+after = [invitation] if hosted else []
+draw_each(*first, style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), *after, page.run)

@@ -24,6 +24,8 @@ FLOORS = [
     "records",
     "storage",
     "home",
+    "sqlite",
+    "visitors",
     "settings",
     "machine",
     "augment",
@@ -35,6 +37,7 @@ FLOORS = [
     "runs",
     "inference",
     "takehome",
+    "workspaces",
     "lessons",
     "commands",
     "__main__",
@@ -271,3 +274,47 @@ def test_components_import_each_other_relatively_and_in_no_circle():
     assert tuple(TopologicalSorter(graph).static_order()), "CycleError names a circle"
     for name in (name for name in PARTS if name.startswith("components.")):
         assert "from components" not in PARTS[name].read_text("utf-8"), f"{name} imports from the page's side"
+
+
+SERVERS_OWN = {"ask_for_workspace", "server_folder", "server_home", "within"}
+"""Of `core.home`: what opens files that are not the visitor's own."""
+BARRED = ("sqlalchemy", "sqlite3", "core.sqlite", "core.runs.database", "core.runs.everybody", "core.visitors.registry")
+
+
+def test_pages_get_nobody_s_files_but_the_visitor_s():
+    """Whose files are meant is decided in one place, and nothing else goes past it to a database or another's home."""
+    past = []
+    for name, path in PARTS.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Import | ast.ImportFrom) or getattr(node, "level", 0):
+                continue
+            named = {alias.name for alias in node.names}
+            if isinstance(node, ast.ImportFrom) and node.module == "core.home":
+                past += [(name, what) for what in named & SERVERS_OWN]
+            modules = {node.module or ""} if isinstance(node, ast.ImportFrom) else named
+            if not all(what.startswith("LONGEST") for what in named):  # how long a name may be is anybody's
+                past += [(name, module) for module in modules if module.startswith(BARRED)]
+
+    assert sorted(past) == [
+        ("components.classroom", "core.visitors.registry"),  # a class as a value
+        ("components.visitor", "ask_for_workspace"),
+        ("components.visitor", "core.visitors.registry"),  # what a key looks like
+        ("components.workspace.lesson", "core.visitors.registry"),
+    ]
+
+
+SHARED_BY_ALL = {"_drawn", "_everybody_waiting", "model_description", "preprocessing", "unknown_inputs"}
+"""Cached functions about nobody's files: what ships with Thaw, and numbers without names."""
+
+
+def test_whatever_pages_keep_across_sessions_is_kept_by_home_folder():
+    unowned, seen = set(), 0
+    for path in sorted((REPOSITORY / "pages").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            cached = [ast.unparse(one) for one in getattr(node, "decorator_list", ()) if "st.cache" in ast.unparse(one)]
+            if isinstance(node, ast.FunctionDef) and cached and "scope='session'" not in cached[0]:
+                seen += 1
+                names = [argument.arg for argument in node.args.args]
+                unowned |= set() if names[:1] == ["home"] else {node.name}
+
+    assert seen > 10 and unowned == SHARED_BY_ALL

@@ -15,6 +15,7 @@ from core.commands import (
     suspects,
     takehome,
     train,
+    workspaces,
 )
 from core.commands.command import Commands, Parser
 
@@ -23,7 +24,7 @@ def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
     work = (data, suspects, much, train, compare, classify, inside, anatomy)
-    rest = (machine, takehome, runs, lesson, backup, backbones)
+    rest = (machine, takehome, runs, lesson, backup, workspaces, backbones)
     for module in (*work, *rest):
         module.register(commands)
     return commands.parser

@@ -25,6 +25,7 @@ from core.data.dataset import (
 )
 from core.data.digits import DIGITS
 from core.data.pictures import Picture
+from core.data.pixels import share_pixels
 from core.data.reading.child import take_in_contained
 from core.data.reading.class_names import check_class_name
 from core.data.reading.intake import ROWS, SQUARES, Emit, Request, read_rows, take_in
@@ -32,8 +33,9 @@ from core.data.reading.layout import AUTO, check_layout
 from core.data.reading.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
-from core.home import folder_in_the_making, temporary_folder, write_atomically
+from core.home import folder_in_the_making, megabytes_here, temporary_folder, within, workspace, write_atomically
 from core.machine.facts import usable_cores
+from core.visitors.fair_use import admit
 
 ID_LENGTH = 16
 
@@ -82,6 +84,8 @@ def ingest(
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
     drawn, ours = str(where) == BUILTIN, str(where) in (BUILTIN, DIGITS)
+    if drawn and workspace():
+        return _lent_by_server(on_progress)
     if drawn:
         report(IngestProgress(stage="drawing", done=0, total=1))
     start = time.perf_counter()
@@ -104,12 +108,57 @@ def ingest(
     return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
 
 
+def _lent_by_server(on_progress: OnProgress | None) -> Ingested:
+    """The built-in set, drawn once for all visitors."""
+    own = workspace()
+    with within(""):
+        shared = ingest(BUILTIN, on_progress)
+    return Ingested(dataset=lend(shared.dataset.id, "", own), decode_s=0.0)
+
+
+def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
+    """Give one workspace a data set of another: both have it, and what either does to its own the other never sees.
+
+    The pixels are one file under two names, where the system can do that; nothing is ever written to a stored file.
+
+    Raises:
+        DatasetError: the lender has it no more.
+    """
+    with within(lender):
+        dataset = load_stored(dataset_id)
+        source = dataset_folder(dataset_id)
+    with within(borrower):
+        if not is_readable(dataset_id):
+            delete_stored(dataset_id)
+            with folder_in_the_making(dataset_folder(dataset_id)) as staging:
+                share_pixels(source, staging)
+                write_atomically(staging / MANIFEST, manifest_of(dataset))
+        return load_stored(dataset_id)
+
+
+def _admit(dataset: Dataset) -> None:
+    """Whether a visitor of a shared server may keep so much more.
+
+    Raises:
+        WorkspaceError: it would be more than the visitor's share.
+    """
+    admit("pictures", pictures_here, len(dataset.pictures))
+    admit("megabytes", megabytes_here, 0)  # what is in the making lies there already
+
+
+def pictures_here() -> int:
+    """How many pictures were brought, in all data sets."""
+    return sum(len(dataset.pictures) for dataset in stored_datasets() if dataset.kind != BUILTIN)
+
+
 def _store(folder: Path, dataset_id: str, listed: Mapping[str, Any], start: float, report: OnProgress) -> None:
     """Make of a folder that was taken in a data set that can be found."""
     if not is_readable(dataset_id):
         delete_stored(dataset_id)  # damaged: this takes its place
     with folder_in_the_making(dataset_folder(dataset_id), folder) as staging:
         dataset = _assemble(staging, listed, start, report)
+        if dataset.kind != BUILTIN:
+            _admit(dataset)
         for scaffold in (ROWS, SQUARES):
             (staging / scaffold).unlink()
         write_atomically(staging / MANIFEST, manifest_of(dataset))

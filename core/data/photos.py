@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import DatasetError
-from core.home import home_folder, one_at_a_time
+from core.home import one_at_a_time, server_folder
 from core.models.download import TIMEOUT_S, fetch_rest, file_sha256, is_offline, kept, size_of
 from core.storage import explained
 
@@ -96,7 +96,7 @@ def _fetched(photos: PhotoSet, on_progress: OnProgress) -> Path:
 
 
 def _final(photos: PhotoSet) -> Path:
-    return home_folder("downloads") / photos.address.rsplit("/", 1)[-1]
+    return server_folder("downloads") / photos.address.rsplit("/", 1)[-1]
 
 
 def _part(photos: PhotoSet) -> Path:

@@ -5,19 +5,21 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
+from core.home import within, workspace
+
 T = TypeVar("T")
 OnDone = Callable[[int, int], None]
 """Told how much is done, and of how much."""
 
 
 class Job(Generic[T]):
-    """Starts at once."""
+    """Starts at once, with the files of whoever starts it."""
 
     def __init__(self, work: Callable[[OnDone], T]) -> None:
         self.done, self.total = 0, 0
         """Of what is at work now; 0 where there is nothing to wait for."""
         self._future: Future[T] = Future()
-        threading.Thread(target=self._run, args=(work,), daemon=True).start()
+        threading.Thread(target=self._run, args=(work, workspace()), daemon=True).start()
 
     def wait(self, timeout_s: float) -> bool:
         """Whether it has ended, well or not, after at most this time."""
@@ -27,9 +29,10 @@ class Job(Generic[T]):
         """What came out; waits for it, and raises what the work raised."""
         return self._future.result()
 
-    def _run(self, work: Callable[[OnDone], T]) -> None:
+    def _run(self, work: Callable[[OnDone], T], whose: str) -> None:
         try:
-            self._future.set_result(work(self._report))
+            with within(whose):
+                self._future.set_result(work(self._report))
         except Exception as error:  # the boundary of a thread: raised where somebody asks
             self._future.set_exception(error)
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal
 
 from core.errors import StorageError
-from core.home import home_folder, one_at_a_time, ordinary, write_atomically
+from core.home import one_at_a_time, ordinary, server_home, write_atomically
 from core.machine.devices import DeviceKind, find_device
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
@@ -147,13 +147,13 @@ def _change(
             values = change(rows.get(name))
             if values is not None:
                 rows[name] = values
-                write_atomically(home_folder() / _FILE, json.dumps(table, indent=1).encode())
+                write_atomically(server_home() / _FILE, json.dumps(table, indent=1).encode())
     except (StorageError, OSError) as error:
         _log.warning("speeds were not kept: %s", error)
 
 
 def _load() -> dict[str, dict[str, Any]]:
-    path = home_folder() / _FILE
+    path = server_home() / _FILE
     try:
         table = json.loads(ordinary(path).read_text())
     except (OSError, ValueError, RecursionError):

@@ -20,7 +20,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from core.errors import StorageError, WeightsError
-from core.home import home_folder, one_at_a_time, ordinary, thaw_home, write_atomically
+from core.home import one_at_a_time, ordinary, server_folder, server_home, write_atomically
 from core.storage import explained
 
 OnProgress = Callable[[int, int], None]
@@ -62,12 +62,12 @@ class RemoteFile:
     @property
     def path(self) -> Path:
         """Where it lies once it is here."""
-        return thaw_home() / "weights" / self.file_name
+        return server_home() / "weights" / self.file_name
 
     @property
     def part_path(self) -> Path:
         """What has arrived of it so far."""
-        return home_folder("downloads") / f"{self.file_name}.part"
+        return server_folder("downloads") / f"{self.file_name}.part"
 
     @property
     def record_path(self) -> Path:
@@ -134,7 +134,7 @@ def fetch(file: RemoteFile, on_progress: OnProgress | None = None) -> str:
         if file.path.exists():  # whoever had the lock has brought it
             return verify(file)
         try:
-            home_folder("weights")
+            server_folder("weights")
             _check_room(file)
             _fetch_part(file, report)
             sha256 = file_sha256(file.part_path)

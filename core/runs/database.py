@@ -13,18 +13,18 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from core.errors import SettingsError, StorageError
-from core.home import thaw_home
+from core.home import thaw_home, workspace
 from core.models.records import ParameterCount
 from core.records import Amount, Share, typed
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
+from core.sqlite import lock_on_begin
 from core.storage import DATABASE, damaged_database, explained
 from core.training.history import EpochRecord, Progress
 from core.training.watched import Watched
 
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
-PATIENCE_MS: Final = 30_000  # that a call waits for another one's
 LONGEST_ID: Final = 32
 
 _metadata = sa.MetaData()
@@ -164,9 +164,9 @@ class Database:
 
     def __init__(self, url: str | None = None) -> None:
         """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
-        self.engine = _engine_of(url or os.environ.get("THAW_DATABASE"))
+        self.engine = _engine_of(url or (None if workspace() else os.environ.get("THAW_DATABASE")))
         if self.is_file:
-            _lock_on_begin(self.engine)
+            lock_on_begin(self.engine)
         with self.write() as connection:
             one_at_a_time(connection)
             _metadata.create_all(connection)
@@ -280,21 +280,3 @@ def one_at_a_time(connection: sa.Connection) -> None:
     """Wait for other transactions that say the same, until this one ends. In SQLite every writer does."""
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(sa.func.pg_advisory_xact_lock(0x54686177)))  # any number that nobody else uses
-
-
-def _lock_on_begin(engine: sa.Engine) -> None:
-    """Short immediate transactions with a long patience, in rollback-journal mode.
-
-    Deferred transactions that turn into writers fail at once instead of waiting, and WAL could corrupt a database
-    until SQLite 3.51.3.
-    """
-
-    @sa.event.listens_for(engine, "connect")
-    def on_connect(connection: Any, record: Any) -> None:
-        connection.isolation_level = None  # sqlite3 must not begin transactions of its own
-        connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
-
-    @sa.event.listens_for(engine, "begin")
-    def on_begin(connection: sa.Connection) -> None:
-        writes = connection.get_execution_options().get("writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

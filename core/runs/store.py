@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from core.comparison.experiments import experiment_key
 from core.errors import RunError, SettingsError, shown
+from core.home import megabytes_here, workspace
 from core.runs import healing
 from core.runs.database import ACTIVE as ACTIVE
 from core.runs.database import (
@@ -38,6 +39,8 @@ from core.runs.life import Identity, identity, memory_kills
 from core.settings.schema import RunSettings
 from core.settings.versions import to_dict
 from core.training.history import Progress
+from core.visitors.fair_use import admit
+from core.visitors.registry import Registry
 
 
 class RunStore:
@@ -45,7 +48,7 @@ class RunStore:
 
     def __init__(self, url: str | None = None) -> None:
         """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
-        self._database = Database(url)
+        self._database, self._workspace = Database(url), workspace()
 
     # -- what a page or the command line does
 
@@ -62,7 +65,12 @@ class RunStore:
 
         Args:
             owner: the process that waits for them; when it is gone they are ended. None: they belong to the store.
+
+        Raises:
+            WorkspaceError: it would be more than the visitor's share of a shared server.
         """
+        self.check_share(len(plans))
+        admit("minutes", lambda: Registry().place(self._workspace).trained_s / 60, 1 / 60)
         ids = [uuid.uuid4().hex[:10] for _ in plans]
         same = {"state": "queued", "race": race, "dataset_title": dataset_title, "owner": owner}
         rows = [
@@ -72,7 +80,30 @@ class RunStore:
         with self._database.write() as connection:
             connection.execute(sa.insert(RUNS), rows)
             _unarchive(connection, plans)
+        if self._workspace:
+            Registry().ask(self._workspace)
         return ids
+
+    def check_share(self, runs: int) -> None:
+        """Whether so many more runs may be kept.
+
+        Raises:
+            WorkspaceError: it would be more than the visitor's share of a shared server.
+        """
+        admit("runs", self.count, runs)
+        admit("megabytes", megabytes_here, 0)
+
+    def count(self, states: Collection[str] | None = None) -> int:
+        """How many runs there are, or how many in these states."""
+        query = sa.select(sa.func.count()).select_from(RUNS)
+        if states is not None:
+            query = query.where(RUNS.c.state.in_(states))
+        with self._database.reading() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def is_busy(self) -> bool:
+        """Whether anything waits or is at work."""
+        return self.count(ACTIVE) > 0
 
     def adopt(
         self, run_id: str, settings: RunSettings, dataset_title: str, summary: dict[str, Any], test_part: str
@@ -123,13 +154,14 @@ class RunStore:
             query = query.where(RUNS.c.race.startswith(f"{study}-", autoescape=True)).limit(None)
         return self._database.read(query)
 
-    def cancel(self, run_id: str) -> None:
+    def cancel(self, run_id: str, cause: str | None = None) -> None:
         """A queued run ends at once, a running one before its next batch; an ended one stays as it is."""
         update = sa.update(RUNS).where(RUNS.c.id == run_id)
         queued, running = update.where(RUNS.c.state == "queued"), update.where(RUNS.c.state == "running")
         with self._database.write() as connection:
-            connection.execute(queued.values(state="cancelled", ended=time.time(), cancel=True))
-            connection.execute(running.values(cancel=True))
+            why = {"cause": cause} if cause else {}
+            connection.execute(queued.values(state="cancelled", ended=time.time(), cancel=True, **why))
+            connection.execute(running.values(cancel=True, **why))
 
     def delete(self, run_id: str) -> None:
         """Forget an ended run; its folder is the caller's to remove.
@@ -194,6 +226,11 @@ class RunStore:
             one_at_a_time(connection)
             claimed = runs_of(connection.execute(take.values(**_begun()).returning(RUNS)))
         return claimed[0] if claimed else None
+
+    @contextmanager
+    def at_home(self, run: Run) -> Iterator["RunStore"]:
+        """The store that a claimed run is in; within the block, its files are meant."""
+        yield self
 
     def report(self, run: Run, **values: Any) -> bool | None:
         """Give a sign of life of a running run, and write its progress or that its worker has been asked to stop.

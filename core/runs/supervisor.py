@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from core.errors import StorageError
-from core.home import home_folder
+from core.home import server_folder, within
 from core.runs.life import GRACE_S, READY, Watch
 from core.storage import explained
 
 if TYPE_CHECKING:
+    from core.runs.everybody import Everybody
     from core.runs.store import RunStore
 
 RESTART_AFTER_S = 2.0
@@ -40,7 +41,7 @@ class Supervisor:
         self._stopping = threading.Event()
         self._lock = threading.Lock()  # a worker that has just been started is not missed by `stop`
         self._process: subprocess.Popen[bytes] | None = None
-        self._store: RunStore | None = None
+        self._store: RunStore | Everybody | None = None
         self._thread = threading.Thread(target=self._keep_alive, daemon=True, name="worker-supervisor")
         self._healer: threading.Thread | None = None
 
@@ -67,17 +68,18 @@ class Supervisor:
             process.wait()
         self._tell(lambda store: store.heal())
 
-    def _tell(self, message: "Callable[[RunStore], object]") -> None:
+    def _tell(self, message: "Callable[[RunStore | Everybody], object]") -> None:
         """Write something into the database; that it cannot be written must keep nobody from starting or stopping."""
-        from core.runs.store import RunStore  # the server has started when it is loaded
+        from core.runs.everybody import stores_of_all  # the server has started when it is loaded
 
         try:
-            self._store = self._store or RunStore()
-            message(self._store)
+            with within(""):
+                self._store = self._store or stores_of_all()
+                message(self._store)
         except Exception:
             _log.exception("the database of runs could not be used")
 
-    def _tell_within(self, seconds: float, message: "Callable[[RunStore], object]") -> threading.Thread:
+    def _tell_within(self, seconds: float, message: "Callable[[RunStore | Everybody], object]") -> threading.Thread:
         """The same, not waited for longer: a worker that was halted while it wrote keeps the database locked."""
         thread = threading.Thread(target=self._tell, args=(message,), daemon=True)
         thread.start()
@@ -148,7 +150,7 @@ def _log_file() -> AbstractContextManager[IO[bytes] | int]:
     """Where the worker's log goes: nowhere, if it cannot be written."""
     try:
         with explained():
-            return (home_folder("logs") / "worker.log").open("ab")
+            return (server_folder("logs") / "worker.log").open("ab")
     except StorageError as error:
         _log.error("the worker goes without a log: %s", error)
         return nullcontext(subprocess.DEVNULL)

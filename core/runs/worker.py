@@ -21,7 +21,7 @@ from core.home import sweep_staging
 from core.machine.devices import devices
 from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
-from core.runs.deletion import sweep_runs
+from core.runs.everybody import Everybody, stores_of_all, sweep
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 def run_next(
-    store: RunStore,
+    store: RunStore | Everybody,
     should_stop: Callable[[], bool],
     only: Collection[str] | None = None,
     when_lost: Callable[[], None] = lambda: None,
@@ -50,11 +50,12 @@ def run_next(
     run = store.claim(only)
     if run is None:
         return False
-    try:
-        train(store, run, should_stop, when_lost=when_lost, **options)
-    except KeyboardInterrupt:
-        store.end(run, "cancelled")
-        raise
+    with store.at_home(run) as own:
+        try:
+            train(own, run, should_stop, when_lost=when_lost, **options)
+        except KeyboardInterrupt:
+            own.end(run, "cancelled")
+            raise
     return True
 
 
@@ -88,7 +89,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
-    store = _patiently(RunStore, stop)
+    store = _patiently(stores_of_all, stop)
     _patiently(sweep_staging, stop)
     with _telling(store, "torch"):
         preload()  # while nobody waits, as a rule
@@ -100,7 +101,7 @@ def main() -> None:
             more = worked = True
             continue
         if worked:
-            _patiently(partial(sweep_runs, store), stop)
+            _patiently(partial(sweep, store), stop)
             worked = False
         more = more and bool(_patiently(partial(_measure_next, store, stop), stop))
         stop.wait(POLL_S)
@@ -121,7 +122,7 @@ def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:
 
 
 @contextmanager
-def _telling(store: RunStore | None, phase: str) -> Iterator[None]:
+def _telling(store: RunStore | Everybody | None, phase: str) -> Iterator[None]:
     """Let whoever waits for the queue's next run know what is done first."""
 
     def tell() -> None:
@@ -150,7 +151,7 @@ def _leave() -> None:
     os._exit(1)
 
 
-def _measure_next(store: RunStore, stop: threading.Event) -> bool:
+def _measure_next(store: RunStore | Everybody, stop: threading.Event) -> bool:
     """On a machine where it never was, time what estimates are made of, one backbone at a time; whether there is more.
 
     The default backbone, and those of finished runs, on every device that is here. Only while nothing trains or waits:

@@ -59,6 +59,7 @@ def import_run(store: RunStore, path: Path, on_progress: OnProgress = lambda ste
 
     Raises:
         PackageError: the zip cannot be trusted or used; nothing was kept.
+        WorkspaceError: it would be more than the visitor's share of a shared server.
     """
     on_progress("checking the files")
     with open_package(path) as packed:
@@ -66,6 +67,7 @@ def import_run(store: RunStore, path: Path, on_progress: OnProgress = lambda ste
         here = _already_here(store, record)
         if here is not None:
             return here
+        store.check_share(1)
         predictions = _read_predictions(packed, record)
         _check_scores(record, predictions)
         on_progress("checking the weights")

@@ -16,8 +16,9 @@ from core.runs.example import example_runs, find_run
 from core.runs.experiments import Experiment, experiments_of, stored_experiments
 from core.runs.record import is_recorded
 from core.settings.schema import DataSettings
+from core.storage import is_hosted
 
-from . import chosen
+from . import chosen, classroom, visitor
 from .address import ROWS
 from .kept import NAMES, forget
 from .messages import LONGEST_MESSAGE, md, plain
@@ -69,7 +70,8 @@ def _unknown_names() -> list[str]:
 
 def known_names() -> set[str]:
     """Every name that an address of some page may have, beside those of widgets that are bound to it."""
-    return {*KINDS} | {row.name for row in ROWS} | {row.name for row in NAMES.values()}
+    strangers = {visitor.NAME, classroom.NAME} if is_hosted() else set()
+    return {*KINDS} | {row.name for row in ROWS} | {row.name for row in NAMES.values()} | strangers
 
 
 def _run(asked: str) -> str | None:

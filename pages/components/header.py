@@ -4,9 +4,12 @@ from typing import Final
 
 import streamlit as st
 
+from core.comparison.wording import counted
+from core.runs.line import Line
 from core.runs.store import ACTIVE
 from core.training.history import NOTHING_YET
 
+from . import visitor
 from .addressed import say_what_is_gone
 from .frame import framed
 from .help import glossary_popover
@@ -97,6 +100,16 @@ def _words(work: Ahead) -> str:
     icon = ":material/autorenew:" if run.state == "running" else ":material/hourglass_empty:"
     progress = run.progress or NOTHING_YET
     stage = stage_words(run) if run.cancel or progress.fraction < 0.01 else f"{100 * progress.fraction:.0f} %"
-    left = f"{rough_time(work.seconds)} left" if work.seconds is not None else ""
-    queue = ", ".join(part for part in (left, f"{waiting} waiting" if waiting else "") if part)
+    line = visitor.line()
+    others = line.seconds if line else 0.0
+    known = work.seconds is not None and others is not None
+    left = f"{rough_time((work.seconds or 0.0) + (others or 0.0))} left" if known else ""
+    parts = (left, f"{waiting} waiting" if waiting else "", _before(line))
+    queue = ", ".join(part for part in parts if part)
     return " · ".join(part for part in (f"{icon} **{md(name_of(run))}**", stage, queue) if part)
+
+
+def _before(line: Line | None) -> str:
+    """Where others share the server: "2 runs of others first"."""
+    count = line.first if line else 0
+    return f"{counted(count, 'run')} of others first" if count else ""

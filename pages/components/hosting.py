@@ -1,6 +1,5 @@
 """Where the app is served from: strangers' browsers, frames of other pages that keep uploads out, a room of people."""
 
-import os
 import socket
 from ipaddress import ip_address
 from typing import Final
@@ -24,11 +23,6 @@ def say_if_uploads_are_refused() -> None:
             "itself, or allow its cookies and reload the page."
         )
         st.link_button("Open Thaw by itself", st.context.url or "/", icon=":material/open_in_new:")
-
-
-def is_hosted() -> bool:
-    """Whether strangers use this server: on Hugging Face Spaces, or where `THAW_HOSTED` says so."""
-    return bool(os.environ.get("SPACE_ID") or os.environ.get("THAW_HOSTED"))
 
 
 def listens_to_others() -> bool:

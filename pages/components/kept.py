@@ -152,6 +152,11 @@ def mirror_kept() -> None:
             st.query_params[row.name] = row.text(value)
 
 
+def address_of_kept() -> dict[str, str]:
+    """What of these settings the address says now."""
+    return {row.name: st.query_params[row.name] for row in NAMES.values() if row.name in st.query_params}
+
+
 def forget(name: str) -> None:
     """Give up what is kept under this name of the address, if anything is."""
     for key in [key for key, row in NAMES.items() if row.name == name]:

@@ -16,6 +16,7 @@ from core.errors import (
     ThawError,
     TrainingError,
     WeightsError,
+    WorkspaceError,
 )
 
 LONGEST: Final = 120  # characters of a name; what is longer is cut with an ellipsis
@@ -36,6 +37,7 @@ _TITLES: Final[dict[type[ThawError], str]] = {
     TrainingError: "Training has ended early",
     PackageError: "This did not go through",
     RunError: "This run cannot be shown",
+    WorkspaceError: "This workspace cannot do that",
     StorageError: "Thaw cannot read or write its files",
 }
 

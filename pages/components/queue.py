@@ -7,13 +7,14 @@ from typing import Final
 
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.errors import RunError, ThawError
 from core.runs.store import Run
 from core.runs.studies import kind_of
 from core.settings.schema import RunSettings
 from core.training.history import NOTHING_YET
 
-from . import chosen
+from . import chosen, visitor
 from .messages import md
 from .planning import estimate_run
 from .resources import run_store, stored_dataset
@@ -113,6 +114,9 @@ def _tell_start(runs: Sequence[Run], active: Sequence[Run]) -> None:
     before = [run for run in active if run.id not in mine and run.number < min(one.number for one in runs)]
     seconds = ahead(before).seconds if before else None
     when = f"starts in {rough_time(seconds)}" if seconds else "waits its turn" if before else "starts now"
+    line = visitor.line()
+    if line and line.first:
+        when = f"waits its turn: {counted(line.first, 'run')} of others first"
     st.toast(f"{_called(runs)} {when}.", icon=":material/play_arrow:")
 
 

@@ -16,6 +16,7 @@ from core.data.dataset import Dataset, load_stored, stamp_of, stored_ids
 from core.data.ingest import ingest
 from core.data.parts import check_trainable
 from core.errors import DatasetError, ThawError
+from core.home import thaw_home
 from core.models.catalogue import BACKBONES
 from core.runs.race import every_fold
 from core.runs.record import Predictions, RunRecord, load_predictions, load_record
@@ -34,9 +35,13 @@ if TYPE_CHECKING:  # torch comes late: a page draws its frame first
     from core.models.records import ParameterCount
 
 
-@st.cache_resource
 def run_store() -> RunStore:
-    """The database of runs."""
+    """The database of runs of this home folder."""
+    return _run_store(str(thaw_home()))
+
+
+@st.cache_resource(max_entries=256)
+def _run_store(home: str) -> RunStore:
     return RunStore()
 
 
@@ -217,11 +222,11 @@ def run_outcome(home: str, run_id: str) -> Outcome:
 def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
     """A square JPEG of one picture's middle."""
     dataset = stored_dataset(home, dataset_id)
-    return _thumbnail(dataset.pictures[index].group, side, dataset, index)
+    return _thumbnail(home, dataset.pictures[index].group, side, dataset, index)
 
 
 @st.cache_data(max_entries=3000, show_spinner=False)
-def _thumbnail(pixels_hash: str, side: int, _dataset: Dataset, _index: int) -> bytes:
+def _thumbnail(home: str, pixels_hash: str, side: int, _dataset: Dataset, _index: int) -> bytes:
     """By what it shows: the place of a picture may be another one after its data set was deleted and added again."""
     return square_jpeg(Image.fromarray(np.asarray(_dataset.pixels[_index])), side)
 

@@ -9,7 +9,7 @@ import streamlit as st
 
 from .hosting import THIS_COMPUTER, address_in_the_room, listens_to_others
 
-ONE_S_OWN: Final = {"projector"}  # how it is shown here; not what others are shown
+ONE_S_OWN: Final = {"projector", "w", "class"}  # how it is shown here, and to whom; not what others are shown
 SIDE: Final = 264  # pixels of the code on the screen
 LONGEST: Final = 1500  # characters: a denser code is not read from a screen any more
 

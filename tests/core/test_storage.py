@@ -18,7 +18,6 @@ from safetensors.torch import save_file
 from core.__main__ import main
 from core.errors import RunError, StorageError
 from core.home import home_folder, sealed, temporary_folder, unsealed, write_atomically
-from core.runs import database
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings
 from core.storage import FULL_SENTENCE, explain, explained
@@ -273,7 +272,7 @@ def test_a_run_that_holds_what_it_cannot_is_a_sentence(
 def test_a_locked_database_is_a_sentence(
     capsys: pytest.CaptureFixture[str], thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(database, "PATIENCE_MS", 50)
+    monkeypatch.setattr("core.sqlite.PATIENCE_MS", 50)
     RunStore()
     other = sqlite3.connect(thaw_home / "thaw.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

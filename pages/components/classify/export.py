@@ -9,9 +9,9 @@ import streamlit as st
 from core.errors import ThawError
 from core.home import temporary_folder
 from core.runs.store import Run
+from core.storage import is_hosted
 
 from .. import chosen
-from ..hosting import is_hosted
 from ..messages import md, show_error
 from ..resources import run_record, run_store
 from ..wording import run_label

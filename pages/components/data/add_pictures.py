@@ -16,9 +16,9 @@ from core.data.reading.candidates import PICTURE_ENDINGS
 from core.data.reading.layout import AUTO
 from core.errors import LayoutQuestion, ThawError
 from core.settings.schema import DataSettings
+from core.storage import is_hosted
 
 from .. import chosen
-from ..hosting import is_hosted
 from ..messages import LONGEST_MESSAGE, md, show_error
 from ..taking_in import watched
 from .uploads import add_classes, add_folder, add_photos, add_zip

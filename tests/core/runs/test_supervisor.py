@@ -18,7 +18,7 @@ from helpers import REPOSITORY
 
 from core.data.ingest import Ingested, ingest
 from core.machine.speeds import Peaks, save_peaks
-from core.runs import database, healing
+from core.runs import healing
 from core.runs import supervisor as module
 from core.runs.race import submit
 from core.runs.record import load_record
@@ -203,7 +203,7 @@ def is_locked(home: Path) -> bool:
 
 
 def test_a_worker_that_is_halted_while_it_writes_is_killed_and_lets_go(locking, monkeypatch, thaw_home: Path):
-    monkeypatch.setattr(database, "PATIENCE_MS", 2000 * PATIENCE_S)  # whoever waits for the database is too late
+    monkeypatch.setattr("core.sqlite.PATIENCE_MS", 2000 * PATIENCE_S)  # whoever waits for the database is too late
     monkeypatch.setattr(module, "STARTING_S", 6.0)
     monkeypatch.setattr(module, "GRACE_S", 0.2)
     one = Supervisor()

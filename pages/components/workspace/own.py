@@ -1,0 +1,55 @@
+"""The workspace's link, and what it has of the server."""
+
+from datetime import UTC, datetime
+from typing import Final
+
+import streamlit as st
+
+from .. import visitor
+
+_SHARES: Final = {
+    "pictures": ("Pictures", "{:,.0f}"),
+    "megabytes": ("Storage", "{:,.0f} MB"),
+    "runs": ("Runs", "{:,.0f}"),
+    "minutes": ("Training today", "{:,.0f} min"),
+}
+
+
+def private_link() -> None:
+    """How one comes back, from this browser and from others."""
+    workspace = visitor.mine()
+    until = datetime.fromtimestamp(workspace.place.expires, UTC)
+    st.markdown(
+        f"Only you see what is in here. It is kept until **{until:%d %B %Y}**: {workspace.days} days from each visit, "
+        "then everything in it is deleted."
+    )
+    st.header("Private link", anchor=False)
+    here = (st.context.url or "").rpartition("/")[0]
+    st.code(f"{here}/?{visitor.NAME}={visitor.key()}", language=None, wrap_lines=True)
+    st.caption(
+        "Whoever has it has everything in here: it is a key. "
+        + (
+            "This browser brings none by itself, so keep the link: nothing else leads back."
+            if visitor.key_is_in_address()
+            else "This browser remembers it; keep the link to come back from another one."
+        )
+    )
+    if st.button("Replace the link", icon=":material/sync_lock:", key="workspace.change", help=_REPLACE):
+        visitor.change_key()
+        st.toast("The old link opens nothing any more.", icon=":material/sync_lock:")
+        st.rerun()
+
+
+_REPLACE: Final = "For a link that has come into other hands: it opens nothing any more, and a new one does."
+
+
+def shares() -> None:
+    """What is used of this visitor's share."""
+    st.header("Your share of this server", anchor=False)
+    with st.container(horizontal=True, key="workspace-shares"):
+        for share in visitor.mine().shares():
+            label, text = _SHARES[share.what]
+            with st.container(width=220):
+                st.metric(label, text.format(share.used))
+                part = min(1.0, share.used / share.limit)
+                st.progress(part, text=f"of {text.format(share.limit)}")

@@ -1,0 +1,84 @@
+"""The Workspace page, and what every page is where strangers share the server."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers import queue_runs
+from streamlit.testing.v1 import AppTest
+
+from core.data.ingest import ingest
+from core.home import ask_for_workspace, within
+from core.workspaces.room import board, find_room, open_room
+from core.workspaces.workspace import find_workspace, new_workspace
+from pages.components.media import everybodys_media
+
+Start = Callable[..., AppTest]
+
+
+@pytest.fixture
+def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("THAW_HOSTED", "1")
+    yield
+    ask_for_workspace(str)
+    everybodys_media()
+
+
+def words(at: AppTest) -> str:
+    return " ".join(one.value for one in (*at.markdown, *at.caption, *at.code, *at.warning, *at.header, *at.subheader))
+
+
+def test_on_a_computer_of_one_s_own_there_is_no_workspace(start: Start, thaw_home: Path):
+    at = start("workspace.py")
+
+    assert "Workspace" not in [title.value for title in at.title] and "w" not in at.query_params
+    assert not (thaw_home / "workspaces.db").exists() and not (thaw_home / "workspaces").exists()
+
+
+def test_a_visitor_s_key_leads_back_and_another_has_none_of_it(hosted: None, start: Start):
+    at = start("workspace.py")
+    key = at.query_params["w"]
+    mine = find_workspace(key)
+    assert mine is not None and key in words(at)
+    with within(mine.id):
+        queue_runs(mine.runs, 3)
+
+    again, other = start("workspace.py", w=key), start("workspace.py")
+
+    assert {metric.label: metric.value for metric in again.metric}["Runs"] == "3"
+    assert {metric.label: metric.value for metric in other.metric}["Runs"] == "0"
+    assert other.query_params["w"] != key
+
+
+def test_a_link_that_opens_nothing_says_so_and_gives_no_one_that_key(hosted: None, start: Start):
+    at = start("workspace.py", w="A" * 22)
+
+    assert "opens no workspace any more" in words(at) and at.query_params["w"] != "A" * 22
+    assert find_workspace("A" * 22) is None
+
+
+def test_a_new_link_takes_the_old_one_s_place(hosted: None, start: Start):
+    at = start("workspace.py")
+    old = at.query_params["w"]
+
+    at.button(key="workspace.change").click().run()
+
+    new = at.query_params["w"]
+    assert find_workspace(old) is None and find_workspace(new) is not None and new in words(at)
+
+
+def test_whoever_joins_a_class_gets_its_pictures_and_settings(hosted: None, start: Start, tiny_folder: Path):
+    teacher, _ = new_workspace()
+    with within(teacher.id):
+        dataset = ingest(tiny_folder).dataset
+    code = open_room(teacher, dataset.id, "Biology 7b", {"epochs": "7"})
+    room = find_room(code)
+    assert room is not None
+
+    at = start("glossary.py", **{"class": code})
+    at.text_input(key="classroom.name").input("Ada")
+    at.button(key="classroom.join").click().run()
+
+    assert [entry.name for entry in board(room)] == ["Ada"]
+    assert (at.query_params["data"], at.query_params["epochs"]) == (dataset.id, "7")
+    assert "class" not in at.query_params and "Join Biology" not in words(at)
