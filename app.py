@@ -12,9 +12,12 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from core.machine.process import prepare_process
-from core.runs.supervisor import Supervisor
+from core.runs.supervisor import SILENCE_S, Supervisor
 
 _INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
 
@@ -116,9 +119,19 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     supervisor.start()
     threading.Thread(target=_import_torch, daemon=True).start()
     try:
-        yield {}
+        yield {"supervisor": supervisor}
     finally:
         supervisor.stop()
+
+
+def health(request: Request) -> JSONResponse:
+    """For whoever looks after the server: 200 if it answers and the worker lives, or is still being started; else 503.
+
+    The server's own `/_stcore/health` knows of no worker.
+    """
+    silent_s: float = app.state["supervisor"].silent_s
+    is_well = silent_s <= SILENCE_S
+    return JSONResponse({"well": is_well, "worker_silent_s": round(silent_s, 1)}, 200 if is_well else 503)
 
 
 def _import_torch() -> None:
@@ -142,6 +155,7 @@ def say_what_failed(error: Exception) -> bool:
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
+    routes=[Route("/health", health)],
     middleware=[Middleware(SecurityHeaders), Middleware(UploadsInFrames)],
     on_script_error=say_what_failed,
 )
