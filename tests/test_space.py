@@ -83,3 +83,14 @@ def test_the_base_and_the_packages_are_held():
     assert re.search(r"^ARG BASE=debian:\w+-slim$", DOCKERFILE, re.MULTILINE)
     assert len(named) == len(re.findall(r"^[a-z0-9-]+==\S+[^\n]*\\\n    --hash=sha256:", lock, re.MULTILINE)) > 50
     assert DOCKERFILE.count("--only-binary :all:") == 1 and "--require-hashes" in DOCKERFILE
+
+
+def test_whatever_else_runs_for_this_repository_is_held_too():
+    """Actions by the hash of a commit, hooks and tools by their version."""
+    workflows = "".join(path.read_text() for path in (REPOSITORY / ".github" / "workflows").glob("*.yml"))
+    actions = re.findall(r"uses: (\S+)", workflows)
+    hooks = re.findall(r"additional_dependencies: .*\[(.*)\]", (REPOSITORY / ".pre-commit-config.yaml").read_text())
+    tools = re.findall(r"tool run (?:--from )?(\S+)", (REPOSITORY / "Makefile").read_text())
+
+    assert actions and all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in actions)
+    assert hooks and tools and all(re.fullmatch(r"[a-z-]+==[0-9.]+", one) for one in (*hooks, *tools))

@@ -159,7 +159,7 @@ class Container:
         began, first = time.monotonic(), self.first()
         everything = [first, *first.children(recursive=True)]
         first.terminate()
-        gone, alive = psutil.wait_procs(everything, timeout=PATIENCE_S)
+        _, alive = psutil.wait_procs(everything, timeout=PATIENCE_S)
         assert not alive, [one.cmdline() for one in alive]
         took = time.monotonic() - began
         self._process.wait(PATIENCE_S)

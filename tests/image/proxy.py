@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from socket import socket
 
@@ -29,25 +30,35 @@ class ReverseProxy:
         self.port: int = self._server.sockets[0].getsockname()[1]
 
     def stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._server.close)
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
+
+    async def _close(self) -> None:
+        self._server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = forwarded(await reader.readuntil(END))
-            there = await self._loop.run_in_executor(None, self._connect)
-            there.setblocking(False)
-            inner, outer = await asyncio.open_connection(sock=there)
-            outer.write(head)
-            up = asyncio.ensure_future(_pumped(reader, outer))
-            await _pumped(inner, writer)
-            up.cancel()
-            outer.close()
-        except (OSError, asyncio.IncompleteReadError):  # one of the two went away
-            pass
-        finally:
-            writer.close()
+        outer = None
+        with suppress(OSError, asyncio.IncompleteReadError):  # one of the two went away
+            try:
+                head = forwarded(await reader.readuntil(END))
+                there = await self._loop.run_in_executor(None, self._connect)
+                there.setblocking(False)
+                inner, outer = await asyncio.open_connection(sock=there)
+                outer.write(head)
+                up = asyncio.ensure_future(_pumped(reader, outer))
+                try:
+                    await _pumped(inner, writer)
+                finally:
+                    up.cancel()
+            finally:
+                for one in filter(None, (outer, writer)):
+                    one.close()
 
 
 def forwarded(head: bytes) -> bytes:
@@ -60,9 +71,10 @@ def forwarded(head: bytes) -> bytes:
 
 
 async def _pumped(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while chunk := await reader.read(CHUNK):
-        writer.write(chunk)
-        await writer.drain()
+    with suppress(OSError):
+        while chunk := await reader.read(CHUNK):
+            writer.write(chunk)
+            await writer.drain()
 
 
 def _certified(name: str, folder: Path) -> ssl.SSLContext:
