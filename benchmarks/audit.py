@@ -28,7 +28,8 @@ def weaknesses(requirements: Path) -> dict[str, list[str]]:
         NotCheckedError: it could not be found out for one of them.
     """
     options = ["--no-deps", "--disable-pip", "--strict", "--progress-spinner", "off", "--format", "json"]
-    command = [Path(sys.executable).with_name("uv"), "tool", "run", TOOL, "--requirement", requirements, *options]
+    uv = str(Path(sys.executable).with_name("uv"))
+    command = [uv, "tool", "run", TOOL, "--requirement", str(requirements), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     try:
         found = json.loads(done.stdout)["dependencies"]
