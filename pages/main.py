@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 from components import chosen
+from components.brought import let_go_of_what_is_gone
 from components.frame import draw_each
 from components.header import header
 from components.kept import mirror_kept
@@ -26,4 +27,5 @@ page = st.navigation(
     position="top",
 )
 # the address first: a page may end anywhere
-draw_each(style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+parts = (style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), page.run)
+draw_each(let_go_of_what_is_gone, *parts)
