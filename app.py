@@ -111,6 +111,37 @@ def is_trusted_by_browsers(scope: Any) -> bool:
     return (outside or scope.get("scheme")) == "https" or host in THIS_COMPUTER
 
 
+class OwnSessionsOnly:
+    """No page of another site gets a session here.
+
+    Streamlit would refuse it, too, but first asks an outside server, within the event loop, whether the site is this
+    machine's own: one stranger could have everybody wait for seconds, again and again.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and is_from_elsewhere(dict(scope.get("headers", []))):
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+
+def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser asks for another site than the one it was asked from; others send no origin."""
+    if not st.get_option("server.enableCORS") or st.get_option("server.corsAllowedOrigins"):
+        return False  # somebody has said who may
+    origin = headers.get(b"origin")
+    try:
+        site = urlsplit((origin or b"").decode("latin-1"))
+        return (
+            origin is not None and site.netloc.encode() != headers.get(b"host") and site.hostname not in THIS_COMPUTER
+        )
+    except ValueError:  # nothing that a browser sends
+        return True
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
@@ -156,6 +187,6 @@ app = st.App(
     "pages/main.py",
     lifespan=lifespan,
     routes=[Route("/health", health)],
-    middleware=[Middleware(SecurityHeaders), Middleware(UploadsInFrames)],
+    middleware=[Middleware(OwnSessionsOnly), Middleware(SecurityHeaders), Middleware(UploadsInFrames)],
     on_script_error=say_what_failed,
 )
