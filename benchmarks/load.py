@@ -21,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,6 +91,7 @@ class Visitor:
         self.parts: dict[str, Part] = {}
         self.uploaders: dict[str, str] = {}
         self.values: dict[str, WidgetState] = {}
+        self._drawn = 0
         self._pictures: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._repeated: dict[str, asyncio.Task[None]] = {}
@@ -99,7 +101,7 @@ class Visitor:
 
     async def stay(self, until: float, uploads: bool) -> None:
         """Click, think, click, until it is time to go."""
-        _, headers, _ = await self._ask("GET", "/_stcore/host-config")
+        _, headers, _ = await self._ask("GET", "/_stcore/health")
         self.cookie = headers["set-cookie"].partition(";")[0]
         token = self.cookie.partition("=")[2]
         address = f"ws://{self.host}:{self.port}/_stcore/stream"
@@ -129,7 +131,7 @@ class Visitor:
             self.values.clear()
             await self._click(name, self.pages[name])
             await asyncio.sleep(self.dice.expovariate(1 / self.think_s))
-            if uploads and name == "classify" and self.uploaders:
+            if uploads and name in ("classify", "data") and self.uploaders:
                 await self._upload(name)
             elif self.parts:
                 part = self.dice.choice(list(self.parts.values()))
@@ -162,24 +164,25 @@ class Visitor:
         self.seen.clicks[what].append(time.monotonic() - began)
 
     async def _upload(self, name: str) -> None:
-        """A picture, as the uploader of a page brings it."""
+        """A picture to classify, or a zip of them, as the uploader of a page brings it."""
         widget, fragment = next(iter(self.uploaders.items()))
         message = BackMsg()
         message.file_urls_request.request_id = str(self.seen.uploads)
         message.file_urls_request.session_id = self.session
-        message.file_urls_request.file_names.append("new.jpg")
+        title = "new.jpg" if name == "classify" else f"set {self.seen.uploads}.zip"
+        message.file_urls_request.file_names.append(title)
         began = time.monotonic()
         await self._send(message)
         file, place, away = await asyncio.wait_for(self._places.get(), PATIENCE_S)
-        picture = _picture(self.dice)
-        body, kind = _form(picture)
+        content = _picture(self.dice) if name == "classify" else _zip(self.dice)
+        body, kind = _form(title, content)
         head = {"X-Xsrftoken": self.cookie.partition("=")[2], "Content-Type": kind}
         status, _, _ = await self._ask("PUT", place, body, head)
         if status != 204:
             self.seen.wrong[f"upload: status {status}"] += 1
         value = WidgetState(id=widget)
-        uploaded = value.file_uploader_state_value.uploaded_file_info.add(file_id=file, name="new.jpg")
-        uploaded.size = len(picture)
+        uploaded = value.file_uploader_state_value.uploaded_file_info.add(file_id=file, name=title)
+        uploaded.size = len(content)
         uploaded.file_urls.file_id, uploaded.file_urls.upload_url, uploaded.file_urls.delete_url = file, place, away
         self.values[widget] = value
         self.seen.uploads += 1
@@ -212,7 +215,7 @@ class Visitor:
         kind = message.WhichOneof("type")
         if kind == "new_session":
             self.session = message.new_session.initialize.session_id or self.session
-            self._forget(message.new_session.page_script_hash)
+            self._forget()
         elif kind == "navigation":
             self.pages = {page.url_pathname or "home": page.page_script_hash for page in message.navigation.app_pages}
         elif kind == "delta":
@@ -225,8 +228,9 @@ class Visitor:
         elif kind == "script_finished":
             self._finished.put_nowait(message.script_finished)
 
-    def _forget(self, page: str) -> None:
-        """What stood on the page before; parts that are drawn again are met again."""
+    def _forget(self) -> None:
+        """What stood on the page before; what is drawn again is met again."""
+        self._drawn += 1
         for task in self._repeated.values():
             task.cancel()
         self._repeated.clear()
@@ -264,10 +268,10 @@ class Visitor:
         async def get() -> None:
             status, _, _ = await self._ask("GET", url)
             self.seen.fetched += 1
-            if status != 200 and not (status == 404 and page != self.page):  # dropped when a page is left: rightly
+            if status != 200 and not (status == 404 and drawn != self._drawn):  # dropped when it is gone: rightly
                 self.seen.wrong[f"picture: status {status}"] += 1
 
-        page = self.page
+        drawn = self._drawn
         if url.startswith("/") and url not in self._pictures:
             self._pictures.add(url)
             task = asyncio.create_task(get())
@@ -299,12 +303,21 @@ def _picture(dice: random.Random) -> bytes:
     return file.getvalue()
 
 
-def _form(picture: bytes) -> tuple[bytes, str]:
-    """The picture as a form's field, and the form's kind."""
+def _zip(dice: random.Random) -> bytes:
+    """Two classes of ten pictures."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for number in range(20):
+            archive.writestr(f"{'ab'[number % 2]}/{number}.jpg", _picture(dice))
+    return file.getvalue()
+
+
+def _form(name: str, content: bytes) -> tuple[bytes, str]:
+    """A file as a form's field, and the form's kind."""
     line = "thaw-load"
-    head = f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="new.jpg"\r\n'
+    head = f'--{line}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
     return (
-        f"{head}Content-Type: image/jpeg\r\n\r\n".encode() + picture + f"\r\n--{line}--\r\n".encode(),
+        f"{head}Content-Type: application/octet-stream\r\n\r\n".encode() + content + f"\r\n--{line}--\r\n".encode(),
         f"multipart/form-data; boundary={line}",
     )
 

@@ -200,6 +200,7 @@ def stranger(proxy: ReverseProxy, tmp_path: Path) -> Iterator[Stranger]:
 def served(container: Container, proxy: ReverseProxy) -> float:
     """The app at work, as in a read-only container: only its data and /tmp can be written; seconds until it answers."""
     os.chown(container.root / "home/thaw", 0, 0)
+    os.chmod(container.root / "home/thaw", 0o755)
     began = time.monotonic()
     container.start()
     wait_for(lambda: asked(proxy, "/_stcore/health")[0] == 200)
