@@ -215,7 +215,8 @@ class Visitor:
         kind = message.WhichOneof("type")
         if kind == "new_session":
             self.session = message.new_session.initialize.session_id or self.session
-            self._forget()
+            if not message.metadata.run.fragment_ids:  # not only a part of the page is drawn again
+                self._forget()
         elif kind == "navigation":
             self.pages = {page.url_pathname or "home": page.page_script_hash for page in message.navigation.app_pages}
         elif kind == "delta":
