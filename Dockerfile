@@ -44,5 +44,6 @@ RUN python3 -m core data builtin
 EXPOSE 7860
 HEALTHCHECK --interval=30s --timeout=10s --start-period=90s \
   CMD ["python3", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:7860/health', timeout=8)"]
-ENTRYPOINT ["tini", "--"]
+# -s: also where it is not the first process, it takes in what others leave behind
+ENTRYPOINT ["tini", "-s", "--"]
 CMD ["streamlit", "run", "app.py"]
