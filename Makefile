@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# two processes, a file of tests in one of them, in their order: the browser, which takes longest, comes first
-SIDE_BY_SIDE := -n 2 --dist loadfile --no-loadscope-reorder
+# two processes, each with half of the tests in their order; who has done his half takes of the other's
+SIDE_BY_SIDE := -n 2 --dist worksteal
+# the tests start many processes: none is to compile core anew
+unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8501
 .DEFAULT_GOAL := help
 
@@ -20,7 +22,7 @@ test: $(VENV)/.tests ## the default tests, in two processes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel, axe on every page
-	$(BIN)/python -m pytest -m "slow or browser" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "slow or browser" $(SIDE_BY_SIDE)
 
 test-long: $(VENV)/.tests ## a server that is restarted thirty times during a training
 	$(BIN)/python -m pytest -m long

@@ -8,7 +8,8 @@ accuracies to spread by the given number of points. Since the truth is known, ev
 
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
 trained models, and single ones), `exponents` (why the degrees of freedom are as they are), `grades` (how often a
-conclusion calls one of several equals better). Prints Markdown.
+conclusion calls one of several equals better), `graded` (by number of seeds, the grade that is shown), `uneven` (equals
+of which only one varies from seed to seed). Prints Markdown.
 """
 
 import argparse
@@ -27,6 +28,8 @@ from scipy.stats import norm
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
+from batched import Said, graded, said_of
+
 from core.comparison.conclusion import PROBABLE, chances_over_models
 from core.comparison.crossed import (
     LEAST_SEEDS,
@@ -37,7 +40,7 @@ from core.comparison.crossed import (
     mean_squares,
 )
 from core.comparison.race import decide_over_models, decide_over_seeds
-from core.comparison.statistics import SMALLEST_DISCORDANT, holm, mcnemar_exact, paired_difference, wilson
+from core.comparison.statistics import SMALLEST_DISCORDANT, mcnemar_exact, paired_difference, wilson
 from core.comparison.verdict import ALPHA, BAND, Verdict, decide
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
@@ -48,6 +51,7 @@ DIFFICULTY, OWN_DIFFICULTY, REST = 0.65, 0.2, 0.15
 picture to picture a quarter to a third is the same for every seed, as in the recorded race."""
 SAID: dict[Verdict, str] = {"a-better": "A is better", "b-better": "B is better", "same": "the same"}
 AT_ONCE = 2_000_000  # cells of the table that are drawn together
+CHECKED = 5  # races of each batch that are held against core, where a batch is judged at once
 
 Rights = tuple[np.ndarray, np.ndarray]
 """(S, N) of bool for either arm."""
@@ -68,6 +72,26 @@ def latent(accuracy: float, spread: float) -> tuple[float, float]:
     return float(norm.ppf(accuracy) * np.sqrt(1 + deviation**2)), deviation
 
 
+Arms = Sequence[tuple[float, float]]
+"""Of each way of training its accuracy, and how far its true accuracies lie apart from seed to seed."""
+
+
+def tables(rng: np.random.Generator, repeats: int, seeds: int, pictures: int, arms: Arms) -> Iterator[list[np.ndarray]]:
+    """Races, some at a time: (R, S, N) of bool for each way of training."""
+    step = max(1, AT_ONCE // (seeds * pictures))
+    for start in range(0, repeats, step):
+        count = min(step, repeats - start)
+        difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
+        drawn = []
+        for accuracy, spread in arms:
+            mean, deviation = latent(accuracy, spread)
+            of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
+            of_seed = mean + deviation * rng.standard_normal((count, seeds, 1), np.float32)
+            rest = np.sqrt(REST) * rng.standard_normal((count, seeds, pictures), np.float32)
+            drawn.append(of_way + of_seed + rest > 0)
+        yield drawn
+
+
 def races(
     rng: np.random.Generator,
     repeats: int,
@@ -78,19 +102,8 @@ def races(
     better: float = ACCURACY,
 ) -> Iterator[Rights]:
     """Races of two ways of training, the first with an accuracy of `better`, the second less by `gap`."""
-    step = max(1, AT_ONCE // (seeds * pictures))
-    for start in range(0, repeats, step):
-        count = min(step, repeats - start)
-        difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
-        arms = []
-        for accuracy in (better, better - gap):
-            mean, deviation = latent(accuracy, spread)
-            of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
-            of_seed = mean + deviation * rng.standard_normal((count, seeds, 1), np.float32)
-            arms.append(
-                of_way + of_seed + np.sqrt(REST) * rng.standard_normal((count, seeds, pictures), np.float32) > 0
-            )
-        yield from zip(*arms, strict=True)
+    for both in tables(rng, repeats, seeds, pictures, ((better, spread), (better - gap, spread))):
+        yield from zip(*both, strict=True)
 
 
 def over_seeds(a: np.ndarray, b: np.ndarray, truth: float) -> tuple[Verdict, bool]:
@@ -198,18 +211,6 @@ def print_models(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
-def equals(rng: np.random.Generator, arms: int, seeds: int, pictures: int, spread: float) -> list[np.ndarray]:
-    """One race of so many ways of training that are all alike: (S, N) of bool for each."""
-    mean, deviation = latent(ACCURACY, spread)
-    difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((1, pictures))
-    drawn = []
-    for _ in range(arms):
-        of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((1, pictures))
-        of_seed = mean + deviation * rng.standard_normal((seeds, 1))
-        drawn.append(of_way + of_seed + np.sqrt(REST) * rng.standard_normal((seeds, pictures)) > 0)
-    return drawn
-
-
 def chance(a: np.ndarray, b: np.ndarray) -> tuple[float, float, bool]:
     """p, the larger chance to be ahead by more than the band, and whether enough pictures tell two arms apart."""
     if len(a) >= LEAST_SEEDS:
@@ -228,6 +229,16 @@ def chance(a: np.ndarray, b: np.ndarray) -> tuple[float, float, bool]:
     return p, max(chances.above, chances.below), enough
 
 
+def checked(a: np.ndarray, b: np.ndarray) -> Said:
+    """What is said of many races (R, S, N), after the first few were held against what core says."""
+    said = said_of(a, b)
+    for race in range(min(CHECKED, len(a))):
+        p, larger, enough = chance(a[race], b[race])
+        same = np.allclose((said.p[race], said.chance[race]), (p, larger), atol=1e-6) and said.enough[race] == enough
+        assert same, f"core says {p}, {larger}, {enough}; batched {said.p[race]}, {said.chance[race]}"
+    return said
+
+
 def print_grades(rng: np.random.Generator, repeats: int) -> None:
     """Ways of training that are all alike: how often the conclusion calls the best one clearly or probably better."""
     print("| arms | seeds | pictures | spread | clearly | clearly or probably | the same with 0.8, pairs not counted |")
@@ -236,29 +247,54 @@ def print_grades(rng: np.random.Generator, repeats: int) -> None:
         for pictures in PICTURES:
             for spread in SPREADS:
                 counts = np.zeros(3)
-                for _ in range(repeats):
-                    counts += _grades(equals(rng, arms, seeds, pictures, spread))
+                for drawn in tables(rng, repeats, seeds, pictures, [(ACCURACY, spread)] * arms):
+                    counts += _grades(drawn)
                 cells = " | ".join(f"{100 * count / repeats:.1f}" for count in counts)
                 print(f"| {arms} | {seeds} | {pictures} | {100 * spread:.1f} | {cells} |", flush=True)
     print()
 
 
 def _grades(drawn: Sequence[np.ndarray]) -> np.ndarray:
-    """Whether the best one is called clearly better than some other, clearly or probably, and so by the looser rule."""
-    best = int(np.argmax([right.mean() for right in drawn]))
-    pairs = list(combinations(range(len(drawn)), 2))
-    found = [chance(drawn[a], drawn[b]) for a, b in pairs]
-    few = len(drawn[0]) < LEAST_SEEDS
-    clearly = probably = loosely = False
-    for pair, (_, larger, enough), corrected in zip(pairs, found, holm([p for p, _, _ in found]), strict=True):
-        if best not in pair:
-            continue
-        better = corrected < ALPHA and enough
-        clearly |= better and not few
-        likely = better if few else True
-        probably |= likely and larger >= 1 - (1 - PROBABLE) / len(pairs)
-        loosely |= better if few else larger >= 0.8
-    return np.array([clearly, clearly or probably, clearly or loosely], dtype=float)
+    """In how many races the best one is called clearly better than some other, or probably, and so by looser rules."""
+    best = np.argmax([right.mean((1, 2)) for right in drawn], axis=0)
+    pairs, seeds = list(combinations(range(len(drawn)), 2)), drawn[0].shape[1]
+    said = [checked(drawn[a], drawn[b]) for a, b in pairs]
+    of_best = np.stack([(best == a) | (best == b) for a, b in pairs], axis=1)  # (R, P)
+    clearly, probably = graded(said, seeds, PROBABLE)
+    _, loosely = graded(said, seeds, 0.8, counted=False)
+    return np.array([(of_best & called).any(1).sum() for called in (clearly, probably, loosely)], dtype=float)
+
+
+def print_graded(rng: np.random.Generator, repeats: int) -> None:
+    """What one more seed brings to the grade that is shown, with 150 pictures: clearly or probably better."""
+    print("| true gap | spread | 1 seed | 2 | 3 | 4 | 5 | 8 | 10 |\n|---|---|---|---|---|---|---|---|---|")
+    for gap in (0.0, 0.05, 0.10, 0.15):
+        for spread in SPREADS:
+            cells = []
+            for seeds in (1, 2, 3, 4, 5, 8, 10):
+                counts = np.zeros(2)
+                for a, b in tables(rng, repeats, seeds, 150, ((ACCURACY, spread), (ACCURACY - gap, spread))):
+                    said = checked(a, b)
+                    called = graded([said], seeds, PROBABLE)[1][:, 0]
+                    counts += (called & (said.gap > 0)).sum(), (called & (said.gap < 0)).sum()
+                rightly, wrongly = 100 * counts / repeats
+                cells.append(f"{rightly:.1f} ({wrongly:.1f})")
+            print(f"| {100 * gap:.0f} points | {100 * spread:.1f} | {' | '.join(cells)} |", flush=True)
+    print()
+
+
+def print_uneven(rng: np.random.Generator, repeats: int) -> None:
+    """Equals of which one never varies from seed to seed and the other does: how often one is called better."""
+    print("| seeds | pictures | spread of one, of the other | better |\n|---|---|---|---|")
+    for seeds in SEEDS:
+        for pictures in PICTURES:
+            for spread in SPREADS:
+                better = 0
+                for a, b in tables(rng, repeats, seeds, pictures, ((ACCURACY, 0.0), (ACCURACY, spread))):
+                    said = checked(a, b)
+                    better += int(((said.p < ALPHA) & said.enough).sum())
+                print(f"| {seeds} | {pictures} | 0, {100 * spread:.1f} | {100 * better / repeats:.1f} |", flush=True)
+    print()
 
 
 def print_exponents(rng: np.random.Generator, repeats: int) -> None:
@@ -286,6 +322,8 @@ PARTS = {
     "models": print_models,
     "exponents": print_exponents,
     "grades": print_grades,
+    "graded": print_graded,
+    "uneven": print_uneven,
 }
 
 

@@ -2,7 +2,7 @@
 
 Trains Frozen and Fine-tuned with several seeds. Coverage: of the test pictures, how many have their true class among
 those named, by the coverage asked for, with the range that nine in ten such counts fall into (beta-binomial: val is
-finite, too). Strangers: how many pictures of each drawn kind lie beyond the limit that turns away 5 % of val, how many
+finite, too). Strangers: how many pictures of each drawn kind lie beyond the limit that turns away 2 % of val, how many
 test pictures do, and for comparison how many strangers get less than 90 % for every class. Prints Markdown.
 """
 
@@ -24,13 +24,12 @@ from heat_maps import SCENARIOS, trained
 from core.data.dataset import load_stored
 from core.data.drawn.strangers import STRANGERS, draw_stranger
 from core.inference.evidence import ood_score, reference_features
-from core.inference.out_of_distribution import NEIGHBOURS, fit_limit
+from core.inference.out_of_distribution import NEIGHBOURS, TURNED_AWAY, fit_limit
 from core.inference.prediction_sets import fit_sets
 from core.inference.predictor import Predictor
 from core.runs.record import Predictions, load_predictions, load_record
 
 COVERAGES = (0.8, 0.9, 0.95)
-TURNED_AWAY = 0.05
 SURE = 0.9
 
 

@@ -7,14 +7,13 @@ from components import chosen
 from components.augment.pipeline import chosen_steps, preset_control, step_controls
 from components.augment.samples import evaluation_view, preprocessing, shown_pictures, training_samples, use_of_samples
 from components.gallery import gallery
-from components.kept import keep
+from components.kept import MOST_SAMPLES, keep
 from components.messages import md, show_error
 
 from core.augment.code import as_code
 from core.errors import ThawError
 from core.models.catalogue import get_backbone
 
-MOST_SAMPLES = 24
 COLUMNS = 3
 SAMPLES = 2 * COLUMNS - 2
 """With the picture itself and what evaluation sees two full rows, seen together with what changes them."""

@@ -9,6 +9,7 @@ from components.conclusion import show_conclusion
 from components.messages import show_error
 from components.verdicts import race_verdict_of, say_what_folds_answer
 
+from core.comparison.experiments import shared_settings
 from core.errors import ThawError
 
 st.title("Compare")
@@ -27,7 +28,8 @@ except ThawError as error:
     show_chooser(choice)
     st.stop()
 titles = " and ".join(dict.fromkeys(run.dataset_title for run in runs))
-found = show_conclusion(verdict, runs, "compare", about=titles)
+shared = shared_settings([one.settings for one in experiments]) if len(experiments) > 1 else ""
+found = show_conclusion(verdict, runs, "compare", about=" · ".join(filter(None, [titles, shared])))
 say_what_folds_answer(runs)
 show_chooser(choice)
 show_evidence(verdict, experiments, found)

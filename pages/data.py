@@ -7,7 +7,7 @@ import streamlit as st
 from components import chosen
 from components.data.add_pictures import picture_sources
 from components.data.banner import banner, parts_notice, small_print, waiting
-from components.data.body import fresh_body
+from components.data.body import fresh_bodies
 from components.data.editing import damaged_datasets, editing
 from components.data.grouping import grouping
 from components.data.health import findings, open_findings
@@ -94,8 +94,8 @@ def show_report(current: Dataset) -> None:
 
 
 st.title("Data")
-head, notes = st.container(), st.container()
-body, is_other = fresh_body(chosen.settings().data.dataset)
+top, head, notes, rest = st.container(), st.container(), st.container(), st.container()
+(answer, body), is_other = fresh_bodies(chosen.settings().data.dataset, top, rest)
 with notes:
     damaged_datasets()
 try:
@@ -116,16 +116,18 @@ with head:
     st.selectbox("Data set", list(stored), format_func=called, key="data.chosen", on_change=choose_picked, width=420)
     picture_sources()
 
-with body:
+with answer:
     st.header(md(current.title), anchor=False)
     offer_undo(current, "data.undo")
+with body:
     try:
         split = current.split(chosen.settings().seed, chosen.settings().data)
     except DatasetError as error:  # taken in by an earlier version
-        show_error(error)
+        with answer:
+            show_error(error)
         draw_each(partial(upload_report, current), partial(grouping, current), partial(editing, current))
         st.stop()
-    answer, problems = st.container(), st.container()
+    problems = st.container()
     looking = answer.empty()
     if is_other:
         with looking:

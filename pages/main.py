@@ -22,6 +22,7 @@ page = st.navigation(
         st.Page("train.py", title="Train", icon=":material/model_training:"),
         st.Page("compare.py", title="Compare", icon=":material/balance:"),
         st.Page("classify.py", title="Classify", icon=":material/image_search:"),
+        st.Page("learn.py", title="Learn", icon=":material/school:"),
         st.Page("glossary.py", title="Glossary", icon=":material/menu_book:"),
     ],
     position="top",

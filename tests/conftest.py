@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import sys
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
@@ -15,14 +16,14 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads crawl where other work shares the cores
 
-from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files
+from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
 
 from core.data.reading.intake import take_in
 
 
 @pytest.fixture(autouse=True)
-def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Path:
-    home = tmp_path.parent / f"{tmp_path.name}-home"  # beside the folder that tests look into
+def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Path]:
+    home, failed = tmp_path.parent / f"{tmp_path.name}-home", request.session.testsfailed  # beside what tests look into
     monkeypatch.setenv("THAW_HOME", str(home))
     monkeypatch.delenv("THAW_DATABASE", raising=False)
     know_speeds(home)
@@ -30,7 +31,9 @@ def thaw_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.F
         monkeypatch.setattr("core.machine.devices._may_have_more", lambda: False)
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr("core.data.ingest.take_in_contained", take_in)  # a process per data set would double the time
-    return home
+    yield home
+    if request.session.testsfailed == failed:  # of all tests together they would fill a disk
+        shutil.rmtree(home, ignore_errors=True)
 
 
 @pytest.fixture
@@ -77,11 +80,17 @@ def tiny_dataset(tiny_folder: Path):
 
 
 @pytest.fixture(scope="session")
+def few_folder(once: Once) -> Path:
+    """Five small drawn pictures of each class, where a network trains and their number proves nothing; read only."""
+    return once("few", lambda folder: write_files(folder / "few", drawn_classes(5))) / "few"
+
+
+@pytest.fixture(scope="session")
 def _race(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path, once: Once) -> FinishedRace:
     def run(folder: Path) -> None:
         from core.__main__ import main
 
-        printed, options = io.StringIO(), ["--epochs", "2", "--batch-size", "8", "--json"]
+        printed, options = io.StringIO(), ["--epochs", "2", "--batch-size", "8", "--train-size", "96", "--json"]
         with home_at(folder / "home"), redirect_stdout(printed):
             assert main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,finetuned", *options]) == 0
         (folder / "values.json").write_text(printed.getvalue())
@@ -112,16 +121,31 @@ def packed(_race: FinishedRace, once: Once) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _drawn(once: Once) -> Path:
-    """The folder of the built-in set, drawn once for all tests; read only."""
-
+def _drawn_once(once: Once) -> Path:
     def draw(folder: Path) -> None:
+        from core.data.drawn import drawings
         from core.data.ingest import ingest
 
-        with home_at(folder):
+        files = dict(drawings.pictures(at_once=2))
+        write_zip(folder / "files.zip", files, zipfile.ZIP_STORED)
+        with home_at(folder), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(drawings, "pictures", lambda at_once: files.items())
             ingest("builtin")
 
-    (dataset,) = (once("drawn", draw) / "datasets").iterdir()
+    return once("drawn", draw)
+
+
+@pytest.fixture(scope="session")
+def drawn_files(_drawn_once: Path) -> dict[str, bytes]:
+    """The files of the built-in set in their order, drawn once for all tests."""
+    with zipfile.ZipFile(_drawn_once / "files.zip") as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+@pytest.fixture(scope="session")
+def _drawn(_drawn_once: Path) -> Path:
+    """The folder of the built-in set; read only."""
+    (dataset,) = (_drawn_once / "datasets").iterdir()
     return dataset
 
 

@@ -34,6 +34,7 @@ FLOORS = [
     "runs",
     "inference",
     "takehome",
+    "lessons",
     "commands",
     "__main__",
 ]
@@ -60,6 +61,8 @@ TORCH_FREE = [
     "core.comparison.temperature",
     "core.inference.values",
     "core.takehome.report",
+    "core.lessons.table",
+    "core.lessons.progress",
     *(name for name in NAMES if name.startswith(("core.comparison.", "core.commands."))),
 ]
 

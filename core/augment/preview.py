@@ -97,7 +97,8 @@ def _record_operation(transform: Any, note: Callable[[str], None]) -> None:
 def _crop_words(params: dict[str, Any], shape: tuple[int, ...]) -> str:
     share = params["height"] * params["width"] / (shape[-2] * shape[-1])
     return (
-        f"{params['width']} x {params['height']} px from ({params['left']}, {params['top']}), {share:.0%} of the area"
+        f"{params['width']} x {params['height']} px from ({params['left']}, {params['top']}), {100 * share:.1f} % of "
+        "the area"
     )
 
 

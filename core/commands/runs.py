@@ -76,9 +76,9 @@ def run_line(values: dict[str, Any]) -> str:
     parameters = values["parameters"]
     balanced = ""
     if values.get("class_weights") == "balanced" and values["balanced_accuracy"] is not None:
-        balanced = f" (balanced {values['balanced_accuracy']:.1%})"
+        balanced = f" (balanced {100 * values['balanced_accuracy']:.1f} %)"
     return (
-        f"{line}test accuracy {values['test_accuracy']:.1%}{balanced} in {values['duration_s']:.1f} s, "
+        f"{line}test accuracy {100 * values['test_accuracy']:.1f} %{balanced} in {values['duration_s']:.1f} s, "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained"
         + "".join(f"\n  warning: {sentence}" for sentence in values.get("lacks", ()))
     )

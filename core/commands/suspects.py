@@ -86,7 +86,7 @@ def _summary(dataset: Dataset, check: LabelCheck, found: tuple[Suspect, ...]) ->
     told = "" if not kept else ", 1 more was kept as it is" if kept == 1 else f", {kept} more were kept as they are"
     return (
         f"{dataset.title}: {len(found)} of {check.pictures:,} pictures may be mislabelled{told} "
-        f"({check.backbone}, accuracy {check.accuracy:.1%} on pictures held out)"
+        f"({check.backbone}, accuracy {100 * check.accuracy:.1f} % on pictures held out)"
     )
 
 
@@ -96,8 +96,8 @@ def _values(dataset: Dataset, one: Suspect) -> dict[str, Any]:
 
 def _line(dataset: Dataset, one: Suspect) -> str:
     return (
-        f"  {dataset.pictures[one.picture].name}: {one.given} {one.given_probability:.1%}, "
-        f"rather {one.suggested} {one.suggested_probability:.1%}"
+        f"  {dataset.pictures[one.picture].name}: {one.given} {100 * one.given_probability:.1f} %, "
+        f"rather {one.suggested} {100 * one.suggested_probability:.1f} %"
     )
 
 

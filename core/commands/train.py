@@ -84,7 +84,7 @@ def _trained(
     Thread(target=preload).start()  # beside reading the pictures, which is another process's work
     store, ingested = RunStore(), bring(where, layout, groups)
     ids = submit(store, plans, ingested, as_race=as_race, owner=identity())
-    return [finished(run) for run in _train_all(store, ids, say)], ingested
+    return [finished(run) for run in train_all(store, ids, say)], ingested
 
 
 def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
@@ -95,7 +95,7 @@ def _weighting(settings: RunSettings, dataset: Dataset) -> list[str]:
     return [f"Class weights: {weighting_sentence(settings.optim.class_weights, counts)}"]
 
 
-def _train_all(store: RunStore, ids: list[str], say: Say) -> list[Run]:
+def train_all(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     """Train these runs here, or watch while a running app's worker does; whatever ends us cancels what is left."""
     planned = [store.get(run).settings for run in ids]
     if any(load_speeds(one.model.backbone, device_for(one).kind) is None for one in planned):

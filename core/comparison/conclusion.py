@@ -170,7 +170,8 @@ def _numbers(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
         ends = f"{100 * only.interval.low:.1f} to {per_cent(only.interval.high)}"
         return f"95 % interval {ends} · {_measured_on(arms, pairs)}"
     kind = " (95 % interval)" if all(arm.interval for arm in arms) else ""
-    return f"Test accuracy{kind}: {'; '.join(map(_accuracy, arms))} · {_measured_on(arms, pairs)}"
+    accuracies = "; ".join(", ".join([_accuracy(arm), *_its_own(arm, arms)]) for arm in arms)
+    return " · ".join(filter(None, [f"Test accuracy{kind}: {accuracies}", _measured_on(arms, pairs)]))
 
 
 def _accuracy(arm: ArmSummary) -> str:
@@ -178,19 +179,26 @@ def _accuracy(arm: ArmSummary) -> str:
     return f"{_as_a_name(arm.label)} {per_cent(arm.mean)}{ends}"
 
 
+def _its_own(arm: ArmSummary, arms: Sequence[ArmSummary]) -> list[str]:
+    """How often and on how many pictures it was tested, where the others were not alike in that."""
+    seeds, pictures = {len(one.seeds) for one in arms}, {one.pictures for one in arms}
+    return [counted(len(arm.seeds), "seed")] * (len(seeds) > 1) + [counted(arm.pictures, "test picture")] * (
+        len(pictures) > 1
+    )
+
+
 def _measured_on(arms: Sequence[ArmSummary], pairs: Sequence[PairVerdict]) -> str:
+    """What all have in common."""
     folds = {arm.folds for arm in arms if arm.folds}
     over = f" over {folds.pop()} folds" if len(folds) == 1 else ""
     groups = max((pair.groups for pair in pairs), default=0)
     of = f" of {counted(groups, 'group')}" if groups else ""
-    seeds = _counted_range([len(arm.seeds) for arm in arms], "seed")
-    return f"{seeds}{over}, {_counted_range([arm.pictures for arm in arms], 'test picture')}{of}"
-
-
-def _counted_range(numbers: Sequence[int], noun: str) -> str:
-    """3 seeds; 1 to 3 seeds."""
-    few = f"{min(numbers):,} to " if min(numbers) < max(numbers) else ""
-    return few + counted(max(numbers), noun)
+    seeds, pictures = {len(arm.seeds) for arm in arms}, {arm.pictures for arm in arms}
+    parts = [
+        counted(max(seeds), "seed") + over if len(seeds) == 1 else over.strip(),
+        counted(max(pictures), "test picture") + of if len(pictures) == 1 else "",
+    ]
+    return ", ".join(filter(None, parts))
 
 
 def _advice(open_pairs: Sequence[PairVerdict], pairs: Sequence[PairVerdict]) -> str:

@@ -78,22 +78,63 @@ def experiment_key(settings: RunSettings) -> str:
 def labels_of(experiments: Sequence[RunSettings]) -> list[str]:
     """What to call experiments that stand side by side: by strategy, and by whatever else differs between them.
 
-    What most of them have alike is left out of the names of these.
+    What most of them have alike is left out of the names of these; who stands alone is held against what is usual.
 
     Returns:
         In the same order, no two alike.
     """
+    if len(experiments) == 1:
+        return labels_in_list(experiments)
     apart: list[dict[str, Any]] = [{} for _ in experiments]
     for (place, one), (_, other) in permutations(enumerate(experiments), 2):
         for field, value, _ in differences(one, other):
             if field not in _NO_DIFFERENCE and _sets_apart(field, one, other):
                 apart[place][field] = value
     _leave_out_what_most_share(apart)
-    labels = [
-        one.model.row.label + (f" ({_said(fields)})" if fields else "")
-        for one, fields in zip(experiments, apart, strict=True)
-    ]
-    return no_two_alike([label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…" for label in labels])
+    return no_two_alike([_label(one, _said(fields)) for one, fields in zip(experiments, apart, strict=True)])
+
+
+def labels_in_list(experiments: Sequence[RunSettings]) -> list[str]:
+    """What to call experiments that are listed: with all that is not as usual, be it alike in all of them or not."""
+    return no_two_alike([_label(one, own_settings(one)) for one in experiments])
+
+
+def _label(one: RunSettings, said: str) -> str:
+    label = one.model.row.label + (f" ({said})" if said else "")
+    return label if len(label) <= LONGEST_LABEL else f"{label[:LONGEST_LABEL]}…"
+
+
+def own_settings(one: RunSettings) -> str:
+    """What is not as it usually is with this strategy, in a few words; empty where all is."""
+    return _said(_own(one))
+
+
+def shared_settings(experiments: Sequence[RunSettings]) -> str:
+    """What all of them have alike and is not as usual: what their names beside each other do not say."""
+    found: dict[str, dict[str, Any]] = {}
+    for one in experiments:
+        for field, value in _own(one).items():
+            found.setdefault(field, {})[repr(value)] = value
+    alike = {field: next(iter(values.values())) for field, values in found.items() if len(values) == 1}
+    return _said({field: value for field, value in alike.items() if all(_has(one, field) for one in experiments)})
+
+
+def _has(one: RunSettings, field: str) -> bool:
+    """Whether a field is at a value of its own, or changes nothing here."""
+    return field in _own(one) or not has_effect(field, one, _usual(one))
+
+
+def _own(one: RunSettings) -> dict[str, Any]:
+    usual = _usual(one)
+    changed = [(field, value) for field, value, _ in differences(one, usual) if field not in _NO_DIFFERENCE]
+    return {field: value for field, value in changed if _sets_apart(field, one, usual)}
+
+
+def _usual(one: RunSettings) -> RunSettings:
+    """This strategy with everything at its default."""
+    usual = RunSettings()
+    data = replace(usual.data, split_rule=one.data.split_rule)
+    return experiment_of(replace(usual, data=data, model=replace(usual.model, scenario=one.model.scenario)))
 
 
 def no_two_alike(labels: Sequence[str]) -> list[str]:

@@ -59,7 +59,7 @@ def _pair_row(pair: PairVerdict) -> tuple[str, ...]:
     gap = "-" if pair.gap is None else signed_points(pair.gap)
     p = "-" if pair.p_holm is None else p_value(pair.p_holm)
     chances = pair.chances
-    places = f"{chances.above:.0%}, {chances.inside:.0%}, {chances.below:.0%}" if chances else "-"
+    places = ", ".join(map(per_cent, (chances.above, chances.inside, chances.below))) if chances else "-"
     ends = _ends(pair.interval) if pair.interval else "-"
     return f"{pair.label_a} minus {pair.label_b}", gap, ends, p, places, OUTCOMES[pair.outcome]
 

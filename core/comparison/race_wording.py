@@ -99,7 +99,7 @@ def settling_sentence(found: Settling | None, unit: str = "test pictures") -> st
     """
     if found is None:
         return ""
-    share = f"Of this uncertainty {found.picture_share:.0%} comes from the {unit}".replace("%", " %")
+    share = f"Of this uncertainty {100 * found.picture_share:.0f} % comes from the {unit}"
     sought = f"a difference of {points(found.gap)}"
     if found.more_seeds is not None:
         seeds = f"{_more_seeds(found.more_seeds)} would show {sought}"

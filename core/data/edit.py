@@ -70,8 +70,8 @@ def rename_class(dataset: Dataset, old: str, new: str) -> Dataset:
     """A data set in which a class has another name; the name of another class merges the two."""
     if old not in dataset.class_names:
         raise DatasetError(f"There is no class {old!r} (any more).")
-    target = dataset.class_names.index(old)
-    return move_pictures(dataset, [i for i, p in enumerate(dataset.pictures) if p.target == target], new)
+    check_class_name(new)
+    return _with_names(dataset, {old: new})
 
 
 def merge_alike(dataset: Dataset) -> Dataset:
@@ -80,8 +80,13 @@ def merge_alike(dataset: Dataset) -> Dataset:
     name_of = {
         name: max(names, key=sizes.__getitem__) for names in alike_classes(dataset.class_names) for name in names
     }
+    return _with_names(dataset, name_of)
+
+
+def _with_names(dataset: Dataset, new: Mapping[str, str]) -> Dataset:
+    """A data set whose classes are called otherwise: what is known about their labels goes with them."""
     classes = [_class_of(dataset, index) for index in range(len(dataset.pictures))]
-    return _stored_as(dataset, _all_of(dataset), [name_of.get(name, name) for name in classes])
+    return _stored_as(dataset, _all_of(dataset), [new.get(name, name) for name in classes], new)
 
 
 def remove_class(dataset: Dataset, name: str) -> Dataset:
@@ -202,7 +207,12 @@ def _still_here(dataset: Dataset) -> Dataset:
         raise DatasetError(f"{dataset.title} was changed or deleted in another window; reload the page.") from error
 
 
-def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Sequence[str] | None = None) -> Dataset:
+def _stored_as(
+    dataset: Dataset,
+    rows: Sequence[tuple[Dataset, int]],
+    names: Sequence[str] | None = None,
+    renamed: Mapping[str, str] | None = None,
+) -> Dataset:
     """Write the data set that these pictures make, in these classes, and give it."""
     _still_here(dataset)
     names = names or [_class_of(source, index) for source, index in rows]
@@ -240,7 +250,7 @@ def _stored_as(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], names: Seq
             added=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         edited.split(0)  # refuse now what could not be divided later
-        take_along(dataset.folder, folder)
+        take_along(dataset.folder, folder, renamed or {})
         write_atomically(folder / MANIFEST, manifest_of(edited))
     return load_stored(final.name)
 

@@ -328,8 +328,8 @@ def _told_by(dataset: Dataset, looked: Sequence[int], squares: Squares) -> Itera
             yield Finding(
                 kind="told-by",
                 serious=True,
-                sentence=f"{name} can be told by {what} alone in {score:.0%} of cases (balanced, chance is 50 %). "
-                "A network may learn that instead of what is in the pictures.",
+                sentence=f"{name} can be told by {what} alone in {100 * score:.1f} % of cases "
+                "(balanced, chance is 50 %). A network may learn that instead of what is in the pictures.",
                 pictures=tuple(int(i) for i in np.array(looked)[mine]),
                 fixes=("keep",),
             )

@@ -6,8 +6,7 @@ are named there by content and class, and an edit takes the files along: what wa
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
@@ -138,11 +137,22 @@ def ask_again(dataset: Dataset) -> None:
     (dataset.folder / RIGHT).unlink(missing_ok=True)
 
 
-def take_along(before: Path, after: Path) -> None:
-    """Copy what is known about labels from a data set's folder to that of an edited one."""
-    for name in (CHECK, RIGHT):
-        with suppress(OSError):
-            write_atomically(after / name, ordinary(before / name).read_bytes())
+def take_along(before: Path, after: Path, renamed: Mapping[str, str]) -> None:
+    """Write what is known about labels in a data set's folder into that of an edited one.
+
+    Args:
+        renamed: classes by their old names. Two that have become one are not mistaken for each other any more.
+    """
+
+    def now(name: str) -> str:
+        return renamed.get(name, name)
+
+    check, right = _read(before / CHECK, LabelCheck), _read(before / RIGHT, _Right)
+    if check:
+        named = (replace(one, given=now(one.given), suggested=now(one.suggested)) for one in check.suspects)
+        _write(after / CHECK, replace(check, suspects=tuple(one for one in named if one.given != one.suggested)))
+    if right:
+        _write(after / RIGHT, replace(right, labels=tuple((content, now(name)) for content, name in right.labels)))
 
 
 def _class_of(dataset: Dataset, index: int) -> str:

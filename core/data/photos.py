@@ -53,24 +53,14 @@ ANTS_AND_BEES: Final = PhotoSet(
 
 
 @explained()
-def fetch_photos(photos: PhotoSet = ANTS_AND_BEES, on_progress: OnProgress = lambda done, total: None) -> Path:
-    """Download the zip, or what is missing of it; where it lies, for all who want it.
-
-    Raises:
-        DatasetError: downloads are forbidden, the disk is too full, the server does not answer, or sends something
-            else. In the last case nothing is kept.
-    """
-    with _alone(photos, on_progress):
-        return _fetched(photos, on_progress)
-
-
 def lend_photos(
     folder: Path, photos: PhotoSet = ANTS_AND_BEES, on_progress: OnProgress = lambda done, total: None
 ) -> Path:
     """The zip under a name of the caller's own in `folder`, downloaded if need be: nobody else takes that away.
 
     Raises:
-        DatasetError: as `fetch_photos`.
+        DatasetError: downloads are forbidden, the disk is too full, the server does not answer, or sends something
+            else. In the last case nothing is kept.
     """
     with _alone(photos, on_progress):
         final = _fetched(photos, on_progress)

@@ -45,6 +45,8 @@ class ReferenceFeatures:
     """Indices into the data set's pictures."""
     features: np.ndarray
     """(M, F) float32, each of length 1."""
+    lengths: np.ndarray
+    """(M,) float32, what they were before."""
     of: int
     """Pictures in the whole part."""
 
@@ -78,7 +80,9 @@ def reference_features(
 
     store = FeatureStore(*_recipes(predictor))
     found, _ = store.get([dataset.pictures[index].group for index in wanted], compute, torch.float32)
-    return ReferenceFeatures(pictures=tuple(wanted), features=_unit(found.float().numpy()), of=len(whole))
+    rows = found.float().numpy()
+    lengths = np.linalg.norm(rows, axis=1)
+    return ReferenceFeatures(pictures=tuple(wanted), features=_unit(rows), lengths=lengths, of=len(whole))
 
 
 def nearest_neighbours(reference: ReferenceFeatures, features: Array, k: int) -> tuple[Neighbour, ...]:

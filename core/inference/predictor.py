@@ -101,6 +101,12 @@ class Predictor:
             probabilities, features = (torch.cat(kept).numpy() for kept in rows)
         return probabilities, features
 
+    def head_probabilities(self, features: np.ndarray) -> np.ndarray:
+        """What the head says (M, K) float32 of features (M, F) float32, raw."""
+        with torch.inference_mode():
+            found: np.ndarray = self._model.head(torch.from_numpy(features)).softmax(1).numpy()
+        return found
+
     def predict(self, pictures: Sequence[np.ndarray], calibrated: bool = False) -> np.ndarray:
         """Probabilities (N, K) float32 of decoded pictures (H, W, 3) uint8, as `decode_picture` gives them.
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from core.comparison.experiments import experiment_key, experiment_of, labels_of, no_two_alike
+from core.comparison.experiments import experiment_key, experiment_of, labels_in_list, labels_of, no_two_alike
 from core.comparison.folds import folds_of
 from core.runs.store import NO_LABEL, Label, Run, RunStore
 from core.settings.schema import RunSettings
@@ -106,6 +106,12 @@ def experiments_of(runs: Iterable[Run], labels: Mapping[str, Label] | None = Non
 def names_of(experiments: Sequence[Experiment]) -> list[str]:
     """What to call these side by side, no two alike: by the name that a person gave, else by what they are."""
     labels = labels_of([experiment.settings for experiment in experiments])
+    return no_two_alike([one.name or label for one, label in zip(experiments, labels, strict=True)])
+
+
+def names_in_list(experiments: Sequence[Experiment]) -> list[str]:
+    """What to call them in a list, no two alike: with all that is not as usual where no person named them."""
+    labels = labels_in_list([experiment.settings for experiment in experiments])
     return no_two_alike([one.name or label for one, label in zip(experiments, labels, strict=True)])
 
 

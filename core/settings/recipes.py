@@ -33,19 +33,21 @@ class Recipe:
 
     def apply(self, base: RunSettings) -> RunSettings:
         """The same settings but for the fields that the recipe names."""
-        made = {part: replace(getattr(base, part), **values) for part, values in self._by_part().items()}
-        return replace(base, **made)
+        return changed(base, self.changes)
 
     def is_in(self, settings: RunSettings) -> bool:
         """Whether settings are already as the recipe would make them."""
         return self.apply(settings) == settings
 
-    def _by_part(self) -> dict[str, dict[str, Value]]:
-        found: dict[str, dict[str, Value]] = {}
-        for name, value in self.changes.items():
-            part, spec = name.split(".")
-            found.setdefault(part, {})[spec] = value
-        return found
+
+def changed(base: RunSettings, changes: Mapping[str, Value]) -> RunSettings:
+    """The same settings but for some fields, `part.field` -> value."""
+    by_part: dict[str, dict[str, Value]] = {}
+    for name, value in changes.items():
+        part, spec = name.split(".")
+        by_part.setdefault(part, {})[spec] = value
+    made = {part: replace(getattr(base, part), **values) for part, values in by_part.items()}
+    return replace(base, **made)
 
 
 TUTORIAL: Final = "https://docs.pytorch.org/tutorials/beginner/transfer_learning_tutorial.html"

@@ -1,5 +1,6 @@
 """The model card of a network that is taken home."""
 
+from core.comparison.wording import per_cent
 from core.runs.record import RunRecord
 from core.takehome.scores import Score, scores_of
 from core.takehome.training_script import TEMPLATES
@@ -29,7 +30,7 @@ def card(record: RunRecord, with_training: bool) -> str:
 
 
 def _share(score: Score) -> str:
-    return f"{score.right / score.total:.1%} ({score.ends})" if score.total else score.ends
+    return f"{per_cent(score.right / score.total)} ({score.ends})" if score.total else score.ends
 
 
 def _notice(record: RunRecord) -> str:

@@ -125,7 +125,7 @@ def main() -> None:
         f"The golden pictures reproduce: largest difference {difference:.1g}, allowed {allowed:.1g}.", file=sys.stderr
     )
     for row in answers:
-        said = ", ".join(f"{guess['class']} {guess['probability']:.1%}" for guess in row.get("top", []))
+        said = ", ".join(f"{guess['class']} {100 * guess['probability']:.1f} %" for guess in row.get("top", []))
         print(f"{row['file']}: {row.get('error', said)}")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from core.comparison.crossed import grouped_share
 from core.comparison.metrics import Array, Interval
 from core.comparison.statistics import wilson
+from core.comparison.wording import per_cent
 from core.runs.record import RunRecord, load_predictions
 
 
@@ -22,7 +23,7 @@ class Score:
     @property
     def ends(self) -> str:
         """The interval in words."""
-        return f"{self.interval.low:.1%} to {self.interval.high:.1%}" if self.interval else "not measured"
+        return f"{100 * self.interval.low:.1f} to {per_cent(self.interval.high)}" if self.interval else "not measured"
 
 
 def scores_of(record: RunRecord) -> tuple[Score, tuple[Score, ...]]:

@@ -1,5 +1,6 @@
 """What an address asks for and is not here, or not any more: said in one way on every page."""
 
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -15,18 +16,23 @@ from core.runs.record import is_recorded
 from core.settings.schema import DataSettings
 
 from . import chosen
-from .kept import forget
+from .address import ROWS
+from .kept import NAMES, forget
 from .messages import LONGEST_MESSAGE, md, plain
 from .resources import run_store, stored_dataset
 from .wording import run_label
 
+_OTHERS: Final = re.compile(r"compare\.|glossary\.|_|utm_|embed|fbclid|gclid")
+"""How names begin that widgets write by themselves, or whoever sends or shows a link: Hugging Face `__theme`, say."""
+_OPENED: Final = "addressed.opened"
+MOST: Final = 5  # sentences
 _SEEN: Final = "addressed.seen"
 """What this session has shown, by id, in words: it may be gone the next time."""
 
 
 def say_what_is_gone() -> None:
     """A warning about every id in the address that names nothing here. It is taken out: pages find what there is."""
-    gone = [sentence for name in KINDS for sentence in _missing(name)] + _gone_dataset()
+    gone = [sentence for name in KINDS for sentence in _missing(name)] + _gone_dataset() + _unknown_names()
     if gone:
         st.warning("  \n".join(dict.fromkeys(gone)), icon=":material/link_off:")
 
@@ -44,6 +50,24 @@ def _missing(name: str) -> list[str]:
         if here:
             st.query_params[name] = ",".join(here)
     return [_sentence(kind, one) for one in words if one not in here]
+
+
+def _unknown_names() -> list[str]:
+    """A sentence for what is no name of an address at all; where a session begins, since pages write only true ones."""
+    if _OPENED in st.session_state:
+        return []
+    st.session_state[_OPENED] = True
+    unknown = [name for name in st.query_params if name not in known_names() and not _OTHERS.match(name)]
+    for name in unknown:
+        st.query_params.pop(name)
+    return [
+        f"Nothing here is called **{md(name, 40)}**: the address is not followed in that." for name in unknown[:MOST]
+    ]
+
+
+def known_names() -> set[str]:
+    """Every name that an address of some page may have, beside those of widgets that are bound to it."""
+    return {*KINDS} | {row.name for row in ROWS} | {row.name for row in NAMES.values()}
 
 
 def _run(asked: str) -> str | None:

@@ -1,7 +1,7 @@
 """Plotly figures for what stands still. Scenarios differ in dash and marker as well as in colour."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -25,7 +25,7 @@ TEXT_PX: Final = 14
 ROOM_TEXT_PX: Final = 18  # for the last row of a class room
 ROOM_HEIGHT: Final = 1.25
 LINE_PX: Final = 3
-LEAST_SPAN: Final = 0.1  # of an axis of accuracies
+LEAST_SPAN: Final = 10.0  # points, of an axis of accuracies
 LEAST_PICTURES: Final = 8  # on such an axis
 _TINTS: Final = (0.0, -0.2, 0.15)
 """How much darker or lighter a further experiment of the same training strategy is drawn, and"""
@@ -74,6 +74,11 @@ def repeats(scenarios: Sequence[str]) -> list[int]:
     return [scenarios[:place].count(name) for place, name in enumerate(scenarios)]
 
 
+def in_per_cent(fractions: Iterable[float]) -> list[float]:
+    """As charts draw them: "(%)" stands once, in an axis' title, and what is pointed at is said as everywhere."""
+    return [100 * fraction for fraction in fractions]
+
+
 def wrapped(label: str, width: int = 28, lines: int = 3) -> str:
     """A label over some lines of a figure, cut where it is longer than they are."""
     return "<br>".join(textwrap.wrap(plain(label), width, max_lines=lines, placeholder=" …"))
@@ -95,9 +100,9 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]], pictures: int 
         points = _epochs(scenario, epochs) or level
         figure.add_scatter(
             x=[epoch for epoch, _ in points],
-            y=[accuracy for _, accuracy in points],
+            y=in_per_cent(accuracy for _, accuracy in points),
             **curve_style(label, scenario, LINE_PX, place),
-            hovertemplate="%{y:.1%}<extra>" + wrapped(label) + "</extra>",
+            hovertemplate="%{y:.1f} %<extra>" + wrapped(label) + "</extra>",
         )
     figure.update_xaxes(title="epoch", dtick=max(1, longest // 10), rangemode="tozero")
     accuracy_axis(figure, pictures)
@@ -116,15 +121,15 @@ def _epochs(scenario: str, history: History) -> list[tuple[int, float]]:
 def accuracy_axis(figure: go.Figure, pictures: int = 0) -> None:
     """An axis of validation accuracy. It follows the curves, and makes no cliff of a picture or two.
 
-    Of itself it would go on to 200 % where all are at 100 %, and say "88 %" twice where all lie close together.
+    Of itself it would go on to 200 % where all are at 100 %, and say "88" twice where all lie close together.
     """
-    span = min(1.0, max(LEAST_SPAN, LEAST_PICTURES / pictures if pictures else 0.0))
-    room = 0.03  # for a marker at either end
+    span = min(100.0, max(LEAST_SPAN, 100 * LEAST_PICTURES / pictures if pictures else 0.0))
+    room = 3  # for a marker at either end
     shown = [value for trace in figure.data for value in trace.y]
-    middle = (min(shown) + max(shown)) / 2 if shown else 0.5
-    low = min(max(middle - span / 2, 0.0), 1 - span)
-    limits = {"clipmin": -room, "clipmax": 1 + room, "include": [low, low + span]}
-    figure.update_yaxes(title="validation accuracy", tickformat=".0%", autorangeoptions=limits)
+    middle = (min(shown) + max(shown)) / 2 if shown else 50.0
+    low = min(max(middle - span / 2, 0.0), 100 - span)
+    limits = {"clipmin": -room, "clipmax": 100 + room, "include": [low, low + span]}
+    figure.update_yaxes(title="validation accuracy (%)", autorangeoptions=limits)
 
 
 def phase_bars(rows: Sequence[tuple[str, Mapping[str, float]]]) -> go.Figure:
@@ -186,8 +191,8 @@ def accuracy_against_seconds(arms: Sequence[Curve], pictures: int = 0) -> go.Fig
             _thin_lines(figure, histories, median["line"])
         elif seconds:
             seconds, accuracy = [*seconds, last], [*accuracy, *accuracy[-1:]]
-        hover = "%{y:.1%} after %{x:.1f} s<extra>" + wrapped(label) + "</extra>"
-        figure.add_scatter(x=seconds, y=accuracy, **median, hovertemplate=hover)
+        hover = "%{y:.1f} % after %{x:.1f} s<extra>" + wrapped(label) + "</extra>"
+        figure.add_scatter(x=seconds, y=in_per_cent(accuracy), **median, hovertemplate=hover)
     figure.update_xaxes(title="seconds since the run's start", rangemode="tozero")
     accuracy_axis(figure, pictures)
     return laid_out(figure, 360)
@@ -197,7 +202,7 @@ def _thin_lines(figure: go.Figure, histories: Histories, line: Mapping[str, Any]
     for history in histories if len(histories) > 1 else ():
         figure.add_scatter(
             x=[epoch.elapsed_s for epoch in history],
-            y=[epoch.val_accuracy for epoch in history],
+            y=in_per_cent(epoch.val_accuracy for epoch in history),
             mode="lines",
             line={**line, "width": 1.5},
             opacity=0.6,

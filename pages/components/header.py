@@ -71,7 +71,7 @@ def _work(page: str) -> None:
 
 
 def _chip(work: Ahead, page: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", border=True, key="work", gap="small"):
+    with st.container(horizontal=True, vertical_alignment="center", border=True, key="work", gap="small", wrap=False):
         st.markdown(_words(work), width="stretch")
         place, address = watched_at(work.first)
         here = st.query_params.get(next(iter(address)))

@@ -11,8 +11,18 @@ from typing import Any, Final
 import streamlit as st
 
 from core.errors import SettingsError
+from core.lessons.table import lessons
+from core.settings.scenarios import SCENARIOS
 
 from .messages import plain, show_error
+
+SEED_CHOICES: Final = (1, 3, 5)
+OFFERED: Final = ("quick", "usual")
+OWN: Final = "own"
+"""The settings as they are, where they are none of the recipes."""
+MOST_SAMPLES: Final = 24
+LEAST_BAND: Final = 0.5  # points
+WIDEST_BAND: Final = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,8 +38,11 @@ class Row:
     """`addressed` tells where there is none such."""
 
 
-def _words(text: str) -> list[str]:
-    return text.split(",") if text else []
+def _strategies(text: str) -> list[str]:
+    names = text.split(",") if text else []
+    if not {*names} <= {*SCENARIOS}:
+        raise ValueError(text)
+    return names
 
 
 def _switch(text: str) -> bool:
@@ -38,8 +51,27 @@ def _switch(text: str) -> bool:
     return text == "on"
 
 
-def _whole(name: str) -> Row:
-    return Row(name=name, read=int, wanted="a whole number")
+def _number(name: str, low: float, high: float, kind: Callable[[str], float] = int) -> Row:
+    def read(text: str) -> float:
+        number = kind(text)
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    whole = "a whole number" if kind is int else "a number"
+    return Row(name=name, read=read, wanted=f"{whole} from {low:g} to {high:g}", text=lambda number: f"{number:.12g}")
+
+
+def _one_of(name: str, *options: str | int) -> Row:
+    """A word or a number of a few."""
+    by_text = {str(option): option for option in options}
+
+    def read(text: str) -> str | int:
+        if text not in by_text:
+            raise ValueError(text)
+        return by_text[text]
+
+    return Row(name=name, read=read, wanted=f"one of {', '.join(by_text)}")
 
 
 def _switching(name: str) -> Row:
@@ -48,16 +80,21 @@ def _switching(name: str) -> Row:
 
 NAMES: Final = {
     "header.projector": _switching("projector"),
-    "home.scenarios": Row(name="strategies", read=_words, wanted="names with commas", text=",".join),
-    "home.seeds": _whole("seeds"),
-    "home.recipe": Row(name="recipe", read=str, wanted="a name"),
-    "train.repeats": _whole("repeats"),
-    "augment.picture": _whole("picture"),
-    "augment.count": _whole("samples"),
-    "augment.seed": _whole("draw"),
+    "home.scenarios": Row(
+        name="strategies", read=_strategies, wanted=f"names with commas, of {', '.join(SCENARIOS)}", text=",".join
+    ),
+    "home.seeds": _one_of("seeds", *SEED_CHOICES),
+    "home.recipe": _one_of("recipe", *OFFERED, OWN),
+    "learn.lesson": _one_of("lesson", *lessons()),
+    "train.repeats": _number("repeats", 1, 10),
+    "augment.picture": _number("picture", 1, 10**9),
+    "augment.count": _number("samples", 1, MOST_SAMPLES),
+    "augment.seed": _number("draw", 0, 2**31 - 1),
+    "compare.band": _number("band", LEAST_BAND, WIDEST_BAND, float),
+    "compare.cell": _one_of("cell", "both", "only-a", "only-b", "neither"),
     "classify.second": Row(name="second", read=str, wanted="a run", text=lambda run: run or "", is_id=True),
-    "classify.top": _whole("top"),
-    "classify.coverage": _whole("coverage"),
+    "classify.top": _number("top", 1, 10**4),
+    "classify.coverage": _number("coverage", 50, 99),
     "classify.detect": _switching("unknown"),
 }
 """By the widget's key."""

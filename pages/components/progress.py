@@ -32,7 +32,10 @@ def live(ids: Sequence[str], key: str) -> None:
         store.heal()
         runs = _still_there(ids)
         active = sorted((run for run in runs if run.is_active), key=lambda run: (run.state != "running", run.number))
-        if not active:
+        if not active:  # no empty page until the answer is drawn
+            st.progress(
+                1.0, text=f"**{'Finished' if runs and runs[-1].state == 'finished' else 'Ended'}**: the answer comes"
+            )
             st.rerun()
         _progress(active[0], runs)
         pictures, curves = st.columns([2, 1], gap="medium")
@@ -53,7 +56,8 @@ def _progress(now: Run, runs: Sequence[Run]) -> None:
     """How far all of them are, and what is being done at this moment; the header says how long it takes."""
     done = sum(not run.is_active for run in runs)
     fraction = (now.progress or NOTHING_YET).fraction if now.state == "running" else 0.0
-    others = [run for run in run_store().runs(states=["running"]) if now.state == "queued"]
+    # `now` was read a moment ago: meanwhile it may be the one at work
+    others = [run for run in run_store().runs(states=["running"]) if now.state == "queued" and run.id != now.id]
     stage = f"waits for {name_of(others[0])}" if others else stage_words(now)
     which = f"Run {done + 1} of {len(runs)}: " if len(runs) > 1 else ""
     st.progress((done + fraction) / len(runs), text=f"{which}**{name_of(now)}** · {stage}")

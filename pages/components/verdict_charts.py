@@ -9,10 +9,11 @@ from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.planning import smallest_gap
 from core.comparison.race import PairVerdict
 
-from .charts import LINE_PX, TEXT_PX, laid_out, wrapped
+from .charts import LINE_PX, TEXT_PX, in_per_cent, laid_out, wrapped
 
 BLUE: Final = "#3b7dd8"
 GREY: Final = "#9aa4b2"
+LEAST_NAMED: Final = 12  # per cent of a bar that its own number has room in
 
 
 def forest(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
@@ -85,23 +86,23 @@ def chances(pairs: Sequence[PairVerdict], band: float) -> go.Figure:
     )
     rows = [_ahead_first(pair) for pair in pairs]
     for part, (name, colour, pattern) in enumerate(parts):
-        shares = [row[part] for row in rows]
+        shares = in_per_cent(row[part] for row in rows)
         figure.add_bar(
             x=shares,
             y=list(range(len(pairs))),
             orientation="h",
             name=name,
             marker={"color": colour, "pattern": {"shape": pattern, "fillmode": "overlay", "solidity": 0.15}},
-            text=[f"{100 * share:.0f} %" if share >= 0.08 else "" for share in shares],
+            text=[f"{share:.1f} %" if share >= LEAST_NAMED else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
             textfont={"color": "#ffffff" if colour != GREY else "#101820", "size": TEXT_PX},
-            hovertemplate="%{x:.1%}: " + name + "<extra></extra>",
+            hovertemplate="%{x:.1f} %: " + name + "<extra></extra>",
         )
     figure.update_layout(barmode="stack", bargap=0.45, legend={"traceorder": "normal"})
     row = _pair_axis(figure, pairs)
-    figure.update_xaxes(title="chance", tickformat=".0%", range=[0, 1.03], dtick=0.25, showgrid=False)
+    figure.update_xaxes(title="chance (%)", range=[0, 103], dtick=25, showgrid=False)
     return laid_out(figure, 150 + row * len(pairs))
 
 

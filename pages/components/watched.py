@@ -90,7 +90,13 @@ def live_curves(runs: Sequence[Run], key: str) -> None:
     """
     last = max(last_epoch(run.epochs or [] for run in runs), 1)
     rows = [
-        {"strategy": run.settings.model.row.label, "seed": run.settings.seed, "run": run.number, "epoch": epoch, "y": y}
+        {
+            "strategy": run.settings.model.row.label,
+            "seed": run.settings.seed,
+            "run": run.number,
+            "epoch": epoch,
+            "y": 100 * y,
+        }
         for run in runs
         for epoch, y in curve_by_epoch(run.epochs or [], last)
     ]
@@ -122,13 +128,13 @@ def _spec(styles: dict[str, Any]) -> dict[str, Any]:
 def _axes() -> dict[str, Any]:
     """Epochs, accuracies as per cent, and what is said where one points."""
     text = {"labelFontSize": TEXT_PX, "titleFontSize": TEXT_PX}
-    accuracy = {"field": "y", "type": "quantitative", "title": "validation accuracy"}
+    accuracy = {"field": "y", "type": "quantitative", "title": "validation accuracy (%)"}
     return {
         "x": {"field": "epoch", "type": "quantitative", "axis": {"tickMinStep": 1, "format": "d", **text}},
         "y": {
             **accuracy,
-            "scale": {"zero": False, "domainMax": 1, "nice": True, "padding": 8},
-            "axis": {"format": ".0%", "tickMinStep": LEAST_SPAN / 5, **text},
+            "scale": {"zero": False, "domainMax": 100, "nice": True, "padding": 8},
+            "axis": {"tickMinStep": LEAST_SPAN / 5, **text},
         },
-        "tooltip": [{"field": "strategy"}, {"field": "seed"}, {"field": "epoch"}, {**accuracy, "format": ".1%"}],
+        "tooltip": [{"field": "strategy"}, {"field": "seed"}, {"field": "epoch"}, {**accuracy, "format": ".1f"}],
     }

@@ -89,14 +89,6 @@ def place_of(wanted: str, ids: list[str]) -> int:
     return ids.index(wanted) if wanted in ids else 0
 
 
-def linked_number(text: str, usual: float, low: float, high: float) -> float:
-    """The number an address asks for, within limits; the usual one if it asks for none or for nonsense."""
-    try:
-        return min(high, max(low, float(text)))
-    except ValueError:
-        return usual
-
-
 def counted(number: int, noun: str) -> str:
     """`1 picture was`, `3 pictures were`."""
     return f"1 {noun} was" if number == 1 else f"{number:,} {noun}s were"

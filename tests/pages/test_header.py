@@ -16,6 +16,7 @@ from core.training.history import Progress
 from core.training.plan import Estimate
 from pages.components import queue, sharing
 from pages.components.address import ROWS
+from pages.components.addressed import known_names
 from pages.components.kept import NAMES
 
 PAGES = sorted(path.name for path in (REPOSITORY / "pages").glob("*.py") if path.stem != "main")
@@ -128,27 +129,39 @@ def test_a_run_that_fails_or_is_stopped_is_told_too(start, tiny_dataset):
 def test_nonsense_in_an_address_is_told_on_every_page(start, tiny_dataset, finish, page: str):
     for scenario in ("frozen", "scratch"):
         finish(tiny_dataset, scenario, race="here")
-    names = {row.name for row in (*ROWS, *NAMES.values())} | {*IDS, "band", "cell"}
+    names = {row.name for row in (*ROWS, *NAMES.values())} | {*IDS}
+    unknown = {"preset": "foo", "class": "bees", "__theme": "dark"}
 
-    at = start(page, **{name: f"Nonsense {name}" for name in names})
+    at = start(page, **{name: f"Nonsense {name}" for name in names}, **unknown)
 
     assert not at.exception
     for name in IDS:
         assert f"**Nonsense {name}** of this address is not here any more, or never was" in warned(at)
     refused = "\n".join(error.value for error in at.error).replace("\\", "")
     for row in (*ROWS, *NAMES.values()):
-        if row.name not in (*IDS, "strategies", "recipe"):  # words, which Home knows
+        if row.name not in IDS:
             assert f"asks for {row.name}=Nonsense {row.name}." in refused
-    assert not any(name in at.query_params for name in ("run", "race", "data", "second"))
+    assert "Nothing here is called **preset**" in warned(at) and "**class**" in warned(at), "no names of ours"
+    assert not any(name in at.query_params for name in ("run", "race", "data", "second", "preset", "class"))
+    assert "theme" not in warned(at)
     at.run()
     assert not at.exception and not at.warning, "said once; the address is true now"
+
+
+def test_every_name_that_a_page_reads_from_the_address_is_known_as_one():
+    read = re.compile(r"""query_params(?:\.get\(|\.pop\(|\[)"([^"]+)""")
+    names = {name for path in (REPOSITORY / "pages").rglob("*.py") for name in read.findall(path.read_text())}
+
+    assert {"run", "race"} <= names and {name for name in names if "." not in name} <= known_names()
 
 
 def test_a_picture_and_strategies_that_are_none_are_told_where_they_are_used(start, tiny_dataset):
     home = start("home.py", data=tiny_dataset.id, strategies="frozen,magic", seeds="4")
     augment = start("augment.py", data=tiny_dataset.id, picture="9999")
 
-    assert "strategies=frozen,magic. It is not one" in said(home) and "seeds=4." in said(home)
+    assert "strategies=frozen,magic. It must be names with commas, of frozen," in said(home) and "seeds=4." in said(
+        home
+    )
     assert home.segmented_control(key="home.seeds").value == 3
     assert "picture=9999." in said(augment) and augment.number_input(key="augment.picture").value == 1
 

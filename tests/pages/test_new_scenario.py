@@ -15,6 +15,7 @@ from helpers import FinishedRace, home_at
 from safetensors.torch import load_model
 
 from core.__main__ import main
+from core.data.ingest import ingest
 from core.models.build import build_model
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
@@ -43,13 +44,13 @@ def one_more() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def raced(one_more: None, tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> FinishedRace:
+def raced(one_more: None, tmp_path_factory: pytest.TempPathFactory, few_folder: Path) -> FinishedRace:
     """It against Frozen, as the command line races them."""
     home, printed = tmp_path_factory.mktemp("bias") / "home", io.StringIO()
-    options = ["--epochs", "1", "--batch-size", "8", "--json"]
+    options = ["--epochs", "1", "--batch-size", "5", "--train-size", "96", "--json"]
     with home_at(home), redirect_stdout(printed):
-        assert main(["race", "--data", str(tiny_folder), "--scenarios", "frozen,bias-only", *options]) == 0
-    return FinishedRace(home=home, folder=tiny_folder, values=json.loads(printed.getvalue()))
+        assert main(["race", "--data", str(few_folder), "--scenarios", "frozen,bias-only", *options]) == 0
+    return FinishedRace(home=home, folder=few_folder, values=json.loads(printed.getvalue()))
 
 
 @pytest.fixture
@@ -79,10 +80,10 @@ def test_its_audit_is_about_all_that_did_not_train(run: str):
     assert audit.bit_identical and audit.checked == len(weights) > 0
 
 
-def test_its_pace_is_not_taken_for_that_of_a_whole_network(tiny_dataset):
-    settings = RunSettings(model=ModelSettings(scenario="bias-only"), optim=OptimSettings(epochs=1, batch_size=8))
+def test_its_pace_is_not_taken_for_that_of_a_whole_network(few_folder: Path):
+    settings = RunSettings(model=ModelSettings(scenario="bias-only"), optim=OptimSettings(epochs=1, train_size=96))
 
-    paces = train_run(settings, tiny_dataset).watch.paces
+    paces = train_run(settings, ingest(few_folder).dataset).watch.paces
 
     assert {work for work, _ in paces} == {"forward"}
 

@@ -147,7 +147,8 @@ def test_an_experiment_answers_first_and_keeps_its_evidence_folded(start, tiny_d
     accuracy = tuned[0].summary["test_accuracy"]
 
     assert not at.exception and wrong.seed == 0
-    assert at.header[0].value.replace("\\", "").startswith(f"Fine-tuned: {per_cent(accuracy)}")
+    assert at.header[0].value == "Newest experiment"
+    assert at.header[1].value.replace("\\", "").startswith(f"Fine-tuned: {per_cent(accuracy)}")
     assert any("3 seeds, 6 test pictures" in text.value.replace("\\", "") for text in at.markdown)
     assert table(at, "experiment")["experiment"].tolist() == ["Fine-tuned", "From scratch"]
     assert table(at, "experiment")["seeds"].tolist() == ["0, 1, 2", "0"]
@@ -168,7 +169,7 @@ def test_what_was_started_is_shown_and_not_what_was_clicked_before(start, tiny_d
     at.radio(key="train.scenario").set_value("finetuned").run()
     at.button(key="train.start").click().run()
 
-    assert not at.exception and at.header[0].value == "Fine\\-tuned"
+    assert not at.exception and at.header[1].value == "Fine\\-tuned"
 
 
 @pytest.mark.parametrize("asked", ["run", "experiment"])
@@ -177,11 +178,11 @@ def test_an_address_shows_what_it_asks_for_or_says_that_it_is_gone(start, tiny_d
     address = {"run": first.id, "experiment": experiment_key(first.settings)}
 
     at = start("train.py", data=tiny_dataset.id, **{asked: address[asked]})
-    assert at.header[0].value.startswith("From scratch")
+    assert at.header[0].value == "An earlier experiment" and at.header[1].value.startswith("From scratch")
     RunStore().delete(first.id)  # in another window
     at.run()
 
-    assert not at.exception and at.header[0].value.startswith("Frozen")
+    assert not at.exception and at.header[1].value.startswith("Frozen")
     assert any("is gone" in warning.value for warning in at.warning)
     assert second.id in [run.id for run in RunStore().runs()]
 
@@ -250,7 +251,7 @@ def test_what_came_to_nothing_says_why_and_can_be_started_again(start, tiny_data
 
     at = start("train.py", data=tiny_dataset.id)
     assert any("lower learning rate" in error.value for error in at.error)
-    assert any("was stopped" in text for text in captions(at)) and at.header[0].value.startswith("Frozen")
+    assert any("was stopped" in text for text in captions(at)) and at.header[1].value.startswith("Frozen")
     at.button(key="stopped.again").click().run()
 
     assert not at.exception and sorted((run.settings.seed, run.state) for run in store.runs()) == [

@@ -7,6 +7,8 @@ from typing import Final
 import numpy as np
 import streamlit as st
 
+from core.comparison.wording import per_cent
+from core.data.dataset import Dataset
 from core.errors import ThawError
 from core.runs.record import RunRecord
 
@@ -21,6 +23,7 @@ _KINDS: Final = {
     "input": "Model input",
     "heat": "Heat map",
     "nearest": "Nearest training pictures",
+    "influence": "What speaks for it",
 }
 
 
@@ -31,9 +34,10 @@ class Explanations:
     input: bool = False
     heat: bool = False
     nearest: bool = False
+    influence: bool = False
 
     def __bool__(self) -> bool:
-        return self.input or self.heat or self.nearest
+        return self.input or self.heat or self.nearest or self.influence
 
 
 def wanted_explanations() -> Explanations:
@@ -45,7 +49,7 @@ def wanted_explanations() -> Explanations:
         default=["heat", "nearest"],
         format_func=_KINDS.__getitem__,
         key="classify.explanations",
-        help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours"),
+        help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours", "Influence"),
         label_visibility="collapsed",
         persist_state="session",
     )
@@ -102,6 +106,8 @@ def _show_of_run(
         st.caption("does not know this class")
     if wanted.nearest:
         _show_nearest(answer, record, place)
+    if wanted.influence:
+        _show_influence(answer, record, place)
 
 
 def _show_nearest(answer: Answer, record: RunRecord, place: int) -> None:
@@ -110,16 +116,34 @@ def _show_nearest(answer: Answer, record: RunRecord, place: int) -> None:
     home = chosen.home()
     reference = known(home, record.run).train
     dataset = stored_dataset(home, record.dataset.id)
+    found = nearest_neighbours(reference, answer.features[place], NEAREST)
     st.caption("most like, of what it learnt from:")
-    with st.container(horizontal=True, gap="xsmall"):
-        for neighbour in nearest_neighbours(reference, answer.features[place], NEAREST):
-            picture = dataset.pictures[neighbour.picture]
-            name = dataset.class_names[picture.target]
-            with st.container(width=72, gap="xxsmall"):
-                st.image(thumbnail(home, dataset.id, neighbour.picture), width=72, alt=plain(picture.name))
-                st.caption(f"{md(name, 20)} {neighbour.similarity:.2f}")
+    _training_pictures(dataset, [(one.picture, f"{one.similarity:.2f}") for one in found])
     if len(reference.pictures) < reference.of:
         st.caption(f"of {len(reference.pictures):,} training pictures, spread over all {reference.of:,}")
+
+
+def _show_influence(answer: Answer, record: RunRecord, place: int) -> None:
+    """Under a wrong answer these are whose fault it is: a wrong label, or pictures that share the wrong thing."""
+    from core.inference.influence import speaking_for
+
+    home = chosen.home()
+    dataset, reference = stored_dataset(home, record.dataset.id), known(home, record.run).train
+    said = int(answer.probabilities[place].argmax())
+    found = speaking_for(predictor(home, record.run), dataset, reference, answer.features[place], said, NEAREST)
+    st.caption(f"of what it learnt from, these speak most for {md(record.dataset.class_names[said], 40)}:")
+    _training_pictures(dataset, [(one.picture, per_cent(one.share)) for one in found])
+
+
+def _training_pictures(dataset: Dataset, found: Sequence[tuple[int, str]]) -> None:
+    """Small pictures with their class, each with a word about it."""
+    with st.container(horizontal=True, gap="xsmall"):
+        for index, said in found:
+            picture = dataset.pictures[index]
+            name = dataset.class_names[picture.target]
+            with st.container(width=72, gap="xxsmall"):
+                st.image(thumbnail(chosen.home(), dataset.id, index), width=72, alt=plain(picture.name))
+                st.caption(f"{md(name, 20)} {md(said)}")
 
 
 def _maps(answer: Answer, records: Sequence[RunRecord], target: str) -> list[np.ndarray | None]:

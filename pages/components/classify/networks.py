@@ -10,7 +10,7 @@ import streamlit as st
 from core.comparison.metrics import log_loss
 from core.comparison.wording import per_cent
 from core.errors import ThawError
-from core.runs.experiments import Experiment, names_of
+from core.runs.experiments import Experiment, names_in_list
 from core.runs.store import Run
 
 from .. import chosen
@@ -39,7 +39,7 @@ def networks_of(experiments: Sequence[Experiment]) -> list[Network]:
         here = [one for one in experiments if one.settings.data.dataset == dataset]
         twin = f" ({place})" if [*titles.values()].count(title) > 1 else ""
         where = f" · {title}{twin}" if len(titles) > 1 else ""
-        found |= {one.key: label + where for one, label in zip(here, names_of(here), strict=True)}
+        found |= {one.key: label + where for one, label in zip(here, names_in_list(here), strict=True)}
     return [
         Network(
             key=one.key,

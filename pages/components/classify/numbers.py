@@ -26,9 +26,10 @@ def show_numbers(given: Sequence[Answer], speakers: Sequence[Speaker], detect: b
     with st.expander("Numbers", icon=":material/table_rows:", key="classify.numbers"):
         show_worth(rules)
         per_cents = [name for name in table if name == "probability" or name.startswith("p(")]
-        columns = {name: st.column_config.NumberColumn(format="percent") for name in per_cents}
+        columns = {name: st.column_config.NumberColumn(format="%.1f %%") for name in per_cents}
+        shown = table.assign(**{name: 100 * table[name] for name in per_cents})
         st.dataframe(
-            table, hide_index=True, column_config=columns, key="classify.table", placeholder="", alt="All answers"
+            shown, hide_index=True, column_config=columns, key="classify.table", placeholder="", alt="All answers"
         )
         downloads = downloads or st.container(horizontal=True)
     records = [speaker.record for speaker in speakers]

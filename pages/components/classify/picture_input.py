@@ -20,6 +20,8 @@ _TESTS_SHOWN: Final = 12
 _EXAMPLES: Final = 6
 _SIDE: Final = 50  # pixels of an example: six of them stand in a row on a telephone
 _SOURCES: Final = {"files": "Files", "camera": "Camera", "tests": "Test pictures", "unknown": "Unknown images"}
+_PHOTO: Final = "classify.photo"
+_PHOTOS: Final = "classify.photos"  # how many were taken
 _STYLE: Final = f"""<style>
 .st-key-classify-examples button {{padding: 2px; min-height: 0}}
 .st-key-classify-examples button p {{margin: 0; line-height: 0}}
@@ -44,12 +46,30 @@ def ask(record: RunRecord) -> list[InputPicture]:
     if source in ("camera", "files"):
         say_if_uploads_are_refused()
     if source == "camera":  # drawn only when chosen: the browser asks for permission at once
-        photo = st.camera_input("A photo", key="classify.camera", label_visibility="collapsed")
-        return [file_input(photo, "photo.jpg")] if photo else []
+        return _photo()
     if source == "unknown":
         st.caption("Drawn by Thaw: noise, walls and other animals.")
         return unknown_inputs()
     return _tests(record) if source == "tests" else _files(record)
+
+
+def _photo() -> list[InputPicture]:
+    """The last photo. The camera goes on meanwhile: the next one is one click away.
+
+    By itself Streamlit's camera stands still on its photo until that is thrown away, and takes none without a click. A
+    component of our own could, but Streamlit runs such from a `blob:`, which our security policy refuses.
+    """
+    key = f"classify.camera.{st.session_state.get(_PHOTOS, 0)}"
+    st.camera_input("A photo", key=key, label_visibility="collapsed", on_change=_take_photo, args=(key,))
+    photo: InputPicture | None = st.session_state.get(_PHOTO)
+    return [photo] if photo else []
+
+
+def _take_photo(key: str) -> None:
+    """Keep it, and have a new camera in the place of the one that took it."""
+    if photo := st.session_state[key]:
+        st.session_state[_PHOTO] = file_input(photo, "photo.jpg")
+        st.session_state[_PHOTOS] = st.session_state.get(_PHOTOS, 0) + 1
 
 
 def _files(record: RunRecord) -> list[InputPicture]:
@@ -116,8 +136,9 @@ def _take_example(position: int) -> None:
 
 
 def forget_example() -> None:
-    """Whatever is chosen next takes the place of the test picture that was clicked."""
+    """Whatever is chosen next takes the place of the test picture that was clicked, and of the last photo."""
     st.session_state.pop("classify.example", None)
+    st.session_state.pop(_PHOTO, None)
 
 
 def _tests(record: RunRecord) -> list[InputPicture]:

@@ -13,6 +13,7 @@ from core.runs.store import Run
 
 from .. import chosen
 from ..charts import MOST_CELLS, confusion
+from ..kept import kept
 from ..messages import md
 from ..predictions import sample_pictures
 from ..resources import run_outcome
@@ -32,11 +33,10 @@ def agreement_square(result: Comparison, a: Run, b: Run) -> None:
         "neither": ("both wrong", agreement.neither_index),
     }
     telling = next((name for name in ("only-a", "only-b") if cells[name][1]), "both")
-    if st.session_state.setdefault("compare.cell", st.query_params.get("cell", telling)) not in cells:
-        st.session_state["compare.cell"] = telling
+    open_cell = kept("compare.cell", telling)
     grid = st.grid(2, wrap=False)
     for name, (words, places) in cells.items():
-        chosen_now = st.session_state["compare.cell"] == name
+        chosen_now = open_cell == name
         with grid.cell():
             st.button(
                 f"**{len(places)}** {words}",
@@ -46,7 +46,7 @@ def agreement_square(result: Comparison, a: Run, b: Run) -> None:
                 on_click=_choose_cell,
                 args=(name,),
             )
-    words, places = cells[st.session_state["compare.cell"]]
+    words, places = cells[open_cell]
     tested = list(run_outcome(chosen.home(), a.id).tested)
     st.caption(f"Of {result.pictures} test pictures. A is {md(result.a.name)}, B is {md(result.b.name)}.")
     keys = [tested[place] for place in places]
@@ -54,7 +54,7 @@ def agreement_square(result: Comparison, a: Run, b: Run) -> None:
 
 
 def _choose_cell(name: str) -> None:
-    st.session_state["compare.cell"] = st.query_params["cell"] = name
+    st.session_state["compare.cell"] = name
 
 
 def _pictures(runs: Sequence[Run], keys: Sequence[PictureKey], title: str, key: str) -> None:

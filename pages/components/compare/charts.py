@@ -9,7 +9,7 @@ from core.comparison.calibration import ReliabilityBin
 from core.models.records import LayerChange
 from core.settings.scenarios import SCENARIOS
 
-from ..charts import LINE_PX, curve_style, laid_out, repeats, wrapped
+from ..charts import LINE_PX, curve_style, in_per_cent, laid_out, repeats, wrapped
 from ..messages import plain
 
 NEVER_MOVED: Final = 1e-7  # where a log axis puts what has not moved at all
@@ -42,13 +42,13 @@ def layer_changes(runs: Sequence[tuple[str, str, Sequence[LayerChange]]]) -> go.
             )
     figure.update_xaxes(title="layer, input to output")
     ticks = [NEVER_MOVED, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10]
-    names = ["not at all", "0.001 %", "0.01 %", "0.1 %", "1 %", "10 %", "100 %", "1000 %"]
-    figure.update_yaxes(title="moved by, of its size before", type="log", tickvals=ticks, ticktext=names)
+    names = ["not at all", "0.001", "0.01", "0.1", "1", "10", "100", "1,000"]
+    figure.update_yaxes(title="moved by, of its size before (%)", type="log", tickvals=ticks, ticktext=names)
     return laid_out(figure, 380)
 
 
 def _moved(by: float) -> str:
-    return f"{by:.2%}" if by else "not at all"
+    return f"{100 * by:.2f} %" if by else "not at all"
 
 
 def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]]) -> go.Figure:
@@ -59,17 +59,17 @@ def reliability_curve(runs: Sequence[tuple[str, str, Sequence[ReliabilityBin]]])
     """
     figure = go.Figure()
     figure.add_scatter(
-        x=[0, 1], y=[0, 1], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
+        x=[0, 100], y=[0, 100], mode="lines", line={"color": "#9aa4b2", "dash": "dot"}, name="as sure as right"
     )
     again = repeats([scenario for _, scenario, _ in runs])
     for (label, scenario, bins), place in zip(runs, again, strict=True):
         figure.add_scatter(
-            x=[one.confidence for one in bins],
-            y=[one.accuracy for one in bins],
+            x=in_per_cent(one.confidence for one in bins),
+            y=in_per_cent(one.accuracy for one in bins),
             **curve_style(label, scenario, LINE_PX, place, size=[6 + 2 * one.count**0.5 for one in bins]),
             customdata=[one.count for one in bins],
-            hovertemplate="says %{x:.0%}, right %{y:.0%}, %{customdata} pictures<extra></extra>",
+            hovertemplate="says %{x:.1f} %, right %{y:.1f} %, %{customdata} pictures<extra></extra>",
         )
-    figure.update_xaxes(title="probability it gives its answer", tickformat=".0%", range=[0, 1.05])
-    figure.update_yaxes(title="share that is right", tickformat=".0%", range=[0, 1.05])
+    figure.update_xaxes(title="probability it gives its answer (%)", range=[0, 105])
+    figure.update_yaxes(title="share that is right (%)", range=[0, 105])
     return laid_out(figure, 340)

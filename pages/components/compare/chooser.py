@@ -14,6 +14,7 @@ from core.runs.experiments import (
     Experiment,
     comparable_with,
     experiments_of,
+    names_in_list,
     names_of,
     newest_comparable,
     stored_experiments,
@@ -133,7 +134,7 @@ def show_chooser(choice: Choice) -> None:
     experiments = choice.experiments
     offered = [one for one in comparable_with(experiments, choice.here) if one not in _same(choice)]
     offered = [one for one in offered if one.finished]
-    names = [plain(name) for name in names_of([*experiments, *offered])]
+    names = [plain(name) for name in names_in_list([*experiments, *offered])]
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         for one, name in zip(experiments, names_of(experiments), strict=True):
             st.button(
@@ -189,7 +190,7 @@ def _say_what_is_left_out(choice: Choice, offered: Sequence[Experiment]) -> None
     if not out:
         return
     with st.popover(f"{len(out)} left out", icon=":material/filter_alt:", type="tertiary"):
-        for one, name in zip(out[:MOST_LISTED], names_of(out), strict=False):
+        for one, name in zip(out[:MOST_LISTED], names_in_list(out), strict=False):
             st.markdown(f"**{md(name)}**, {md(one.newest.dataset_title)}: {_why_left_out(choice, one)}")
             if one.finished:
                 mates = comparable_with([one], choice.here)

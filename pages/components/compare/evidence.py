@@ -14,10 +14,10 @@ from core.runs.store import Run
 
 from ..cards import strategy_cards
 from ..help import with_term
+from ..kept import LEAST_BAND, WIDEST_BAND, keep, kept
 from ..messages import show_error
 from ..results import result_charts
 from ..verdicts import differences_and_chances, pairs_in_words
-from ..wording import linked_number
 from .cautions import cautions
 from .models import LINKED, two_models
 from .tables import race_scores, side_by_side
@@ -32,15 +32,11 @@ PARTS: Final = {
     "cautions": ("Before you believe it", ":material/warning:"),
 }
 """By name in the address: what it is called, and its icon."""
-LEAST_BAND, WIDEST_BAND = 0.5, 20.0  # points
 
 
 def chosen_band() -> float:
     """Within what two are practically the same, a fraction: as the control or the address says."""
-    points = st.session_state.get("compare.band")
-    if points is None:
-        points = linked_number(st.query_params.get("band", ""), 100 * BAND, LEAST_BAND, WIDEST_BAND)
-    return float(points) / 100
+    return float(kept("compare.band", 100 * BAND)) / 100
 
 
 def show_evidence(verdict: RaceVerdict, experiments: Sequence[Experiment], found: Conclusion) -> None:
@@ -81,14 +77,12 @@ def _each(runs: Sequence[Run]) -> None:
 
 def _differences(verdict: RaceVerdict) -> None:
     differences_and_chances(verdict, "compare.race")
-    points = st.number_input(
+    st.number_input(
         "Practically the same within",
         LEAST_BAND,
         WIDEST_BAND,
-        100 * verdict.band,
-        0.5,
-        key="compare.band",
+        step=0.5,
+        key=keep("compare.band", 100 * BAND),
         width=220,
         help=with_term("In points of test accuracy, + or -.", "Practically the same"),
     )
-    st.query_params["band"] = f"{points:g}"

@@ -8,6 +8,7 @@ from statistics import fmean
 import streamlit as st
 
 from core.comparison.conclusion import conclusion_of
+from core.comparison.experiments import shared_settings
 from core.comparison.wording import counted, points
 from core.data.dataset import Dataset
 from core.runs.example import showcase_runs
@@ -52,7 +53,8 @@ def show_result(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
 def _say_what_it_is_about(runs: Sequence[Run], dataset: Dataset, gone: bool) -> None:
     others = "" if on_these(runs, dataset) else f" · chosen now: {md(dataset.title)}"
     deleted = " · deleted since: their numbers stand, the pictures are not here any more" if gone else ""
-    about = f"On **{md(runs[0].dataset_title)}** · {age(runs[0].created)}"
+    shared = shared_settings([one.settings for one in experiments_of(runs)])
+    about = " · ".join(filter(None, [f"On **{md(runs[0].dataset_title)}**", md(shared), age(runs[0].created)]))
     st.markdown(f":material/photo_library: {about}{deleted or others}")
 
 

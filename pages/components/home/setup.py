@@ -17,7 +17,7 @@ from .. import chosen
 from ..frame import draw_each
 from ..gallery import GalleryItem, gallery
 from ..help import with_term
-from ..kept import keep
+from ..kept import OFFERED, OWN, SEED_CHOICES, keep
 from ..messages import md, show_error
 from ..planning import expectations
 from ..resources import thumbnail
@@ -25,11 +25,7 @@ from .drawing import draw_rows
 from .machine import machine_card
 from .race import estimate_race, start_race
 
-SEED_CHOICES: Final = (1, 3, 5)
 SHOWN: Final = 8  # pictures
-OFFERED: Final = ("quick", "usual")
-OWN: Final = "own"
-"""The settings as they are, where they are none of the recipes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,7 +8,7 @@ import streamlit as st
 from core.comparison.arms import summary_of_arm
 from core.comparison.folds import gather_folds
 from core.errors import ThawError
-from core.runs.experiments import Experiment, names_of
+from core.runs.experiments import Experiment, names_in_list
 from core.runs.store import Run
 
 from .. import chosen
@@ -44,7 +44,7 @@ def names_by_key(experiments: Sequence[Experiment]) -> dict[str, str]:
     by_data: dict[str, list[Experiment]] = {}
     for one in experiments:
         by_data.setdefault(one.settings.data.dataset, []).append(one)
-    return {one.key: name for group in by_data.values() for one, name in zip(group, names_of(group), strict=True)}
+    return {one.key: name for group in by_data.values() for one, name in zip(group, names_in_list(group), strict=True)}
 
 
 def experiment_list(experiments: Sequence[Experiment], names: Mapping[str, str]) -> None:
@@ -75,9 +75,7 @@ def _table(experiments: Sequence[Experiment], names: Mapping[str, str]) -> None:
         selection_mode="single-row",
         key=place,
         column_config={
-            "settings": st.column_config.TextColumn(
-                width="medium", help="What differs from the others on these pictures"
-            ),
+            "settings": st.column_config.TextColumn(width="medium", help="What is not as usual"),
             "test accuracy": st.column_config.NumberColumn(format="%.1f %%"),
             "seconds": st.column_config.NumberColumn(format="%.1f", help="Of one run, the mean"),
         },

@@ -30,6 +30,8 @@ def show_experiment(one: Experiment, others: Sequence[Experiment], names: Mappin
         others: all there are, newest first.
         names: what each is called, by key.
     """
+    newest = next((other for other in others if not other.archived), one)
+    st.header("Newest experiment" if one is newest else "An earlier experiment", anchor=False)
     if one.is_active:
         where_it_stands(one)
     _of_what(one, names[one.key])

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.comparison.experiments import experiment_key, experiment_of, labels_of
+from core.comparison.experiments import experiment_key, experiment_of, labels_in_list, labels_of, shared_settings
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
 
@@ -91,6 +91,18 @@ def test_what_most_have_alike_is_left_out():
         "Fine-tuned (2 epochs)",
         "Fine-tuned (weight decay 0.1)",
     ]
+
+
+def test_who_stands_alone_or_is_listed_is_held_against_what_is_usual():
+    quick = [settings("frozen", train_size=96), settings(epochs=2, train_size=96)]
+
+    assert labels_of([settings()]) == ["Fine-tuned"]
+    assert labels_of(quick[1:]) == ["Fine-tuned (2 epochs, 96 px)"]
+    assert labels_of(quick) == ["Frozen", "Fine-tuned"], "short where each says what the other has, too"
+    assert labels_in_list([settings(), *quick[1:]]) == ["Fine-tuned", "Fine-tuned (2 epochs, 96 px)"]
+    assert shared_settings(quick[1:] * 2) == "2 epochs, 96 px"
+    assert shared_settings(quick) == "2 epochs, 96 px", "a head that is solved for has neither"
+    assert shared_settings([settings(), *quick]) == shared_settings([settings()]) == ""
 
 
 @pytest.mark.parametrize(

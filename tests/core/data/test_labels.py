@@ -4,7 +4,7 @@ import pytest
 from helpers import doubt
 
 from core.data.dataset import Dataset
-from core.data.edit import delete, mend_labels, move_pictures
+from core.data.edit import delete, mend_labels, move_pictures, rename_class
 from core.data.labels import (
     CHECK,
     RIGHT,
@@ -54,6 +54,21 @@ def test_a_picture_that_has_another_class_now_is_suspected_no_more(tiny_dataset)
     save_check(tiny_dataset, doubt(tiny_dataset, 3))
 
     assert asked_about(move_pictures(tiny_dataset, [3], "stripes")) == []
+
+
+def test_a_class_that_is_called_otherwise_takes_what_is_known_about_its_labels_with_it(tiny_dataset):
+    save_check(tiny_dataset, doubt(tiny_dataset, 3, 12, 5))
+    keep_labels(tiny_dataset, [5])
+    given, suggested = open_suspects(tiny_dataset)[0].given, open_suspects(tiny_dataset)[0].suggested
+
+    renamed = rename_class(rename_class(tiny_dataset, given, "Aa"), suggested, "Zz")
+    merged = rename_class(renamed, "Aa", "Zz")
+
+    contents = [one.content for one in open_suspects(tiny_dataset)]
+    assert [one.content for one in open_suspects(renamed)] == contents
+    assert (open_suspects(renamed)[0].given, open_suspects(renamed)[0].suggested) == ("Aa", "Zz")
+    assert [one.content for one in kept_suspects(renamed)] == [one.content for one in kept_suspects(tiny_dataset)]
+    assert all(one.given != one.suggested for one in open_suspects(merged)), "they are one class now"
 
 
 @pytest.mark.parametrize("name", [CHECK, RIGHT])

@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from helpers import REPOSITORY
 
-from core.data.photos import ANTS_AND_BEES, PhotoSet, fetch_photos, forget_photos, lend_photos
+from core.data.photos import ANTS_AND_BEES, OnProgress, PhotoSet, forget_photos, lend_photos
 from core.errors import DatasetError
+from core.home import home_folder
 
 CONTENT = bytes(range(256)) * 6000
 
@@ -70,6 +72,12 @@ def server() -> Iterator[Server]:
 def photos(server: Server) -> PhotoSet:
     url = f"http://127.0.0.1:{server.server_port}/photos.zip"
     return PhotoSet(title="Photos", url=url, size_bytes=len(CONTENT), sha256=hashlib.sha256(CONTENT).hexdigest())
+
+
+def fetch_photos(photos: PhotoSet, on_progress: OnProgress = lambda done, total: None) -> Path:
+    """Where the zip lies for all, after it was lent once."""
+    with TemporaryDirectory() as folder:
+        return home_folder("downloads") / lend_photos(Path(folder), photos, on_progress).name
 
 
 def left(home: Path) -> list[str]:
@@ -183,9 +191,15 @@ def test_two_who_ask_at_once_download_once_and_both_see_how_far_it_is(photos: Ph
     assert all(any(0 < done < len(CONTENT) for done in told) for told in seen.values())
 
 
-def test_processes_that_ask_at_once_download_once(photos: PhotoSet, server: Server, thaw_home: Path):
-    code = f"from core.data.photos import PhotoSet, fetch_photos; fetch_photos({photos!r})"
-    asking = [subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY) for _ in range(3)]
+def test_processes_that_ask_at_once_download_once(photos: PhotoSet, server: Server, thaw_home: Path, tmp_path: Path):
+    code = (
+        "import pathlib, sys; from core.data.photos import PhotoSet, lend_photos; "
+        f"lend_photos(pathlib.Path(sys.argv[1]), {photos!r})"
+    )
+    own = [tmp_path / name for name in "abc"]
+    for folder in own:
+        folder.mkdir()
+    asking = [subprocess.Popen([sys.executable, "-c", code, folder], cwd=REPOSITORY) for folder in own]
 
     assert [process.wait(120) for process in asking] == [0, 0, 0]
     assert server.ranges == [None] and left(thaw_home) == ["photos.zip"]

@@ -114,7 +114,10 @@ def test_another_data_set_under_the_same_name_is_refused(finished_race: Finished
 
 def features_of(features: np.ndarray) -> ReferenceFeatures:
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
-    return ReferenceFeatures(pictures=tuple(range(len(unit))), features=unit.astype(np.float32), of=len(unit))
+    lengths = np.ones(len(unit), np.float32)
+    return ReferenceFeatures(
+        pictures=tuple(range(len(unit))), features=unit.astype(np.float32), lengths=lengths, of=len(unit)
+    )
 
 
 def clouds(rng: np.random.Generator, count: int) -> np.ndarray:

@@ -39,7 +39,7 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
     rates = {"lr": 10.0, "backbone_lr": 10.0, "weight_decay": 1.0, "schedule": "constant"}
-    store, run = claimed("finetuned", optimizer="sgd", epochs=40, train_size=96, **rates)
+    store, run = claimed("finetuned", optimizer="sgd", epochs=40, batch_size=2, train_size=96, **rates)
 
     execute(store, run, never)
 

@@ -1,6 +1,7 @@
 """Whatever the backbone: the script, the ONNX file and Thaw give one answer, and the zip comes back."""
 
 import json
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -27,6 +28,8 @@ from core.takehome.export import export_run
 from core.takehome.import_run import import_run
 
 RUN = "0123456789"
+OF_EACH_KIND = [name for name in BACKBONES if name not in ("resnet50", "vgg19")]
+"""Those are built of the same layers as resnet18 and vgg16, and more of them."""
 
 
 def random_model(name: str) -> TransferModel:
@@ -43,11 +46,12 @@ def random_model(name: str) -> TransferModel:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", OF_EACH_KIND)
 def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: FinishedRace, tmp_path: Path, name: str):
     model = random_model(name)
     record, predictions = load_record(finished_race.run("finetuned")), load_predictions(finished_race.run("finetuned"))
     settings = replace(record.settings, model=replace(record.settings.model, backbone=name))
+    settings = replace(settings, optim=replace(settings.optim, train_size=None))
     preprocessing = preprocessing_of(name)
     made = replace(record, run=RUN, settings=settings, preprocessing=preprocessing)
     pictures = write_files(tmp_path / "pictures", {f"{kind}.png": drawn(kind, 1) for kind in ("discs", "stripes")})
@@ -58,6 +62,7 @@ def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: Finish
         decoded = [decode_picture(path.read_bytes()) for path in paths]
         ours = predictor.predict(decoded)
         export_run(RUN, tmp_path / "run.zip")
+    shutil.rmtree(tmp_path / "there")  # a network is half a gigabyte, and here four times
     with zipfile.ZipFile(tmp_path / "run.zip") as archive:
         archive.extractall(tmp_path / "run")
 
@@ -70,6 +75,7 @@ def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: Finish
     inputs = torch.stack([predictor.input_of(pixels) for pixels in decoded])
     images = normalise(inputs, made.preprocessing).contiguous().numpy()
     (by_onnx,) = session.run(None, {"images": images})
+    shutil.rmtree(tmp_path / "run")
     with home_at(tmp_path / "here"):
         assert import_run(RunStore(), tmp_path / "run.zip").id == RUN
         again = Predictor.load(RUN).predict(decoded)

@@ -24,5 +24,5 @@ def test_the_interval_is_the_one_on_the_pages(finished_race, each: int):
     assert whole.right / whole.total == pytest.approx(arm.mean)
     assert (whole.interval.low, whole.interval.high) == pytest.approx((arm.interval.low, arm.interval.high))
     assert sum(one.right for one in classes) == whole.right and sum(one.total for one in classes) == whole.total
-    assert f"| all | {whole.right} of {whole.total} | {arm.mean:.1%} ({whole.ends}) |" in card(record, False)
+    assert f"| all | {whole.right} of {whole.total} | {100 * arm.mean:.1f} % ({whole.ends}) |" in card(record, False)
     assert f"intervals for new {'groups of ' if each else ''}pictures)" in card(record, False)

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from core.data.dataset import Dataset
+from core.data.ingest import ingest
 from core.home import home_folder
 from core.models.freezing import state_hashes
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
@@ -19,7 +20,7 @@ EPOCHS = 3
 
 
 def settings(scenario: str, **optim: object) -> RunSettings:
-    small = {"epochs": EPOCHS, "batch_size": 8, "train_size": 96}
+    small = {"epochs": EPOCHS, "batch_size": 5, "train_size": 96}
     return RunSettings(model=ModelSettings(scenario=scenario, last_stages=2), optim=OptimSettings(**{**small, **optim}))
 
 
@@ -33,6 +34,11 @@ CASES = {
 
 
 SLOW = ("everything", "statistics move")
+
+
+@pytest.fixture
+def pictures(few_folder: Path) -> Dataset:
+    return ingest(few_folder).dataset
 
 
 @pytest.fixture
@@ -71,13 +77,13 @@ def essence(trained: Trained) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES])
-def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, tiny_dataset: Dataset, path: Path):
+def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, pictures: Dataset, path: Path):
     plan = CASES[case]
-    whole = train_run(plan, tiny_dataset)
-    before = interrupt(plan, tiny_dataset, path, 2)
+    whole = train_run(plan, pictures)
+    before = interrupt(plan, pictures, path, 2)
     torch.manual_seed(99)  # whatever other runs have drawn meanwhile
     steps: list[Progress] = []
-    resumed = train_run(plan, tiny_dataset, on_progress=steps.append, checkpoint=Checkpoint(path))
+    resumed = train_run(plan, pictures, on_progress=steps.append, checkpoint=Checkpoint(path))
 
     assert essence(resumed) == essence(whole)
     assert {step.epoch for step in steps if step.phase == "train"} == {whole.history[-1].epoch}, "one epoch was left"
@@ -89,43 +95,52 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, tiny
     assert fractions[0] > 0.4, "it tells from where it went on"
 
 
-@pytest.mark.parametrize("damage", [lambda content: content[:-1000], lambda content: b"", lambda content: b"x" * 99])
-def test_a_damaged_file_is_no_file(tiny_dataset: Dataset, path: Path, damage):
-    plan = settings("finetuned", epochs=2)
-    interrupt(plan, tiny_dataset, path, 1)
-    path.write_bytes(damage(path.read_bytes()))
-    epochs: list[EpochRecord] = []
-    train_run(plan, tiny_dataset, on_epoch=epochs.append, checkpoint=Checkpoint(path))
+def first_epoch(plan: RunSettings, dataset: Dataset, path: Path) -> int:
+    """The epoch in which a run trains first; it goes no further."""
+    steps: list[Progress] = []
+    with pytest.raises(Cancelled):
+        train_run(
+            plan,
+            dataset,
+            on_progress=steps.append,
+            should_stop=lambda: any(step.phase == "train" for step in steps),
+            checkpoint=Checkpoint(path),
+        )
+    return steps[-1].epoch
 
-    assert [epoch.epoch for epoch in epochs] == [1, 2]
 
-
-def test_another_machine_or_other_settings_begin_anew(
-    tiny_dataset: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_damaged_file_another_machine_or_other_settings_begin_anew(
+    pictures: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plan = settings("finetuned", epochs=2)
-    interrupt(plan, tiny_dataset, path, 1)
+    interrupt(plan, pictures, path, 1)
     content = path.read_bytes()
+    assert first_epoch(plan, pictures, path) == 2
+
+    for damaged in (content[:-1000], b"", b"x" * 99):
+        path.write_bytes(damaged)
+        assert first_epoch(plan, pictures, path) == 1
+
+    path.write_bytes(content)
+    assert first_epoch(replace(plan, seed=1), pictures, path) == 1
     elsewhere = replace(session.this_machine(), processor="another one")
-    for other, machine in ((replace(plan, seed=1), session.this_machine()), (plan, elsewhere)):
-        path.write_bytes(content)
-        monkeypatch.setattr(session, "this_machine", lambda machine=machine: machine)
-        trained = train_run(other, tiny_dataset, checkpoint=Checkpoint(path))
-        assert trained.watch.earlier_s == 0.0
+    monkeypatch.setattr(session, "this_machine", lambda: elsewhere)
+    path.write_bytes(content)
+    assert first_epoch(plan, pictures, path) == 1
 
 
 def test_a_file_is_written_now_and_then_and_the_old_one_stays_until_the_new_is_whole(
-    tiny_dataset: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
+    pictures: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plan = settings("finetuned", epochs=2)
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SAVE_EVERY_S", 20.0)
-        train_run(plan, tiny_dataset, checkpoint=Checkpoint(path))
+        train_run(plan, pictures, checkpoint=Checkpoint(path))
     assert not path.exists(), "such a short run needs none"
 
-    interrupt(plan, tiny_dataset, path, 1)
+    interrupt(plan, pictures, path, 1)
     content = path.read_bytes()
     monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     epochs: list[EpochRecord] = []
-    train_run(plan, tiny_dataset, on_epoch=epochs.append, checkpoint=Checkpoint(path))
+    train_run(plan, pictures, on_epoch=epochs.append, checkpoint=Checkpoint(path))
     assert len(epochs) == 2 and path.read_bytes() == content, "training goes on where nothing can be written"

@@ -15,16 +15,16 @@ def history(accuracies: list[float], stage: str = "train") -> list[EpochRecord]:
 
 
 @pytest.mark.parametrize("accuracies", [[0.875, 0.881, 0.875], [1.0, 1.0], [0.0, 0.01], [0.4, 0.95], []])
-def test_an_axis_of_accuracies_spans_ten_points_at_least_and_lies_between_0_and_1(accuracies: list[float]):
+def test_an_axis_of_accuracies_spans_ten_points_at_least_and_lies_between_0_and_100(accuracies: list[float]):
     epochs = history(accuracies)
 
     axis = accuracy_by_epoch([("Fine-tuned", "finetuned", epochs)]).layout.yaxis
 
     low, high = axis.autorangeoptions.include
     assert high - low == pytest.approx(LEAST_SPAN)
-    assert low >= 0 and high <= 1
-    if accuracies and max(accuracies) - min(accuracies) < LEAST_SPAN:
-        assert low <= min(accuracies) + 1e-9 and max(accuracies) <= high + 1e-9
+    assert low >= 0 and high <= 100
+    if accuracies and 100 * (max(accuracies) - min(accuracies)) < LEAST_SPAN:
+        assert low <= 100 * min(accuracies) + 1e-9 and 100 * max(accuracies) <= high + 1e-9
 
 
 def test_a_head_that_is_solved_for_is_a_level_line_beside_the_epochs_of_others():
@@ -36,11 +36,11 @@ def test_a_head_that_is_solved_for_is_a_level_line_beside_the_epochs_of_others()
     )
     points = {trace.name: (list(trace.x), list(trace.y)) for trace in figure.data}
 
-    assert points == {"A": ([0, 2], [0.8, 0.8]), "B": ([1, 2], [0.5, 0.9]), "C": ([0, 1, 2], [0.7, 0.5, 0.9])}
+    assert points == {"A": ([0, 2], [80, 80]), "B": ([1, 2], [50, 90]), "C": ([0, 1, 2], [70, 50, 90])}
     over_time = accuracy_against_seconds(
         [("A", "frozen", [history([0.2, 0.8])]), ("B", "finetuned", [history([0.5] * 9)])]
     )
-    assert (list(over_time.data[0].x), list(over_time.data[0].y)) == ([2.0, 9.0], [0.8, 0.8])
+    assert (list(over_time.data[0].x), list(over_time.data[0].y)) == ([2.0, 9.0], [80, 80])
 
 
 def test_curves_of_one_strategy_are_told_apart_by_marker_and_tint():

@@ -27,7 +27,7 @@ def shown(monkeypatch):
 
 def sureness(item) -> list[int]:
     """Per cent, of each answer."""
-    return [int(found[1]) for line in item.captions if (found := re.search(r"(\d+) %$", line))]
+    return [int(found[1]) for line in item.captions if (found := re.search(r"(\d+)\.0 %$", line))]
 
 
 def check(items, dataset, index_when_trained=lambda index: index):

@@ -9,7 +9,7 @@ from core.comparison.race import PairVerdict
 from core.comparison.race_verdict import race_verdict
 from core.runs.example import example_runs
 from core.runs.results import load_outcome
-from pages.components.verdict_charts import chances, detectable_differences, forest
+from pages.components.verdict_charts import LEAST_NAMED, chances, detectable_differences, forest
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def test_the_parts_of_a_bar_add_up_and_small_ones_carry_no_text(pairs):
     figure = chances(pairs, 0.02)
 
     assert [sum(parts) for parts in zip(*(bar.x for bar in figure.data), strict=True)] == pytest.approx(
-        [1] * len(pairs)
+        [100] * len(pairs)
     )
     for bar in figure.data:
-        assert all(bool(text) == (share >= 0.08) for text, share in zip(bar.text, bar.x, strict=True))
+        assert all(bool(text) == (share >= LEAST_NAMED) for text, share in zip(bar.text, bar.x, strict=True))
 
 
 def test_the_smallest_gaps_are_those_that_are_promised_in_words():

@@ -20,31 +20,26 @@ from core.errors import DatasetError
 
 
 @pytest.fixture(scope="module")
-def whole_set() -> dict[str, bytes]:
-    return dict(pictures())
-
-
-@pytest.fixture(scope="module")
-def decoded(whole_set: dict[str, bytes]) -> dict[str, Image.Image]:
+def decoded(drawn_files: dict[str, bytes]) -> dict[str, Image.Image]:
     images = {}
-    for name, content in whole_set.items():
+    for name, content in drawn_files.items():
         with Image.open(io.BytesIO(content)) as image:
             image.load()
             images[name] = image
     return images
 
 
-def test_the_set_has_the_promised_counts_and_names(whole_set: dict[str, bytes]) -> None:
-    folders = Counter(tuple(name.split("/")[:2]) for name in whole_set)
+def test_the_set_has_the_promised_counts_and_names(drawn_files: dict[str, bytes]) -> None:
+    folders = Counter(tuple(name.split("/")[:2]) for name in drawn_files)
     assert folders == {(split, name): count for split, count in COUNTS.items() for name in CLASS_NAMES}
-    assert "train/ants/ant-0001.jpg" in whole_set
-    assert "test/bees/bee-0075.jpg" in whole_set
+    assert "train/ants/ant-0001.jpg" in drawn_files
+    assert "test/bees/bee-0075.jpg" in drawn_files
 
 
 def test_a_second_call_gives_the_same_bytes_however_many_draw(
-    whole_set: dict[str, bytes],
+    drawn_files: dict[str, bytes],
 ) -> None:
-    assert list(islice(pictures(at_once=3), 90)) == list(islice(whole_set.items(), 90))
+    assert list(islice(pictures(at_once=3), 90)) == list(islice(drawn_files.items(), 90))
 
 
 def test_a_process_that_draws_and_ends_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,13 +49,13 @@ def test_a_process_that_draws_and_ends_is_noticed(monkeypatch: pytest.MonkeyPatc
         next(pictures(at_once=2))
 
 
-def test_another_process_gives_the_same_bytes(whole_set: dict[str, bytes]) -> None:
+def test_another_process_gives_the_same_bytes(drawn_files: dict[str, bytes]) -> None:
     code = (
         "import sys; from itertools import islice; from core.data.drawn.drawings import pictures; "
         "sys.stdout.buffer.write(b''.join(content for _, content in islice(pictures(), 20)))"
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, timeout=60)
-    assert answer.stdout == b"".join(islice(whole_set.values(), 20))
+    assert answer.stdout == b"".join(islice(drawn_files.values(), 20))
 
 
 def test_drawing_neither_reads_nor_moves_the_global_random_state() -> None:
@@ -123,9 +118,9 @@ CUES: dict[str, Callable[[Image.Image, bytes], list[float]]] = {
 
 @pytest.mark.parametrize("cue", CUES)
 def test_classes_cannot_be_told_apart_by_a_trivial_cue(
-    cue: str, decoded: dict[str, Image.Image], whole_set: dict[str, bytes]
+    cue: str, decoded: dict[str, Image.Image], drawn_files: dict[str, bytes]
 ) -> None:
-    values = [CUES[cue](decoded[name], content) for name, content in whole_set.items()]
+    values = [CUES[cue](decoded[name], content) for name, content in drawn_files.items()]
     is_bee = np.array(["/bees/" in name for name in decoded])
     train = np.array([name.startswith("train/") for name in decoded])
     assert nearest_mean_accuracy(np.array(values, np.float64), is_bee, train) < 0.65

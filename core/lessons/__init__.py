@@ -1,0 +1,1 @@
+"""Lessons: questions of the field's tutorials, answered by a prediction first and an experiment after it."""
