@@ -111,6 +111,7 @@ class Container:
         self.name = images.buildah("from", "--pull=false", IMAGE)
         self.root = Path(images.buildah("mount", self.name))
         self.log = images.folder / "container.log"
+        self.log.unlink(missing_ok=True)
         self._process: subprocess.Popen[bytes] | None = None
         self._inside: ThreadPoolExecutor | None = None
 
