@@ -9,7 +9,8 @@ unexport PYTHONDONTWRITEBYTECODE
 PORT ?= 8501
 .DEFAULT_GOAL := help
 
-.PHONY: help run test test-slow test-long proof coverage lowest lint types check lock pictures clean
+.PHONY: help run test test-slow test-long test-image proof coverage lowest lint types check lock audit sbom space pictures \
+  clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
@@ -29,6 +30,9 @@ test-long: $(VENV)/.tests ## a server that is restarted thirty times during a tr
 
 proof: $(VENV)/.tests ## a page of figures on whether runs survive, in hours; SHORT=1: about 100 kills, in minutes
 	$(BIN)/python benchmarks/proof.py $(if $(SHORT),--short)
+
+test-image: $(VENV)/.tests ## the image, built from nothing and used in a Chromium; as root, with buildah and debootstrap
+	$(BIN)/python -m pytest tests/image -m image
 
 coverage: $(VENV)/.tests ## the default tests, and which lines and branches of core they reach
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov
@@ -50,6 +54,25 @@ check: lint types test ## all three
 lock: $(VENV)/.tests ## write requirements.lock anew: the newest versions that fit, with hashes
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
+
+audit: $(VENV)/.tests ## known weaknesses of what requirements.lock names; says so where no database answers
+	$(BIN)/python benchmarks/audit.py
+
+sbom: $(VENV)/.tests ## build/sbom.json: what requirements.lock names, as CycloneDX
+	@mkdir -p build
+	$(BIN)/uv tool run --from cyclonedx-bom==7.5.0 cyclonedx-py requirements --pyproject pyproject.toml \
+	  --output-reproducible --of JSON -o build/sbom.json requirements.lock
+
+space: $(VENV)/.tests ## whether this can be a Hugging Face Space, and how it becomes one
+	$(BIN)/python -m pytest -q tests/test_space.py
+	@echo 'What is committed can be a Space. To make one, or to bring it up to date, put your name for OWNER:'
+	@echo
+	@echo '  $(BIN)/hf auth login'
+	@echo '  $(BIN)/hf repos create OWNER/thaw --type space --sdk docker --exist-ok'
+	@echo '  mkdir -p build/space && git archive HEAD | tar -x -C build/space'
+	@echo '  $(BIN)/hf upload spaces/OWNER/thaw build/space . --delete "*"'
+	@echo
+	@echo 'The Space builds the image and starts it, in about ten minutes. Why not git push, and more: docs/hosting.md'
 
 pictures: $(VENV)/.tests ## README's pictures anew, of the home OF=folder, else of a race that is run first
 	$(BIN)/python benchmarks/pictures.py docs --readme $(if $(OF),--home $(OF))

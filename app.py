@@ -12,9 +12,12 @@ from urllib.parse import urlsplit
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from core.machine.process import prepare_process
-from core.runs.supervisor import Supervisor
+from core.runs.supervisor import SILENCE_S, Supervisor
 from core.storage import is_hosted
 
 _INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
@@ -109,6 +112,37 @@ def is_trusted_by_browsers(scope: Any) -> bool:
     return (outside or scope.get("scheme")) == "https" or host in THIS_COMPUTER
 
 
+class OwnSessionsOnly:
+    """No page of another site gets a session here.
+
+    Streamlit would refuse it, too, but first asks an outside server, within the event loop, whether the site is this
+    machine's own: one stranger could have everybody wait for seconds, again and again.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "websocket" and is_from_elsewhere(dict(scope.get("headers", []))):
+            await send({"type": "websocket.close", "code": 1008})
+        else:
+            await self.app(scope, receive, send)
+
+
+def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
+    """Whether a browser asks for another site than the one it was asked from; others send no origin."""
+    if not st.get_option("server.enableCORS") or st.get_option("server.corsAllowedOrigins"):
+        return False  # somebody has said who may
+    origin = headers.get(b"origin")
+    try:
+        site = urlsplit((origin or b"").decode("latin-1"))
+        return (
+            origin is not None and site.netloc.encode() != headers.get(b"host") and site.hostname not in THIS_COMPUTER
+        )
+    except ValueError:  # nothing that a browser sends
+        return True
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
@@ -118,11 +152,21 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     sweep = _start_sweeper() if is_hosted() else None
     threading.Thread(target=_import_torch, daemon=True).start()
     try:
-        yield {}
+        yield {"supervisor": supervisor}
     finally:
         if sweep:
             sweep.stop()
         supervisor.stop()
+
+
+def health(request: Request) -> JSONResponse:
+    """For whoever looks after the server: 200 if it answers and the worker lives, or is still being started; else 503.
+
+    The server's own `/_stcore/health` knows of no worker.
+    """
+    silent_s: float = app.state["supervisor"].silent_s
+    is_well = silent_s <= SILENCE_S
+    return JSONResponse({"well": is_well, "worker_silent_s": round(silent_s, 1)}, 200 if is_well else 503)
 
 
 def _import_torch() -> None:
@@ -160,7 +204,9 @@ def say_what_failed(error: Exception) -> bool:
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
+    routes=[Route("/health", health)],
     middleware=[
+        Middleware(OwnSessionsOnly),
         Middleware(SecurityHeaders),
         Middleware(UploadsInFrames),
         *(_for_strangers() if is_hosted() else []),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import streamlit as st
 from components import chosen
+from components.brought import let_go_of_what_is_gone
 from components.classroom import invitation
 from components.frame import draw_each
 from components.header import header
@@ -39,4 +40,5 @@ page = st.navigation(
 # the address first: a page may end anywhere
 first = [mirror_key] if hosted else []
 after = [invitation] if hosted else []
-draw_each(*first, style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path), *after, page.run)
+about = (style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path))
+draw_each(let_go_of_what_is_gone, *first, *about, *after, page.run)

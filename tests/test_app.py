@@ -3,15 +3,20 @@
 import asyncio
 import base64
 import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import streamlit as st
 from helpers import REPOSITORY, python
+from starlette.requests import Request
 
-from app import CONTENT_SECURITY_POLICY, SecurityHeaders, UploadsInFrames, security_policy
+import app as entry
+from app import CONTENT_SECURITY_POLICY, OwnSessionsOnly, SecurityHeaders, UploadsInFrames, security_policy
+from core.runs.supervisor import SILENCE_S
 
 
 def test_the_navigation_lists_exactly_the_files_in_pages():
@@ -126,6 +131,48 @@ def test_the_cookie_of_uploads_is_given_once_more_for_frames_with_the_same_token
 )
 def test_where_browsers_refuse_secure_cookies_none_is_added(scheme, headers):
     assert len(cookies_given(scheme, headers)) == 2
+
+
+def answer_to_a_session(headers: dict[str, str]) -> str:
+    async def accepts(scope, receive, send):
+        await send({"type": "websocket.accept"})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message["type"])
+
+    named = [(name.encode(), value.encode()) for name, value in headers.items()]
+    asyncio.run(OwnSessionsOnly(accepts)({"type": "websocket", "headers": named}, None, send))
+    return " ".join(sent)
+
+
+@pytest.mark.parametrize(
+    ("headers", "answer"),
+    [
+        ({"host": "thaw.example", "origin": "https://thaw.example"}, "accept"),
+        ({"host": "thaw.example:8443", "origin": "https://thaw.example:8443"}, "accept"),
+        ({"host": "10.0.0.3:7860"}, "accept"),
+        ({"host": "10.0.0.3:7860", "origin": "http://localhost:8501"}, "accept"),
+        ({"host": "thaw.example", "origin": "https://elsewhere.example"}, "close"),
+        ({"host": "thaw.example", "origin": "https://thaw.example.elsewhere.example"}, "close"),
+        ({"host": "thaw.example", "origin": "null"}, "close"),
+        ({"host": "thaw.example", "origin": "http://[odd"}, "close"),
+        ({"origin": "https://thaw.example"}, "close"),
+    ],
+)
+def test_pages_of_other_sites_get_no_session_and_nobody_else_is_asked_about_them(headers, answer):
+    assert answer_to_a_session(headers) == f"websocket.{answer}"
+
+
+@pytest.mark.parametrize(("silent_s", "status"), [(0.0, 200), (SILENCE_S, 200), (SILENCE_S + 1, 503)])
+def test_whether_the_server_is_well_depends_on_the_worker_s_signs_of_life(monkeypatch, silent_s, status):
+    monkeypatch.setitem(entry.app.state, "supervisor", SimpleNamespace(silent_s=silent_s))
+
+    answer = entry.health(Request({"type": "http"}))
+
+    assert answer.status_code == status
+    assert json.loads(answer.body) == {"well": status == 200, "worker_silent_s": silent_s}
 
 
 @pytest.mark.slow

@@ -44,6 +44,12 @@ class Supervisor:
         self._store: RunStore | Everybody | None = None
         self._thread = threading.Thread(target=self._keep_alive, daemon=True, name="worker-supervisor")
         self._healer: threading.Thread | None = None
+        self._heard_at = time.monotonic()
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since a worker that can train gave a sign of life; since we are here, if none has yet."""
+        return time.monotonic() - self._heard_at
 
     def start(self) -> None:
         self._thread.start()
@@ -123,6 +129,8 @@ class Supervisor:
                 return
             self._heal_aside()
             silent_s = watch.look(None, process.pid, pulse.beats).silent_s
+            if pulse.is_ready:
+                self._heard_at = time.monotonic() - silent_s
             if silent_s > (SILENCE_S if pulse.is_ready else STARTING_S):
                 _log.warning("the worker gave no sign of life for %.0f seconds and is killed", silent_s)
                 self._tell_within(GRACE_S, lambda store: store.give_up(process.pid))

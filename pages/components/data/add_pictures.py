@@ -19,6 +19,7 @@ from core.settings.schema import DataSettings
 from core.storage import is_hosted
 
 from .. import chosen
+from ..brought import let_go
 from ..messages import LONGEST_MESSAGE, md, show_error
 from ..taking_in import watched
 from .uploads import add_classes, add_folder, add_photos, add_zip
@@ -95,7 +96,7 @@ def _zip() -> None:
     file = st.file_uploader(
         "A zip with one folder per class, or with train, val and test folders",
         type="zip",
-        key=f"data.zip.{round_}" if round_ else "data.zip",  # a new widget holds no upload in memory
+        key=f"data.zip.{round_}" if round_ else "data.zip",  # a new widget after each
         max_upload_size=limits.MAX_UPLOAD_BYTES // 1024**2,
         help=f"Up to {limits.MAX_UPLOAD_BYTES // 1024**2} MB, {limits.MAX_ENTRIES:,} entries.",
     )
@@ -103,16 +104,17 @@ def _zip() -> None:
     def add(layout: str) -> Dataset:
         return add_zip(file, layout)
 
-    def let_go() -> None:
+    def taken() -> None:
         st.session_state["data.zip.round"] = round_ + 1
+        let_go([file.file_id] if file else [])
 
     if file is None:
         st.session_state.pop("data.question.zip", None)
         return
     if st.session_state.get("data.added") != file.file_id:
         st.session_state["data.added"] = file.file_id
-        _choose("zip", add, let_go)
-    _ask_how("zip", add, let_go)
+        _choose("zip", add, taken)
+    _ask_how("zip", add, taken)
 
 
 def _classes() -> None:

@@ -82,6 +82,14 @@ def test_a_worker_that_dies_is_replaced(supervisor: Supervisor):
     assert len(workers()) == 1
 
 
+@pytest.mark.slow
+def test_how_long_a_worker_is_silent_is_counted_from_its_last_sign(supervisor: Supervisor):
+    supervisor._heard_at -= 10_000
+    assert supervisor.silent_s > 9_000, "none is ready yet"
+
+    wait_for(lambda: supervisor.silent_s < 10)
+
+
 def test_stopping_takes_the_worker_along(supervisor: Supervisor):
     wait_for(lambda: len(workers()) == 1)
 
