@@ -118,7 +118,7 @@ def test_the_image_holds_what_serves_and_nothing_that_builds(images: Images, con
     assert [tool for tool in tools for folder in folders if os.path.lexists(folder / tool)] == []
     assert not list((root / "venv").glob("lib/python3*/site-packages/pip*"))
     assert {path.name for path in (root / "app").iterdir()} - {"__pycache__"} == {
-        ".streamlit", "LICENSE", "app.py", "core", "pages", "requirements.lock",
+        ".streamlit", "LICENSE", "app.py", "doors.py", "core", "pages", "requirements.lock",
     }  # fmt: skip
     left = [path for path in (root / "client", root / "etc/pip.conf") if path.exists() and not path.is_dir()]
     assert [path for path in left if path.stat().st_size] == []
