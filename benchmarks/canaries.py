@@ -60,6 +60,8 @@ ROUTES: Final = (
 )
 TRAINED: Final = 2
 PATIENCE_MS: Final = 120_000
+MISSED: Final = 2
+"""Words that the owner need not have seen: which pictures a page shows is a draw."""
 
 
 @dataclass(kw_only=True)
@@ -94,13 +96,18 @@ class Planted:
     runs: tuple[str, ...]
     race: str
 
+    def main_links(self) -> list[str]:
+        """Addresses whose pages show every word: each data set, each experiment."""
+        return [f"data?data={one}" for one in self.datasets] + [f"train?run={run}" for run in self.runs]
+
     def links(self) -> list[str]:
         """Addresses that lead to it."""
-        runs = ",".join(self.runs)
-        found = [f"data?data={one}" for one in self.datasets] + [f"?race={self.race}", f"compare?runs={runs}"]
-        for run in self.runs:
-            found += [f"train?run={run}", f"classify?run={run}", f"?data={self.datasets[0]}"]
-        return [*found, f"augment?data={self.datasets[0]}", f"compare?a={self.runs[0]}&b={self.runs[-1]}"]
+        runs, first = ",".join(self.runs), self.datasets[0]
+        found = [*self.main_links(), f"?race={self.race}", f"?data={first}", f"compare?runs={runs}"]
+        for run in self.runs[:TRAINED]:
+            found += [f"classify?run={run}", *(f"inside?of={run}&view={view}" for view in ("changes", "sees"))]
+        found += [f"{page}?data={first}" for page in ("augment", "much", "learn", "train", "inside")]
+        return [*found, f"compare?a={self.runs[0]}&b={self.runs[-1]}"]
 
 
 def plant(owner: Workspace, *, trained: bool) -> Planted:
@@ -111,12 +118,13 @@ def plant(owner: Workspace, *, trained: bool) -> Planted:
     with within(owner.id):
         for number, title in enumerate(words["data sets"]):
             classes = words["classes"][2 * number : 2 * number + 2]
+            named = [next(files) for _ in range(COUNTS["files"] // COUNTS["data sets"])]  # each of several pictures
             brought = {
-                name: [(f"{next(files, 'plain')}-{place}.png", noise(dice)) for place in range(PER_CLASS)]
+                name: [(f"{named[place % len(named)]}-{place}.png", noise(dice)) for place in range(PER_CLASS)]
                 for name in classes
             }
             datasets.append(ingest_files(brought, title).dataset)
-        plan = RunSettings(model=ModelSettings(scenario="frozen"))
+        plan = RunSettings(model=ModelSettings(scenario="finetuned"))  # for a solved head, epochs set nothing apart
         plans = [replace(plan, optim=OptimSettings(epochs=1 + n, batch_size=8)) for n in range(COUNTS["experiments"])]
         runs = submit(owner.runs, plans, Ingested(dataset=datasets[0], decode_s=0.0), as_race=True)
         for run, name, note in zip(map(owner.runs.get, runs), words["experiments"], words["notes"], strict=True):
@@ -192,10 +200,10 @@ def try_all(browser: Browser, url: str, home: Path, *, short: bool) -> dict[str,
     """Plant, look as the owner, as another and as nobody; what was found where."""
     owner, key = new_workspace()
     planted = plant(owner, trained=not short)
-    pages = ["" if page == "home" else page for page in PAGES] + ["workspace"]
+    pages = ["" if page == "home" else page for page in PAGES] + ["much", "learn", "workspace"]
     mine, other = browser.new_context(), browser.new_context()
     mine.new_page().goto(f"{url}/?w={key}")
-    own = walk(mine, url, ["", "train", *planted.links()[:4]] if short else [*pages, *planted.links()])
+    own = walk(mine, url, planted.main_links() if short else [*pages, *planted.links()])
     export = taken_along(mine, url)
     links = planted.links()[:: 6 if short else 1]
     others = walk(other, url, [*(["", "data", "workspace"] if short else pages), *links, "data?w=" + "A" * 22])
@@ -212,7 +220,8 @@ def try_all(browser: Browser, url: str, home: Path, *, short: bool) -> dict[str,
     copies = sum(body in pictures for body in others.media.values())
     logs = b"".join(path.read_bytes() for path in [home / "server.log", home / "logs" / "worker.log"] if path.is_file())
     found = {
-        "owner": len(own.holds(planted.words)),
+        "owner": len(seen := own.holds(planted.words)),
+        "not seen by the owner": [word for word in planted.words if word not in seen],
         "media of the owner": len(own.media) + 1,
         "owner gets the download": bool(fetch(export, cookies_of(mine))),
         "other": others.holds(planted.words),
@@ -257,7 +266,7 @@ def main(show: Callable[[str], object] = print) -> int:
     with shared_server() as (url, home), browsing() as browser:
         found = try_all(browser, url, home, short=arguments.short)
     wrong, planted = leaks(found), sum(COUNTS.values())
-    if found["owner"] < planted // (4 if arguments.short else 2):
+    if found["owner"] < planted - MISSED:
         wrong.append(f"the owner sees {found['owner']} of {planted}: the search is blind")
     values = {"planted": planted, **found, "wrong": wrong, "seconds": round(time.monotonic() - start)}
     values |= {"machine": str(this_machine()), "date": datetime.now(UTC).date().isoformat()}

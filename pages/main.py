@@ -38,7 +38,6 @@ page = st.navigation(
     position="top",
 )
 # the address first: a page may end anywhere
-first = [mirror_key] if hosted else []
-after = [invitation] if hosted else []
-about = (style, chosen.mirror_to_address, mirror_kept, partial(header, page.url_path))
-draw_each(let_go_of_what_is_gone, *first, *about, *after, page.run)
+first, above = ([mirror_key], [invitation]) if hosted else ([], [])
+about = (style, chosen.mirror_to_address, mirror_kept, *above, partial(header, page.url_path))
+draw_each(let_go_of_what_is_gone, *first, *about, page.run)

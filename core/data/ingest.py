@@ -123,12 +123,15 @@ def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
 
     Raises:
         DatasetError: the lender has it no more.
+        WorkspaceError: it would be more than the borrower's share.
     """
     with within(lender):
         dataset = load_stored(dataset_id)
         source = dataset_folder(dataset_id)
     with within(borrower):
         if not is_readable(dataset_id):
+            if dataset.kind != BUILTIN:
+                _admit(dataset)
             delete_stored(dataset_id)
             with folder_in_the_making(dataset_folder(dataset_id)) as staging:
                 share_pixels(source, staging)

@@ -71,6 +71,7 @@ def join(student: Workspace, room: Room, name: str) -> int:
     Raises:
         SettingsError: the name is empty or too long.
         DatasetError: the teacher has deleted the pictures.
+        WorkspaceError: they are more than the student's share.
     """
     called = _named(name, "name", LONGEST_NAME)
     lend(room.dataset, room.teacher, student.id)

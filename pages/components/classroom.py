@@ -33,7 +33,7 @@ def invitation() -> None:
 
 def _ask(room: Room) -> None:
     with st.container(border=True, key="classroom"), st.form("classroom.form", border=False):
-        st.subheader(f":material/school: Join {md(room.title)}", anchor=False)
+        st.markdown(f":material/school: **Join {md(room.title)}**")  # above the page's title, so it is no heading
         st.markdown(
             "You get the class's pictures and settings. Your runs on them appear on the class's board under the name "
             "you choose; nothing else that you do here is seen."

@@ -7,11 +7,12 @@ import streamlit as st
 
 from core.errors import ThawError
 from core.home import temporary_folder
+from core.workspaces.room import rooms_of
 from core.workspaces.workspace import Workspace
 
 from .. import visitor
 from ..confirm import delete_button
-from ..messages import show_error
+from ..messages import md, show_error
 
 _PACKED = "workspace.packed"
 
@@ -31,7 +32,7 @@ def everything() -> None:
         delete_button(
             "Delete everything", "workspace.delete", workspace.id, lambda: _goes(workspace), lambda: _delete(workspace)
         )
-    st.caption("The zip holds data sets, runs and their networks: `python -m core restore FILE` opens it at home.")
+    st.markdown("The zip holds data sets, runs and their networks: `python -m core restore FILE` opens it at home.")
 
 
 def _download(packed: "Packed | None") -> None:
@@ -59,6 +60,8 @@ class Packed:
 
 def _goes(workspace: Workspace) -> bool:
     used = {share.what: share.used for share in workspace.shares()}
+    for room in rooms_of(workspace):
+        st.markdown(f":material/school: **{md(room.title)}** ends, with its link and its board.")
     st.markdown(
         f"**{used['runs']:,.0f} runs** and **{used['pictures']:,.0f} pictures** go now, on this server, for good; what "
         "trains is stopped. The private link opens nothing any more."

@@ -131,6 +131,8 @@ def _table(entries: Sequence[Entry]) -> None:
         means = {name: per_cent(fmean(values)) for name, values in sorted(by_strategy.items())}
         rows.append({"Name": plain(entry.name), "Runs": len(entry.runs), **means})
     if rows:
+        if any(entry.runs for entry in entries):
+            st.caption("Mean test accuracy by training strategy")
         st.dataframe(rows, hide_index=True, alt="Test accuracy of each student and strategy")
     else:
         st.caption("Nobody has joined yet.")

@@ -19,9 +19,10 @@ def private_link() -> None:
     """How one comes back, from this browser and from others."""
     workspace = visitor.mine()
     until = datetime.fromtimestamp(workspace.place.expires, UTC)
+    seen = "; your class sees your runs on its pictures" if workspace.place.room else ""
     st.markdown(
-        f"Only you see what is in here. It is kept until **{until:%d %B %Y}**: {workspace.days} days from each visit, "
-        "then everything in it is deleted."
+        f"Only you see what is in here{seen}. It is kept until **{until:%d %B %Y}**: {workspace.days} days from each "
+        "visit, then everything in it is deleted."
     )
     st.header("Private link", anchor=False)
     here = (st.context.url or "").rpartition("/")[0]
@@ -49,7 +50,7 @@ def shares() -> None:
     with st.container(horizontal=True, key="workspace-shares"):
         for share in visitor.mine().shares():
             label, text = _SHARES[share.what]
-            with st.container(width=220):
+            with st.container(width=165):  # two beside each other on a phone
                 st.metric(label, text.format(share.used))
                 part = min(1.0, share.used / share.limit)
                 st.progress(part, text=f"of {text.format(share.limit)}")
