@@ -38,6 +38,7 @@ page = st.navigation(
     position="top",
 )
 # the address first: a page may end anywhere
-first, above = ([mirror_key], [invitation]) if hosted else ([], [])
-about = (style, chosen.mirror_to_address, mirror_kept, *above, partial(header, page.url_path))
-draw_each(let_go_of_what_is_gone, *first, *about, page.run)
+first = [mirror_key] if hosted else []
+above = [invitation] if hosted else []
+about = (style, chosen.mirror_to_address, mirror_kept)
+draw_each(let_go_of_what_is_gone, *first, *about, *above, partial(header, page.url_path), page.run)

@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.data.ingest import ingest
 from core.home import ask_for_workspace, within
+from core.visitors.registry import Registry
 from core.workspaces.room import board, find_room, open_room
 from core.workspaces.workspace import find_workspace, new_workspace
 from pages.components.media import everybodys_media
@@ -82,3 +83,36 @@ def test_whoever_joins_a_class_gets_its_pictures_and_settings(hosted: None, star
     assert [entry.name for entry in board(room)] == ["Ada"]
     assert (at.query_params["data"], at.query_params["epochs"]) == (dataset.id, "7")
     assert "class" not in at.query_params and "Join Biology" not in words(at)
+
+
+def test_inside_how_much_and_learn_work_on_a_visitor_s_own_files(
+    hosted: None, start: Start, tiny_folder: Path, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (mine, key), (other, _) = new_workspace(), new_workspace()
+    with within(mine.id):
+        dataset = ingest(tiny_folder).dataset
+    address = {"w": key, "data": dataset.id}
+
+    inside = start("inside.py", view="sees", **address)
+    assert not inside.error and "response " in words(inside), "a thread has looked at all pictures of this visitor"
+
+    much = start("much.py", **address)
+    much.button(key="much.look").click().run()
+    assert not much.error and "In our own checks" in words(much)
+    monkeypatch.setenv("THAW_FAIR_USE", '{"runs": 5}')
+    much.button(key="much.check.start").click().run()
+    assert "keeps 5 runs for each visitor; with these it would be 9" in much.error[0].value.replace("\\", "")
+    assert mine.runs.count() == 0
+    monkeypatch.delenv("THAW_FAIR_USE")
+    much.button(key="much.check.start").click().run()
+    assert not much.error and mine.runs.count() == 9
+
+    learn = start("learn.py", **address)
+    learn.radio(key="learn.finetune-or-freeze.prediction").set_value("same").run()
+    learn.button(key="learn.finetune-or-freeze.lock").click().run()
+    assert not learn.error and "You predicted" in words(learn) and mine.runs.count() == 15
+
+    left = {path.name for home in (thaw_home, thaw_home / "workspaces" / other.id) for path in home.iterdir()}
+    assert not left & {"lessons.json", "thaw.db", "runs", "features"} and other.runs.count() == 0
+    assert (thaw_home / "workspaces" / mine.id / "lessons.json").is_file()
+    assert [place for place, *_ in Registry().waiting()] == [mine.id], "the worker knows whose turn it is"
