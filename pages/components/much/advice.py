@@ -88,6 +88,7 @@ def _look(dataset: Dataset, settings: RunSettings, bar: DeltaGenerator) -> None:
             done = 0.9 if progress.phase == "head" else 0.0
             bar.progress(done, text=PHASES.get(progress.phase, progress.phase).capitalize())
 
+    run_store().check_share(0)  # features are kept, too
     save_evidence(dataset, look(settings, dataset, on_progress=show))
 
 
