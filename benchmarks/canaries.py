@@ -146,8 +146,10 @@ def noise(dice: random.Random) -> bytes:
     return file.getvalue()
 
 
-def walk(context: BrowserContext, url: str, addresses: Iterable[str]) -> Seen:
-    """Open these addresses as whoever the context belongs to, and keep all that arrives."""
+def walk(
+    context: BrowserContext, url: str, addresses: Iterable[str], on_page: Callable[[Seen], object] = lambda seen: None
+) -> Seen:
+    """Open these addresses as whoever the context belongs to, and keep all that arrives, of which `on_page` is told."""
     seen = Seen()
 
     def keep(answer: Any) -> None:
@@ -164,6 +166,7 @@ def walk(context: BrowserContext, url: str, addresses: Iterable[str]) -> Seen:
         page.goto(f"{url}/{address}")
         settle(page)
         seen.add(f"{url}/{address}#page", page.content())
+        on_page(seen)
     return seen  # the page stays open: what it shows goes with its session
 
 
@@ -203,33 +206,38 @@ def try_all(browser: Browser, url: str, home: Path, *, short: bool) -> dict[str,
     pages = ["" if page == "home" else page for page in PAGES] + ["much", "learn", "workspace"]
     mine, other = browser.new_context(), browser.new_context()
     mine.new_page().goto(f"{url}/?w={key}")
-    own = walk(mine, url, planted.main_links() if short else [*pages, *planted.links()])
+    other.new_page().goto(f"{url}/glossary")
+    got = {name: Seen() for name in ("owner", "other", "nobody")}
+
+    def ask(addresses: Iterable[str]) -> None:
+        """While the owner's page shows them: later nobody gets them."""
+        for address in {*addresses} - {*got["owner"].bodies}:
+            for name, cookies in (("owner", cookies_of(mine)), ("other", cookies_of(other)), ("nobody", {})):
+                got[name].add(address, fetch(address, cookies))
+
+    walked = planted.main_links() if short else [*pages, *planted.links()]
+    own = walk(mine, url, walked, lambda seen: ask(seen.media))
     export = taken_along(mine, url)
+    ask([export])
     links = planted.links()[:: 6 if short else 1]
     others = walk(other, url, [*(["", "data", "workspace"] if short else pages), *links, "data?w=" + "A" * 22])
-    nobody = Seen()
-    served_to: dict[str, int] = {"other": 0, "nobody": 0}
-    for name, cookies in (("other", cookies_of(other)), ("nobody", {})):
-        for address in [*own.media, export]:
-            body = fetch(address, cookies)
-            served_to[name] += bool(body)
-            nobody.add(f"{name} {address}", body)
-        for route in ROUTES:
-            nobody.add(f"{name} {route}", fetch(f"{url}/{route}", cookies))
+    for route in ROUTES:
+        got["nobody"].add(f"{url}/{route}", fetch(f"{url}/{route}", {}))
+        others.add(f"{url}/{route}", fetch(f"{url}/{route}", cookies_of(other)))
     pictures = {body for body in own.media.values() if len(body) > 500}
     copies = sum(body in pictures for body in others.media.values())
     logs = b"".join(path.read_bytes() for path in [home / "server.log", home / "logs" / "worker.log"] if path.is_file())
     found = {
         "owner": len(seen := own.holds(planted.words)),
         "not seen by the owner": [word for word in planted.words if word not in seen],
-        "media of the owner": len(own.media) + 1,
-        "owner gets the download": bool(fetch(export, cookies_of(mine))),
-        "other": others.holds(planted.words),
+        "media of the owner": len(got["owner"].media),
+        "owner gets the download": export in got["owner"].media,
+        "other": others.holds(planted.words) | got["other"].holds(planted.words),
         "pictures shown to the other": copies,
-        "media served to": served_to,
-        "nobody": nobody.holds(planted.words),
+        "media served to": {name: len(got[name].media) for name in ("other", "nobody")},
+        "nobody": got["nobody"].holds(planted.words),
         "logs": [word for word in planted.words if word.encode() in logs],
-        "addresses opened": len(own.bodies) + len(others.bodies) + len(nobody.bodies),
+        "addresses opened": len(own.bodies) + len(others.bodies) + sum(len(one.bodies) for one in got.values()),
     }
     owner.delete()
     left = b"".join(path.read_bytes() for path in home.rglob("*") if path.is_file())
