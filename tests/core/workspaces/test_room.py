@@ -49,6 +49,19 @@ def test_students_get_the_pictures_a_name_and_seeds_of_their_own(a: Workspace, b
     assert room_of(b) is None and [entry.name for entry in board(room)] == ["Emmy Noether"]
 
 
+def test_lent_pictures_are_of_the_student_s_share(b: Workspace, lesson: str, monkeypatch: pytest.MonkeyPatch):
+    room = find_room(lesson)
+    assert room is not None
+    monkeypatch.setenv("THAW_FAIR_USE", '{"pictures": 5}')
+
+    with pytest.raises(WorkspaceError, match="keeps 5 pictures for each visitor"):
+        join(b, room, "Ada")
+
+    assert board(room) == [] and room_of(b) is None
+    with within(b.id):
+        assert stored_ids() == []
+
+
 @pytest.mark.parametrize("name", ["", "   ", "\u0000", "x" * 41])
 def test_nobody_joins_without_a_name_that_can_be_shown(b: Workspace, lesson: str, name: str):
     room = find_room(lesson)
