@@ -12,6 +12,7 @@ from core.runs.store import Run
 
 from .. import chosen
 from ..messages import LONGEST_MESSAGE, md, show_error
+from ..wording import percentage
 from .subjects import changes_of, choose_beside, has_numbers, tensors_of
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
         table,
         hide_index=True,
         column_config={
-            "relative change": st.column_config.NumberColumn(
-                format="percent", help="Norm of the difference over the norm before."
+            "relative change (%)": st.column_config.NumberColumn(
+                format="%.3f", help="Norm of the difference over the norm before."
             ),
             "largest change": st.column_config.NumberColumn(format="%.6f", help="Of a single number."),
         },
@@ -125,7 +126,7 @@ def _cells(row: "TensorChange") -> dict[str, Any]:
     return {
         "key": row.key,
         "what": row.change,
-        "relative change": row.relative,
+        "relative change (%)": percentage(row.relative),
         "largest change": row.largest,
         "shape before": _SHAPE.join(map(str, row.before)) if row.before is not None else "missing",
         "shape after": _SHAPE.join(map(str, row.after)) if row.after is not None else "missing",
