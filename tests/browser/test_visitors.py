@@ -135,7 +135,7 @@ def test_a_class_has_the_same_pictures_and_one_board(chromium: Any, shared: Any)
     seat.wait_for_url(re.compile("data="))
     settle(seat)
     assert seat.get_by_text("Join Biology 7b").count() == 0
-    seat.goto(f"{shared.url}/workspace")
+    seat.goto(f"{link.partition('/?')[0]}/workspace")  # where it joined: another host has cookies of its own
     settle(seat)
     seat.get_by_text("1 student").wait_for()
     desk.reload()
