@@ -56,6 +56,7 @@ def show_tensors(subject: Subject, classes: int) -> None:
     st.dataframe(
         pd.DataFrame(table),
         hide_index=True,
+        placeholder="-",
         column_config={"mean": number, "deviation": number},
         alt="Parameters and buffers of the network",
         key="inside.tensors",
@@ -93,17 +94,19 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     )
     st.markdown(f"**{change_sentence(rows)}**{also}")
     kinds = sorted({row.change for row in rows})
-    only = st.pills("Show", kinds, selection_mode="multi", default=kinds, key=f"inside.kinds.{len(kinds)}.{kinds[0]}")
+    only = kinds if len(kinds) == 1 else _choose_kinds(kinds)
     table = pd.DataFrame([_cells(row) for row in rows if row.change in only])
     if table.empty:
         st.caption("Nothing is of this kind.")
         return
+    shares = 100 * table["relative change"].astype(float)
     st.dataframe(
-        table,
+        table.assign(**{"relative change": shares}),
         hide_index=True,
+        placeholder="-",
         column_config={
             "relative change": st.column_config.NumberColumn(
-                format="percent", help="Norm of the difference over the norm before."
+                format="%.1f %%", help="Norm of the difference over the norm before."
             ),
             "largest change": st.column_config.NumberColumn(format="%.6f", help="Of a single number."),
         },
@@ -119,6 +122,11 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
         icon=":material/download:",
         key="inside.csv",
     )
+
+
+def _choose_kinds(kinds: list[str]) -> list[str]:
+    key = f"inside.kinds.{len(kinds)}.{kinds[0]}"
+    return list(st.pills("Show", kinds, selection_mode="multi", default=kinds, key=key))
 
 
 def _cells(row: "TensorChange") -> dict[str, Any]:
