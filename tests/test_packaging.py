@@ -43,7 +43,8 @@ def names(requirements: list[str]) -> set[str]:
 @cache
 def imported(*places: str) -> dict[str, str]:
     """Distributions that our modules import, each with a module that does; one that is not here by its own name."""
-    ours = {"core", "pages", "benchmarks", "components", "app", *(path.stem for path in REPOSITORY.glob("[bt]e*/*.py"))}
+    ours = {"core", "pages", "benchmarks", "components", "app", "doors", "proving"}
+    ours |= {path.stem for path in REPOSITORY.glob("[bt]e*/**/*.py")}
     known, found = packages_distributions(), {}
     for path in (path for place in places for path in sorted(REPOSITORY.glob(place))):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
@@ -55,9 +56,9 @@ def imported(*places: str) -> dict[str, str]:
 
 
 SOURCES = {
-    "the app": (("core/**/*.py", "pages/**/*.py", "app.py"), DEPENDENCIES),
+    "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES),
     "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"]),
-    "the benchmarks": (("benchmarks/*.py",), DEPENDENCIES + EXTRAS["benchmarks"]),
+    "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"]),
 }
 
 

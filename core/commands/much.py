@@ -91,10 +91,10 @@ def _sweep(arguments: Namespace) -> Result:
 
 
 def _depth_line(row: "Depth") -> str:
-    ends = f" ({row.interval.low:.1%} to {row.interval.high:.1%})" if row.interval else ""
-    shifted = ", ".join(f"{name} {one.accuracy:.1%}" for name, one in row.shifted.items())
+    ends = f" ({_share(row.interval.low)} to {_share(row.interval.high)})" if row.interval else ""
+    shifted = ", ".join(f"{name} {_share(one.accuracy)}" for name, one in row.shifted.items())
     changed = f"{row.changed_bytes / 1e6:.1f} MB changed"
-    return f"  {row.label:14} {row.accuracy:.1%}{ends}, {row.seconds:.1f} s, {changed}; {shifted}"
+    return f"  {row.label:14} {_share(row.accuracy)}{ends}, {row.seconds:.1f} s, {changed}; {shifted}"
 
 
 def _crossing(arguments: Namespace) -> Result:
@@ -119,7 +119,13 @@ def _crossing(arguments: Namespace) -> Result:
 
 def _curve_line(curve: "Curve") -> str:
     points = zip(curve.sizes, curve.means, strict=True)
-    return f"  {curve.label:16} " + ", ".join(f"{size}: {mean:.1%}" for size, mean in points)
+    return f"  {curve.label:16} " + ", ".join(f"{size}: {_share(mean)}" for size, mean in points)
+
+
+def _share(fraction: float) -> str:
+    from core.comparison.wording import per_cent  # SciPy: whoever asks for help needs none of it
+
+    return per_cent(fraction)
 
 
 def _numbers(option: str, text: str | None, usual: Sequence[int]) -> list[int]:
@@ -159,10 +165,10 @@ def looked_at(settings: RunSettings, dataset: Dataset, say: Say) -> "Evidence":
 def _depth_lines(evidence: "Evidence") -> list[str]:
     lines = ["  stage                 nearest mean   neighbours   linear probe"]
     for row in evidence.depths:
-        shares = "".join(f"{share:>13.1%}" for share in (row.nearest_mean, row.neighbours, row.probe))
+        shares = "".join(f"{_share(share):>13}" for share in (row.nearest_mean, row.neighbours, row.probe))
         lines.append(f"  {row.stage:2} {row.name:18} {shares}")
     for called in evidence.called:
-        names = ", ".join(f"{name} {share:.1%}" for name, share in called.names)
+        names = ", ".join(f"{name} {_share(share)}" for name, share in called.names)
         lines.append(f"  {called.name} is called {names}")
     return lines
 

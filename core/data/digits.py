@@ -5,12 +5,12 @@ Handwritten Digits" (UCI 1998, CC BY 4.0): far from ImageNet, real, and small.
 """
 
 import io
-from typing import Final
-
-import numpy as np
-from PIL import Image
+from typing import TYPE_CHECKING, Final
 
 from core.errors import DatasetError
+
+if TYPE_CHECKING:  # whoever asks what sources there are would wait for numpy
+    import numpy as np
 
 DIGITS: Final = "digits"
 DIGITS_TITLE: Final = "Handwritten digits"
@@ -33,7 +33,10 @@ def digit_files() -> dict[tuple[str, str], bytes]:
     return {(str(target), f"{target}/{number:04}.png"): _png(image) for number, (image, target) in pairs}
 
 
-def _png(image: np.ndarray) -> bytes:
+def _png(image: "np.ndarray") -> bytes:
+    import numpy as np
+    from PIL import Image
+
     grey = (255 - np.round(image * (255 / WHITE))).astype(np.uint8)
     file = io.BytesIO()
     Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(file, "PNG")

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
+from core.home import ask_for_workspace
 from core.runs.record import DataRecord, Predictions, RunRecord, SplitRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
@@ -23,9 +24,14 @@ from core.training.history import EpochRecord
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
-    """What is cached outlives a test, even what belongs to a session: every AppTest has the same session id."""
+    """What is cached outlives a test, even what belongs to a session: every AppTest has the same session id.
+
+    So does whose files are meant, which pages of a shared server ask of a visitor.
+    """
     st.cache_data.clear()
     st.cache_resource.clear()
+    yield
+    ask_for_workspace(str)
 
 
 @pytest.fixture(autouse=True)

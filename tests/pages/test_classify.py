@@ -279,7 +279,7 @@ def test_the_address_names_the_run_and_follows_the_choice(page, finished_race):
 
     assert page.query_params["run"] == finetuned
     assert page.selectbox(key="classify.network").value == network_key(finetuned)
-    assert words(page).startswith("**Fine\\-tuned \\(2 epochs\\, batches of 8\\)**, validation accuracy")
+    assert words(page).startswith("**Fine\\-tuned \\(2 epochs\\, 96 px\\, batches of 8\\)**, validation accuracy")
 
 
 def test_an_address_with_another_run_is_explained(start, finished_race):

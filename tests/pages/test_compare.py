@@ -244,7 +244,11 @@ def test_the_address_shows_the_same_comparison_to_others(start, ids):
 def test_a_strange_band_in_the_address_is_told(start, ids, band):
     at = opened(start, ids, "differences", band=band)
 
-    assert not at.exception and at.number_input(key="compare.band").value == 2 and f"band={band}." in at.error[0].value
+    assert (
+        not at.exception
+        and at.number_input(key="compare.band").value == 2
+        and f"band={band}." in literal(at.error[0].value)
+    )
 
 
 def table_with(at, column: str):

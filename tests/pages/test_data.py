@@ -62,7 +62,7 @@ def test_a_hosted_server_does_not_read_its_own_folders(start, tiny_dataset, monk
 
     at = start("data.py", data=tiny_dataset.id)
 
-    assert "folder" not in at.radio(key="data.source").options and len(at.radio(key="data.source").options) == 3
+    assert "folder" not in at.radio(key="data.source").options and len(at.radio(key="data.source").options) == 4
 
 
 def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_dataset):

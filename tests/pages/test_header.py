@@ -19,8 +19,8 @@ from pages.components.address import ROWS
 from pages.components.addressed import known_names
 from pages.components.kept import NAMES
 
-PAGES = sorted(path.name for path in (REPOSITORY / "pages").glob("*.py") if path.stem != "main")
-IDS = ("run", "race", "runs", "a", "b", "second", "data")
+PAGES = sorted(path.name for path in (REPOSITORY / "pages").glob("*.py") if path.stem not in ("main", "workspace"))
+IDS = ("run", "race", "runs", "a", "b", "second", "of", "beside", "data")
 
 
 def race_of(dataset_id: str, scenarios: Sequence[str] = ("frozen", "scratch")) -> list[str]:

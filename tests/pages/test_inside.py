@@ -60,7 +60,7 @@ def test_tensors_are_searched_and_changes_sorted(start, finished_race) -> None:
     assert len(table) and table["key"].str.contains("running_mean").all() and set(table["in the optimiser"]) == {"no"}
 
     at.pills(key="inside.view").set_value("changes").run()
-    changes = at.dataframe[0].value["relative change"].dropna()
+    changes = at.dataframe[0].value["relative change (%)"].dropna()
     assert changes.is_monotonic_decreasing and changes.iloc[0] > 0
 
     at.selectbox(key="inside.beside").set_value(finished_race.run("frozen")).run()

@@ -16,7 +16,7 @@ from core.runs.record import RECORD, load_record, run_folder, summary_of
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings
 
-PAGES = sorted(path.name for path in (REPOSITORY / "pages").glob("*.py") if path.stem != "main")
+PAGES = sorted(path.name for path in (REPOSITORY / "pages").glob("*.py") if path.stem not in ("main", "workspace"))
 LACK = "The class discs has no picture in train: it can never be named, and all of its 2 test pictures count as wrong."
 
 

@@ -106,7 +106,7 @@ def test_a_zip_brought_to_an_empty_thaw_is_the_chosen_network_and_answers(start,
     run = _race.run("finetuned")
     assert at.query_params["run"] in (run, [run]) and load_record(run).imported
     (option,) = at.selectbox(key="classify.network").options
-    assert option.startswith("Fine-tuned, imported")
+    assert option.startswith("Fine-tuned (2 epochs, 96 px, batches of 8), imported")
     assert at.file_uploader(key="classify.zip.1").value is None
 
     at.file_uploader(key="classify.files").set_value([("a.png", drawn("discs", 3), "image/png")]).run()

@@ -34,7 +34,7 @@ def anatomy_text(found: Anatomy) -> str:
     count = found.parameters
     lines = [f"{found.spec.label} ({found.kind}), {found.classes} outputs, {found.image_size} px"]
     lines += [_line(layer) for layer in found.layers]
-    lines.append(f"{count.total:,} parameters, {count.trained:,} of them train ({count.trained_share:.1%})")
+    lines.append(f"{count.total:,} parameters, {count.trained:,} of them train ({100 * count.trained_share:.1f} %)")
     lines.append(
         f"{found.gflop:.2f} GFLOP for a picture; activations {found.activation_bytes / 1e6:.1f} MB, "
         f"kept for the backward pass {found.backward_bytes / 1e6:.1f} MB"
@@ -56,7 +56,7 @@ def changes_values(rows: Sequence[TensorChange]) -> list[dict[str, Any]]:
 def changes_text(rows: Sequence[TensorChange]) -> str:
     """The same in a line for each key that is not the same."""
     lines = [
-        f"  {row.key:52} " + (row.change if row.relative is None else f"{row.relative:.3%}")
+        f"  {row.key:52} " + (row.change if row.relative is None else f"{100 * row.relative:.3f} %")
         for row in rows
         if row.change != "same"
     ]

@@ -12,6 +12,7 @@ from core.runs.store import Run
 
 from .. import chosen
 from ..messages import LONGEST_MESSAGE, md, show_error
+from ..wording import percentage
 from .subjects import changes_of, choose_beside, has_numbers, tensors_of
 
 if TYPE_CHECKING:
@@ -97,14 +98,13 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     if table.empty:
         st.caption("Nothing is of this kind.")
         return
-    shares = 100 * table["relative change"].astype(float)
     st.dataframe(
-        table.assign(**{"relative change": shares}),
+        table,
         hide_index=True,
         placeholder="-",
         column_config={
-            "relative change": st.column_config.NumberColumn(
-                format="%.1f %%", help="Norm of the difference over the norm before."
+            "relative change (%)": st.column_config.NumberColumn(
+                format="%.3f", help="Norm of the difference over the norm before."
             ),
             "largest change": st.column_config.NumberColumn(format="%.6f", help="Of a single number."),
         },
@@ -131,7 +131,7 @@ def _cells(row: "TensorChange") -> dict[str, Any]:
     return {
         "key": row.key,
         "what": row.change,
-        "relative change": row.relative,
+        "relative change (%)": percentage(row.relative),
         "largest change": row.largest,
         "shape before": _shape(row.before),
         "shape after": _shape(row.after),

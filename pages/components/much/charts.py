@@ -10,7 +10,7 @@ from core.advice.growth import Growth
 from core.runs.findings import Curve
 from core.runs.findings import Depth as Trained
 
-from ..charts import LINE_PX, curve_style, laid_out
+from ..charts import LINE_PX, curve_style, in_per_cent, laid_out
 
 BLUE: Final = "#3b7dd8"
 ORANGE: Final = "#d9641c"
@@ -35,7 +35,8 @@ def _band(figure: go.Figure, x: Sequence[object], low: Sequence[float], high: Se
 def by_depth(depths: Sequence[Depth]) -> go.Figure:
     """Accuracy of three simple methods at the end of every stage, from input to output."""
     figure, stages = go.Figure(), [row.stage for row in depths]
-    _band(figure, stages, [row.interval.low for row in depths], [row.interval.high for row in depths], BLUE)
+    low, high = (in_per_cent(getattr(row.interval, end) for row in depths) for end in ("low", "high"))
+    _band(figure, stages, low, high, BLUE)
     for name, values, colour, dash, symbol in (
         ("linear probe", [row.probe for row in depths], BLUE, "solid", "circle"),
         ("nearest neighbours", [row.neighbours for row in depths], ORANGE, "dash", "square"),
@@ -43,16 +44,16 @@ def by_depth(depths: Sequence[Depth]) -> go.Figure:
     ):
         figure.add_scatter(
             x=stages,
-            y=values,
+            y=in_per_cent(values),
             name=name,
             mode="lines+markers",
             line={"color": colour, "dash": dash, "width": LINE_PX},
             marker={"color": colour, "symbol": symbol, "size": 9},
             customdata=[row.name for row in depths],
-            hovertemplate="stage %{x} (%{customdata}): %{y:.1%}<extra>" + name + "</extra>",
+            hovertemplate="stage %{x} (%{customdata}): %{y:.1f} %<extra>" + name + "</extra>",
         )
     figure.update_xaxes(title="stage, from input to output", dtick=1)
-    figure.update_yaxes(title="accuracy on pictures held out", tickformat=".0%")
+    figure.update_yaxes(title="accuracy on pictures held out (%)")
     return laid_out(figure, 340)
 
 
@@ -60,7 +61,8 @@ def by_stages(depths: Sequence[Trained]) -> go.Figure:
     """Test accuracy by what trains, with its interval; and on shifted test pictures."""
     figure, labels = go.Figure(), [row.label for row in depths]
     ends = [(row.interval.low, row.interval.high) if row.interval else (row.accuracy,) * 2 for row in depths]
-    means = [row.accuracy for row in depths]
+    ends = [(100 * low, 100 * high) for low, high in ends]
+    means = in_per_cent(row.accuracy for row in depths)
     figure.add_scatter(
         x=labels,
         y=means,
@@ -74,20 +76,20 @@ def by_stages(depths: Sequence[Trained]) -> go.Figure:
             "array": [high - mean for (_, high), mean in zip(ends, means, strict=True)],
             "arrayminus": [mean - low for (low, _), mean in zip(ends, means, strict=True)],
         },
-        hovertemplate="%{x}: %{y:.1%}<extra>test pictures</extra>",
+        hovertemplate="%{x}: %{y:.1f} %<extra>test pictures</extra>",
     )
     for name, (colour, dash, symbol) in zip(depths[0].shifted, _SHIFT_STYLES, strict=False):
         figure.add_scatter(
             x=[row.label for row in depths if name in row.shifted],
-            y=[row.shifted[name].accuracy for row in depths if name in row.shifted],
+            y=in_per_cent(row.shifted[name].accuracy for row in depths if name in row.shifted),
             name=name,
             mode="lines+markers",
             line={"color": colour, "dash": dash, "width": 2},
             marker={"symbol": symbol, "size": 8},
-            hovertemplate="%{x}: %{y:.1%}<extra>" + name + "</extra>",
+            hovertemplate="%{x}: %{y:.1f} %<extra>" + name + "</extra>",
         )
     figure.update_xaxes(title="what trains", type="category")
-    figure.update_yaxes(title="test accuracy", tickformat=".0%")
+    figure.update_yaxes(title="test accuracy (%)")
     return laid_out(figure, 360)
 
 
@@ -105,27 +107,27 @@ def by_pictures(curves: Sequence[Curve], growth: Growth | None) -> go.Figure:
     figure = go.Figure()
     for curve in curves:
         style = curve_style(curve.label, curve.scenario, LINE_PX)
-        low, high = ([end(row) for row in curve.accuracies] for end in (min, max))
+        low, high = (in_per_cent(end(row) for row in curve.accuracies) for end in (min, max))
         _band(figure, curve.sizes, low, high, style["line"]["color"])
         figure.add_scatter(
             x=curve.sizes,
-            y=curve.means,
+            y=in_per_cent(curve.means),
             **style,
-            hovertemplate="%{x} per class: %{y:.1%}<extra>%{fullData.name}</extra>",
+            hovertemplate="%{x} per class: %{y:.1f} %<extra>%{fullData.name}</extra>",
         )
     if growth:
         figure.add_scatter(
             x=[2 * growth.pictures] * 2,
-            y=[growth.low, growth.high],
+            y=in_per_cent([growth.low, growth.high]),
             name="with twice the pictures",
             mode="lines+markers",
             line={"color": BLUE, "width": 8},
             marker={"symbol": "line-ew", "size": 14, "line": {"width": 3, "color": BLUE}},
-            hovertemplate="%{y:.1%}<extra>with twice the pictures</extra>",
+            hovertemplate="%{y:.1f} %<extra>with twice the pictures</extra>",
         )
     sizes = sorted({size for curve in curves for size in curve.sizes} | ({2 * growth.pictures} if growth else set()))
     figure.update_xaxes(title="training pictures per class", type="log", tickvals=sizes, ticktext=list(map(str, sizes)))
-    figure.update_yaxes(title="test accuracy", tickformat=".0%")
+    figure.update_yaxes(title="test accuracy (%)")
     return laid_out(figure, 380)
 
 

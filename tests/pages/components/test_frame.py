@@ -210,7 +210,7 @@ def test_an_address_of_3000_characters_breaks_no_page(start: Start, tiny_dataset
     at = start(page, data=tiny_dataset.id, **dict.fromkeys(NAMES, "9" * 3000))
 
     assert not at.exception
-    assert len(errors(at)) == 5  # one for each setting
+    assert len(errors(at)) == 6  # one for each setting, and the band
 
 
 @pytest.mark.parametrize("name", ["9" * 3000, "../../x", "a\0b"], ids=["long", "a path", "NUL"])
