@@ -15,7 +15,7 @@ from typing import Final, Literal
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
-PAGES: Final = ("home", "data", "augment", "train", "compare", "classify", "inside", "glossary")
+PAGES: Final = ("home", "data", "augment", "train", "compare", "classify", "inside", "much", "learn", "glossary")
 PATIENCE_MS: Final = 120_000
 WIDE: Final = ViewportSize(width=1280, height=900)
 PHONE: Final = ViewportSize(width=390, height=844)

@@ -48,17 +48,15 @@ st.markdown(
 with st.container(horizontal=True, vertical_alignment="center"):
     st.badge(f"weights: {weights_badge(subject)}", icon=":material/network_node:", color="gray")
     next_action(subject)
-view = st.segmented_control(
+view = st.pills(
     "View",
     list(VIEWS),
     required=True,
-    wrap=True,
     format_func=VIEWS.__getitem__,
     key=keep("inside.view", "layers", VIEWS),
     label_visibility="collapsed",
 )
 assert view is not None, "it is required"
-st.header(VIEWS[view], anchor=False)
 if view == "layers":
     draw_stages(found)
     unfolded = st.toggle("Unfold all", key=keep("inside.unfolded", usual=False))

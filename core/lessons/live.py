@@ -71,7 +71,7 @@ def same_picture_twice() -> float:
 
 def _head_seen() -> Seen:
     given = wrong_head()
-    return Seen(option={2: "two", 1000: "thousand"}.get(given, "error"), said=f"The network gives {given:,} numbers.")
+    return Seen(option={2: "two", 1000: "thousand"}.get(given, "error"), said=f"The network gives {given:,} outputs.")
 
 
 def _batch_seen() -> Seen:
@@ -91,7 +91,7 @@ def _state_seen() -> Seen:
 def _share_seen() -> Seen:
     trains, numbers = share_that_trains()
     option = next(name for name, least in (("half", 0.3), ("tenth", 0.03), ("less", 0.0)) if trains / numbers > least)
-    return Seen(option=option, said=f"{trains:,} of {numbers:,} numbers train: {trains / numbers * 100:.3f} %.")
+    return Seen(option=option, said=f"{trains:,} of {numbers:,} parameters train: {trains / numbers * 100:.3f} %.")
 
 
 def _twice_seen() -> Seen:

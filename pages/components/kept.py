@@ -97,13 +97,13 @@ NAMES: Final = {
     "classify.coverage": _number("coverage", 50, 99),
     "classify.detect": _switching("unknown"),
     "inside.network": Row(name="of", read=str, wanted="a backbone or a run", is_id=True),
-    "inside.strategy": Row(name="strategy", read=str, wanted="a name"),
+    "inside.strategy": _one_of("strategy", *SCENARIOS),
     "inside.last": _number("last", 1, 12),
-    "inside.view": Row(name="view", read=str, wanted="a name"),
+    "inside.view": _one_of("view", "layers", "head", "tensors", "changes", "module", "sees"),
     "inside.unfolded": _switching("unfolded"),
     "inside.beside": Row(name="beside", read=str, wanted="a run", is_id=True),
     "inside.picture": _number("looked", 0, 10**9),
-    "inside.level": Row(name="level", read=str, wanted="low, middle or high"),
+    "inside.level": _one_of("level", "low", "middle", "high"),
     "inside.channel": _number("channel", 0, 10**5),
 }
 """By the widget's key."""

@@ -84,9 +84,9 @@ def stopped_for_good(runs: Sequence[Run]) -> list[Run]:
     return [*{run.settings: run for run in runs if run.state == "cancelled" and run.settings not in there}.values()]
 
 
-def start_again(stopped: Sequence[Run]) -> None:
+def start_again(stopped: Sequence[Run], key: str = "stopped.again") -> None:
     """A button for runs that were stopped, which is the way back: the same ones wait anew, at the queue's end."""
-    if not stopped or not st.button("Start again", icon=":material/replay:", key="stopped.again"):
+    if not stopped or not st.button("Start again", icon=":material/replay:", key=key):
         return
     store = run_store()
     again = store.submit([run.settings for run in stopped], stopped[0].dataset_title, race=stopped[0].race)

@@ -9,6 +9,7 @@ import streamlit as st
 
 # between it and every ground of both themes is a contrast of 3.6 at least; 3 are asked for (WCAG 2.2, 1.4.11)
 _ACCENT: Final = "#4a7fe0"
+_RING: Final = "#7d8794"
 
 _STYLE: Final = f"""
 <style>
@@ -18,6 +19,8 @@ _STYLE: Final = f"""
 }}
 .stButtonGroup [data-selected]:not([data-disabled]) {{ box-shadow: inset 0 0 0 1px {_ACCENT}; }}
 button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ color: inherit !important; }}
+/* the ring of what may be chosen is too faint to be found */
+[data-testid="stRadioOption"]:not(:has(:checked)) > div > div:first-child {{ border-color: {_RING} !important; }}
 /* ticks and titles of axes are too faint to be read from the back of a room */
 .js-plotly-plot :is(.xtick, .ytick) text, .js-plotly-plot :is(.xtitle, .ytitle) {{ fill: currentColor !important; }}
 /* the focus of the keyboard; what is typed into shows it with the frame around it */

@@ -46,7 +46,7 @@ def test_the_head_is_replaced_and_the_mistake_shown_live(start) -> None:
     assert any(text.startswith("torch.Size([1, 1000])") for text in code)
     assert any(text.startswith("torch.Size([1, 2])") for text in code)
 
-    at.segmented_control(key="inside.view").set_value("module").run()
+    at.pills(key="inside.view").set_value("module").run()
 
     assert not at.exception and "named_children" in at.code[0].value
 
@@ -59,7 +59,7 @@ def test_tensors_are_searched_and_changes_sorted(start, finished_race) -> None:
     table = at.dataframe[0].value
     assert len(table) and table["key"].str.contains("running_mean").all() and set(table["in the optimiser"]) == {"no"}
 
-    at.segmented_control(key="inside.view").set_value("changes").run()
+    at.pills(key="inside.view").set_value("changes").run()
     changes = at.dataframe[0].value["relative change (%)"].dropna()
     assert changes.is_monotonic_decreasing and changes.iloc[0] > 0
 

@@ -63,6 +63,7 @@ def test_a_race_that_was_stopped_keeps_the_prediction_and_can_be_run_again(start
         store.cancel(run.id)
     at.run()
     assert "You predicted: **Frozen, by more than 2 points**" in texts(at)
+    assert texts(at).count("topped") == 1, "said once, not run by run"
 
     at.button(key="learn.finetune-or-freeze.run").click().run()
 

@@ -86,6 +86,27 @@ def test_a_sweep_and_its_numbers_stand_in_its_section(start, looked, complete):
     assert "Enough is head only: 100.0 % test accuracy" in said(at) and len(at.get("plotly_chart")) == 1
 
 
+def test_studies_that_were_stopped_are_gone_on_with_each_by_its_own_button(start, looked):
+    at = start("much.py", data=looked.id)
+    at.button(key="much.check.start").click().run()
+    at.session_state["much.section.One learning rate for all?"] = True
+    at.run()
+    at.button(key="much.rates.start").click().run()
+    store = RunStore()
+    for run in store.runs():
+        store.cancel(run.id)
+    at = start("much.py", data=looked.id)
+    at.session_state["much.section.One learning rate for all?"] = True
+    at.run()
+
+    keys = {button.key for button in at.button}
+    assert not at.exception and {"much.check.again", "much.rates.live.again"} <= keys
+    assert not {"much.check.start", "much.rates.start"} & keys, "one way on, not two"
+    at.button(key="much.check.again").click().run()
+    (study,) = studies(store, "check", looked.id)
+    assert study.is_active and len(study.runs) == 9
+
+
 def test_home_shows_races_and_no_studies(start, looked):
     at = start("much.py", data=looked.id)
     at.button(key="much.check.start").click().run()

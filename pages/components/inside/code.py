@@ -43,7 +43,7 @@ def show_head(subject: Subject, classes: int) -> None:
         column_config={"its parameters": number, "of all": number},
         alt="The last layer as published and replaced",
     )
-    st.subheader("The classic mistake", anchor=False)
+    st.header("The classic mistake", anchor=False)
     st.markdown(
         "`out_features` is a note on the layer, not its size: set it, and the layer prints a lie while the network "
         "still gives as many outputs as before."

@@ -36,7 +36,8 @@ _STYLE: Final = """<style>
   .thaw-tree .head { display: none; }
   .thaw-tree .n { flex: 0 1 auto; text-align: left; }
   .thaw-tree .name { flex-basis: 100%; }
-  .thaw-tree .n::after { content: attr(data-unit); }
+  .thaw-tree .n::after { content: "\\a0" attr(data-unit); }
+  .thaw-tree .none { display: none; }
 }
 </style>"""
 _COLUMNS: Final = ("Output", "Parameters", "GFLOP", "Activations")
@@ -62,7 +63,7 @@ def draw_stages(found: "Anatomy") -> None:
     ]
     blocks.append(_block("head", f"{found.classes}", "classes", 1, found.classes, "trains"))
     st.html(
-        f'<div role="img" aria-label="{escape(said, quote=True)}" style="display:flex;flex-wrap:wrap;gap:.35rem;'
+        f'<div role="img" aria-label="{escape(said, quote=True)}" style="display:flex;flex-wrap:wrap;gap:.75rem .35rem;'
         f'align-items:flex-end">{"".join(blocks)}</div>'
     )
     st.caption("As high as the picture is there, as wide as there are channels (logarithmic). " + _LEGEND)
@@ -116,10 +117,12 @@ def _row(layer: "Layer") -> str:
     if layer.detail:
         name += f"<code>({escape(layer.detail)})</code>"
     output = " x ".join(map(str, layer.output)) if layer.output else "-"
-    cells = [(output, "", " wide"), (f"{layer.parameters:,}" if layer.parameters else "-", " parameters", "")]
-    cells += [(_gflop(layer.gflop), " GFLOP", "")]
+    cells = [(output, "", " wide"), (f"{layer.parameters:,}" if layer.parameters else "-", "parameters", "")]
+    cells += [(_gflop(layer.gflop), "GFLOP", "")]
     cells += [(megabytes(layer.activation_bytes) if layer.activation_bytes else "-", "", "")]
-    numbers = "".join(f'<span class="n{kind}" data-unit="{unit}">{text}</span>' for text, unit, kind in cells)
+    numbers = "".join(
+        f'<span class="n{kind}{" none" * (text == "-")}" data-unit="{unit}">{text}</span>' for text, unit, kind in cells
+    )
     return f'<span class="name">{name}</span>{numbers}{_chip(layer)}'
 
 
@@ -132,7 +135,7 @@ def _chip(layer: "Layer") -> str:
     if layer.statistics == "moving" and layer.state == "stays frozen":
         words = "statistics move"
     if layer.state == "no parameters":
-        return '<span class="state">-</span>'
+        return '<span class="state none">-</span>'
     return f'<span class="state" style="{_LOOKS[layer.state]}">{words}</span>'
 
 

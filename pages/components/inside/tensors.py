@@ -1,7 +1,7 @@
 """Parameters and buffers as a table to search, and two states side by side."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import streamlit as st
@@ -16,9 +16,7 @@ from ..wording import percentage
 from .subjects import changes_of, choose_beside, has_numbers, tensors_of
 
 if TYPE_CHECKING:
-    from core.models.anatomy.tensors import TensorChange
-
-_SHAPE: Final = " x "
+    from core.models.anatomy.tensors import Change, TensorChange
 
 
 def show_tensors(subject: Subject, classes: int) -> None:
@@ -43,7 +41,7 @@ def show_tensors(subject: Subject, classes: int) -> None:
         {
             "key": row.key,
             "kind": row.kind,
-            "shape": _SHAPE.join(map(str, row.shape)) or "one number",
+            "shape": _shape(row.shape),
             "dtype": row.dtype,
             "mean": row.mean,
             "deviation": row.deviation,
@@ -57,6 +55,7 @@ def show_tensors(subject: Subject, classes: int) -> None:
     st.dataframe(
         pd.DataFrame(table),
         hide_index=True,
+        placeholder="-",
         column_config={"mean": number, "deviation": number},
         alt="Parameters and buffers of the network",
         key="inside.tensors",
@@ -94,7 +93,7 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     )
     st.markdown(f"**{change_sentence(rows)}**{also}")
     kinds = sorted({row.change for row in rows})
-    only = st.pills("Show", kinds, selection_mode="multi", default=kinds, key=f"inside.kinds.{len(kinds)}.{kinds[0]}")
+    only = kinds if len(kinds) < 2 else _choose_kinds(kinds)
     table = pd.DataFrame([_cells(row) for row in rows if row.change in only])
     if table.empty:
         st.caption("Nothing is of this kind.")
@@ -102,6 +101,7 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     st.dataframe(
         table,
         hide_index=True,
+        placeholder="-",
         column_config={
             "relative change (%)": st.column_config.NumberColumn(
                 format="%.3f", help="Norm of the difference over the norm before."
@@ -122,12 +122,21 @@ def _show_rows(rows: "list[TensorChange]", beside: str) -> None:
     )
 
 
+def _choose_kinds(kinds: "Sequence[Change]") -> "Sequence[Change]":
+    key = f"inside.kinds.{len(kinds)}.{kinds[0]}"
+    return st.pills("Show", kinds, selection_mode="multi", default=kinds, key=key)
+
+
 def _cells(row: "TensorChange") -> dict[str, Any]:
     return {
         "key": row.key,
         "what": row.change,
         "relative change (%)": percentage(row.relative),
         "largest change": row.largest,
-        "shape before": _SHAPE.join(map(str, row.before)) if row.before is not None else "missing",
-        "shape after": _SHAPE.join(map(str, row.after)) if row.after is not None else "missing",
+        "shape before": _shape(row.before),
+        "shape after": _shape(row.after),
     }
+
+
+def _shape(sides: Sequence[int] | None) -> str:
+    return "missing" if sides is None else " x ".join(map(str, sides)) or "one number"

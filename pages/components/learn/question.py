@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from core.comparison.conclusion import conclusion_of
+from core.comparison.wording import counted
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.errors import ThawError
@@ -87,8 +88,12 @@ def _locked(question: Question, answer: Answer) -> None:
 
 def _not_run(question: Question, answer: Answer, runs: Sequence[Run], dataset: Dataset) -> None:
     """It was stopped, failed or deleted: the prediction stays, and it can be run again."""
-    for run in runs:
+    failed = [run for run in runs if run.state == "failed"][:1]
+    for run in failed:
         explain_end(run)
+    if runs and not failed:
+        done = counted(len(finished_of(runs)), "run")
+        st.caption(f":material/stop_circle: Stopped with {done} of {len(runs)} finished.")
     if not runs and answer.race:
         st.caption(":material/delete: Its runs were deleted.")
     with st.container(horizontal=True):

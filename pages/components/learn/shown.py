@@ -6,14 +6,15 @@ import streamlit as st
 
 from core.comparison.wording import counted
 from core.lessons.progress import Answer
-from core.lessons.table import Lesson, questions
+from core.lessons.table import Lesson, lessons, questions
 
 
 def progress_line(here: Mapping[str, Answer]) -> str:
     """How far one has come, in a sentence."""
     known = [one for one in here.values() if one.came_out]
     if not known:
-        return f"**Predict first, then see what comes out.** {counted(len(questions()), 'question')} in five lessons."
+        number = f"{counted(len(questions()), 'question')} in {counted(len(lessons()), 'lesson')}"
+        return f"**Predict first, then see what comes out.** {number}."
     right = sum(one.came_out == one.predicted for one in known)
     return f"**{len(known)} of {counted(len(questions()), 'question')} answered, {right} as you predicted.**"
 

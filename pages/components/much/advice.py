@@ -105,16 +105,23 @@ def _checked(dataset: Dataset, settings: RunSettings, advice: Advice, evidence: 
         total = stages_of(settings)
         rows = [f"{depth_words(depth, total)} {per_cent(accuracy)}" for depth, accuracy in check.accuracies]
         st.caption(f"Mean test accuracy: {md(' · '.join(rows), LONGEST_MESSAGE)}")
-    elif known:
-        show_progress(known, "much.check")
+    elif known and show_progress(known, "much.check"):
+        st.caption(_record())
+        return
+    _offer_check(dataset, settings, advice, evidence, known if check else None)
+    st.caption(_record())
+
+
+def _offer_check(
+    dataset: Dataset, settings: RunSettings, advice: Advice, evidence: Evidence, checked: Study | None
+) -> None:
     first = settings.seed + SEEDS * len(studies(run_store(), "check", dataset.id, settings.model.backbone))
     plans = plan_check(settings, advice.stages, range(first, first + SEEDS), evidence.pictures)
-    label = "Check it with three other seeds" if check else "Check it by training"
+    label = "Check it with three other seeds" if checked else "Check it by training"
     with st.container(horizontal=True, vertical_alignment="center"):
-        offer("check", label, plans, dataset, advice.stages, primary=check is None)
-        if known and check:
-            _compare(known)
-    st.caption(_record())
+        offer("check", label, plans, dataset, advice.stages, primary=checked is None)
+        if checked:
+            _compare(checked)
 
 
 def _compare(study: Study) -> None:

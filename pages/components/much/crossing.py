@@ -46,7 +46,8 @@ def _form(dataset: Dataset, settings: RunSettings, again: bool) -> None:
     seeds = st.segmented_control("Seeds", SEEDS, default=3, required=True, key="much.crossing.seeds")
     sizes = sizes_to_try(min(counts))
     plans = plan_crossing(settings, sizes, range(settings.seed, settings.seed + seeds), counts)
-    words = ", ".join("all" if size is None else str(size) for size in sizes)
-    st.caption(f"With {words} training pictures per class.")
+    *fewer, most = ["all" if size is None else str(size) for size in sizes]
+    words = " and ".join((", ".join(fewer), most)) if fewer else most
+    st.markdown(f"How do four training strategies fare with {words} training pictures per class?")
     with st.container(horizontal=True, vertical_alignment="center"):
         offer("crossing", "Measure again" if again else "Measure", plans, dataset, primary=not again)

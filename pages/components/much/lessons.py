@@ -24,11 +24,11 @@ LONG: Final = 50
 def show_rates(dataset: Dataset, settings: RunSettings) -> None:
     """One rate for all, against a tenth of it for the backbone."""
     st.markdown("The backbone usually learns at a tenth of the head's rate. What does one rate for all do?")
-    known = latest("rates", dataset, settings)
+    known, goes_on = latest("rates", dataset, settings), False
     if known:
         _verdict(known)
-        show_progress(known, "much.rates.live")
-    if known is None or not known.is_active:
+        goes_on = show_progress(known, "much.rates.live")
+    if not goes_on:
         plans = plan_rates(settings, range(settings.seed, settings.seed + SEEDS))
         with st.container(horizontal=True, vertical_alignment="center"):
             offer("rates", "Run again" if known else "Train both", plans, dataset, primary=not known)
@@ -50,12 +50,12 @@ def show_later(dataset: Dataset, settings: RunSettings) -> None:
         f"(https://arxiv.org/abs/1811.08883), on COCO). Does it on yours? {LONG} epochs, beside {LONG // 10} of "
         f"{ALL.label.lower()}."
     )
-    known = latest("later", dataset, settings)
+    known, goes_on = latest("later", dataset, settings), False
     if known and known.finished and not known.is_active:
         _curves(known)
     if known:
-        show_progress(known, "much.later.live")
-    if known is None or not known.is_active:
+        goes_on = show_progress(known, "much.later.live")
+    if not goes_on:
         with st.container(horizontal=True, vertical_alignment="center"):
             offer("later", "Run again" if known else "Find out", plan_later(settings, LONG), dataset, primary=not known)
 

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.comparison.wording import points
+from core.comparison.wording import counted, points
 from core.data.dataset import Dataset
 from core.errors import ThawError
 from core.settings.schema import RunSettings
@@ -32,9 +32,10 @@ def show_luck(dataset: Dataset, settings: RunSettings) -> None:
         return
     low, high = spread(known.differences)
     wrong = known.disagree()
+    others = f"{counted(wrong, 'seed')} alone {'names' if wrong == 1 else 'name'}" if wrong else "No seed alone names"
     st.markdown(
         f"Over {len(known.differences)} seeds: {100 * known.mean:+.1f} points on average, nine of ten between "
-        f"{100 * low:+.1f} and {100 * high:+.1f}. **{wrong} seeds alone name the other winner**; one seed is "
+        f"{100 * low:+.1f} and {100 * high:+.1f}. **{others} the other winner**; seed 0 is "
         f"{points(abs(first - known.mean))} off."
     )
     alt = "How far the linear probe is ahead, seed by seed"

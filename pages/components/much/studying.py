@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.data.dataset import Dataset
 from core.errors import ThawError
 from core.runs.studies import Kind, Study, estimate_study, start_study, studies
@@ -83,14 +84,20 @@ def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: in
         show_error(error)
 
 
-def show_progress(study: Study, key: str) -> None:
-    """How it goes on; or why it did not end well, and the way back."""
+def show_progress(study: Study, key: str) -> bool:
+    """How it goes on; or why it did not end well, and the way back.
+
+    Returns:
+        Whether it can be gone on with, so that a new one is not what comes next.
+    """
     if study.is_active:
         live([run.id for run in study.runs], key)
-        return
+        return True
     for run in [run for run in study.runs if run.state == "failed"][:1]:
         explain_end(run)
     stopped = stopped_for_good(study.runs)
     if stopped:
-        st.info(f"Stopped: {len(stopped)} of {len(study.runs)} runs.", icon=":material/stop_circle:")
-        start_again(stopped)
+        done = counted(len(study.finished), "run")
+        st.info(f"Stopped with {done} of {len(study.runs)} finished.", icon=":material/stop_circle:")
+        start_again(stopped, f"{key}.again")  # several studies of a page may have been stopped
+    return bool(stopped)

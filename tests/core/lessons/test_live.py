@@ -13,7 +13,7 @@ from core.lessons.table import questions
 @pytest.mark.parametrize(
     ("name", "option", "said"),
     [
-        ("wrong_head", "thousand", "1,000 numbers"),
+        ("wrong_head", "thousand", "1,000 outputs"),
         ("changed_by_one_batch", "statistics", "60 tensors"),
         ("only_in_state_dict", "buffers", "running_mean"),
         ("share_that_trains", "less", "1,026 of 11,177,538"),
