@@ -10,7 +10,7 @@ from core.runs.record import load_predictions, load_record, save_run, summary_of
 from core.runs.store import RunStore
 
 pytestmark = pytest.mark.browser
-PATIENCE_MS = 60_000
+PATIENCE_MS = 180_000
 SIZES = ({"width": 1280, "height": 800}, {"width": 390, "height": 844})
 
 

@@ -15,7 +15,7 @@ def test_every_entry_has_its_address_and_a_link_leads_to_it(server, chromium):
     page.goto(f"{server.url}/glossary#{term.anchor}")
 
     heading = page.get_by_role("heading", name=term.name)
-    heading.wait_for(timeout=60_000)
+    heading.wait_for(timeout=180_000)
     page.wait_for_function(
         "id => { const top = document.getElementById(id).getBoundingClientRect().top; return 0 <= top && top < 300 }",
         arg=term.anchor,

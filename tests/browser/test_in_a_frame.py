@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from helpers import drawn_classes, write_zip
 
-CLICK_MS = 60_000
+CLICK_MS = 180_000
 OUTER = "https://huggingface.co/spaces/someone/thaw"
 
 

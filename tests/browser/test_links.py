@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 pytestmark = pytest.mark.browser
-CLICK_MS = 60_000
+CLICK_MS = 180_000
 
 
 def opened(chromium: Any, address: str) -> Any:

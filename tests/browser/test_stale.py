@@ -32,12 +32,12 @@ def test_no_finding_of_the_data_set_before_is_on_the_screen(server: Any, chromiu
         first = ingest(write_files(tmp_path / "torn", torn)).dataset
         ingest(write_files(tmp_path / "many", many))
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(180_000)
 
     page.goto(f"{server.url}/data?data={first.id}")
     page.get_by_text("2 pictures stand in two classes at once").first.wait_for()
     page.evaluate(WATCH, ["many", "stand in two classes at once"])
-    page.get_by_role("combobox").first.click()
+    page.get_by_role("combobox", name="Data set").click()
     page.get_by_role("option", name=re.compile("^many")).click()
     page.get_by_role("heading", name="many", exact=True).wait_for()
     page.get_by_text(re.compile("No problems found|smaller than 48|can be told by")).first.wait_for()

@@ -20,7 +20,7 @@ import pytest
 from core.data.drawn.drawings import draw
 
 WORK_MS = 300_000  # for training; generous, as other work may share the machine
-CLICK_MS = 60_000
+CLICK_MS = 180_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")
 # Streamlit's page asks for its server below the address it was opened at first; on a deep link the first try is a 404
 DEEP_LINK = re.compile(r"/(data|augment|train|compare|classify)/_stcore/(health|host-config)$")
