@@ -23,6 +23,7 @@ from core.data.ingest import ingest_files
 from core.machine import speeds
 from core.machine.process import tricks_wanted
 from core.models.catalogue import BACKBONES, Architecture, BackboneSpec
+from core.models.weights import PACKAGES
 from core.runs.record import RECORD, run_folder
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training import checkpoint
@@ -65,6 +66,7 @@ def install() -> None:
         register_model(proof_tiny)
         assert timm.is_model(NAME)
         BACKBONES[NAME] = BackboneSpec(NAME, "Tiny", "Tiny", _TINY, 16, 0.001, NAME)
+        PACKAGES[NAME] = PACKAGES["efficientnet_lite0"]  # for its preprocessing
     checkpoint.SAVE_EVERY_S = 0.0  # type: ignore[misc]
     torch.set_num_threads(1)
 
