@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from helpers import REPOSITORY, python
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.long  # fetches from a registry
 PATIENCE_MS = 120_000
 # Streamlit's page asks for its server below the address it was opened at first; on a deep link the first try is a 404
 DEEP_LINK = re.compile(r"/_stcore/(health|host-config)$")
