@@ -65,7 +65,7 @@ def test_the_image_takes_from_the_repository_what_is_named_and_all_of_it_is_ther
 
     assert lines[0] == "*"
     assert {name for name in taken if (REPOSITORY / name).exists()} == taken
-    assert taken == {".streamlit", "LICENSE", "app.py", "core", "pages", "requirements.lock"}
+    assert taken == {".streamlit", "LICENSE", "app.py", "doors.py", "core", "pages", "requirements.lock"}
 
 
 def test_what_is_pushed_is_small_enough():
