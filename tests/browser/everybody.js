@@ -35,7 +35,7 @@ window.everybody = {
         for (let waited = 0; waited < 60 && !around.some(ringed); waited++) await frame();
         const isWhole = ["BODY", "MAIN"].includes(focused.tagName);
         // a table draws the ring of the cell that has the focus on its canvas, where no style says so
-        const isDrawn = focused.matches('canvas [role="gridcell"][aria-selected="true"]');
+        const isDrawn = focused.matches('canvas [role="gridcell"]');
         return { html: focused.outerHTML.slice(0, 150), isWhole, seen: isWhole || isDrawn || around.some(ringed) };
     },
 };
