@@ -1,17 +1,18 @@
 """Who may come in where strangers share a server: keys in cookies, and pictures for their owner alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import parse_qs
 
 import streamlit as st
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
 from core.errors import ThawError
-from core.visitors.registry import KEY, Registry, hash_of, new_key
+from core.visitors.registry import COOKIE, KEY, Registry, hash_of, new_key
 
-COOKIE: Final = "thaw"
 MEDIA: Final = "/media/"
 KEPT_S: Final = 400 * 86_400  # the longest that browsers keep a cookie
 
@@ -21,7 +22,8 @@ class Workspaces:
 
     The key is a cookie that no script can read. A link with a key is opened beside it: it takes the cookie's place only
     where that opens nothing. Streamlit serves pictures and downloads to whoever asks; their addresses begin with the
-    workspace (`components.workspace`), and here the request must bring a key of it.
+    workspace (`components.media`), and here the request must bring a key of it. The registry is asked in a thread: a
+    database that is busy has one visitor wait, and not the loop that serves all.
     """
 
     def __init__(self, app: Any, is_trusted: Callable[[Any], bool]) -> None:
@@ -32,32 +34,31 @@ class Workspaces:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = dict(scope.get("headers", []))
-        keys = keys_in(headers.get(b"cookie", b"").decode("latin-1"))
-        if is_owned(scope["path"]) and not may_have(scope["path"], keys):
+        asked = HTTPConnection(scope)
+        keys = keys_in(asked.cookies)
+        if is_owned(scope["path"]) and not await run_in_threadpool(may_have, scope["path"], keys):
             await PlainTextResponse("There is nothing here.", status_code=404)(scope, receive, send)
             return
 
         async def send_with_key(message: Any) -> None:
-            if message["type"] == "http.response.start":
-                sent = message.setdefault("headers", [])
-                is_page = any(name.lower() == b"content-type" and b"text/html" in value for name, value in sent)
-                if is_page and scope["method"] == "GET":
-                    framed = self.is_trusted(scope)
-                    end = "SameSite=None; Secure; Partitioned" if framed else "SameSite=Lax"
-                    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("w", [""])[0]
-                    for name, key in keys_for(keys, asked).items():
-                        cookie = f"{name}={key}; Path=/; Max-Age={KEPT_S}; HttpOnly; {end}"
-                        sent.append((b"set-cookie", cookie.encode()))
+            if message["type"] == "http.response.start" and scope["method"] == "GET":
+                headers = MutableHeaders(raw=message.setdefault("headers", []))
+                if "text/html" in headers.get("content-type", ""):
+                    given = await run_in_threadpool(keys_for, keys, asked.query_params.get("w", ""))
+                    for name, key in given.items():
+                        headers.append("set-cookie", self._cookie(scope, name, key))
             await send(message)
 
         await self.app(scope, receive, send_with_key)
 
+    def _cookie(self, scope: Any, name: str, key: str) -> str:
+        end = "SameSite=None; Secure; Partitioned" if self.is_trusted(scope) else "SameSite=Lax"
+        return f"{name}={key}; Path=/; Max-Age={KEPT_S}; HttpOnly; {end}"
 
-def keys_in(cookies: str) -> dict[str, str]:
+
+def keys_in(cookies: Mapping[str, str]) -> dict[str, str]:
     """The keys of workspaces among a request's cookies, by the cookie's name."""
-    pairs = (pair.strip().partition("=") for pair in cookies.split(";"))
-    return {name: key for name, _, key in pairs if name.partition("-")[0] == COOKIE and KEY.fullmatch(key)}
+    return {name: key for name, key in cookies.items() if name.partition("-")[0] == COOKIE and KEY.fullmatch(key)}
 
 
 def keys_for(keys: dict[str, str], asked: str) -> dict[str, str]:

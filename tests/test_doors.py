@@ -1,9 +1,12 @@
 """Who may come in where strangers share a server: keys in cookies, and pictures for their owner alone."""
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from core.workspaces.workspace import new_workspace
-from doors import is_owned, keys_for, keys_in, may_have
+from doors import Workspaces, is_owned, keys_for, keys_in, may_have
 
 
 @pytest.fixture(autouse=True)
@@ -14,10 +17,8 @@ def hosted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_whole_keys_are_read_from_cookies():
     key = "A" * 22
 
-    assert keys_in(f"_xsrf=1; thaw={key}; thaw-12ab={key}; thaw-x=short; other={key}") == {
-        "thaw": key,
-        "thaw-12ab": key,
-    }
+    cookies = {"_xsrf": "1", "thaw": key, "thaw-12ab": key, "thaw-x": "short", "other": key}
+    assert keys_in(cookies) == {"thaw": key, "thaw-12ab": key}
 
 
 def test_fonts_are_everybody_s_and_pictures_their_owner_s():
@@ -30,6 +31,36 @@ def test_fonts_are_everybody_s_and_pictures_their_owner_s():
         assert not may_have(f"/media/{mine.id}-ab.jpg", keys)
         assert not may_have("/media/ab.jpg", keys), "what has no owner is nobody's"
     assert may_have("/media/sessionab-cd.jpg", {}) and not may_have("/media/sessionab-cd.jpg", {"thaw": other})
+
+
+def answered(path: str, cookie: str = "", link: str = "") -> tuple[int, list[str]]:
+    """Status and cookies of the answer that a browser gets."""
+    sent: list[dict[str, Any]] = []
+
+    async def page(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"cookie", cookie.encode())] if cookie else []
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": link.encode(), "headers": headers}
+    asyncio.run(Workspaces(page, is_trusted=lambda scope: False)(scope, None, send))
+    cookies = [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
+    return sent[0]["status"], cookies
+
+
+def test_a_page_gives_a_key_and_a_picture_is_for_whoever_brings_it():
+    (mine, key), (_, other) = new_workspace(), new_workspace()
+
+    status, (given,) = answered("/")
+    assert status == 200 and keys_in(dict([given.split(";")[0].split("=")])) and "HttpOnly; SameSite=Lax" in given
+    assert answered("/", f"thaw={key}")[1][0].startswith(f"thaw={key};")
+    assert [cookie.split("=")[0][:5] for cookie in answered("/", f"thaw={key}", f"w={other}")[1]] == ["thaw", "thaw-"]
+    picture = f"/media/{mine.id}-ab.jpg"
+    assert answered(picture, f"a=b; thaw={key}")[0] == 200
+    assert answered(picture)[0] == answered(picture, f"thaw={other}")[0] == 404
 
 
 def test_a_link_takes_a_browser_s_own_key_s_place_only_where_that_opens_nothing():

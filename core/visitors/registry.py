@@ -24,6 +24,8 @@ from core.sqlite import open_file
 from core.storage import explained
 from core.visitors.fair_use import fair_use
 
+COOKIE: Final = "thaw"
+"""Of a browser's own key; those of links that were opened have their beginning behind it."""
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 CODE_LENGTH: Final = 10
 KEPT_PACES: Final = 100
@@ -44,7 +46,6 @@ _PLACES: Final = sa.Table(
     sa.Column("rested", sa.Integer, nullable=False, default=0),
     sa.Column("day", sa.Integer, nullable=False, default=0),
     sa.Column("trained_s", sa.Float, nullable=False, default=0.0),
-    sa.Column("account", sa.String(64), unique=True),
     sa.Column("room", sa.String(32), index=True),
     sa.Column("place", sa.Integer),
     sa.Column("name", sa.Unicode(60)),
@@ -84,8 +85,6 @@ class Place:
     expires: float
     trained_s: float
     """Seconds of training today (UTC)."""
-    account: str | None
-    """Hash of the account that opens it, too."""
     room: str | None
     """The class that its visitor has joined."""
     place: int | None
@@ -116,7 +115,7 @@ def new_key() -> str:
 
 
 def hash_of(secret: str) -> str:
-    """What is stored of a key or an account."""
+    """What is stored of a key."""
     return hashlib.sha256(f"thaw:{secret}".encode()).hexdigest()
 
 
@@ -180,14 +179,20 @@ class Registry:
         Raises:
             WorkspaceError: it was deleted.
         """
+        found = self._places_where(_places.id == workspace)
+        if not found:
+            raise WorkspaceError(GONE)
+        return found[0]
+
+    def _places_where(
+        self, *where: sa.ColumnElement[bool], order: sa.ColumnElement[Any] = _places.created
+    ) -> list[Place]:
         names = [_places[name] for name in Place.__slots__ if name != "trained_s"]
         trained = sa.case((_places.day == _today(), _places.trained_s), else_=0.0).label("trained_s")
-        query = sa.select(*names, trained).where(_places.id == workspace, ~_places.gone)
+        query = sa.select(*names, trained).where(~_places.gone, *where).order_by(order)
         with self._reading() as connection:
-            row = connection.execute(query).mappings().one_or_none()
-        if row is None:
-            raise WorkspaceError(GONE)
-        return Place(**{str(name): value for name, value in row.items()})
+            rows = connection.execute(query).mappings().all()
+        return [Place(**{str(name): value for name, value in row.items()}) for row in rows]
 
     def change_key(self, workspace: str) -> str:
         """A new key that opens it; no earlier one does any more."""
@@ -202,7 +207,7 @@ class Registry:
         with self._writing() as connection:
             connection.execute(_spend_keys(workspace))
             connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
-            gone = {"gone": True, "account": None, **_IN_NO_ROOM}
+            gone = {"gone": True, **_IN_NO_ROOM}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))
 
     def over(self, before: float) -> list[str]:
@@ -328,18 +333,11 @@ class Registry:
 
     def places(self) -> list[Place]:
         """All that were not left, oldest first."""
-        with self._reading() as connection:
-            ids = list(
-                connection.execute(sa.select(_places.id).where(~_places.gone).order_by(_places.created)).scalars()
-            )
-        return [self.place(own) for own in ids]
+        return self._places_where()
 
     def members(self, room: str) -> list[Place]:
         """Who takes part, in the order of joining."""
-        with self._reading() as connection:
-            query = sa.select(_places.id).where(_places.room == room, ~_places.gone).order_by(_places.place)
-            ids = list(connection.execute(query).scalars())
-        return [self.place(own) for own in ids]
+        return self._places_where(_places.room == room, order=_places.place)
 
     # -- how it is done
 

@@ -19,15 +19,13 @@ from core.errors import WorkspaceError
 from core.home import ask_for_workspace
 from core.runs.line import Line, Waiting, everybody_waiting, line_of
 from core.storage import is_hosted
-from core.visitors.registry import KEY
+from core.visitors.registry import COOKIE, KEY
 from core.workspaces.workspace import Workspace, find_workspace, is_spent, new_workspace, open_workspace
 
 from .media import own_media
 
 NAME: Final = "w"
 """Of the key in the address."""
-COOKIE: Final = "thaw"
-"""Of the browser's own key; those of links that were opened have their beginning behind it."""
 _MINE: Final = "workspace.mine"
 _NOT_FOUND: Final = "workspace.not_found"
 _VISITED: Final = "workspace.visited"
