@@ -4,6 +4,7 @@ Who joins gets a data set of their own and a range of seeds of their own, so tha
 race of thirty seeds. Nothing else of a workspace is seen by the others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,7 @@ LONGEST_TITLE: Final = 80
 class Entry:
     """One student on the board."""
 
+    workspace: str
     name: str
     place: int
     runs: tuple[Run, ...]
@@ -35,7 +37,7 @@ class Entry:
 
 
 def open_room(teacher: Workspace, dataset_id: str, title: str, address: dict[str, str]) -> str:
-    """Begin a class; the code that its link has, which is not stored.
+    """Begin a class; the code that its link has.
 
     Args:
         address: the settings, as a page's address says them.
@@ -100,15 +102,15 @@ def _entry(member: Place, room: Room) -> Entry:
     except ThawError:  # deleted at this moment, or damaged
         runs = []
     own = tuple(run for run in runs if run.settings.data.dataset == room.dataset)
-    return Entry(name=member.name or "", place=member.place or 0, runs=own)
+    return Entry(workspace=member.id, name=member.name or "", place=member.place or 0, runs=own)
 
 
-def gathered(room: Room) -> list[Outcome]:
-    """The runs of the whole class as one comparison: of each experiment one run for each seed."""
+def gathered(entries: Sequence[Entry]) -> list[Outcome]:
+    """The runs of a board as one comparison: of each experiment one run for each seed."""
     found: dict[tuple[str, int], Outcome] = {}
-    for member in Registry().members(room.id):
-        with within(member.id):
-            for run in _entry(member, room).runs:
+    for entry in entries:
+        with within(entry.workspace):
+            for run in entry.runs:
                 key = (experiment_key(run.settings), run.settings.seed)
                 try:
                     found.setdefault(key, load_outcome(run.id))

@@ -108,7 +108,7 @@ def _live_board(room: Room) -> None:
 
 
 def _conclusion(room: Room, entries: Sequence[Entry]) -> None:
-    outcomes = gathered(room)
+    outcomes = gathered(entries)
     runs = sum(len(entry.runs) for entry in entries)
     st.caption(f"{counted(len(entries), 'student')}, {counted(runs, 'finished run')} on the class's pictures")
     if not outcomes:

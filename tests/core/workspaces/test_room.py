@@ -85,7 +85,7 @@ def test_the_board_has_the_class_s_runs_and_no_others(
     bring_race(new_workspace()[0])
 
     assert [(entry.name, len(entry.runs)) for entry in board(room)] == [("Ada", 2), ("Emmy", 2)]
-    verdict = race_verdict(gathered(room))
+    verdict = race_verdict(gathered(board(room)))
     assert [arm.seeds for arm in verdict.arms] == [(0,), (0,)], "the same run of two students counts once"
 
 
