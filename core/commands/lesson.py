@@ -50,11 +50,12 @@ def lesson(name: str | None, option: str | None, where: str, again: bool, say: S
 
 
 def _found_out(question: Question, answer: Answer, where: str, say: Say) -> Answer:
-    """Run it here; a race that was begun and not ended is run anew."""
+    """Run it here; a race that is at work is waited for, one that was stopped is run anew."""
     store = RunStore()
     if question.live:
         return find_out(store, answer)
-    answer = find_out(store, answer, bring(where, AUTO, None), identity())
+    if not (answer.race and any(run.is_active for run in store.runs(race=answer.race))):
+        answer = find_out(store, answer, bring(where, AUTO, None), identity())
     for run in train_all(store, [run.id for run in store.runs(race=answer.race)], say):
         finished(run)
     return looked_up(store, answer)

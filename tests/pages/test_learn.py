@@ -4,6 +4,7 @@ import pytest
 
 from core.data.dataset import load_stored
 from core.lessons.progress import answers
+from core.runs.deletion import delete_run
 from core.runs.store import RunStore
 from core.settings.schema import RunSettings
 
@@ -54,6 +55,21 @@ def test_a_race_is_queued_and_its_lead_decides(start, complete, better, came_out
     assert answers()["finetune-or-freeze"].came_out == came_out
     assert "Test accuracy: Fine-tuned" in texts(at)
     assert ("as you predicted" if came_out == "same" else "not as you predicted") in texts(at)
+
+
+def test_what_came_out_stands_when_its_runs_are_deleted_even_while_their_code_is_open(start, complete):
+    at = lock(start("learn.py"), "finetune-or-freeze", "same")
+    runs = RunStore().runs(race=answers()["finetune-or-freeze"].race)
+    for run in runs:
+        complete(run.id)
+    at.session_state["learn.finetune-or-freeze.code"] = True
+    assert "torch" in at.run().code[0].value
+
+    for run in runs:
+        delete_run(RunStore(), run.id)
+    at.run()
+
+    assert "as you predicted" in texts(at) and "Its runs were deleted" in texts(at) and not at.code
 
 
 def test_a_race_that_was_stopped_keeps_the_prediction_and_can_be_run_again(start):

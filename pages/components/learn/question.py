@@ -138,6 +138,9 @@ def _evidence(question: Question, runs: Sequence[Run]) -> None:
     finished = finished_of(runs)
     if len(experiments_of(finished)) > 1:
         _how_sure(finished)
+    if not question.live and not finished:
+        st.caption(":material/delete: Its runs were deleted; what came out stands.")
+        return
     code = st.expander(
         "The PyTorch that did it", icon=":material/code:", key=f"learn.{question.name}.code", on_change="rerun"
     )
