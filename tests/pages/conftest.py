@@ -20,18 +20,20 @@ from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
 from core.storage import home_path
 from core.training.history import EpochRecord
+from pages.components.media import everybodys_media
 
 
 @pytest.fixture(autouse=True)
 def fresh_caches():
     """What is cached outlives a test, even what belongs to a session: every AppTest has the same session id.
 
-    So does whose files are meant, which pages of a shared server ask of a visitor.
+    So does whose files and pictures are meant, which pages of a shared server ask of a visitor.
     """
     st.cache_data.clear()
     st.cache_resource.clear()
     yield
     ask_for_workspace(str)
+    everybodys_media()
 
 
 @pytest.fixture(autouse=True)

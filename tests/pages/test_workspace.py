@@ -1,6 +1,6 @@
 """The Workspace page, and what every page is where strangers share the server."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,21 +8,17 @@ from helpers import queue_runs
 from streamlit.testing.v1 import AppTest
 
 from core.data.ingest import ingest
-from core.home import ask_for_workspace, within
+from core.home import within
 from core.visitors.registry import Registry
 from core.workspaces.room import board, find_room, open_room
 from core.workspaces.workspace import find_workspace, new_workspace
-from pages.components.media import everybodys_media
 
 Start = Callable[..., AppTest]
 
 
 @pytest.fixture
-def hosted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def hosted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("THAW_HOSTED", "1")
-    yield
-    ask_for_workspace(str)
-    everybodys_media()
 
 
 def words(at: AppTest) -> str:
