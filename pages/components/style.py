@@ -32,8 +32,6 @@ button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ c
 }}
 /* what is told in passing covers none of the header's buttons */
 [data-testid="stToastContainer"] {{ top: auto !important; bottom: 1rem !important; }}
-/* four short words stand in one row on a telephone, too */
-@media (max-width: 640px) {{ .stButtonGroup button[kind^="segmented_control"] {{ padding-inline: 0.5rem; }} }}
 /* which keys move what has the focus; told to those alone who have come by the keyboard */
 .stSlider [data-focus-visible="true"] [data-testid="stSliderThumbValue"] p::after,
 .stButtonGroup:has([data-focus-visible="true"]) [data-testid="stWidgetLabel"] p::after,

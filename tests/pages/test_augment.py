@@ -82,7 +82,7 @@ def test_every_transform_can_be_added_and_every_number_has_a_slider(page):
 
 
 def test_the_way_to_a_square_can_be_changed_and_a_transform_taken_away(page):
-    page.segmented_control(key="augment.square").set_value("Resize").run()
+    page.pills(key="augment.square").set_value("Resize").run()
     page.pills(key="augment.changes").set_value([]).run()
 
     assert [step.name for step in steps_of(chosen(page).augment)] == ["Resize"]

@@ -135,7 +135,7 @@ def test_the_picture_shown_is_made_anew_from_the_pixels():
 
 
 def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished_race):
-    page.segmented_control(key="classify.source").set_value("tests").run()
+    page.pills(key="classify.source").set_value("tests").run()
     compare_with(page, finished_race.run("finetuned"))
 
     assert not page.exception and not page.error
@@ -149,7 +149,7 @@ def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished
 
 
 def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, finished_race):
-    page.segmented_control(key="classify.source").set_value("tests").run()
+    page.pills(key="classify.source").set_value("tests").run()
 
     record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
     by_name = dict(zip(record.test_names, said.probabilities, strict=True))
@@ -294,7 +294,7 @@ def test_an_address_with_another_run_is_explained(start, finished_race):
 
 def test_pictures_that_another_run_may_have_learnt_from_are_pointed_out(page, finished_race, monkeypatch):
     monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), test_contents=()))
-    page.segmented_control(key="classify.source").set_value("tests").run()
+    page.pills(key="classify.source").set_value("tests").run()
     compare_with(page, finished_race.run("finetuned"))
 
     count = len(set(table(page)["picture"]))
@@ -313,7 +313,7 @@ def test_many_pictures_come_in_pages_and_one_table(page):
 def test_the_camera_asks_for_nothing_until_it_is_wanted(page):
     assert not page.get("camera_input")
 
-    page.segmented_control(key="classify.source").set_value("camera").run()
+    page.pills(key="classify.source").set_value("camera").run()
     for place in range(2):  # it goes on: the next photo is one click away
         photo = encoded(draw_picture("squares", place), "JPEG")
         page.camera_input(key=f"classify.camera.{place}").upload("photo.jpg", photo, "image/jpeg").run()
@@ -332,7 +332,7 @@ def test_too_large_a_file_is_refused_on_the_server_too(page, monkeypatch):
 @pytest.fixture
 def drawn_tests(page):
     """The run's own test pictures, answered."""
-    return page.segmented_control(key="classify.source").set_value("tests").run()
+    return page.pills(key="classify.source").set_value("tests").run()
 
 
 def test_nothing_is_explained_until_it_is_asked_for(drawn_tests, monkeypatch):
@@ -402,7 +402,7 @@ def test_the_json_is_what_the_command_line_prints(finished_race, tmp_path, capsy
 def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start, finished_race, monkeypatch):
     monkeypatch.setattr("components.resources.load_record", lambda run: replace(load_record(run), temperature=2.0))
     at = start("classify.py", run=finished_race.run("frozen"))
-    at.segmented_control(key="classify.source").set_value("tests").run()
+    at.pills(key="classify.source").set_value("tests").run()
 
     record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
     by_name = dict(zip(record.test_names, said.probabilities, strict=True))
@@ -414,7 +414,7 @@ def test_a_calibrated_run_shows_calibrated_probabilities_and_says_by_what(start,
 
 
 def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
-    page.segmented_control(key="classify.source").set_value("unknown").run()
+    page.pills(key="classify.source").set_value("unknown").run()
 
     assert not page.exception and not page.error
     assert len(table(page)) == 14 and "Unknown images are not detected: there are" in words(page).replace("\\", "")
@@ -502,7 +502,7 @@ def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_orde
     turned = replace(dataset, pictures=dataset.pictures[::-1])  # places in the pixel file go along
     monkeypatch.setattr("components.resources.load_stored", lambda dataset_id: turned)
 
-    page.segmented_control(key="classify.source").set_value("tests").run()
+    page.pills(key="classify.source").set_value("tests").run()
 
     assert not page.exception
     assert set(table(page)["picture"]) <= set(load_record(run).test_names)

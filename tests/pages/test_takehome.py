@@ -118,7 +118,7 @@ def test_where_the_test_pictures_are_not_the_page_says_so_and_goes_on(start, pac
 
     import_run(RunStore(), packed)
     at = start("classify.py")
-    at.segmented_control(key="classify.source").set_value("tests").run()
+    at.pills(key="classify.source").set_value("tests").run()
 
     assert not at.exception and "is not here any more" in error_of(at)
     assert at.button(key="classify.pack")

@@ -48,7 +48,7 @@ def preset_control() -> None:
 
 def step_controls(steps: Sequence[AugmentStep]) -> None:
     """Which transforms there are, and a slider for every number they have."""
-    st.segmented_control(
+    st.pills(
         "How a picture becomes a square",
         SQUARES,
         required=True,

@@ -52,6 +52,7 @@ def wanted_explanations() -> Explanations:
         help=with_term("Computed for the pictures that are shown.", "Heat map", "Nearest neighbours", "Influence"),
         label_visibility="collapsed",
         persist_state="session",
+        wrap=True,
     )
     return Explanations(**dict.fromkeys(kinds, True))
 

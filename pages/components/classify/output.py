@@ -75,6 +75,7 @@ def _next_steps(networks: Sequence[Network]) -> list[str]:
         key="classify.next",
         label_visibility="collapsed",
         persist_state="session",
+        wrap=True,
     )
 
 

@@ -31,7 +31,7 @@ _STYLE: Final = f"""<style>
 
 def ask(record: RunRecord) -> list[InputPicture]:
     """The inputs, and the pictures they hold now."""
-    source = st.segmented_control(
+    source = st.pills(
         "Pictures from",
         _SOURCES,
         required=True,

@@ -63,6 +63,7 @@ def _form(dataset: Dataset, settings: RunSettings, again: bool) -> None:
             default=depths_to_try(settings),
             format_func=lambda stages: depth_words(stages, total),
             key=f"much.sweep.depths.{total}",
+            wrap=True,
         )
         seeds = st.segmented_control("Seeds", SEEDS, default=3, required=True, key="much.sweep.seeds")
     if depths:
