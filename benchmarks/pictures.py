@@ -68,6 +68,8 @@ README = (
     Shot(name="classify", page="classify", longest=1300),
     Shot(name="why", page="classify", longest=1500, opened=("See why", "Heat map")),
     Shot(name="takehome", page="classify", opened=("Export model",), part="Export model"),
+    Shot(name="inside", page="inside", longest=1300),
+    Shot(name="learn", page="learn", longest=1300),
     Shot(name="home-phone", page="home", width="390", colours="dark", longest=1900),
 )
 

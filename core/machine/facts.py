@@ -22,7 +22,8 @@ class Machine:
     torchvision: str
 
     def __str__(self) -> str:
-        return f"{self.processor}, {self.cores} cores, {self.memory_bytes / 1024**3:.0f} GB"
+        cores = "1 core" if self.cores == 1 else f"{self.cores} cores"
+        return f"{self.processor}, {cores}, {self.memory_bytes / 1024**3:.0f} GB"
 
 
 @cache

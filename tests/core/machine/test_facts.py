@@ -25,7 +25,7 @@ def test_the_machine_is_described_by_what_decides_speed_and_numbers():
 
     assert 1 <= found.cores <= (os.cpu_count() or 1)
     assert 0 < found.memory_bytes <= psutil.virtual_memory().total
-    assert f"{found.cores} cores" in str(found)
+    assert f", {found.cores} core" in str(found)
     assert found.torch[0].isdigit() and found.torchvision[0].isdigit()
 
 
