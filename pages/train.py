@@ -46,7 +46,7 @@ with below, st.container(horizontal=True, vertical_alignment="bottom"):
     about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""
     st.caption(about)
 badge = badges[settings.model.backbone]
-if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
+if settings.model.start == "imagenet" and badge.startswith("not here"):
     st.caption(
         f":material/download: The weights are {md(badge)}: the run downloads them first, or says that it cannot."
     )

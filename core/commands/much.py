@@ -50,7 +50,7 @@ def _command(
 
 def _advise(arguments: Namespace) -> Result:
     """The advice with its evidence, and its check where that is asked for."""
-    from core.advice.plans import plan_check
+    from core.advice.plans import check_thawing, plan_check
     from core.advice.rule import advise
     from core.runs.studies import check_of, checks_here
 
@@ -62,6 +62,7 @@ def _advise(arguments: Namespace) -> Result:
     values |= {"advice": asdict(advice), "evidence": asdict(evidence)}
     lines = [f"{dataset.title}: {advice.headline}. {advice.because}", advice.numbers, *_depth_lines(evidence)]
     if arguments.check:
+        check_thawing(settings)
         plans = plan_check(settings, advice.stages, seeds, evidence.pictures)
         check = check_of(_studied("check", plans, dataset, say, advice.stages))
         assert check is not None, "all of its runs have finished"

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.errors import ThawError
+from core.models.catalogue import get_backbone, not_offered, strategies_of
 from core.settings.recipes import RECIPES
 from core.settings.scenarios import SCENARIOS, USUAL_RACE
 from core.settings.schema import RunSettings
@@ -18,7 +19,7 @@ from ..frame import draw_each
 from ..gallery import GalleryItem, gallery
 from ..help import with_term
 from ..kept import OFFERED, OWN, SEED_CHOICES, keep
-from ..messages import md, show_error
+from ..messages import LONGEST_MESSAGE, md, show_error
 from ..planning import expectations
 from ..resources import thumbnail
 from .drawing import draw_rows
@@ -99,19 +100,24 @@ def _pictures(dataset: Dataset) -> None:
 
 def _controls() -> Wanted:
     settings = chosen.settings()
+    spec = get_backbone(settings.model.backbone)
+    offered = strategies_of(spec)
     left, middle, right = st.columns([5, 2, 3], gap="medium")
     with left:
         scenarios = st.pills(
             "Training strategies",
-            SCENARIOS,
+            offered,
             selection_mode="multi",
             wrap=True,
             format_func=lambda name: SCENARIOS[name].label,
-            key=keep("home.scenarios", list(USUAL_RACE), SCENARIOS),
+            key=keep("home.scenarios", [name for name in USUAL_RACE if name in offered], offered),
             help=with_term(
-                "  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()), "Training strategy"
+                "  \n".join(f"**{SCENARIOS[name].label}**: {SCENARIOS[name].help}" for name in offered),
+                "Training strategy",
             ),
         )
+        if spec.frozen_only:
+            st.caption(md(not_offered(spec), LONGEST_MESSAGE))
     with middle:
         picked = st.segmented_control(
             "Seeds",

@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.advice.evidence import Evidence, load_evidence, save_evidence
-from core.advice.plans import plan_check, stages_of
+from core.advice.plans import can_thaw, plan_check, stages_of
 from core.advice.rule import OUR_CHECKS, Advice, advise, depth_words, similarity_words
 from core.comparison.wording import counted
 from core.data.dataset import Dataset
@@ -51,7 +51,8 @@ def show_advice(dataset: Dataset, settings: RunSettings) -> None:
         st.header(advice.headline, anchor=False)
         st.markdown(md(advice.numbers, LONGEST_MESSAGE))
         st.caption(md(advice.because, LONGEST_MESSAGE))
-        _checked(dataset, settings, advice, evidence)
+        if can_thaw(settings):
+            _checked(dataset, settings, advice, evidence)
     _evidence(evidence)
 
 

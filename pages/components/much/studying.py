@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.advice.plans import can_thaw
 from core.comparison.wording import counted
 from core.data.dataset import Dataset
 from core.errors import ThawError
+from core.models.catalogue import get_backbone, not_offered
 from core.runs.studies import Kind, Study, estimate_study, start_study, studies
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate
 
 from .. import chosen
-from ..messages import show_error
+from ..messages import LONGEST_MESSAGE, md, show_error
 from ..planning import start_again, stopped_for_good
 from ..progress import explain_end, live
 from ..resources import run_store, stored_dataset
@@ -29,6 +31,8 @@ class Section:
     title: str
     icon: str
     draw: Callable[[Dataset, RunSettings], None]
+    thaws: bool = False
+    """Whether it trains more than a head, which not every backbone is offered for."""
 
 
 def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
@@ -39,6 +43,9 @@ def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
     shown = st.expander(section.title, expanded=working, icon=section.icon, key=key, on_change="rerun")
     if shown.open:
         with shown:
+            if section.thaws and not can_thaw(settings):
+                st.markdown(md(not_offered(get_backbone(settings.model.backbone)), LONGEST_MESSAGE))
+                return
             section.draw(dataset, settings)
 
 

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.advice.plans import depths_to_try, plan_sweep, stages_of
+from core.advice.plans import can_thaw, depths_to_try, plan_sweep, stages_of
 from core.advice.rule import depth_words
 from core.data.dataset import Dataset
 from core.runs.findings import Sweep, sweep_of
@@ -58,7 +58,7 @@ def _form(dataset: Dataset, settings: RunSettings, again: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         depths = st.pills(
             "Stages that train",
-            range(total + 1),
+            range(total + 1) if can_thaw(settings) else (0,),
             selection_mode="multi",
             default=depths_to_try(settings),
             format_func=lambda stages: depth_words(stages, total),
