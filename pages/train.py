@@ -58,13 +58,14 @@ if pressed:
         st.stop()
     st.rerun()
 
-everything = stored_experiments(run_store(), archived=True)
-names = names_by_key(everything)
-shown = shown_experiment(everything)
+everything = stored_experiments(run_store(), archived=True, studied=False)
+shown = shown_experiment(everything, stored_experiments(run_store(), archived=True))
+known = everything if shown is None or shown in everything else [shown, *everything]
+names = names_by_key(known)
 if ready and not (shown and shown.is_active):
     show_detectable_difference(settings, dataset, int(repeats), "train")
 if shown is not None:
-    show_experiment(shown, everything, names)
+    show_experiment(shown, known, names)
 if everything:
     experiment_list(everything, names)
 else:

@@ -6,7 +6,7 @@ A study is a race with its kind in its name, so that it survives whatever a race
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from core.advice.plans import thawed
 from core.advice.rule import Check, TrackRecord, judge, track_record
@@ -14,14 +14,14 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.errors import SettingsError
 from core.models.catalogue import get_backbone
+from core.runs.experiments import Kind as Kind
+from core.runs.experiments import kind_of as kind_of
 from core.runs.life import Identity
 from core.runs.race import submit
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate, Plan, estimate, plan_run
 
-Kind = Literal["check", "sweep", "crossing", "rates", "later"]
-KINDS: Final[tuple[Kind, ...]] = ("check", "sweep", "crossing", "rates", "later")
 MOST_RUNS: Final = 120
 
 
@@ -46,12 +46,6 @@ class Study:
     def settings(self) -> RunSettings:
         """Of its first run."""
         return self.runs[0].settings
-
-
-def kind_of(race: str | None) -> Kind | None:
-    """What a race is a study of; None for a race as people run it."""
-    word = (race or "").partition("-")[0]
-    return next((kind for kind in KINDS if kind == word), None)
 
 
 def start_study(
