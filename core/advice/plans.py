@@ -138,6 +138,6 @@ def plan_rates(settings: RunSettings, seeds: Sequence[int]) -> list[RunSettings]
 
 
 def plan_later(settings: RunSettings, epochs: int) -> list[RunSettings]:
-    """From scratch for a long time, and fine-tuning for a tenth of it."""
+    """The head alone, fine-tuning for a tenth of a long time, and from scratch for all of it."""
     long, short = (replace(settings, optim=replace(settings.optim, epochs=max(1, n))) for n in (epochs, epochs // 10))
-    return [with_strategy(short, ALL), with_strategy(long, NOTHING)]
+    return [with_strategy(short, HEAD), with_strategy(short, ALL), with_strategy(long, NOTHING)]

@@ -20,7 +20,7 @@ from ..gallery import GalleryItem, gallery
 from ..help import with_term
 from ..kept import OFFERED, OWN, SEED_CHOICES, keep
 from ..messages import LONGEST_MESSAGE, md, show_error
-from ..planning import expectations
+from ..planning import expectations, say_what_is_fetched
 from ..resources import thumbnail
 from .drawing import draw_rows
 from .machine import machine_card
@@ -63,6 +63,8 @@ def set_up(dataset: Dataset, busy: bool) -> None:
             expected = estimate_race(wanted.settings, dataset, wanted.scenarios, wanted.seeds)
             expectations(wanted.settings, dataset, len(wanted.seeds), "home", expected)
         machine_card(wanted.settings.model.backbone)
+    if any(not SCENARIOS[name].from_nothing for name in wanted.scenarios):
+        say_what_is_fetched(wanted.settings.model)
 
 
 def _start(wanted: Wanted, dataset: Dataset) -> None:

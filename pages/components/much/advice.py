@@ -16,11 +16,13 @@ from core.errors import ThawError
 from core.runs.studies import Study, check_of, checks_here, studies
 from core.settings.schema import RunSettings
 from core.training.history import Progress
+from core.training.plan import estimate_look
 
+from .. import chosen
 from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md, show_error
-from ..planning import estimate_run
-from ..resources import run_store
+from ..planning import say_what_is_fetched
+from ..resources import run_store, split_sizes
 from ..wording import PHASES, BadgeColor, per_cent, rough_time
 from .charts import by_depth
 from .studying import latest, offer, show_progress
@@ -57,7 +59,9 @@ def show_advice(dataset: Dataset, settings: RunSettings) -> None:
 
 
 def _offer_look(dataset: Dataset, settings: RunSettings) -> None:
-    expected = estimate_run(check_settings(dataset, settings.model.backbone), dataset)
+    pictures = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[0]
+    expected = estimate_look(check_settings(dataset, settings.model.backbone), pictures)
+    say_what_is_fetched(settings.model)
     about = f" ({rough_time(expected.seconds)})" if expected else ""
     if not st.button(
         f"Look at the pictures{about}",

@@ -64,7 +64,7 @@ def offer(
     primary: bool = True,
 ) -> None:
     """The button that queues these runs, with their number and how long they take together."""
-    expected = _expected(chosen.home(), dataset.id, tuple(plans))
+    expected = _expected(chosen.home(), dataset.id, kind, tuple(plans))
     st.button(
         f"{label} ({rough_time(expected.seconds)})" if expected else label,
         type="primary" if primary else "secondary",
@@ -79,8 +79,8 @@ def offer(
 
 
 @st.cache_data(max_entries=100, ttl=60, show_spinner=False)
-def _expected(home: str, dataset_id: str, plans: tuple[RunSettings, ...]) -> Estimate | None:
-    return estimate_study(plans, stored_dataset(home, dataset_id))
+def _expected(home: str, dataset_id: str, kind: Kind, plans: tuple[RunSettings, ...]) -> Estimate | None:
+    return estimate_study(kind, plans, stored_dataset(home, dataset_id))
 
 
 def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: int | None) -> None:
