@@ -25,7 +25,7 @@ from ..planning import say_what_is_fetched
 from ..resources import run_store, split_sizes
 from ..wording import PHASES, BadgeColor, per_cent, rough_time
 from .charts import by_depth
-from .studying import latest, offer, show_progress
+from .studying import latest, link_to_runs, offer, show_progress
 
 SEEDS: Final = 3
 _VERDICTS: Final[dict[str, tuple[str, BadgeColor]]] = {
@@ -126,12 +126,7 @@ def _offer_check(
     with st.container(horizontal=True, vertical_alignment="center"):
         offer("check", label, plans, dataset, advice.stages, primary=checked is None)
         if checked:
-            _compare(checked)
-
-
-def _compare(study: Study) -> None:
-    runs = ",".join(run.id for run in study.finished)
-    st.page_link("compare.py", label="Compare in detail", icon=":material/balance:", query_params={"runs": runs})
+            link_to_runs(checked)
 
 
 def _record() -> str:

@@ -91,6 +91,12 @@ def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: in
         show_error(error)
 
 
+def link_to_runs(study: Study) -> None:
+    """The way to a study's runs: other pages list only those that were started there."""
+    runs = ",".join(run.id for run in study.finished)
+    st.page_link("compare.py", label="Compare in detail", icon=":material/balance:", query_params={"runs": runs})
+
+
 def show_progress(study: Study, key: str) -> bool:
     """How it goes on; or why it did not end well, and the way back.
 

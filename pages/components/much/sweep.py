@@ -11,7 +11,7 @@ from core.settings.schema import RunSettings
 
 from ..messages import LONGEST_MESSAGE, md
 from .charts import by_stages
-from .studying import latest, offer, show_progress
+from .studying import latest, link_to_runs, offer, show_progress
 
 SEEDS = (1, 3, 5)
 
@@ -26,6 +26,8 @@ def show_sweep(dataset: Dataset, settings: RunSettings) -> None:
             st.markdown(md(found.flips, LONGEST_MESSAGE))
         st.plotly_chart(by_stages(found.depths), key="much.sweep.chart", alt="Test accuracy by stages that train")
         _table(found)
+    if known and found and not known.is_active:
+        link_to_runs(known)
     if known:
         show_progress(known, "much.sweep.live")
     if known is None or not known.is_active:
