@@ -60,6 +60,7 @@ def table(data: str, only: list[str], seeds: int) -> None:
     took = {}
     for name in only:
         runs, said, do = WAYS[name](settings, dataset, seeds)
+        print(f"{name}: {said:.0f} s are said", file=sys.stderr, flush=True)
         start = time.perf_counter()
         do()
         took[name] = time.perf_counter() - start
