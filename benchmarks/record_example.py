@@ -27,7 +27,7 @@ from core.runs.record import (
     record_values,
     run_folder,
 )
-from core.runs.store import RunStore
+from core.runs.store import Run, RunStore
 
 DIGITS = 6  # significant ones of what is not a probability
 
@@ -53,20 +53,24 @@ def main() -> None:
     if not arguments.beside:
         shutil.rmtree(RECORDED, ignore_errors=True)
     for run in runs:
-        record = load_record(run.id)
-        scenario = record.settings.model.scenario
-        new_id = f"{RECORDED_PREFIX}{record.settings.seed}-{scenario}"
-        shown = tuple(f"picture {number}" for number, _ in enumerate(record.test_names, start=1))
-        dataset = replace(record.dataset, title=arguments.title, kind="recorded")
-        record = replace(record, run=new_id, test_names=shown, dataset=dataset)
-        folder = RECORDED / new_id
-        folder.mkdir(parents=True)
-        shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
-        text = json.dumps(shortened(record_values(record)), ensure_ascii=False, separators=(",", ":")) + "\n"
-        (folder / RECORD).write_bytes(sealed(text.encode()))
+        record_run(run, RECORDED_PREFIX, arguments.title)
     if not arguments.beside:
         _date(max(run.ended or 0.0 for run in runs))
     print(f"{len(runs)} runs, {sum(path.stat().st_size for path in RECORDED.rglob('*.*')):,} bytes in {RECORDED.name}/")
+
+
+def record_run(run: Run, prefix: str, title: str) -> None:
+    """One run into a folder of its own."""
+    record = load_record(run.id)
+    new_id = f"{prefix}{record.settings.seed}-{record.settings.model.scenario}"
+    shown = tuple(f"picture {number}" for number, _ in enumerate(record.test_names, start=1))
+    dataset = replace(record.dataset, title=title, kind="recorded")
+    record = replace(record, run=new_id, test_names=shown, dataset=dataset)
+    folder = RECORDED / new_id
+    folder.mkdir(parents=True)
+    shutil.copy(run_folder(run.id) / PREDICTIONS, folder)
+    text = json.dumps(shortened(record_values(record)), ensure_ascii=False, separators=(",", ":")) + "\n"
+    (folder / RECORD).write_bytes(sealed(text.encode()))
 
 
 def _date(created: float) -> None:

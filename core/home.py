@@ -113,14 +113,23 @@ def _made(folder: Path) -> Path:
 
 
 def megabytes_here() -> float:
-    """What lies in `thaw_home()`; a file with two names counts once."""
+    """What lies in `thaw_home()`; a file with two names counts once.
+
+    What the server lends to everybody is nobody's: the built-in set's pixels are one file in all workspaces.
+    """
+    lent = _sizes_in(server_home() / "datasets") if workspace() else {}
+    return sum(size for file, size in _sizes_in(thaw_home()).items() if file not in lent) / 1e6
+
+
+def _sizes_in(top: Path) -> dict[tuple[int, int], int]:
+    """Bytes of all files below a folder, by what tells a file whatever its names."""
     sizes: dict[tuple[int, int], int] = {}
-    for folder, _, names in os.walk(thaw_home()):
+    for folder, _, names in os.walk(top):
         for name in names:
             with suppress(OSError):  # gone meanwhile
                 found = os.lstat(os.path.join(folder, name))
                 sizes[found.st_dev, found.st_ino] = found.st_size
-    return sum(sizes.values()) / 1e6
+    return sizes
 
 
 @contextmanager

@@ -27,7 +27,6 @@ name = st.pills(
 )
 lesson = table[name or names[0]]
 with st.container(key=f"lesson-{lesson.name}"):
-    st.header(lesson.title, anchor=False)
     with st.container(width=READABLE):
         st.markdown(f"{md(lesson.about, LONGEST_MESSAGE)} [{md(lesson.reference)}]({lesson.url})")
         steps_of(lesson)

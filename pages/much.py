@@ -19,8 +19,10 @@ SECTIONS = (
         kind="sweep", title="Thaw sweep: which depth is enough?", icon=":material/stacked_line_chart:", draw=show_sweep
     ),
     Section(kind="crossing", title="Enough pictures yet?", icon=":material/trending_up:", draw=show_crossing),
-    Section(kind="later", title="From scratch gets there later?", icon=":material/schedule:", draw=show_later),
-    Section(kind="rates", title="One learning rate for all?", icon=":material/speed:", draw=show_rates),
+    Section(
+        kind="later", title="From scratch gets there later?", icon=":material/schedule:", draw=show_later, thaws=True
+    ),
+    Section(kind="rates", title="One learning rate for all?", icon=":material/speed:", draw=show_rates, thaws=True),
     Section(kind=None, title="Can one seed mislead?", icon=":material/casino:", draw=show_luck),
 )
 

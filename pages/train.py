@@ -5,7 +5,7 @@ from components import chosen
 from components.help import with_term
 from components.kept import keep
 from components.messages import md, show_error
-from components.planning import estimate_run, show_detectable_difference
+from components.planning import estimate_run, say_what_is_fetched, show_detectable_difference
 from components.resources import backbone_badges, run_store
 from components.train.experiments import experiment_list, names_by_key, show_in_address, shown_experiment
 from components.train.forms import run_form
@@ -45,11 +45,7 @@ with below, st.container(horizontal=True, vertical_alignment="bottom"):
     about = f":material/photo_library: {md(dataset.title)}"
     about += f" · {expected_time(expected, int(repeats) * (settings.data.folds or 1))}" if ready else ""
     st.caption(about)
-badge = badges[settings.model.backbone]
-if settings.model.start == "imagenet" and not badge.startswith("ImageNet"):
-    st.caption(
-        f":material/download: The weights are {md(badge)}: the run downloads them first, or says that it cannot."
-    )
+say_what_is_fetched(settings.model)
 if pressed:
     try:
         show_in_address(start_runs(settings, dataset, int(repeats)))
@@ -58,13 +54,14 @@ if pressed:
         st.stop()
     st.rerun()
 
-everything = stored_experiments(run_store(), archived=True)
-names = names_by_key(everything)
-shown = shown_experiment(everything)
+everything = stored_experiments(run_store(), archived=True, studied=False)
+shown = shown_experiment(everything, stored_experiments(run_store(), archived=True))
+known = everything if shown is None or shown in everything else [shown, *everything]
+names = names_by_key(known)
 if ready and not (shown and shown.is_active):
     show_detectable_difference(settings, dataset, int(repeats), "train")
 if shown is not None:
-    show_experiment(shown, everything, names)
+    show_experiment(shown, known, names)
 if everything:
     experiment_list(everything, names)
 else:

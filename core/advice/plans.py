@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from core.models.catalogue import get_backbone
+from core.errors import SettingsError
+from core.models.catalogue import get_backbone, not_offered
 from core.settings.scenarios import SCENARIOS, Scenario
 from core.settings.schema import MOST_EPOCHS, DataSettings, RunSettings
 
@@ -54,8 +55,25 @@ def with_strategy(settings: RunSettings, row: Scenario, last_stages: int = LAST)
 
 
 def depths_to_try(settings: RunSettings) -> tuple[int, ...]:
-    """The head alone, the last 1, 2 and 3 stages, and everything."""
+    """The head alone, the last 1, 2 and 3 stages, and everything, as far as the backbone is offered like that."""
+    if not can_thaw(settings):
+        return (0,)
     return tuple(dict.fromkeys([*range(min(4, stages_of(settings))), stages_of(settings)]))
+
+
+def can_thaw(settings: RunSettings) -> bool:
+    """Whether anything but the head of this backbone is offered to train."""
+    return not get_backbone(settings.model.backbone).frozen_only
+
+
+def check_thawing(settings: RunSettings) -> None:
+    """Whether there is something to hold frozen against.
+
+    Raises:
+        SettingsError: the backbone is offered frozen only.
+    """
+    if said := not_offered(get_backbone(settings.model.backbone)):
+        raise SettingsError(f"{said} There is nothing to hold it against; choose another backbone to check.")
 
 
 def plan_check(settings: RunSettings, advised: int, seeds: Sequence[int], pictures: int) -> list[RunSettings]:
@@ -98,7 +116,7 @@ def plan_crossing(
         for size in sizes:
             pictures = sum(min(count, size or count) for count in counts)
             base = replace(enough_steps(settings, pictures), data=_with_size(settings.data, size), seed=seed)
-            found += [with_strategy(base, row) for row in (NOTHING, HEAD, SOME, ALL)]
+            found += [with_strategy(base, row) for row in ((NOTHING, HEAD, SOME, ALL) if can_thaw(base) else (HEAD,))]
     return found
 
 
@@ -120,6 +138,6 @@ def plan_rates(settings: RunSettings, seeds: Sequence[int]) -> list[RunSettings]
 
 
 def plan_later(settings: RunSettings, epochs: int) -> list[RunSettings]:
-    """From scratch for a long time, and fine-tuning for a tenth of it."""
+    """The head alone, fine-tuning for a tenth of a long time, and from scratch for all of it."""
     long, short = (replace(settings, optim=replace(settings.optim, epochs=max(1, n))) for n in (epochs, epochs // 10))
-    return [with_strategy(short, ALL), with_strategy(long, NOTHING)]
+    return [with_strategy(short, HEAD), with_strategy(short, ALL), with_strategy(long, NOTHING)]

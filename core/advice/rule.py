@@ -11,6 +11,7 @@ from typing import Final, Literal
 from core.advice.evidence import Evidence
 from core.comparison.verdict import BAND
 from core.comparison.wording import counted, per_cent, points
+from core.models.catalogue import get_backbone, not_offered
 
 FEW: Final = 20
 """Training pictures of the smallest class below which more of the network is not trained, unless they are unlike
@@ -51,6 +52,8 @@ def _rule(evidence: Evidence) -> tuple[int, str]:
     last, best, total = evidence.last, evidence.best, len(evidence.depths)
     earlier = evidence.lead_interval is not None and evidence.lead_interval[0] > 0
     wrong = 1 - last.probe
+    if said := not_offered(get_backbone(evidence.backbone)):
+        return 0, f"A head alone is wrong about {per_cent(wrong)} of the pictures. {said}"
     if wrong <= LITTLE_LEFT and not earlier:
         return 0, f"A head alone is wrong about only {per_cent(wrong)} of the pictures: there is little left to gain."
     unlike = evidence.sure is not None and evidence.sure < SURE / 3

@@ -17,7 +17,12 @@ def list_backbones() -> Result:
     for spec in BACKBONES.values():
         status = weights_status(spec.name)
         row = {"name": spec.name, "label": spec.label, "stages": len(spec.stages), "features": spec.features}
-        row |= {"weights": status.badge, "available": status.available, "forward_gflop": spec.forward_gflop}
+        row |= {
+            "weights": status.badge,
+            "available": status.available,
+            "licence": status.licence,
+            "forward_gflop": spec.forward_gflop,
+        }
         rows.append(row)
         lines.append(f"{spec.name:20} {spec.label:20} {status.badge}")
     return {"backbones": rows}, "\n".join(lines)

@@ -50,7 +50,7 @@ def _command(
 
 def _advise(arguments: Namespace) -> Result:
     """The advice with its evidence, and its check where that is asked for."""
-    from core.advice.plans import plan_check
+    from core.advice.plans import check_thawing, plan_check
     from core.advice.rule import advise
     from core.runs.studies import check_of, checks_here
 
@@ -62,6 +62,7 @@ def _advise(arguments: Namespace) -> Result:
     values |= {"advice": asdict(advice), "evidence": asdict(evidence)}
     lines = [f"{dataset.title}: {advice.headline}. {advice.because}", advice.numbers, *_depth_lines(evidence)]
     if arguments.check:
+        check_thawing(settings)
         plans = plan_check(settings, advice.stages, seeds, evidence.pictures)
         check = check_of(_studied("check", plans, dataset, say, advice.stages))
         assert check is not None, "all of its runs have finished"
@@ -83,7 +84,7 @@ def _sweep(arguments: Namespace) -> Result:
     dataset = bring(arguments.data, arguments.layout, arguments.groups).dataset
     depths = _numbers("--depths", arguments.depths, depths_to_try(settings))
     plans = plan_sweep(settings, depths, seeds_in(arguments.seeds))
-    _say_how_long(plans, dataset, say)
+    _say_how_long("sweep", plans, dataset, say)
     found = sweep_of(_studied("sweep", plans, dataset, say))
     assert found is not None, "its runs have finished"
     lines = [f"{dataset.title}: {found.sentence}", *map(_depth_line, found.depths), *filter(None, [found.flips])]
@@ -109,7 +110,7 @@ def _crossing(arguments: Namespace) -> Result:
     words = [word for word in names_in(arguments.sizes or "") if word != "all"]
     sizes = [*_numbers("--sizes", ",".join(words), ()), None] if arguments.sizes else usual
     plans = plan_crossing(settings, sizes, seeds, counts)
-    _say_how_long(plans, dataset, say)
+    _say_how_long("crossing", plans, dataset, say)
     found = crossing_of(_studied("crossing", plans, dataset, say))
     assert found is not None, "its runs have finished"
     lines = [f"{dataset.title}: {'; '.join(found.sentences)}.", *map(_curve_line, found.curves)]
@@ -140,10 +141,10 @@ def _numbers(option: str, text: str | None, usual: Sequence[int]) -> list[int]:
         raise ThawError(f"{option} is {text!r}; give whole numbers, like 0,1,2.") from error
 
 
-def _say_how_long(plans: Sequence[RunSettings], dataset: Dataset, say: Say) -> None:
+def _say_how_long(kind: "Kind", plans: Sequence[RunSettings], dataset: Dataset, say: Say) -> None:
     from core.runs.studies import estimate_study
 
-    expected = estimate_study(plans, dataset)
+    expected = estimate_study(kind, plans, dataset)
     say(f"{len(plans)} runs, about {expected.seconds:.0f} s" if expected else f"{len(plans)} runs")
 
 

@@ -9,6 +9,8 @@ asked for its gradient, so a frozen network stays exactly as it was.
 Legend: S side of the network's input in pixels, C channels, h and w places of the network's last grid.
 """
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -60,9 +62,9 @@ def _log_odds(logits: Tensor) -> Tensor:
 
 
 def _of_tokens(products: Tensor) -> Tensor:
-    """(1, 1 + h * w, C) to (1, h, w); the class token has no place."""
-    side = round((products.shape[1] - 1) ** 0.5)
-    return products[:, 1:].sum(2).view(1, side, side)
+    """(1, h * w, C), the class token before them where there is one, to (1, h, w): that has no place."""
+    side = math.isqrt(products.shape[1])
+    return products[:, -(side**2) :].sum(2).view(1, side, side)
 
 
 def overlay(received: np.ndarray, heat: np.ndarray, scale: float) -> np.ndarray:

@@ -73,8 +73,8 @@ class Peaks:
     """By level (M, C) float32: the strongest response."""
     places: tuple[np.ndarray, ...]
     """By level (M, C) int64: where it is, in rows of the stage's grid."""
-    means: tuple[np.ndarray, ...]
-    """By level (M, C) float32: the mean response over the picture, which decides between equals."""
+    around: tuple[np.ndarray, ...]
+    """By level (M, C) float32: the mean response there and at the places next to it, which decides between equals."""
     sides: tuple[int, ...]
     """By level: the grid's."""
 
@@ -87,6 +87,8 @@ class Patch:
     """Index into the data set's pictures."""
     value: float
     """The channel's response there."""
+    around: float
+    """Its mean response there and at the places next to it: ReLU6 gives no more than 6, and many places reach that."""
     left: int
     top: int
     side: int
@@ -167,19 +169,20 @@ class Sight:
 
         keys = [dataset.pictures[index].group for index in wanted]
         found, _ = FeatureStore(self._recipe).get(keys, compute, torch.float32)
-        values, places, means = (torch.split(found[:, row], list(self.channels), dim=1) for row in range(3))
+        values, places, around = (torch.split(found[:, row], list(self.channels), dim=1) for row in range(3))
         return Peaks(
             pictures=tuple(wanted),
             of=count,
             values=tuple(one.numpy() for one in values),
             places=tuple(one.long().numpy() for one in places),
-            means=tuple(one.numpy() for one in means),
+            around=tuple(one.numpy() for one in around),
             sides=self.sides,
         )
 
     def patches(self, peaks: Peaks, level: int, channel: int, count: int) -> list[Patch]:
-        """The places that excite a channel most, at most one of each picture, the strongest first."""
-        order = np.lexsort((-peaks.means[level][:, channel], -peaks.values[level][:, channel]))
+        """The places that excite a channel most, at most one of each picture, the strongest first; of equals
+        that with the stronger surroundings."""
+        order = np.lexsort((-peaks.around[level][:, channel], -peaks.values[level][:, channel]))
         return [self._patch(peaks, level, channel, int(row)) for row in order[:count]]
 
     def _patch(self, peaks: Peaks, level: int, channel: int, row: int) -> Patch:
@@ -188,8 +191,8 @@ class Sight:
         left, top = (
             min(max(round((place + 0.5) * self.side / grid - side / 2), 0), self.side - side) for place in (right, down)
         )
-        value = float(peaks.values[level][row, channel])
-        return Patch(picture=peaks.pictures[row], value=value, left=left, top=top, side=side)
+        value, around = float(peaks.values[level][row, channel]), float(peaks.around[level][row, channel])
+        return Patch(picture=peaks.pictures[row], value=value, around=around, left=left, top=top, side=side)
 
     def _maps(self, pictures: Sequence[np.ndarray]) -> list[Tensor]:
         """By level (N, C, h, w)."""
@@ -199,14 +202,14 @@ class Sight:
 
 
 def _strongest(grid: Tensor) -> Tensor:
-    """(N, C, h, w) to (N, 3, C): each channel's strongest response, the place where it is, and its mean response.
+    """(N, C, h, w) to (N, 3, C): each channel's strongest response, the place where it is, and the mean around it.
 
     Of places with equal responses, the one with the strongest neighbours.
     """
     values = grid.amax((2, 3), keepdim=True)
     around = torch.nn.functional.avg_pool2d(grid, 3, stride=1, padding=1, count_include_pad=False)
-    places = around.masked_fill(grid < values, -torch.inf).flatten(2).argmax(2)
-    return torch.stack([values[:, :, 0, 0], places.float(), grid.mean((2, 3))], dim=1)
+    strongest, places = around.masked_fill(grid < values, -torch.inf).flatten(2).max(2)
+    return torch.stack([values[:, :, 0, 0], places.float(), strongest], dim=1)
 
 
 def _first_filters(model: TransferModel) -> Tensor:
@@ -264,4 +267,4 @@ def sight_beside(subject: Subject, beside: str) -> Sight:
 def _recipe(subject: Subject, weights: str) -> Recipe:
     settings = RunSettings(model=subject.settings, seed=subject.seed)
     recipe = feature_recipe(settings, None, subject.preprocessing, 0, "fp32", "torch")
-    return {**recipe, "weights": weights, "peaks": 3}
+    return {**recipe, "weights": weights, "peaks": 4}

@@ -134,7 +134,7 @@ def check_start(subject: Subject) -> None:
         return
     status = weights_status(subject.settings.backbone)
     if not status.available:
-        raise WeightsError(f"The ImageNet weights of {subject.spec.label} are {status.badge}.")
+        raise WeightsError(f"The {subject.spec.learnt} weights of {subject.spec.label} are {status.badge}.")
     began = subject.record.weights.sha256 if subject.record else None
     if began and status.sha256 and began != status.sha256:
         raise WeightsError("This run began with other weights than those that are here.")

@@ -1,12 +1,13 @@
 """The backbones there are: names, stages, cost. No torch: sizes and hashes of weights are in `weights`."""
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from core.errors import SettingsError
+from core.settings.scenarios import SCENARIOS
 from core.settings.schema import ModelSettings, RunSettings
 
-Source = Literal["package", "torchvision"]
+Source = Literal["package", "torchvision", "hub"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +46,27 @@ class BackboneSpec:
     forward_gflop: float
     """GFLOP of one forward pass of one 224 px picture, 2 per multiply-add."""
     timm_name: str | None = None
-    """How timm calls it, whose ImageNet weights come in a package; None: torchvision, which calls it as we do."""
+    """How timm calls it; None: torchvision, which calls it as we do."""
+    learnt: str = "ImageNet"
+    """The pictures that its weights come from."""
 
     @property
     def source(self) -> Source:
-        """`package`: ImageNet weights come in an installed package. `torchvision`: they are downloaded on demand."""
+        """`package`: its weights come in an installed package. `torchvision`, `hub`: they are downloaded on demand."""
+        if self.learnt != "ImageNet":
+            return "hub"
         return "package" if self.timm_name else "torchvision"
+
+    @property
+    def frozen_only(self) -> bool:
+        """Whether it is offered for its features alone, which it was made to give (Oquab et al. 2024; Tschannen et al.
+        2025): it has learnt without classes, and comes without a last layer."""
+        return self.source == "hub"
+
+    @property
+    def timm_options(self) -> dict[str, Any]:
+        """What timm is told beside the name and the classes."""
+        return {"img_size": HUB_SIDE} if self.source == "hub" else {}
 
     @property
     def stages(self) -> tuple[tuple[str, ...], ...]:
@@ -67,9 +83,14 @@ def _each(prefix: str, *numbers: int) -> tuple[str, ...]:
     return tuple(f"{prefix}.{number}" for number in numbers)
 
 
+HUB_SIDE: Final = 224
+"""Of the pictures that backbones from the Hub get: DINOv2's was trained at it, and then shortly at 518 (Oquab et al.
+2024, section 4), which would take eight times as long."""
+
 # steps that are no modules
 FLATTEN: Final = "(flatten)"
 EMBED: Final = "(embed)"  # ViT's: patches to tokens, with their places
+PATCHES: Final = "(patches)"  # the same, as timm does it
 CLASS_TOKEN: Final = "(class token)"
 _POOLED: Final = ("features.*", "avgpool", FLATTEN, "classifier.*")
 
@@ -153,7 +174,24 @@ VIT: Final = Architecture(
 )
 
 
+def _timm_vit(first: tuple[str, ...], last: tuple[str, ...], pool: str) -> Architecture:
+    """Twelve blocks; what makes tokens of the picture belongs to the first stage, what follows them to the last."""
+    return Architecture(
+        stages=(("patch_embed", *first), *(_each("blocks", n) for n in range(11)), ("blocks.11", *last)),
+        steps=(PATCHES, "blocks.*", "norm", pool),
+        classifier="head",
+        places_end="blocks.11" if pool == CLASS_TOKEN else pool,
+        tokens=True,
+        any_size=False,
+    )
+
+
+DINO_V2: Final = _timm_vit(("cls_token", "pos_embed"), ("norm",), CLASS_TOKEN)
+SIGLIP: Final = _timm_vit(("pos_embed",), ("norm", "attn_pool"), "attn_pool")
+
+
 # GFLOP: twice the multiply-adds in torchvision's weights (meta `_ops`); Lite's counted with torch's FlopCounterMode
+_VIT: Final = "Vision transformer"
 _ROWS: Final = (
     BackboneSpec("efficientnet_lite0", "EfficientNet-Lite0", "EfficientNet", LITE, 1280, 0.77, "tf_efficientnet_lite0"),
     BackboneSpec("efficientnet_lite1", "EfficientNet-Lite1", "EfficientNet", LITE, 1280, 1.0, "tf_efficientnet_lite1"),
@@ -163,9 +201,15 @@ _ROWS: Final = (
     BackboneSpec("resnet18", "ResNet-18", "ResNet", RESNET, 512, 3.63),
     BackboneSpec("resnet50", "ResNet-50", "ResNet", RESNET, 2048, 8.18),
     BackboneSpec("convnext_tiny", "ConvNeXt-Tiny", "ConvNeXt", CONVNEXT, 768, 8.9),
-    BackboneSpec("swin_t", "Swin-T", "Vision transformer", SWIN, 768, 8.98),
+    BackboneSpec("swin_t", "Swin-T", _VIT, SWIN, 768, 8.98),
+    BackboneSpec(
+        "dinov2_vits14", "DINOv2 ViT-S/14", _VIT, DINO_V2, 384, 12.25, "vit_small_patch14_dinov2", learnt="LVD-142M"
+    ),
     BackboneSpec("vgg16", "VGG-16", "VGG", VGG16, 4096, 30.9),
-    BackboneSpec("vit_b_16", "ViT-B/16", "Vision transformer", VIT, 768, 35.1),
+    BackboneSpec("vit_b_16", "ViT-B/16", _VIT, VIT, 768, 35.1),
+    BackboneSpec(
+        "siglip2_vitb16", "SigLIP 2 ViT-B/16", _VIT, SIGLIP, 768, 35.4, "vit_base_patch16_siglip_224", learnt="WebLI"
+    ),
     BackboneSpec("vgg19", "VGG-19", "VGG", VGG19, 4096, 39.3),
 )
 
@@ -189,13 +233,28 @@ def starts_with(name: str, prefixes: tuple[str, ...]) -> bool:
     return any(name == prefix or name.startswith(f"{prefix}.") for prefix in prefixes)
 
 
+def strategies_of(spec: BackboneSpec) -> tuple[str, ...]:
+    """The training strategies that are offered for a backbone, in the usual order."""
+    return tuple(name for name, row in SCENARIOS.items() if row.leaves_backbone or not spec.frozen_only)
+
+
+def not_offered(spec: BackboneSpec) -> str:
+    """That a backbone is offered frozen only, and why; empty where all strategies are."""
+    if not spec.frozen_only:
+        return ""
+    return f"{spec.label} is offered frozen only: it is here for the features that it gives as it is."
+
+
 def check_model(settings: RunSettings) -> None:
     """Whether the backbone can be trained like that, before anything is started.
 
     Raises:
-        SettingsError: no backbone has this name, it has fewer stages than are to train, or takes one size only.
+        SettingsError: no backbone has this name, it is offered frozen only, it has fewer stages than are to train, or
+            takes one size only.
     """
     spec = get_backbone(settings.model.backbone)
+    if settings.model.scenario not in strategies_of(spec):
+        raise SettingsError(f"{not_offered(spec)} {settings.model.row.label} is not.")
     count_frozen_stages(settings.model, spec)
     if settings.optim.train_size is not None and not spec.any_size:
         raise SettingsError(f"train_size is {settings.optim.train_size}; {spec.label} takes pictures of one size only.")

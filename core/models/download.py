@@ -3,7 +3,8 @@
 Whatever breaks a download off, what has arrived is kept aside and the next try goes on from there. Two who want the
 same file at once: one downloads, the other sees its progress and takes what it got.
 
-Only the first 8 hex digits of the SHA-256 are known before the first download (they are in the file's name). The full
+Of torchvision's files the first 8 hex digits of the SHA-256 are known before the first download (they are in the file's
+name); of those on the Hugging Face Hub it is asked for just before, since the Hub says it of every large file. The full
 hash is then written beside the file and checked in full whenever the file is read.
 """
 
@@ -39,15 +40,20 @@ class RemoteFile:
     url: str
     size_bytes: int
     """As published, to about one per mille."""
+    kept_as: str = ""
+    """The file's name here and on a mirror, where its address ends as many others do; its hash is the server's to say.
+    Empty: the last part of the address, with the hash in it."""
 
     @property
     def file_name(self) -> str:
-        """The last part of the address."""
-        return urlsplit(self.url).path.rsplit("/", 1)[-1]
+        """As it is kept."""
+        return self.kept_as or urlsplit(self.url).path.rsplit("/", 1)[-1]
 
     @property
     def digits(self) -> str:
-        """The first 8 hex digits of the SHA-256, from the file's name (`resnet18-f37072fd.pth`)."""
+        """The first 8 hex digits of the SHA-256, from the file's name (`resnet18-f37072fd.pth`); empty if asked for."""
+        if self.kept_as:
+            return ""
         found = re.search(r"-([0-9a-f]{8})\.", self.file_name)
         if found is None:
             raise WeightsError(f"{self.file_name} has no hash in its name, so {self.title} cannot be checked.")
@@ -109,6 +115,11 @@ def verify(file: RemoteFile) -> str:
     """
     sha256 = file_sha256(file.path)
     recorded = recorded_sha256(file)
+    if file.kept_as and recorded is None:
+        raise WeightsError(
+            f"Nothing says what {file.path} should be: the note of its SHA-256 beside it is gone. Remove the file, and "
+            "it will be downloaded anew."
+        )
     if not sha256.startswith(file.digits) or recorded not in (sha256, None):
         file.path.unlink(missing_ok=True)
         file.record_path.unlink(missing_ok=True)
@@ -117,7 +128,7 @@ def verify(file: RemoteFile) -> str:
             "and has been removed. Try again: it will be downloaded anew."
         )
     if recorded is None:
-        _write_record(file, sha256)
+        _write_record(file, sha256, size_of(file.path))
     return sha256
 
 
@@ -129,26 +140,51 @@ def fetch(file: RemoteFile, on_progress: OnProgress | None = None) -> str:
             file's name promises. In the last case nothing is kept.
     """
     report = on_progress or (lambda done, total: None)
-    digits = file.digits
+    expected = file.digits
     with one_at_a_time(file.file_name, lambda: report(size_of(file.part_path), file.size_bytes)):
         if file.path.exists():  # whoever had the lock has brought it
             return verify(file)
         try:
             server_folder("weights")
             _check_room(file)
+            expected = expected or _said_sha256(file)
             _fetch_part(file, report)
             sha256 = file_sha256(file.part_path)
-            if not sha256.startswith(digits):
+            if not sha256.startswith(expected):
                 file.part_path.unlink()
                 raise WeightsError(
                     f"What {file.address} sent is not {file.title}: "
-                    f"its SHA-256 begins with {sha256[:8]}, not {digits}. Nothing was kept."
+                    f"its SHA-256 begins with {sha256[:8]}, not {expected[:8]}. Nothing was kept."
                 )
+            _write_record(file, sha256, size_of(file.part_path))
             os.replace(file.part_path, file.path)
         except OSError as error:
             raise WeightsError(f"{file.title} could not be written to disk: {error.strerror or error}.") from error
-        _write_record(file, sha256)
         return sha256
+
+
+def _said_sha256(file: RemoteFile) -> str:
+    """What the server says of the file's content: 64 hex digits, as the Hub does of large files before it sends them on
+    to where they lie (its header `X-Linked-Etag`); or as a mirror has it in a file of that name and `.sha256`.
+
+    Raises:
+        WeightsError: it cannot be reached, or says nothing of the kind.
+    """
+    import requests
+
+    try:
+        asked = requests.head(file.address, allow_redirects=True, timeout=TIMEOUT_S)
+        said = [one.headers.get("X-Linked-Etag", "") for one in (*asked.history, asked)]
+        if not any(said):
+            asked.raise_for_status()
+            beside = requests.get(f"{file.address}.sha256", timeout=TIMEOUT_S)
+            said = [beside.text[:64]] if beside.ok else []
+    except requests.RequestException as error:
+        raise WeightsError(f"{file.address} could not be read: {_reason(error)}") from error
+    found = next((one.strip('"') for one in said if re.fullmatch('"?[0-9a-f]{64}"?', one)), None)
+    if found is None:
+        raise WeightsError(f"{file.address} does not say the file's SHA-256, so {file.title} cannot be checked.")
+    return found
 
 
 def _check_room(file: RemoteFile) -> None:
@@ -230,7 +266,7 @@ def _reason(error: Exception) -> str:
     return f"{error}."
 
 
-def _write_record(file: RemoteFile, sha256: str) -> None:
-    record = {"file": file.file_name, "sha256": sha256, "size_bytes": file.path.stat().st_size, "url": file.url}
+def _write_record(file: RemoteFile, sha256: str, size_bytes: int) -> None:
+    record = {"file": file.file_name, "sha256": sha256, "size_bytes": size_bytes, "url": file.url}
     with suppress(StorageError):  # then only the digits of its name are compared next time
         write_atomically(file.record_path, json.dumps(record, indent=2).encode())

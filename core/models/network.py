@@ -64,6 +64,8 @@ class TransferModel(nn.Module):
 def build_network(name: str) -> nn.Module:
     """The network with random weights, drawn from torch's global generator; its ImageNet classifier has 1000 outputs.
 
+    Where the backbone comes without a classifier, Identity stands in its place.
+
     Raises:
         SettingsError: no backbone has this name.
     """
@@ -71,7 +73,7 @@ def build_network(name: str) -> nn.Module:
     if spec.timm_name:
         import timm
 
-        network: nn.Module = timm.create_model(spec.timm_name, pretrained=False)
+        network: nn.Module = timm.create_model(spec.timm_name, pretrained=False, **spec.timm_options)
         return network
     from torchvision import models
 

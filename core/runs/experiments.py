@@ -3,13 +3,16 @@
 import statistics
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from core.comparison.experiments import experiment_key, experiment_of, labels_in_list, labels_of, no_two_alike
 from core.comparison.folds import folds_of
 from core.runs.store import NO_LABEL, Label, Run, RunStore
 from core.settings.schema import RunSettings
 
+Kind = Literal["check", "sweep", "crossing", "rates", "later"]
+KINDS: Final[tuple[Kind, ...]] = ("check", "sweep", "crossing", "rates", "later")
+"""Of studies, see `core.runs.studies`: a race with its kind in its name."""
 MOST_COMPARED: Final = 6
 """Experiments side by side: more cannot be told apart."""
 
@@ -74,16 +77,24 @@ class Experiment:
         return max(finished, key=lambda run: (run.summary or {})["val_accuracy"], default=None)
 
 
+def kind_of(race: str | None) -> Kind | None:
+    """What a race is a study of; None for a race as people run it."""
+    word = (race or "").partition("-")[0]
+    return next((kind for kind in KINDS if kind == word), None)
+
+
 def stored_experiments(
-    store: RunStore, states: Collection[str] | None = None, *, archived: bool = False
+    store: RunStore, states: Collection[str] | None = None, *, archived: bool = False, studied: bool = True
 ) -> list[Experiment]:
     """The experiments there are, with what was noted about them, that with the newest run first.
 
     Args:
         states: of the runs that count.
         archived: those that were put away are among them.
+        studied: so are runs that belong to a study, whose own page shows them.
     """
-    found = experiments_of(store.runs(states=states), store.labels())
+    runs = [run for run in store.runs(states=states) if studied or not kind_of(run.race)]
+    found = experiments_of(runs, store.labels())
     return [one for one in found if archived or not one.archived]
 
 

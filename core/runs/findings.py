@@ -206,3 +206,26 @@ def _leads(curves: Sequence[Curve]) -> tuple[str, ...]:
         f"{label} is ahead {'from the start' if place == 0 else f'from {size} pictures per class on'}"
         for place, (label, size) in enumerate(leads)
     )
+
+
+def later_sentence(runs: Iterable[Run]) -> str:
+    """Whether from scratch has got as far as the best that began with pretrained weights; empty before both are there.
+
+    Args:
+        runs: finished ones.
+    """
+    reached = {run.settings.model.row.from_nothing: run for run in sorted(runs, key=_accuracy)}
+    if len(reached) < 2:
+        return ""
+    late, early = reached[True], reached[False]
+    gap = _accuracy(early) - _accuracy(late)
+    epochs, row = late.settings.optim.epochs, early.settings.model.row
+    which = f"{epochs} epochs from scratch"
+    beside = f"{per_cent(_accuracy(late))} test accuracy, {row.label} {per_cent(_accuracy(early))}"
+    if gap > BAND + 1e-9:
+        return f"Not within {which}: {beside}."
+    return f"Yes, within {which}: {beside}."
+
+
+def _accuracy(run: Run) -> float:
+    return float((run.summary or {})["test_accuracy"])

@@ -6,7 +6,7 @@ A study is a race with its kind in its name, so that it survives whatever a race
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from core.advice.plans import thawed
 from core.advice.rule import Check, TrackRecord, judge, track_record
@@ -14,15 +14,16 @@ from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.errors import SettingsError
 from core.models.catalogue import get_backbone
+from core.runs.experiments import Kind as Kind
+from core.runs.experiments import kind_of as kind_of
 from core.runs.life import Identity
 from core.runs.race import submit
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate, Plan, estimate, plan_run
 
-Kind = Literal["check", "sweep", "crossing", "rates", "later"]
-KINDS: Final[tuple[Kind, ...]] = ("check", "sweep", "crossing", "rates", "later")
 MOST_RUNS: Final = 120
+SHIFT_S: Final = 0.004  # to shift a picture, the mean over shifts; measured on one core
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +47,6 @@ class Study:
     def settings(self) -> RunSettings:
         """Of its first run."""
         return self.runs[0].settings
-
-
-def kind_of(race: str | None) -> Kind | None:
-    """What a race is a study of; None for a race as people run it."""
-    word = (race or "").partition("-")[0]
-    return next((kind for kind in KINDS if kind == word), None)
 
 
 def start_study(
@@ -110,8 +105,9 @@ def check_of(study: Study) -> Check | None:
     return judge(advised, means, len(seeds), total)
 
 
-def estimate_study(plans: Sequence[RunSettings], dataset: Dataset) -> Estimate | None:
-    """What these runs take together; features that several of them need are counted once.
+def estimate_study(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset) -> Estimate | None:
+    """What these runs take together; features that several of them need are counted once, and a sweep's runs look at
+    shifted test pictures, too.
 
     None as long as nothing was measured on this machine.
     """
@@ -127,11 +123,19 @@ def estimate_study(plans: Sequence[RunSettings], dataset: Dataset) -> Estimate |
         if plan.feature_pictures:
             plan, cut = _only_new(plan, counted.get(_cut(settings)), sizes[data][2]), _cut(settings)
             counted[cut] = _larger(plan_run(settings, *sizes[data]), counted.get(cut))
-        found = estimate(plan, settings)
+        shifted = _shifted(sizes[data][2]) if kind == "sweep" else 0
+        found = estimate(replace(plan, eval_pictures=plan.eval_pictures + shifted), settings)
         if found is None:
             return None
-        seconds, measured = seconds + found.seconds, measured and found.measured
+        seconds, measured = seconds + found.seconds + SHIFT_S * shifted, measured and found.measured
     return Estimate(seconds=seconds, measured=measured)
+
+
+def _shifted(test: int) -> int:
+    """Shifted pictures that a run of a sweep looks at."""
+    from core.training.shifts import MOST, SHIFTS  # brings torch
+
+    return len(SHIFTS) * -(-test // -(-test // MOST))
 
 
 def _cut(settings: RunSettings) -> tuple[str, int]:

@@ -133,6 +133,7 @@ def model_values(record: RunRecord) -> dict[str, Any]:
     return {
         "library": library,
         "network": network,
+        "options": get_backbone(record.settings.model.backbone).timm_options,
         "class_names": list(record.dataset.class_names),
         "preprocessing": record.preprocessing.to_dict(),
         "decoding": asdict(POLICY),

@@ -55,7 +55,7 @@ def _create(backbone: str, num_classes: int) -> nn.Module:
     if library == "timm":
         import timm
 
-        network: nn.Module = timm.create_model(name, num_classes=num_classes)
+        network: nn.Module = timm.create_model(name, num_classes=num_classes, **get_backbone(backbone).timm_options)
         return network
     from torchvision import models
 

@@ -51,7 +51,7 @@ def build_network(model: dict[str, Any]) -> nn.Module:
     if model["library"] == "timm":
         import timm
 
-        network: nn.Module = timm.create_model(model["network"], num_classes=num_classes)
+        network: nn.Module = timm.create_model(model["network"], num_classes=num_classes, **model.get("options", {}))
     else:
         from torchvision import models
 

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from core.augment.code import as_code
 from core.data.dataset import Dataset, Split
 from core.models.catalogue import count_frozen_stages, get_backbone
+from core.models.weights import HUB
 from core.runs.record import RunRecord
 from core.takehome.plain import classifier_of, library_of
 from core.takehome.scores import scores_of
@@ -59,6 +60,9 @@ def training_script(record: RunRecord) -> str:
         optim=optim,
         library=library,
         network=network,
+        tag=HUB[spec.name].tag if spec.name in HUB else "",
+        options=spec.timm_options,
+        learnt=spec.learnt,
         packaged=spec.source == "package" and settings.model.start == "imagenet",
         head=classifier_of(spec.name),
         solves=scenario.solves_head,

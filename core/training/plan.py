@@ -13,6 +13,7 @@ from core.settings.schema import RunSettings
 TRAIN_COST: Final = 6.0  # a training step against a forward pass, per picture; measured 4 to 7 on two cores
 OVERHEAD_S: Final = 0.5  # building the network, hashing it twice, writing the record
 HEAD_S: Final = 0.1  # solving for a head on a few hundred pictures
+LOOK_HEAD_S: Final = 0.4  # what is fitted to one stage of a few hundred pictures, fold by fold
 VIEW_S: Final = 0.0005  # one picture through its pipeline, which the probe leaves out
 BOUNDARY_BYTES: Final = 512 * 1024**2  # activations of frozen stages are kept up to here, in memory and on disk
 FULL_SIZE: Final = 224
@@ -182,6 +183,15 @@ def estimate(plan: Plan, settings: RunSettings) -> Estimate | None:
     seconds += plan.feature_pictures * (plan.feature_share / features_rate + VIEW_S)
     seconds += plan.eval_pictures / speeds.rate("forward", "fp32")
     return Estimate(seconds=seconds, measured=measured)
+
+
+def estimate_look(settings: RunSettings, pictures: int) -> Estimate | None:
+    """Seconds to look at so many training pictures stage by stage, see `core.advice.depths`: one pass of torch, and
+    heads for every stage. None as long as nothing was measured."""
+    plan = Plan(feature_pictures=0, train_pictures=0, eval_pictures=0, head=False)
+    found = estimate(replace(plan, feature_pictures=pictures, caches_boundary=True), settings)
+    heads = LOOK_HEAD_S * len(get_backbone(settings.model.backbone).stages)
+    return found and replace(found, seconds=found.seconds + heads)
 
 
 def training_work(settings: RunSettings) -> Work:

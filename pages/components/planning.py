@@ -10,11 +10,12 @@ from core.comparison.race_wording import expected_gap
 from core.comparison.wording import whole_points
 from core.data.dataset import Dataset
 from core.runs.store import Run
-from core.settings.schema import RunSettings
+from core.settings.schema import ModelSettings, RunSettings
 from core.training.plan import Estimate, estimate, plan_run
 
 from . import chosen
-from .resources import run_store, split_sizes, tested_units
+from .messages import md
+from .resources import backbone_badges, run_store, split_sizes, tested_units
 from .verdict_charts import detectable_differences
 from .wording import rough_time
 
@@ -23,6 +24,13 @@ def estimate_run(settings: RunSettings, dataset: Dataset) -> Estimate | None:
     """What one run takes on this machine, or None if nothing has been timed here yet."""
     plan = plan_run(settings, *split_sizes(chosen.home(), dataset.id, settings.seed, settings.data))
     return estimate(plan, settings)
+
+
+def say_what_is_fetched(model: ModelSettings) -> None:
+    """Before anything is: which weights are not here, how large they are, where they come from, under which licence."""
+    badge = backbone_badges(chosen.home()).get(model.backbone, "")
+    if model.start == "imagenet" and badge.startswith("not here"):
+        st.caption(f":material/download: The weights are {md(badge)}: they are downloaded first, if they can be.")
 
 
 def expectations(

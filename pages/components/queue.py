@@ -1,14 +1,13 @@
 """The queue as the header tells of it: what is at work, how long it all takes, what began and what ended."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
 import streamlit as st
 
 from core.comparison.wording import counted
-from core.errors import RunError, ThawError
+from core.errors import ThawError
 from core.runs.store import Run
 from core.runs.studies import kind_of
 from core.settings.schema import RunSettings
@@ -95,7 +94,7 @@ def tell_what_changed(active: Sequence[Run]) -> None:
         for name in (name for name in groups if name not in before):
             _tell_start(groups[name], active)
         for name in (name for name in before if name not in groups):
-            _tell_end(before[name])
+            _tell_end(name, before[name])
     known = before or {}
     st.session_state[_SEEN] = {
         name: list(dict.fromkeys([*known.get(name, []), *(run.id for run in runs)])) for name, runs in groups.items()
@@ -120,11 +119,9 @@ def _tell_start(runs: Sequence[Run], active: Sequence[Run]) -> None:
     st.toast(f"{_called(runs)} {when}.", icon=":material/play_arrow:")
 
 
-def _tell_end(ids: Sequence[str]) -> None:
-    ended = []
-    for run_id in ids:
-        with suppress(RunError):  # deleted since
-            ended.append(run_store().get(run_id))
+def _tell_end(name: str, ids: Sequence[str]) -> None:
+    """About a whole race, also where this session began in the middle of it; or about one run."""
+    ended = run_store().runs(race=name) or run_store().runs(ids=ids)  # none where they were deleted since
     if not ended:
         return
     done = sum(run.state == "finished" for run in ended)

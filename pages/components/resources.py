@@ -2,10 +2,11 @@
 
 import io
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import streamlit as st
@@ -82,6 +83,29 @@ def forget_datasets() -> None:
     for cached in (_drawn, stored_dataset, known_job, _loaders):
         cached.clear()
     st.cache_data.clear()
+
+
+def forgetter(home: str) -> Callable[[], None]:
+    """What drops all that is cached of one home folder's pictures and runs, and nothing of another's.
+
+    Made before the folder goes, called afterwards. Numbers without pictures stay until newer ones take their place.
+    """
+    datasets, runs = list(readable_datasets(home).values()), [run.id for run in run_store().runs()]
+
+    def forget() -> None:
+        for dataset in datasets:
+            for picture in dataset.pictures:
+                for side in THUMBNAILS:
+                    _thumbnail.clear(home, picture.group, side, dataset, 0)
+            stored_dataset.clear(home, dataset.id)
+        for run in runs:
+            for cached in (predictor, known_job, run_record, run_predictions, run_outcome):
+                cached.clear(home, run)
+        _loaders.clear()  # which settings they are of is not known; others' are built again in a moment
+        _drawn()[0].pop(home, None)
+        _run_store.clear(home)
+
+    return forget
 
 
 def readable_datasets(home: str) -> dict[str, Dataset]:
@@ -219,7 +243,11 @@ def run_outcome(home: str, run_id: str) -> Outcome:
     return load_outcome(run_id)
 
 
-def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
+THUMBNAILS: Final = (224, 160, 128)
+"""Sides in pixels that pages ask for."""
+
+
+def thumbnail(home: str, dataset_id: str, index: int, side: int = THUMBNAILS[0]) -> bytes:
     """A square JPEG of one picture's middle."""
     dataset = stored_dataset(home, dataset_id)
     return _thumbnail(home, dataset.pictures[index].group, side, dataset, index)

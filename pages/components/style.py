@@ -30,6 +30,8 @@ button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ c
   outline: 3px solid {_ACCENT} !important;
   outline-offset: 1px;
 }}
+/* a question is long for a heading */
+[class*="st-key-learn-"] h2 {{ font-size: 1.375rem !important; line-height: 1.3 !important; }}
 /* what is told in passing covers none of the header's buttons */
 [data-testid="stToastContainer"] {{ top: auto !important; bottom: 1rem !important; }}
 /* which keys move what has the focus; told to those alone who have come by the keyboard */

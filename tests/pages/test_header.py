@@ -251,3 +251,13 @@ def test_a_projector_makes_text_and_charts_larger_on_every_page(start, tiny_data
     assert charts and all('"size":18' in spec and '"size":14' not in spec for spec in charts)
     at.switch_page("compare.py").run()
     assert not at.exception and at.toggle(key="header.projector").value
+
+
+def test_a_session_that_begins_in_the_middle_of_a_race_tells_of_the_whole_race(start, tiny_dataset, complete):
+    first, second = race_of(tiny_dataset.id)
+    complete(first)
+    at = start("glossary.py", data=tiny_dataset.id)
+
+    complete(second)
+
+    assert toasts(at.run()) == ["The race of 2 runs has finished."]

@@ -1,9 +1,13 @@
 """How much?: the advice first, checked by runs that a reload does not lose, and nothing of it takes Home's place."""
 
+from dataclasses import replace
+
 import pytest
 
-from core.advice.evidence import Called, Depth, Ends, Evidence, save_evidence
+from core.advice.evidence import Called, Depth, Ends, Evidence, load_evidence, save_evidence
 from core.advice.plans import thawed
+from core.runs.example import later_runs
+from core.runs.findings import later_sentence
 from core.runs.store import RunStore
 from core.runs.studies import checks_here, studies
 from core.settings.schema import RunSettings
@@ -114,3 +118,36 @@ def test_home_shows_races_and_no_studies(start, looked):
     home = start("home.py", data=looked.id)
 
     assert any(button.key == "home.race" for button in home.button), "there is no race yet"
+
+
+def test_a_backbone_that_stays_frozen_is_named_before_it_is_fetched_and_is_held_against_nothing(start, looked):
+    evidence = load_evidence(looked, RunSettings())
+    at = start("much.py", data=looked.id, backbone="dinov2_vits14")
+
+    assert not at.exception and "88.2 MB from huggingface.co, licence Apache 2.0: they are downloaded first" in said(at)
+    for title in ("One learning rate for all?", "From scratch gets there later?"):
+        at.session_state[f"much.section.{title}"] = True
+    at.run()
+    assert said(at).count("DINOv2 ViT-S/14 is offered frozen only") == 2
+    assert not {"much.rates.start", "much.later.start"} & {button.key for button in at.button}
+
+    save_evidence(looked, replace(evidence, backbone="dinov2_vits14"))
+    at = start("much.py", data=looked.id, backbone="dinov2_vits14")
+    assert "Train the head only" in said(at) and "much.check.start" not in {button.key for button in at.button}
+
+
+def test_from_scratch_later_is_shown_as_we_recorded_it_beside_the_button_for_one_s_own(start, tiny_dataset, complete):
+    at = start("much.py", data=tiny_dataset.id)
+    at.session_state["much.section.From scratch gets there later?"] = True
+    at.run()
+    assert later_sentence(later_runs()) in said(at) and "recorded by us" in said(at)
+    assert len(at.get("plotly_chart")) == 1
+
+    at.button(key="much.later.start").click().run()
+    (study,) = studies(RunStore(), "later", tiny_dataset.id)
+    for run in study.runs:
+        complete(run.id)
+    at = start("much.py", data=tiny_dataset.id)
+    at.session_state["much.section.From scratch gets there later?"] = True
+    at.run()
+    assert "Yes, within 50 epochs from scratch" in said(at) and "recorded by us" not in said(at)

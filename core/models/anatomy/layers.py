@@ -30,6 +30,7 @@ from core.settings.schema import ModelSettings
 State = Literal["trains", "partly trains", "stays frozen", "no parameters"]
 
 FLOAT_BYTES: Final = 4
+FEWEST_CLASSES: Final = 2
 _BOOKKEEPING: Final = {
     f"aten.{name}" for name in ("empty", "clone", "_unsafe_view", "new_zeros", "as_strided_", "fill_")
 }
@@ -144,14 +145,15 @@ def anatomy(settings: ModelSettings, classes: int | None = None) -> Anatomy:
     """A backbone with all its layers, and what of it trains with these settings.
 
     Args:
-        classes: outputs of the head that takes the place of the last layer; None: as many as that layer has.
+        classes: outputs of the head that takes the place of the last layer; None: as many as that layer has, or two
+            where the network comes without one.
 
     Raises:
         SettingsError: no backbone has this name, or it has fewer stages than are to train.
     """
     spec, side = get_backbone(settings.backbone), preprocessing_of(settings.backbone).image_size
     if classes is None:
-        classes = published_head(settings.backbone).out_features
+        classes = published_classes(settings.backbone) or FEWEST_CLASSES
     model = build_empty_model(settings.backbone, classes)
     apply_scenario(model, settings)
     counted, backward_bytes = count_parameters(model), _kept_for_backward(model, side)
@@ -177,11 +179,10 @@ def anatomy(settings: ModelSettings, classes: int | None = None) -> Anatomy:
     )
 
 
-def published_head(backbone: str) -> nn.Linear:
-    """The last layer that its library gives to a network, without numbers."""
+def published_classes(backbone: str) -> int:
+    """Outputs of the last layer that its library gives to a network; 0 where it comes without one."""
     layer = build_empty_network(backbone).get_submodule(get_backbone(backbone).architecture.classifier)
-    assert isinstance(layer, nn.Linear)
-    return layer
+    return layer.out_features if isinstance(layer, nn.Linear) else 0
 
 
 def with_head(model: TransferModel) -> nn.Module:
@@ -236,7 +237,9 @@ class _Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _observe(network: nn.Module, side: int) -> _Seen:
-    """Send a picture through."""
+    """Send a picture through; what trains is the same before and after."""
+    trained = [one for one in network.parameters() if one.requires_grad]
+    network.requires_grad_(False)  # the counter follows gradients also where there are none (SigLIP's query)
     norms = {name for name, module in network.named_modules() if isinstance(module, _BatchNorm)}
     seen = _Seen(operators=_Operators(), norms=norms)
 
@@ -255,6 +258,8 @@ def _observe(network: nn.Module, side: int) -> _Seen:
         network(torch.empty(1, 3, side, side))
     for hook in hooks:
         hook.remove()
+    for parameter in trained:
+        parameter.requires_grad_(True)
     prefix = type(network).__name__
     for name, operators in counter.get_flop_counts().items():
         if name == prefix or name.startswith(f"{prefix}."):

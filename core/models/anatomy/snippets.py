@@ -5,9 +5,12 @@ They run on torch's meta device, which knows shapes and no numbers: at once, wha
 
 import ast
 from dataclasses import dataclass
+from typing import Final
 
 from core.models.catalogue import BackboneSpec, get_backbone
 from core.models.weights import preprocessing_of
+
+IMAGENET_CLASSES: Final = 1000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +60,9 @@ def layer_path(spec: BackboneSpec) -> str:
 def _opening(spec: BackboneSpec) -> str:
     """Lines that build the network without numbers, as its own library does it, and a picture."""
     if spec.timm_name:
-        library, build = "timm", f'timm.create_model("{spec.timm_name}")'
+        told = "".join(f", {name}={value}" for name, value in spec.timm_options.items())
+        told += f", num_classes={IMAGENET_CLASSES}" if spec.frozen_only else ""  # it comes without a last layer
+        library, build = "timm", f'timm.create_model("{spec.timm_name}"{told})'
     else:
         library, build = "torchvision", f"torchvision.models.{spec.name}()"
     side = preprocessing_of(spec.name).image_size

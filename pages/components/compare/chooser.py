@@ -45,9 +45,10 @@ def choose_experiments() -> Choice:
 
     What the address names and is not here, and what cannot be read, is said.
     """
-    everything, recorded = stored_experiments(run_store(), archived=True), experiments_of(example_runs())
-    asked = _asked_for([*everything, *recorded])
+    everything, recorded = stored_experiments(run_store(), archived=True, studied=False), experiments_of(example_runs())
+    asked = _asked_for([*stored_experiments(run_store(), archived=True), *everything, *recorded])
     own = [one for one in everything if not one.archived or one in asked]
+    own += [one for one in asked if one not in everything and one not in recorded]  # a study's, by its link
     if asked:
         few = asked[:MOST_COMPARED]
         ours = is_recorded(few[0].newest.id)

@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.data.dataset import Dataset
 from core.errors import ThawError
+from core.models.catalogue import get_backbone, not_offered, strategies_of
 from core.settings.recipes import RECIPES
 from core.settings.scenarios import SCENARIOS, USUAL_RACE
 from core.settings.schema import RunSettings
@@ -18,8 +19,8 @@ from ..frame import draw_each
 from ..gallery import GalleryItem, gallery
 from ..help import with_term
 from ..kept import OFFERED, OWN, SEED_CHOICES, keep
-from ..messages import md, show_error
-from ..planning import expectations
+from ..messages import LONGEST_MESSAGE, md, show_error
+from ..planning import expectations, say_what_is_fetched
 from ..resources import thumbnail
 from .drawing import draw_rows
 from .machine import machine_card
@@ -62,6 +63,8 @@ def set_up(dataset: Dataset, busy: bool) -> None:
             expected = estimate_race(wanted.settings, dataset, wanted.scenarios, wanted.seeds)
             expectations(wanted.settings, dataset, len(wanted.seeds), "home", expected)
         machine_card(wanted.settings.model.backbone)
+    if any(not SCENARIOS[name].from_nothing for name in wanted.scenarios):
+        say_what_is_fetched(wanted.settings.model)
 
 
 def _start(wanted: Wanted, dataset: Dataset) -> None:
@@ -99,19 +102,24 @@ def _pictures(dataset: Dataset) -> None:
 
 def _controls() -> Wanted:
     settings = chosen.settings()
+    spec = get_backbone(settings.model.backbone)
+    offered = strategies_of(spec)
     left, middle, right = st.columns([5, 2, 3], gap="medium")
     with left:
         scenarios = st.pills(
             "Training strategies",
-            SCENARIOS,
+            offered,
             selection_mode="multi",
             wrap=True,
             format_func=lambda name: SCENARIOS[name].label,
-            key=keep("home.scenarios", list(USUAL_RACE), SCENARIOS),
+            key=keep("home.scenarios", [name for name in USUAL_RACE if name in offered], offered),
             help=with_term(
-                "  \n".join(f"**{row.label}**: {row.help}" for row in SCENARIOS.values()), "Training strategy"
+                "  \n".join(f"**{SCENARIOS[name].label}**: {SCENARIOS[name].help}" for name in offered),
+                "Training strategy",
             ),
         )
+        if spec.frozen_only:
+            st.caption(md(not_offered(spec), LONGEST_MESSAGE))
     with middle:
         picked = st.segmented_control(
             "Seeds",

@@ -36,6 +36,9 @@ def show_head(subject: Subject, classes: int) -> None:
         }
         for label, found in (("as published", before), ("replaced", after))
     ]
+    if subject.spec.frozen_only:  # it learnt without labels
+        own = next(layer.parameters for layer in before.layers if layer.name == name)
+        rows[0] |= {f"({name})": "Identity()", "its parameters": 0, "of all": before.parameters.total - own}
     number = st.column_config.NumberColumn(format="localized")
     st.dataframe(
         pd.DataFrame(rows),

@@ -178,7 +178,7 @@ def _peaks(named: Named, dataset: Dataset) -> "Peaks":
 
 
 def _show_patches(sight: "Sight", peaks: "Peaks", dataset: Dataset, level: int, channel: int, key: str) -> None:
-    items = []
+    items, values = [], set[float]()
     for patch in sight.patches(peaks, level, channel, PATCHES):
         received = sight.input_of(np.array(dataset.pixels[patch.picture]))
         cut = received[patch.top : patch.top + patch.side, patch.left : patch.left + patch.side]
@@ -187,10 +187,16 @@ def _show_patches(sight: "Sight", peaks: "Peaks", dataset: Dataset, level: int, 
         shown = Image.fromarray(cut).resize((128, 128), Image.Resampling.BICUBIC)
         items.append(
             GalleryItem(
-                image=np.array(shown), title=name, captions=(f"response {patch.value:.2f}",), alt=plain(picture.name)
+                image=np.array(shown),
+                title=name,
+                captions=(f"response {patch.value:.2f}", f"around it {patch.around:.2f}"),
+                alt=plain(picture.name),
             )
         )
+        values.add(round(patch.value, 2))
     gallery(items, PATCHES, key, narrowest=100)
+    if len(values) < len(items):
+        st.caption("Of equal responses, the one whose neighbouring places respond more strongly comes first.")
     if len(peaks.pictures) < peaks.of:
         st.caption(f"Of {len(peaks.pictures):,} pictures, spread over all {peaks.of:,}.")
 

@@ -9,7 +9,7 @@ import streamlit as st
 from core.data.dataset import Dataset
 from core.errors import ThawError
 from core.inference.subject import START, Subject, find_subject, of_record
-from core.models.catalogue import BACKBONES, get_backbone
+from core.models.catalogue import BACKBONES, get_backbone, not_offered, strategies_of
 from core.runs.example import example_runs
 from core.runs.experiments import stored_experiments
 from core.runs.record import is_recorded
@@ -62,14 +62,14 @@ def network_label(run: Run) -> str:
 
 
 def _strategy(backbone: str) -> ModelSettings:
-    usual = chosen.settings().model
+    usual, offered = chosen.settings().model, strategies_of(get_backbone(backbone))
     scenario = st.selectbox(
         "Training strategy",
-        list(SCENARIOS),
+        offered,
         format_func=lambda name: SCENARIOS[name].label,
-        key=keep("inside.strategy", usual.scenario, SCENARIOS),
+        key=keep("inside.strategy", usual.scenario if usual.scenario in offered else offered[0], offered),
         width=260,
-        help=option_help("scenario", "Which part of the network trains."),
+        help=option_help("scenario", f"Which part of the network trains. {not_offered(get_backbone(backbone))}"),
     )
     settings = ModelSettings(backbone=backbone, scenario=scenario)
     if "last_stages" not in settings.row.options:

@@ -27,7 +27,7 @@ from ..wording import rough_time
 def ask(question: Question, answer: Answer | None, dataset: Dataset) -> None:
     """Draw a question as far as it has come."""
     with st.container(border=True, key=f"learn-{question.name}"):
-        st.subheader(md(question.ask, LONGEST_MESSAGE), anchor=False)
+        st.header(md(question.ask, LONGEST_MESSAGE), anchor=False)
         answer = looked_up(run_store(), answer) if answer else None
         runs = run_store().runs(race=answer.race) if answer and answer.race else []
         if answer is None:

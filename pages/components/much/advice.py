@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.advice.evidence import Evidence, load_evidence, save_evidence
-from core.advice.plans import plan_check, stages_of
+from core.advice.plans import can_thaw, plan_check, stages_of
 from core.advice.rule import OUR_CHECKS, Advice, advise, depth_words, similarity_words
 from core.comparison.wording import counted
 from core.data.dataset import Dataset
@@ -16,14 +16,16 @@ from core.errors import ThawError
 from core.runs.studies import Study, check_of, checks_here, studies
 from core.settings.schema import RunSettings
 from core.training.history import Progress
+from core.training.plan import estimate_look
 
+from .. import chosen
 from ..help import with_term
 from ..messages import LONGEST_MESSAGE, md, show_error
-from ..planning import estimate_run
-from ..resources import run_store
+from ..planning import say_what_is_fetched
+from ..resources import run_store, split_sizes
 from ..wording import PHASES, BadgeColor, per_cent, rough_time
 from .charts import by_depth
-from .studying import latest, offer, show_progress
+from .studying import latest, link_to_runs, offer, show_progress
 
 SEEDS: Final = 3
 _VERDICTS: Final[dict[str, tuple[str, BadgeColor]]] = {
@@ -51,12 +53,15 @@ def show_advice(dataset: Dataset, settings: RunSettings) -> None:
         st.header(advice.headline, anchor=False)
         st.markdown(md(advice.numbers, LONGEST_MESSAGE))
         st.caption(md(advice.because, LONGEST_MESSAGE))
-        _checked(dataset, settings, advice, evidence)
+        if can_thaw(settings):
+            _checked(dataset, settings, advice, evidence)
     _evidence(evidence)
 
 
 def _offer_look(dataset: Dataset, settings: RunSettings) -> None:
-    expected = estimate_run(check_settings(dataset, settings.model.backbone), dataset)
+    pictures = split_sizes(chosen.home(), dataset.id, settings.seed, settings.data)[0]
+    expected = estimate_look(check_settings(dataset, settings.model.backbone), pictures)
+    say_what_is_fetched(settings.model)
     about = f" ({rough_time(expected.seconds)})" if expected else ""
     if not st.button(
         f"Look at the pictures{about}",
@@ -121,12 +126,7 @@ def _offer_check(
     with st.container(horizontal=True, vertical_alignment="center"):
         offer("check", label, plans, dataset, advice.stages, primary=checked is None)
         if checked:
-            _compare(checked)
-
-
-def _compare(study: Study) -> None:
-    runs = ",".join(run.id for run in study.finished)
-    st.page_link("compare.py", label="Compare in detail", icon=":material/balance:", query_params={"runs": runs})
+            link_to_runs(checked)
 
 
 def _record() -> str:

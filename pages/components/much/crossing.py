@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from core.advice.plans import FEWEST_STEPS, plan_crossing, sizes_to_try
+from core.advice.plans import FEWEST_STEPS, HEAD, can_thaw, plan_crossing, sizes_to_try
 from core.comparison.wording import counted
 from core.data.dataset import Dataset
 from core.runs.findings import crossing_of
@@ -48,6 +48,7 @@ def _form(dataset: Dataset, settings: RunSettings, again: bool) -> None:
     plans = plan_crossing(settings, sizes, range(settings.seed, settings.seed + seeds), counts)
     *fewer, most = ["all" if size is None else str(size) for size in sizes]
     words = " and ".join((", ".join(fewer), most)) if fewer else most
-    st.markdown(f"How do four training strategies fare with {words} training pictures per class?")
+    which = "do four training strategies" if can_thaw(settings) else f"does {HEAD.label}"
+    st.markdown(f"How {which} fare with {words} training pictures per class?")
     with st.container(horizontal=True, vertical_alignment="center"):
         offer("crossing", "Measure again" if again else "Measure", plans, dataset, primary=not again)

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core.advice.plans import can_thaw
 from core.comparison.wording import counted
 from core.data.dataset import Dataset
 from core.errors import ThawError
+from core.models.catalogue import get_backbone, not_offered
 from core.runs.studies import Kind, Study, estimate_study, start_study, studies
 from core.settings.schema import RunSettings
 from core.training.plan import Estimate
 
 from .. import chosen
-from ..messages import show_error
+from ..messages import LONGEST_MESSAGE, md, show_error
 from ..planning import start_again, stopped_for_good
 from ..progress import explain_end, live
 from ..resources import run_store, stored_dataset
@@ -29,6 +31,8 @@ class Section:
     title: str
     icon: str
     draw: Callable[[Dataset, RunSettings], None]
+    thaws: bool = False
+    """Whether it trains more than a head, which not every backbone is offered for."""
 
 
 def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
@@ -39,6 +43,9 @@ def folded(section: Section, dataset: Dataset, settings: RunSettings) -> None:
     shown = st.expander(section.title, expanded=working, icon=section.icon, key=key, on_change="rerun")
     if shown.open:
         with shown:
+            if section.thaws and not can_thaw(settings):
+                st.markdown(md(not_offered(get_backbone(settings.model.backbone)), LONGEST_MESSAGE))
+                return
             section.draw(dataset, settings)
 
 
@@ -57,7 +64,7 @@ def offer(
     primary: bool = True,
 ) -> None:
     """The button that queues these runs, with their number and how long they take together."""
-    expected = _expected(chosen.home(), dataset.id, tuple(plans))
+    expected = _expected(chosen.home(), dataset.id, kind, tuple(plans))
     st.button(
         f"{label} ({rough_time(expected.seconds)})" if expected else label,
         type="primary" if primary else "secondary",
@@ -72,8 +79,8 @@ def offer(
 
 
 @st.cache_data(max_entries=100, ttl=60, show_spinner=False)
-def _expected(home: str, dataset_id: str, plans: tuple[RunSettings, ...]) -> Estimate | None:
-    return estimate_study(plans, stored_dataset(home, dataset_id))
+def _expected(home: str, dataset_id: str, kind: Kind, plans: tuple[RunSettings, ...]) -> Estimate | None:
+    return estimate_study(kind, plans, stored_dataset(home, dataset_id))
 
 
 def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: int | None) -> None:
@@ -82,6 +89,12 @@ def _start(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset, about: in
         start_study(run_store(), kind, plans, dataset, about)
     except ThawError as error:
         show_error(error)
+
+
+def link_to_runs(study: Study) -> None:
+    """The way to a study's runs: other pages list only those that were started there."""
+    runs = ",".join(run.id for run in study.finished)
+    st.page_link("compare.py", label="Compare in detail", icon=":material/balance:", query_params={"runs": runs})
 
 
 def show_progress(study: Study, key: str) -> bool:

@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from core.advice.plans import depths_to_try, plan_sweep, stages_of
+from core.advice.plans import can_thaw, depths_to_try, plan_sweep, stages_of
 from core.advice.rule import depth_words
 from core.data.dataset import Dataset
 from core.runs.findings import Sweep, sweep_of
@@ -11,7 +11,7 @@ from core.settings.schema import RunSettings
 
 from ..messages import LONGEST_MESSAGE, md
 from .charts import by_stages
-from .studying import latest, offer, show_progress
+from .studying import latest, link_to_runs, offer, show_progress
 
 SEEDS = (1, 3, 5)
 
@@ -26,6 +26,8 @@ def show_sweep(dataset: Dataset, settings: RunSettings) -> None:
             st.markdown(md(found.flips, LONGEST_MESSAGE))
         st.plotly_chart(by_stages(found.depths), key="much.sweep.chart", alt="Test accuracy by stages that train")
         _table(found)
+    if known and found and not known.is_active:
+        link_to_runs(known)
     if known:
         show_progress(known, "much.sweep.live")
     if known is None or not known.is_active:
@@ -58,7 +60,7 @@ def _form(dataset: Dataset, settings: RunSettings, again: bool) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         depths = st.pills(
             "Stages that train",
-            range(total + 1),
+            range(total + 1) if can_thaw(settings) else (0,),
             selection_mode="multi",
             default=depths_to_try(settings),
             format_func=lambda stages: depth_words(stages, total),

@@ -16,13 +16,16 @@ from ..resources import run_outcome
 from ..wording import STATES
 
 
-def shown_experiment(experiments: Sequence[Experiment]) -> Experiment | None:
+def shown_experiment(experiments: Sequence[Experiment], with_studies: Sequence[Experiment]) -> Experiment | None:
     """The one that the address asks for, by its key or by one of its runs; else the newest that is not put away.
 
     What is not here is taken out of the address.
+
+    Args:
+        with_studies: the same and those of studies, which only the address leads to.
     """
     key, run = st.query_params.get("experiment"), st.query_params.get("run")
-    for one in experiments:
+    for one in (*experiments, *with_studies):
         if one.key == key or (run and not key and any(mine.id.startswith(run) for mine in one.runs)):
             return one
     for name in {"experiment", "run"} & {*st.query_params}:

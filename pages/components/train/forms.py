@@ -10,8 +10,8 @@ from core.augment.catalogue import CUSTOM, PRESETS
 from core.comparison.folds import question_of
 from core.data.dataset import Dataset
 from core.machine.devices import devices
-from core.models.catalogue import BACKBONES, get_backbone
-from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS, place_of
+from core.models.catalogue import BACKBONES, BackboneSpec, get_backbone, not_offered, strategies_of
+from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS
 from core.settings.schema import (
     AugmentSettings,
     BatchNorm,
@@ -103,19 +103,7 @@ def _more(settings: RunSettings, dataset: Dataset) -> RunSettings:
 
 
 def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
-    scenario = st.radio(
-        "Training strategy",
-        SCENARIOS,
-        index=_first("train.scenario", place_of(model.scenario)),
-        format_func=lambda name: SCENARIOS[name].label,
-        horizontal=True,
-        key="train.scenario",
-        help=with_term(
-            "Which part of the network trains.", "Feature extraction (frozen)", "Fine-tuning", "Linear probe"
-        ),
-    )
-    row, last = SCENARIOS[scenario], model.last_stages
-    st.caption(md(row.help, LONGEST_MESSAGE))
+    strategy = st.container()
     names = list(BACKBONES)
     backbone = st.selectbox(
         "Backbone",
@@ -129,12 +117,33 @@ def _model(model: ModelSettings, badges: dict[str, str]) -> ModelSettings:
             "Pretrained weights",
         ),
     )
+    with strategy:  # above, though which are offered is the backbone's to say
+        row, last = SCENARIOS[_strategy(get_backbone(backbone), model.scenario)], model.last_stages
     if row.stages == "last":
         most = len(get_backbone(backbone).stages)
         last = st.slider("How many stages at the end train", 1, most, min(last, most), key="train.last_stages")
     kept = None if row.from_nothing else model.weights
     batchnorm = None if row.batchnorm else model.batchnorm
-    return ModelSettings(backbone=backbone, scenario=scenario, last_stages=last, weights=kept, batchnorm=batchnorm)
+    return ModelSettings(backbone=backbone, scenario=row.name, last_stages=last, weights=kept, batchnorm=batchnorm)
+
+
+def _strategy(spec: BackboneSpec, usual: str) -> str:
+    offered, key = strategies_of(spec), "train.scenario"
+    if st.session_state.get(key, offered[0]) not in offered:
+        st.session_state[key] = offered[0]
+    scenario = st.radio(
+        "Training strategy",
+        offered,
+        index=_first(key, offered.index(usual) if usual in offered else 0),
+        format_func=lambda name: SCENARIOS[name].label,
+        horizontal=True,
+        key=key,
+        help=with_term(
+            "Which part of the network trains.", "Feature extraction (frozen)", "Fine-tuning", "Linear probe"
+        ),
+    )
+    st.caption(md(f"{SCENARIOS[scenario].help} {not_offered(spec)}", LONGEST_MESSAGE))
+    return scenario
 
 
 def _first(key: str, index: int) -> int:

@@ -10,9 +10,10 @@ from core.home import temporary_folder
 from core.workspaces.room import rooms_of
 from core.workspaces.workspace import Workspace
 
-from .. import visitor
+from .. import chosen, visitor
 from ..confirm import delete_button
 from ..messages import md, show_error
+from ..resources import forgetter
 
 _PACKED = "workspace.packed"
 
@@ -70,8 +71,8 @@ def _goes(workspace: Workspace) -> bool:
 
 
 def _delete(workspace: Workspace) -> None:
+    forget = forgetter(chosen.home())
     with st.spinner("Stopping what trains, and deleting"):
         workspace.delete()
-    st.cache_data.clear()  # nothing of it stays in memory, either
-    st.cache_resource.clear()
+    forget()  # no picture of it stays in memory, either
     visitor.forget()

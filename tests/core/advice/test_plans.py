@@ -68,8 +68,9 @@ def test_one_rate_and_a_tenth_differ_in_nothing_else():
 
 
 def test_from_scratch_gets_ten_times_as_long():
-    short, long = plan_later(RunSettings(), 50)
+    head, short, long = plan_later(RunSettings(), 50)
 
+    assert thawed(head) == 0
     assert (short.optim.epochs, long.optim.epochs) == (5, 50) and long.model.start == "none"
 
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 from helpers import FinishedRace, draw_picture, queue_runs
 
 from core.data.dataset import load_stored
 from core.errors import RunError, SettingsError, WeightsError
 from core.inference.predictor import Predictor
 from core.inference.seen import filter_picture, map_picture
-from core.inference.sight import sight_before, sight_beside, sight_of
+from core.inference.sight import _strongest, sight_before, sight_beside, sight_of
 from core.inference.subject import START, begun_with, find_subject, state_of
 from core.models.anatomy.places import stage_maps
 from core.models.anatomy.tensors import compare_states
@@ -54,6 +55,18 @@ def test_patches_are_where_a_channel_responds_most_and_are_looked_for_once(finis
         top, bottom = (int((patch.top + end) / step) for end in (0, patch.side - 1))
         assert grid[top : bottom + 1, first : last + 1].max() == pytest.approx(grid.max(), rel=1e-4)
         assert 0 <= patch.left <= sight.side - patch.side
+
+
+def test_of_equal_responses_that_with_the_stronger_surroundings_comes_first() -> None:
+    """Two pictures reach the most that ReLU6 gives; in the second one the places around it respond, too."""
+    alone, among = torch.zeros(1, 1, 5, 5), torch.zeros(1, 1, 5, 5)
+    alone[..., 0, 0] = among[..., 3, 3] = 6.0
+    among[..., 2:4, 2:4] = 6.0
+
+    values, places, around = _strongest(torch.cat([alone, among])).unbind(1)
+
+    assert values.flatten().tolist() == [6.0, 6.0] and places[0].item() == 0
+    assert around[1] > around[0] and around[1].item() == pytest.approx(4 * 6 / 9)
 
 
 def test_before_and_after_differ_only_where_something_trained(finished_race: FinishedRace) -> None:

@@ -8,7 +8,8 @@ import pytest
 from core.comparison.conclusion import conclusion_of
 from core.comparison.race_verdict import race_verdict
 from core.errors import RunError
-from core.runs.example import example_runs, find_run, showcase_runs
+from core.runs.example import example_runs, find_run, later_runs, showcase_runs
+from core.runs.findings import later_sentence
 from core.runs.record import RECORDED, delete_files, is_recorded, load_predictions, load_record, run_folder
 from core.runs.results import load_outcome
 from core.runs.store import RunStore
@@ -27,7 +28,7 @@ def test_it_is_a_race_of_five_seeds_with_the_same_ways_of_training_in_each():
 
 
 def test_its_numbers_belong_together():
-    for run in (*example_runs(), *showcase_runs()):
+    for run in (*example_runs(), *showcase_runs(), *later_runs()):
         record, said = load_record(run.id), load_predictions(run.id)
         right = said.probabilities.argmax(1) == said.targets
         assert right.mean() == pytest.approx(record.test_accuracy, abs=1e-5)
@@ -46,7 +47,7 @@ def test_frozen_was_frozen_and_looks_frozen_only_looked_it():
 
 def test_it_holds_no_names_of_photos_no_pictures_and_no_weights():
     assert {path.name for path in RECORDED.rglob("*.*")} == {"about.json", "record.json", "predictions.safetensors"}
-    for run in (*example_runs(), *showcase_runs()):
+    for run in (*example_runs(), *showcase_runs(), *later_runs()):
         names = load_record(run.id).test_names
         assert names == tuple(f"picture {number}" for number in range(1, len(names) + 1))
 
@@ -84,3 +85,13 @@ def test_the_showcase_is_decided_and_about_nothing_but_the_start():
         "optim.lr",
         "optim.backbone_lr",
     ]
+
+
+def test_the_long_run_from_scratch_stands_beside_frozen_and_fine_tuned_and_belongs_to_no_race():
+    head, short, long = later_runs()
+
+    assert [run.settings.model.scenario for run in (head, short, long)] == ["frozen", "finetuned", "scratch"]
+    assert long.settings.optim.epochs == 10 * short.settings.optim.epochs == len(load_record(long.id).history)
+    assert not {*later_runs()} & {*example_runs(), *showcase_runs()}
+    assert len({load_record(run.id).split.hash for run in later_runs()}) == 1
+    assert later_sentence(later_runs()).startswith(("Yes", "Not")) and later_sentence([long]) == ""

@@ -202,3 +202,12 @@ def test_a_database_without_names_gets_room_for_them(store: RunStore):
     assert [one.name for one in stored_experiments(store)] == [""]
     store.label(USUAL, Label(name="mine"))
     assert [one.name for one in stored_experiments(store)] == ["mine"]
+
+
+def test_what_belongs_to_a_study_is_left_out_where_it_is_not_asked_for(store: RunStore, tiny_dataset):
+    own = plan_race(RunSettings(data=DataSettings(dataset=tiny_dataset.id)), ["frozen"], [0])
+    store.submit(own, "mine", race=None, decode_s=0.0)
+    store.submit([replace(plan, seed=1) for plan in own], "mine", race="sweep-1", decode_s=0.0)
+
+    assert [len(one.runs) for one in stored_experiments(store)] == [2]
+    assert [[run.race for run in one.runs] for one in stored_experiments(store, studied=False)] == [[None]]

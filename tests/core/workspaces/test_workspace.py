@@ -354,6 +354,18 @@ def test_bytes_are_counted_once_however_many_names_they_have(a: Workspace, monke
         queue_runs(a.runs)
 
 
+def test_what_the_server_lends_to_everybody_is_not_in_anybodys_share(a: Workspace):
+    with within(""):
+        lent = home_folder("datasets", "0123456789abcdef") / "pixels"
+    lent.write_bytes(bytes(5_000_000))
+    with within(a.id):
+        folder = home_folder("datasets", "0123456789abcdef")
+    (folder / "pixels").hardlink_to(lent)
+    (folder / "own").write_bytes(bytes(1_000_000))
+
+    assert 1.0 <= {share.what: share.used for share in a.shares()}["megabytes"] < 1.5
+
+
 def test_nobody_is_limited_on_a_computer_of_one_s_own(monkeypatch: pytest.MonkeyPatch, thaw_home: Path):
     monkeypatch.delenv("THAW_HOSTED")
     monkeypatch.setenv("THAW_FAIR_USE", '{"runs": 1}')
