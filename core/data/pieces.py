@@ -78,7 +78,7 @@ def _files(piece: Piece) -> Source:
 
 def _part_of_tar(piece: Piece, tar: File) -> Source:
     path = Path(piece.root, tar.at or tar.name)
-    file = path.open("rb", buffering=0)  # noqa: SIM115: closed with the source
+    file = path.open("rb", buffering=0)
     found: dict[str, Sample] = {}
     refused: list[tuple[str, str]] = []
     for sample in samples(file, piece.start, piece.end or os.fstat(file.fileno()).st_size):

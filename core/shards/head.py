@@ -94,19 +94,17 @@ def solve_large(
     l2: float | None = None,
     label_smoothing: float = 0.0,
     counts: tuple[float, ...] | None = None,
-    most_numbers: int = MOST_NUMBERS,
 ) -> LargeHead:
     """The one best head for the training rows of these shards.
 
     Args:
         counts: what a picture of each class counts, as for `core.training.head.solve_head`.
-        most_numbers: numbers in the features that are solved for in memory.
 
     Raises:
         StorageError: features are missing or damaged.
     """
     tasks = tasks_of(shards, counts)
-    features, targets, groups, seen, whole = _some(shards, most_numbers)
+    features, targets, groups, seen, whole = _some(shards)
     with one_thread():
         first = solve_head(
             features, targets, groups, num_classes, l2=l2, label_smoothing=label_smoothing, class_weights=counts
@@ -118,11 +116,11 @@ def solve_large(
     return _refined(first, tasks, moments, work, label_smoothing, seen)
 
 
-def _some(shards: Sequence[ShardRows], most_numbers: int) -> tuple[Tensor, Tensor, Tensor, int, bool]:
+def _some(shards: Sequence[ShardRows]) -> tuple[Tensor, Tensor, Tensor, int, bool]:
     """Features, targets and groups of every n-th group's rows, how many pictures they are of, and whether of all."""
     size = load_features(shards[0].features[0]).shape[1]
     sides = np.unique(np.concatenate([one.sides for one in shards]))
-    chosen = sides[:: max(1, -(-len(sides) // max(FEWEST_GROUPS, most_numbers // size)))]
+    chosen = sides[:: max(1, -(-len(sides) // max(FEWEST_GROUPS, MOST_NUMBERS // size)))]
     features, targets, groups = list[Tensor](), list[Tensor](), list[Tensor]()
     for one in shards:
         mine = np.flatnonzero(np.isin(one.sides, chosen))

@@ -145,7 +145,7 @@ def samples(file: BinaryIO, start: int = 0, end: int | None = None) -> Iterator[
         if _is_damaged(file, last, files[0].header):
             yield Sample(picture=files[0], problem=PASSED_OVER)
         last = files[-1].end
-        yield from _sample(file, [one for one in files if not is_system(one.name)])
+        yield from _sample(file, [one for one in files if one.problem or not is_system(one.name)])
 
 
 def _is_damaged(file: BinaryIO, last: int, header: int) -> bool:
