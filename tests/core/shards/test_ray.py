@@ -30,8 +30,6 @@ def cluster() -> Iterator[Any]:
 def test_shards_are_those_of_one_process_though_a_raylet_is_lost(
     cluster: Any, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    cluster: Any, tiny_folder: Path, monkeypatch, tmp_path
-):
     second = cluster.add_node(num_cpus=1)
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "rays"))
     work = RayTasks(cluster.address, None)
