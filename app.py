@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -64,6 +65,7 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+GRACE_S: Final = 3  # whoever stops a container waits ten, and the worker must end, too
 UPLOAD_COOKIE: Final = b"_streamlit_xsrf="
 THIS_COMPUTER: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -147,6 +149,7 @@ def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
     prepare_process()
+    end_without_the_slow()
     supervisor = Supervisor()
     supervisor.start()
     sweep = _start_sweeper() if is_hosted() else None
@@ -157,6 +160,16 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         if sweep:
             sweep.stop()
         supervisor.stop()
+
+
+def end_without_the_slow() -> None:
+    """A server that is told to end waits `GRACE_S` for its answers to be taken, and not for as long as a client likes.
+
+    Streamlit starts uvicorn and leaves this option of it alone; the server is met where it listens for signals.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if config := getattr(server, "config", None):
+        config.timeout_graceful_shutdown = GRACE_S
 
 
 def health(request: Request) -> JSONResponse:
