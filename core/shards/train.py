@@ -237,10 +237,7 @@ def _result(
     total, right = int(confusion.sum()), int(np.trace(confusion))
     tested = rate(right, total)
     assert tested is not None
-    counts = {
-        part: tuple(np.bincount(columns.classes[parts == code], minlength=len(data.classes)).tolist())
-        for part, code in PARTS.items()
-    }
+    counts = _counts(data, columns, parts)
     return LargeResult(
         id=name,
         data=data.id,
@@ -269,6 +266,14 @@ def _result(
         seconds=watch,
         machine=str(this_machine()),
     )
+
+
+def _counts(data: LargeSet, columns: Columns, parts: Codes) -> dict[str, tuple[int, ...]]:
+    """Pictures of each class in each part."""
+    return {
+        part: tuple(np.bincount(columns.classes[parts == code], minlength=len(data.classes)).tolist())
+        for part, code in PARTS.items()
+    }
 
 
 def load_result(name: str) -> LargeResult:
