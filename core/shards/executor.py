@@ -7,6 +7,7 @@ neither tasks nor results of a large set are ever in memory together.
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -50,6 +51,8 @@ def executor(processes: int | None = None) -> Executor:
     Raises:
         SettingsError: there is no such engine, or it cannot be used.
     """
+    if processes is not None and processes < 1:
+        raise SettingsError(f"processes is {processes}; at least 1 is needed.")
     engine = os.environ.get("THAW_ENGINE") or ENGINES[0]
     if engine not in ENGINES:
         raise SettingsError(f"THAW_ENGINE is {engine!r}; choose one of: {', '.join(ENGINES)}.")
@@ -134,6 +137,7 @@ def _begin() -> None:
     """Set up a process for tasks: one core, and its parent's end is its own."""
     os.environ["OMP_NUM_THREADS"] = "1"
     prepare_process()
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # it goes to all of a terminal's processes
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_after, args=(parent,), daemon=True).start()

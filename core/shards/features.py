@@ -22,7 +22,7 @@ from torch import Tensor
 
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
 from core.data.pixels import PixelStore
-from core.errors import StorageError, TrainingError
+from core.errors import DatasetError, StorageError, TrainingError
 from core.machine.process import peak_memory
 from core.machine.speeds import Engine
 from core.models.accel import LAYOUTS, Forward, one_thread, standing_still
@@ -32,7 +32,7 @@ from core.settings.schema import RunSettings
 from core.shards.executor import Executor
 from core.shards.large_set import LargeSet
 from core.shards.listing import Progress
-from core.shards.objects import find, making
+from core.shards.objects import drop, find, making
 from core.shards.taking_in import load_rows, pixels_folder
 from core.training.features import WHOLE, feature_recipe
 from core.training.plan import views_of
@@ -123,23 +123,30 @@ def compute_shard(job: Job) -> Computed:
 
 
 def _compute_view(job: Job, view: int) -> int:
-    rows = load_rows(job.shard)
-    places = [(row["place"][0], row["place"][1], row["place"][2]) for row in rows]
-    groups = [row["group"] for row in rows]
-    pixels = PixelStore(pixels_folder(job.shard), places, groups)
-    forward = _backbone(job.recipe)
-    layout = LAYOUTS[job.recipe.engine]
-    preprocessing = preprocessing_of(job.recipe.run.model.backbone)
-    features = [
-        forward(normalise(torch.stack(batch), preprocessing, layout)).half()
-        for batch in _batches(pixels, groups, job.recipe, view)
-    ]
-    found = torch.cat(features)
+    try:
+        found = torch.cat(list(_passes(job, view)))
+    except DatasetError as error:
+        drop("shards", job.shard)
+        raise StorageError(
+            "A shard was damaged and is gone: take the source in again, which costs that one."
+        ) from error
     if not found.isfinite().all():
         raise TrainingError("This backbone's features are too large for half precision; choose another.")
     with making("features", job.recipe.name_of(job.shard, view)) as folder:
         save_file({"features": found}, folder / FILE, metadata={"sha256": hash_of(found)})
     return len(found)
+
+
+def _passes(job: Job, view: int) -> Iterator[Tensor]:
+    """Features (n, F) float16 of a shard's pictures, batch by batch."""
+    rows = load_rows(job.shard)
+    places = [(row["place"][0], row["place"][1], row["place"][2]) for row in rows]
+    groups = [row["group"] for row in rows]
+    pixels = PixelStore(pixels_folder(job.shard), places, groups)
+    forward, layout = _backbone(job.recipe), LAYOUTS[job.recipe.engine]
+    preprocessing = preprocessing_of(job.recipe.run.model.backbone)
+    for batch in _batches(pixels, groups, job.recipe, view):
+        yield forward(normalise(torch.stack(batch), preprocessing, layout)).half()
 
 
 def _batches(pixels: PixelStore, groups: Sequence[str], recipe: Recipe, view: int) -> Iterator[list[Tensor]]:
@@ -195,4 +202,7 @@ def load_features(name: str, check: bool = False) -> Tensor:
                 raise OSError("they have changed since they were written")
         return found
     except (OSError, SafetensorError) as error:
-        raise StorageError("Features of a shard are missing or damaged: have them computed again.") from error
+        drop("features", name)
+        raise StorageError(
+            "Features of a shard were damaged and are gone: train again, which costs that one."
+        ) from error

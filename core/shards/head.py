@@ -120,16 +120,17 @@ def _some(shards: Sequence[ShardRows]) -> tuple[Tensor, Tensor, Tensor, int, boo
     """Features, targets and groups of every n-th group's rows, how many pictures they are of, and whether of all."""
     size = load_features(shards[0].features[0]).shape[1]
     sides = np.unique(np.concatenate([one.sides for one in shards]))
-    chosen = sides[:: max(1, -(-len(sides) // max(FEWEST_GROUPS, MOST_NUMBERS // size)))]
+    step = max(1, -(-len(sides) // max(FEWEST_GROUPS, MOST_NUMBERS // size)))
+    chosen = sides[::step]
     features, targets, groups = list[Tensor](), list[Tensor](), list[Tensor]()
     for one in shards:
         mine = np.flatnonzero(np.isin(one.sides, chosen))
         for name in one.features:
-            features.append(load_features(name)[torch.from_numpy(one.places[mine]).long()])
+            features.append(load_features(name, check=step == 1)[torch.from_numpy(one.places[mine]).long()])
             targets.append(torch.from_numpy(one.targets[mine]).long())
             groups.append(torch.from_numpy(np.searchsorted(chosen, one.sides[mine])))
     seen = sum(map(len, targets)) // len(shards[0].features)
-    return torch.cat(features), torch.cat(targets), torch.cat(groups), seen, len(chosen) == len(sides)
+    return torch.cat(features), torch.cat(targets), torch.cat(groups), seen, step == 1
 
 
 def _batches(task: HeadTask, check: bool = False) -> Iterator[tuple[Tensor, Tensor, Tensor]]:

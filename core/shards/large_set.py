@@ -23,7 +23,7 @@ from core.data.reading.class_names import check_classes
 from core.data.reading.limits import MIN_CLASSES
 from core.data.splits import TEST_SEED
 from core.data.squares import SIDE
-from core.errors import DatasetError, shown
+from core.errors import DatasetError, SettingsError, shown
 from core.home import sealed, temporary_folder, unsealed, write_atomically
 from core.records import read_json
 from core.settings.schema import DataSettings
@@ -44,6 +44,7 @@ from core.shards.taking_in import (
 )
 
 SHARD_PICTURES: Final = 10_000
+MOST_PICTURES: Final = 100_000
 NEAR_UP_TO: Final = 100_000
 """Pictures among which near copies are looked for: each is compared with each. Of more, exact copies alone are."""
 ABOUT: Final = "set.json"
@@ -111,10 +112,13 @@ def add(where: str, work: Executor, *, size: int = SHARD_PICTURES, layout: str, 
     """Take a large source in, shard by shard; what was taken in before is found.
 
     Raises:
+        SettingsError: a shard cannot have so many pictures.
         LayoutQuestion: it can be read in more than one way.
         DatasetError: nothing usable was found, or reading was given up.
         StorageError: the source does not answer; what was done is kept.
     """
+    if not 1 <= size <= MOST_PICTURES:
+        raise SettingsError(f"size is {size}; a shard has 1 to {MOST_PICTURES:,} pictures.")
     listed = list_source(where, size, work, layout)
     taken: list[Taken] = []
     for one in work.map(take_in_piece, listed.pieces):

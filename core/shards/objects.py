@@ -4,6 +4,7 @@ A folder gets its name when it is whole, so that it is there says that it is don
 and the first one stays. Nothing is ever written to a folder that has its name.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +32,11 @@ def making(kind: Kind, name: str, staging: Path | None = None) -> Iterator[Path]
     """A folder that becomes the thing, if the block ends well and nobody else was faster."""
     with folder_in_the_making(folder_of(kind, name), staging) as folder:
         yield folder
+
+
+def drop(kind: Kind, name: str) -> None:
+    """Remove a thing that was found damaged: whoever asks for it next makes it again."""
+    shutil.rmtree(folder_of(kind, name), ignore_errors=True)
 
 
 def names_of(kind: Kind) -> list[str]:

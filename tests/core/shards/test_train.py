@@ -10,6 +10,7 @@ from helpers import python
 
 from core.data.dataset import Dataset
 from core.data.reading.layout import AUTO
+from core.errors import StorageError
 from core.settings.schema import OptimSettings, RunSettings
 from core.shards import head
 from core.shards.executor import Here, Processes
@@ -17,7 +18,7 @@ from core.shards.features import FILE, compute_features, recipe_of
 from core.shards.head import ShardRows, solve_large
 from core.shards.large_set import LargeSet, add
 from core.shards.objects import folder_of, making
-from core.shards.taking_in import load_index
+from core.shards.taking_in import load_index, pixels_folder
 from core.shards.train import LargeResult, load_predictions, train_large
 from core.training.head import solve_head
 from core.training.scenarios import train_run
@@ -72,6 +73,27 @@ def test_a_restart_computes_only_the_shard_whose_features_are_missing(data: Larg
 
     assert [one.pictures for one in compute_features(data, recipe, Here())] == [0, 8, 0, 0]
     assert path.read_bytes() == before
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_is_damaged_is_said_and_costs_one_shard(data: LargeSet, tiny_folder: Path):
+    recipe = recipe_of(SETTINGS)
+    damage(pixels_folder(data.shards[2]) / "pixels.u8")
+    with pytest.raises(StorageError, match="take the source in again"):
+        compute_features(data, recipe, Here())
+    again = add(str(tiny_folder), Here(), size=8, layout=AUTO, on_progress=lambda done, total: None)
+    assert [one.done_before for one in again.taken] == [True, True, False, True] and again.data == data
+
+    compute_features(data, recipe, Here())
+    damage(folder_of("features", recipe.name_of(data.shards[1], 0)) / FILE)
+    with pytest.raises(StorageError, match="train again"):
+        train_large(data, SETTINGS, Here())
+    assert train_large(data, SETTINGS, Here()).test.total == 6
 
 
 @pytest.mark.slow
