@@ -93,7 +93,8 @@ def test_what_is_damaged_is_said_and_costs_one_shard(data: LargeSet, tiny_folder
     damage(folder_of("features", recipe.name_of(data.shards[1], 0)) / FILE)
     with pytest.raises(StorageError, match="train again"):
         train_large(data, SETTINGS, Here())
-    assert train_large(data, SETTINGS, Here()).test.total == 6
+    result = train_large(data, SETTINGS, Here())
+    assert result.test.total == sum(result.counts["test"]) > 0
 
 
 @pytest.mark.slow
