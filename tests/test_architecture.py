@@ -33,6 +33,7 @@ FLOORS = [
     "data",
     "training",
     "comparison",
+    "shards",
     "advice",
     "runs",
     "inference",

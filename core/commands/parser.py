@@ -8,6 +8,7 @@ from core.commands import (
     compare,
     data,
     inside,
+    large,
     lesson,
     machine,
     much,
@@ -23,7 +24,7 @@ from core.commands.command import Commands, Parser
 def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
-    work = (data, suspects, much, train, compare, classify, inside, anatomy)
+    work = (data, suspects, much, train, compare, classify, inside, anatomy, large)
     rest = (machine, takehome, runs, lesson, backup, workspaces, backbones)
     for module in (*work, *rest):
         module.register(commands)

@@ -193,8 +193,8 @@ def _folder(path: Path) -> Source:
         links=tuple(walked.links),
         closed=tuple(walked.closed),
         notices=tuple(walked.notices),
-        read=lambda name: _read_file(root, walked.files[name]),
-        head=lambda name: _read_file(root, walked.files[name], HEAD_BYTES),
+        read=lambda name: read_file(root, walked.files[name]),
+        head=lambda name: read_file(root, walked.files[name], HEAD_BYTES),
         close=lambda: None,
     )
 
@@ -245,7 +245,7 @@ def _shown(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _read_file(root: Path, name: Path, first: int = -1) -> bytes:
+def read_file(root: Path, name: Path, first: int = -1) -> bytes:
     """A file that was found on a walk that enters no linked folders: so only the file itself can be a link."""
     path = root / name
     try:

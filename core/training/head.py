@@ -174,7 +174,7 @@ def _some_groups(groups: Tensor, size: int) -> Tensor:
 
 
 def _passes(
-    features: Tensor, targets: Tensor, first: SolvedHead, scale: "_Scale", loss_fn: nn.Module, should_stop: ShouldStop
+    features: Tensor, targets: Tensor, first: SolvedHead, scale: "Scale", loss_fn: nn.Module, should_stop: ShouldStop
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Weight and bias after each pass over all rows, from the first head on."""
     weight, bias = (tensor.requires_grad_() for tensor in scale.standardised(first.weight, first.bias))
@@ -208,14 +208,14 @@ def _mean_of_one(class_weights: Sequence[float] | None, counted: Tensor | None) 
 
 
 @dataclass(frozen=True)
-class _Scale:
+class Scale:
     """How features are standardised: mean and deviation (F,) of each, infinite where nothing varies."""
 
     mean: Tensor
     deviation: Tensor
 
-    def float(self) -> "_Scale":
-        return _Scale(self.mean.float(), self.deviation.float())
+    def float(self) -> "Scale":
+        return Scale(self.mean.float(), self.deviation.float())
 
     def rows(self, features: Tensor) -> Tensor:
         """Standardised features (M, F) float32."""
@@ -231,7 +231,7 @@ class _Scale:
         return torch.where(self.deviation.isinf(), 0.0, weight * self.deviation), bias + weight @ self.mean
 
 
-def _scale_of(features: Tensor, counted: Tensor | None) -> _Scale:
+def _scale_of(features: Tensor, counted: Tensor | None) -> Scale:
     """In float64, piece by piece."""
     total = torch.zeros(features.shape[1], dtype=torch.float64)
     squares = torch.zeros_like(total)
@@ -243,7 +243,7 @@ def _scale_of(features: Tensor, counted: Tensor | None) -> _Scale:
     mean = total / counted.sum()
     deviation = (squares / counted.sum() - mean.square()).clamp_(min=0).sqrt_()
     deviation[deviation < LEAST_DEVIATION] = torch.inf
-    return _Scale(mean, deviation)
+    return Scale(mean, deviation)
 
 
 def _solver_rows(features: Tensor, counted: Tensor | None) -> tuple[Tensor, AsTheyCame]:

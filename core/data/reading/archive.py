@@ -91,7 +91,7 @@ class Archive:
         """Names of all entries that are folders."""
         infos = (info for info in self._zip.infolist() if _is_folder(info))
         names = (PurePosixPath(info.orig_filename.replace("\\", "/")).parts for info in infos)
-        return [unicodedata.normalize("NFC", "/".join(parts)) for parts in names if parts and not _why_no_member(parts)]
+        return [unicodedata.normalize("NFC", "/".join(parts)) for parts in names if parts and not why_no_member(parts)]
 
     def empty_folders(self) -> int:
         """Number of entries that are folders with nothing in them."""
@@ -235,7 +235,7 @@ class Archive:
                 raise DatasetError(f"{self.where}: an entry's name tries to leave the folder; nothing was read.")
             if any("/".join(parts[:depth]) in links for depth in range(1, len(parts))):
                 raise DatasetError(f"{self.where} uses a link as a folder; nothing was read.")
-            if reason := _why_no_member(parts):
+            if reason := why_no_member(parts):
                 self.refused.append((name[:200], reason))
                 continue
             unknown += not info.flag_bits & _UTF8_FLAG and not raw.isascii()
@@ -319,7 +319,7 @@ def _check_sizes(files: list[zipfile.ZipInfo], where: str) -> None:
         raise DatasetError(f"{where} is {document}; it holds no pictures in class folders.")
 
 
-def _why_no_member(parts: tuple[str, ...]) -> str:
+def why_no_member(parts: tuple[str, ...]) -> str:
     if not "".join(parts).strip(" ./"):
         return "has no name"
     sizes = [len(part.encode("utf-8", "replace")) for part in parts]

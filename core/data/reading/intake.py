@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from core.data.fingerprint import fingerprint_of
+from core.data.pieces import open_piece
 from core.data.pixels import PixelWriter
 from core.data.reading import limits
 from core.data.reading.decode import read_picture
-from core.data.reading.layout import AUTO, Listing, Placed, find_layout
+from core.data.reading.layout import AUTO, Layout, Listing, Placed, find_layout
 from core.data.sources import Source, open_source
 from core.data.squares import SQUARE_BYTES, square_of
 from core.errors import DatasetError, ImageError, LayoutQuestion
@@ -58,6 +59,8 @@ class Request:
     """Files that ended an earlier process, with the reason: left out."""
     layout: str = AUTO
     """How the listing is to be read, see `core.data.reading.layout`."""
+    piece: bool = False
+    """`where` describes a piece of a large source, see `core.data.pieces`: it may be of a single class, or of none."""
     one_by_one: bool = False
     """Say which picture comes next before decoding it, and decode one at a time."""
 
@@ -109,8 +112,7 @@ def take_in(request: Request, emit: Emit) -> None:
     Raises:
         DatasetError: the whole cannot be used.
     """
-    source = open_source(request.where, lambda done, total: emit({"stage": "drawing", "done": done, "total": total}))
-    with closing(source):
+    with closing(_open(request, emit)) as source:
         placed, listed, kept = _list(source, request, emit)
         try:
             if listed.fingerprint.startswith(request.stored):
@@ -126,10 +128,22 @@ def take_in(request: Request, emit: Emit) -> None:
     emit({"listed": asdict(listed)})
 
 
+def _open(request: Request, emit: Emit) -> Source:
+    if request.piece:
+        return open_piece(Path(request.where))
+    return open_source(request.where, lambda done, total: emit({"stage": "drawing", "done": done, "total": total}))
+
+
+def _layout_of(source: Source, request: Request) -> Layout:
+    if request.piece:
+        return Layout(placed=source.placed or (), ignored=())
+    listing = Listing(names=source.names, folders=source.folders, links=source.links, closed=source.closed)
+    return find_layout(listing, source.placed, head=source.head, read=source.read, layout=request.layout)
+
+
 def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Placed, str]], Listed, dict[str, bytes]]:
     """Readable pictures with the hash of their bytes, what is known of the whole, and the first files' bytes."""
-    listing = Listing(names=source.names, folders=source.folders, links=source.links, closed=source.closed)
-    layout = find_layout(listing, source.placed, head=source.head, read=source.read, layout=request.layout)
+    layout = _layout_of(source, request)
     unreadable = [(name, reason, "IMG_FORMAT") for name, reason in layout.unread.items()]
     wanted = [placed for placed in layout.placed if placed.name not in layout.unread]
     found: list[Hashed] = []

@@ -1,0 +1,309 @@
+"""Large sets, shard by shard: time per picture and memory per task, with one and with two at work.
+
+`python benchmarks/shards.py [--short] [--pictures N] [--size N] [--arms 1,2,ray1,ray2] [--work DIR] [--within S]`
+
+Pictures are generated (JPEG, 32 to 64 pixels on a side, ten classes). Every arm takes them in and computes features of
+one view, in a home of its own; the first arm trains a head, too. `1` and `2` are processes, `ray1` and `ray2` raylets
+of one core each on this machine. Prints Markdown: wall time per picture, a task's own time per picture and its largest
+memory for the first and the last third of the shards, the ratio of one to two, and what 100 million pictures take at
+these rates.
+
+With --work DIR what is done is kept there, and with --within S no task is begun after so many seconds: the same command
+goes on where it stopped. Times are those of the tasks that were done, so only whole arms have a ratio.
+"""
+
+import argparse
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import date
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from core.machine.facts import this_machine
+from core.machine.process import keep_freed_memory, peak_memory, prepare_process
+
+CLASSES = 10
+MILLION = 10**6
+MB = 1024**2
+
+
+def generate(folder: Path, count: int) -> None:
+    """Coloured noise, smoothed, around the colour of the picture's class, as far as `count` of them are not there."""
+    done = folder / "count.txt"
+    if done.exists() and int(done.read_text()) == count:
+        return
+    with multiprocessing.Pool() as pool:
+        jobs = [(folder, start, min(start + 500, count)) for start in range(0, count, 500)]
+        pool.starmap(_generate, jobs)
+    done.write_text(str(count))
+
+
+def _generate(folder: Path, start: int, end: int) -> None:
+    import numpy as np
+    from PIL import Image
+
+    for number in range(start, end):
+        dice = np.random.default_rng(number)
+        name = number % CLASSES
+        place = folder / "pictures" / f"class-{name}"
+        place.mkdir(parents=True, exist_ok=True)
+        tint = 40 * np.cos(2 * np.pi * (name / CLASSES + np.array([0, 1 / 3, 2 / 3])))
+        small = (dice.integers(0, 256, (5, 5, 3)) + tint).clip(0, 255).astype(np.uint8)
+        width, height = (int(pixels) for pixels in dice.integers(32, 65, 2))
+        Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC).save(
+            place / f"{number:08}.jpg", quality=80
+        )
+
+
+class Stop(Exception):
+    """No more time in this piece."""
+
+
+def timed(work: Any, within_s: float) -> Any:
+    """The same executor, which begins no task when the time is up."""
+    end, plain = time.monotonic() + within_s, work.map
+
+    def until(items: Iterable[Any]) -> Iterator[Any]:
+        for item in items:
+            if time.monotonic() > end:
+                return
+            yield item
+
+    work.map = lambda task, items: plain(task, until(items))
+    return work
+
+
+@contextmanager
+def at_work(arm: str) -> Iterator[Any]:
+    """Processes, or raylets of a core each."""
+    from core.shards.executor import Here, Processes, RayTasks
+
+    cluster: Any = None
+    if arm.startswith("ray"):
+        from ray.cluster_utils import Cluster
+
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        for _ in range(int(arm[3:]) - 1):
+            cluster.add_node(num_cpus=1)
+        work: Any = RayTasks(cluster.address, None)
+    else:
+        work = Here() if arm == "1" else Processes(int(arm))
+    try:
+        yield work
+    finally:
+        work.close()
+        if cluster:
+            cluster.shutdown()
+
+
+def run_arm(arm: str, source: Path, size: int, within_s: float, with_head: bool) -> dict[str, Any]:
+    """One arm, in this process: what was done now."""
+    prepare_process()
+    keep_freed_memory()
+    from core.settings.schema import AugmentSettings, RunSettings
+    from core.shards.features import Job, compute_shard, recipe_of
+    from core.shards.listing import list_source
+    from core.shards.taking_in import take_in_piece
+
+    settings = RunSettings(augment=AugmentSettings(preset="none"))
+    report: dict[str, Any] = {"whole": False}
+    with at_work(arm) as work:
+        list(work.map(_awake, range(2 * work.hands)))  # processes have begun
+        timed(work, within_s)
+        listed = list_source(str(source), size, work)
+        taken = _measured(report, "take_in", work.map(take_in_piece, listed.pieces))
+        if len(taken) < listed.count:
+            return report
+        recipe = recipe_of(settings)
+        list(work.map(_warm, [recipe] * 2 * work.hands))
+        jobs = (Job(shard=one.receipt.shard, recipe=recipe) for one in taken)
+        if len(_measured(report, "features", work.map(compute_shard, jobs))) < listed.count:
+            return report
+        del work.map  # the whole executor again
+        if with_head:
+            report["head"] = _head(source, size, work, settings)
+    report["whole"] = True
+    return report
+
+
+def _measured(report: dict[str, Any], phase: str, done: Iterable[Any]) -> list[Any]:
+    """What tasks say, and into the report what they cost that did something: pictures, seconds, bytes."""
+    began = time.perf_counter()
+    found = list(done)
+    report[f"{phase}_s"] = time.perf_counter() - began
+    rows = [(getattr(one, "receipt", one).pictures, one) for one in found if not getattr(one, "done_before", False)]
+    report[phase] = [[pictures, one.seconds, one.peak_bytes] for pictures, one in rows if pictures]
+    return found
+
+
+def _head(source: Path, size: int, work: Any, settings: Any) -> dict[str, Any]:
+    from core.data.reading.layout import AUTO
+    from core.shards.large_set import add
+    from core.shards.train import train_large
+
+    began = time.perf_counter()
+    data = add(str(source), work, size=size, layout=AUTO, on_progress=lambda done, total: None).data
+    set_s = time.perf_counter() - began
+    result = train_large(data, settings, work)
+    return {
+        "seconds": {**result.seconds, "set": set_s},
+        "accuracy": [result.test.value, result.test.low, result.test.high],
+        "passes": result.passes,
+        "solved_on": result.solved_on,
+        "train": sum(result.counts["train"]),
+        "peak": peak_memory(),
+    }
+
+
+def _awake(number: int) -> int:
+    time.sleep(0.2)
+    return number
+
+
+def _warm(recipe: Any) -> None:
+    """Loads the network where it will be needed."""
+    from core.shards.features import _backbone
+
+    _backbone(recipe)
+    time.sleep(0.5)
+
+
+def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """What was done in this piece, added to that of earlier ones."""
+    both = {**before, **now}
+    for phase in ("take_in", "features"):
+        both[phase] = [*before.get(phase, []), *now.get(phase, [])]
+        wall = f"{phase}_s"
+        if now.get(phase):
+            both[wall] = before.get(wall, 0.0) + now.get(wall, 0.0)
+        elif wall in before:
+            both[wall] = before[wall]
+    return both
+
+
+def told(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """The tables."""
+    columns = ("at work", "phase", "pictures", "wall, ms a picture", "a task's ms a picture", "memory of a task, MB")
+    lines = [f"| {' | '.join(columns)} |", "|---|---|---|---|---|---|"]
+    for arm, report in reports.items():
+        for phase, words in (("take_in", "taking in"), ("features", "features")):
+            if report.get(phase):
+                lines.append(_row(arm, words, report[phase], report[f"{phase}_s"]))
+    return lines
+
+
+def _row(arm: str, words: str, tasks: list[list[float]], wall_s: float) -> str:
+    third = max(1, len(tasks) // 3)
+    pictures = sum(row[0] for row in tasks)
+    each = [median(1000 * row[1] / row[0] for row in some) for some in (tasks[:third], tasks[-third:])]
+    peak = [max(row[2] for row in some) / MB for some in (tasks[:third], tasks[-third:])]
+    name = arm.replace("ray", "raylets: ") if arm.startswith("ray") else f"processes: {arm}"
+    return (
+        f"| {name} | {words} | {pictures:,.0f} | {1000 * wall_s / pictures:.2f} | {each[0]:.2f} and {each[1]:.2f} "
+        f"| {peak[0]:,.0f} and {peak[1]:,.0f} |"
+    )
+
+
+def ratios(reports: dict[str, dict[str, Any]]) -> list[str]:
+    """How many times as fast two are."""
+    lines = []
+    for one, two in (("1", "2"), ("ray1", "ray2")):
+        if all(reports.get(arm, {}).get("whole") for arm in (one, two)):
+            found = [reports[one][f"{phase}_s"] / reports[two][f"{phase}_s"] for phase in ("take_in", "features")]
+            whole = [sum(reports[arm][f"{phase}_s"] for phase in ("take_in", "features")) for arm in (one, two)]
+            kind = "raylets" if one.startswith("ray") else "processes"
+            lines.append(
+                f"Two {kind} against one: taking in {found[0]:.2f} times as fast, features {found[1]:.2f}, "
+                f"both {whole[0] / whole[1]:.2f}."
+            )
+    return lines
+
+
+def on_paper(report: dict[str, Any]) -> list[str]:
+    """100 million pictures at the rates of one process."""
+    each = {phase: report[f"{phase}_s"] / sum(row[0] for row in report[phase]) for phase in ("take_in", "features")}
+    core_h, millis = 100 * MILLION * sum(each.values()) / 3600, {name: 1000 * value for name, value in each.items()}
+    lines = [
+        f"On paper, 100 million such pictures, one view: {core_h:,.0f} hours of one core (taking in "
+        f"{millis['take_in']:.2f} ms, features {millis['features']:.2f} ms a picture), on 100 machines with two cores "
+        f"each {core_h / 200:.1f}. Features, 1,280 numbers in half precision: {100 * MILLION * 2560 / 1e9:,.0f} GB."
+    ]
+    return lines + ([_about_head(report["head"])] if "head" in report else [])
+
+
+def _about_head(found: dict[str, Any]) -> str:
+    seconds, (value, low, high) = found["seconds"], (100 * share for share in found["accuracy"])
+    return (
+        f"Head: {found['train']:,} training pictures, {found['solved_on']:,} of them solved for in memory, then "
+        f"{found['passes']} passes over all; {seconds['head']:.1f} s, putting the set together {seconds['set']:.1f} s, "
+        f"parts {seconds['parts']:.1f} s, test {seconds['test']:.1f} s; the asking process held "
+        f"{found['peak'] / MB:,.0f} MB. Test accuracy {value:.1f} % ({low:.1f} to {high:.1f} %)."
+    )
+
+
+def main() -> None:
+    """Every arm in turn; Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--short", action="store_true", help="4,000 pictures in shards of 500")
+    parser.add_argument("--pictures", type=int, default=100_000)
+    parser.add_argument("--size", type=int, default=5_000)
+    parser.add_argument("--arms", default="1,2")
+    parser.add_argument("--work", type=Path)
+    parser.add_argument("--within", type=float, default=10**9, metavar="S")
+    parser.add_argument("--arm", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.short:
+        arguments.pictures, arguments.size = 4_000, 500
+    if arguments.arm:
+        source, with_head = arguments.work / "pictures", arguments.arm == arguments.arms.split(",")[0]
+        print(json.dumps(run_arm(arguments.arm, source, arguments.size, arguments.within, with_head)))
+        return
+    with tempfile.TemporaryDirectory() as place:
+        _all_arms(arguments, arguments.work or Path(place))
+
+
+def _all_arms(arguments: argparse.Namespace, work: Path) -> None:
+    work.mkdir(parents=True, exist_ok=True)
+    generate(work, arguments.pictures)
+    machine = this_machine()
+    print(f"{date.today()}, {machine}, torch {machine.torch}. {arguments.pictures:,} pictures, shards of "
+          f"{arguments.size:,}.\n")  # fmt: skip
+    left, reports = arguments.within, {}
+    for arm in arguments.arms.split(","):
+        kept = work / f"report-{arm}.json"
+        reports[arm] = json.loads(kept.read_text()) if kept.exists() else {}
+        if not reports[arm].get("whole") and left > 0:
+            start = time.monotonic()
+            reports[arm] = merged(reports[arm], _arm(arguments, work, arm, left))
+            kept.write_text(json.dumps(reports[arm]))
+            left -= time.monotonic() - start
+    print("\n".join([*told(reports), "", *ratios(reports)]))
+    first = next(iter(reports.values()))
+    if first.get("features"):
+        print("\n" + "\n\n".join(on_paper(first)))
+    if not all(report.get("whole") for report in reports.values()):
+        print("\nNot all is done: the same command goes on.")
+
+
+def _arm(arguments: argparse.Namespace, work: Path, arm: str, within_s: float) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--arm", arm, "--arms", arguments.arms, "--work", str(work)]
+    command += ["--size", str(arguments.size), "--within", str(within_s)]
+    environment = {**os.environ, "THAW_HOME": str(work / f"home-{arm}"), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Who does the tasks: processes of this machine, or a Ray cluster. All that is asked of either is `map`.
+
+Tasks are functions of a module with plain values, and may be done twice: whoever loses one has it done again. The
+results come in the order of the items, and only a few items more than there are hands are asked for at a time, so that
+neither tasks nor results of a large set are ever in memory together.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any, Final, Protocol, TypeVar
+
+from core.errors import SettingsError, ThawError
+from core.machine.facts import usable_cores
+from core.machine.process import prepare_process
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+WAITING: Final = 2  # tasks per hand that are begun or done and not yet asked for
+TRIES: Final = 3  # of a task whose process ended under it, for want of memory, say
+ENGINES: Final = ("local", "ray")
+PROJECT: Final = Path(__file__).resolve().parents[2]
+
+
+class Executor(Protocol):
+    """Does tasks."""
+
+    hands: int
+    """So many at a time."""
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """The task's results, in the items' order. What a task raises is raised here."""
+
+    def close(self) -> None:
+        """Let everything go."""
+
+
+def executor(processes: int | None = None) -> Executor:
+    """The one that `THAW_ENGINE` names: this machine's cores, or Ray's.
+
+    Args:
+        processes: at most so many tasks at a time; None for one per core.
+
+    Raises:
+        SettingsError: there is no such engine, or it cannot be used.
+    """
+    if processes is not None and processes < 1:
+        raise SettingsError(f"processes is {processes}; at least 1 is needed.")
+    engine = os.environ.get("THAW_ENGINE") or ENGINES[0]
+    if engine not in ENGINES:
+        raise SettingsError(f"THAW_ENGINE is {engine!r}; choose one of: {', '.join(ENGINES)}.")
+    if engine == "ray":
+        return RayTasks(os.environ.get("THAW_RAY_ADDRESS"), processes)
+    hands = processes or usable_cores()
+    return Here() if hands == 1 else Processes(hands)
+
+
+class Here:
+    """One task after the other, in this process."""
+
+    hands = 1
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """As `Executor.map`."""
+        return map(task, items)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Processes:
+    """Processes of this machine, each with one task at a time; they end with this one."""
+
+    def __init__(self, hands: int) -> None:
+        self.hands = hands
+        self._pool = self._new()
+
+    def _new(self) -> ProcessPoolExecutor:
+        context = multiprocessing.get_context("spawn")  # a fork would inherit threads that torch has begun
+        return ProcessPoolExecutor(self.hands, context, initializer=_begin)
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """As `Executor.map`.
+
+        Raises:
+            ThawError: the process of a task ended again and again.
+        """
+        begun: deque[tuple[T, Future[R]]] = deque()
+        for item in items:
+            begun.append((item, self._submit(task, item)))
+            if len(begun) == WAITING * self.hands:
+                yield self._first(task, begun)
+        while begun:
+            yield self._first(task, begun)
+
+    def _submit(self, task: Callable[[T], R], item: T) -> "Future[R]":
+        try:
+            return self._pool.submit(task, item)
+        except BrokenProcessPool:
+            self._renew()
+            return self._pool.submit(task, item)
+
+    def _first(self, task: Callable[[T], R], begun: "deque[tuple[T, Future[R]]]") -> R:
+        """The result of the task that was begun first; where its process has ended, all that were begun anew."""
+        for _ in range(TRIES):
+            try:
+                result = begun[0][1].result()
+                begun.popleft()
+                return result
+            except BrokenProcessPool:
+                self._renew()
+                again = [(item, self._pool.submit(task, item)) for item, _ in begun]
+                begun.clear()
+                begun.extend(again)
+        raise ThawError(
+            f"A process ended {TRIES} times in the middle of a task, probably for want of memory. What was done is "
+            "kept: try again with fewer processes."
+        )
+
+    def _renew(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool = self._new()
+
+    def close(self) -> None:
+        """End the processes; tasks that nobody waits for are not begun."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def _begin() -> None:
+    """Set up a process for tasks: one core, and its parent's end is its own."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    prepare_process()
+    signal.signal(signal.SIGINT, lambda number, frame: os._exit(130))  # it goes to all of a terminal's processes
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: Any) -> None:
+    parent.join()
+    os._exit(1)
+
+
+class RayTasks:
+    """Tasks of a Ray cluster, one core each; a lost one is done again elsewhere."""
+
+    def __init__(self, address: str | None, most: int | None) -> None:
+        """`address`: the cluster's, as Ray has it; None starts one on this machine.
+
+        Raises:
+            SettingsError: Ray is not installed, or no cluster answers.
+        """
+        try:
+            import ray
+        except ImportError as error:
+            raise SettingsError("THAW_ENGINE is ray, which is not installed: install thaw-lab[ray].") from error
+        self._ray: Any = ray
+        self._ours = not ray.is_initialized()
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        if self._ours:
+            alone: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": most or usable_cores()}
+            try:
+                ray.init(address=address, configure_logging=False, log_to_driver=False, **alone)
+            except (ConnectionError, RuntimeError, ValueError) as error:
+                raise SettingsError(f"No Ray cluster answers at {address}: start it, or unset THAW_ENGINE.") from error
+        self.hands = max(1, min(int(self._ray.cluster_resources().get("CPU", 1)), most or 10**6))
+
+    def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+        """As `Executor.map`."""
+        environment = {"env_vars": {"OMP_NUM_THREADS": "1", **_settings()}}
+        remote = self._ray.remote(task).options(num_cpus=1, max_retries=TRIES, runtime_env=environment)
+        begun: deque[Any] = deque()
+        for item in items:
+            begun.append(remote.remote(item))
+            if len(begun) == WAITING * self.hands:
+                yield self._result(begun.popleft())
+        while begun:
+            yield self._result(begun.popleft())
+
+    def _result(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause if isinstance(error.cause, ThawError) else error from None
+
+    def close(self) -> None:
+        """Leave the cluster, if nobody else here had joined it."""
+        if self._ours:
+            self._ray.shutdown()
+
+
+def _settings() -> dict[str, str]:
+    """What tasks elsewhere must know: where things lie, and where the code is, should it not be installed."""
+    ours = {name: value for name, value in os.environ.items() if name.startswith("THAW_") and name != "THAW_ENGINE"}
+    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))}
