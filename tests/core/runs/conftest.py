@@ -15,6 +15,7 @@ from helpers import claim_run
 import core.runs.store
 from core.data.ingest import Ingested
 from core.runs import life
+from core.runs.database import engine_of
 from core.runs.race import submit
 from core.runs.store import Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
@@ -74,15 +75,31 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, in a file and on a server."""
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, in files and on a server; their addresses."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'thaw.db'}"
+        yield lambda: f"sqlite:///{tmp_path / uuid.uuid4().hex}.db"
+        return
     try:
         import psycopg  # noqa: F401
     except ImportError:
         pytest.skip("psycopg cannot be used: pip install -r tests/requirements.txt")
-    return request.getfixturevalue("new_database")()
+    made, new_database = list[str](), request.getfixturevalue("new_database")
+    yield lambda: made.append(new_database()) or made[-1]
+    for url in made:
+        engine_of(url).dispose()
+
+
+@pytest.fixture
+def database_url(empty_database: Callable[[], str]) -> str:
+    """The address of an empty database, in a file and on a server."""
+    return empty_database()
+
+
+@pytest.fixture
+def another_database(empty_database: Callable[[], str]) -> str:
+    """Another one of the same kind."""
+    return empty_database()
 
 
 @pytest.fixture(scope="session")
