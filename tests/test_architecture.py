@@ -37,6 +37,7 @@ FLOORS = [
     "runs",
     "inference",
     "takehome",
+    "tracking",
     "workspaces",
     "lessons",
     "commands",

@@ -83,6 +83,15 @@ LABELS = sa.Table(
     sa.Column("note", sa.UnicodeText, nullable=False),
     sa.Column("archived", sa.Boolean, nullable=False),
 )
+# which runs are on which tracking server, see `core.runs.exports`
+EXPORTS = sa.Table(
+    "exports",
+    METADATA,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("tracker", sa.String(16), primary_key=True),
+    sa.Column("remote", sa.String(64), nullable=False),
+    sa.Column("exported", sa.Float, nullable=False),
+)
 TABLES: Final = tuple(METADATA.sorted_tables)
 """All there are."""
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from core.errors import StorageError
 from core.runs.migrations.steps import VERSION, take
 
-MIGRATIONS: Final = ("v1_runs", "v2_evaluations", "v3_signs_of_life", "v4_labels", "v5_watched")
+MIGRATIONS: Final = ("v1_runs", "v2_evaluations", "v3_signs_of_life", "v4_labels", "v5_watched", "v6_exports")
 """In their order: the names of modules in `versions`, each with `STEPS`."""
 
 
