@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import os
 import re
 import signal
 import threading
@@ -153,6 +154,7 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     end_without_the_slow()
     supervisor = Supervisor()
     supervisor.start()
+    exporter = _start_exporter() if os.environ.get("THAW_MLFLOW") else None
     sweep = _start_sweeper() if is_hosted() else None
     threading.Thread(target=_import_torch, daemon=True).start()
     try:
@@ -160,6 +162,8 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     finally:
         if sweep:
             sweep.stop()
+        if exporter:
+            exporter.stop()
         supervisor.stop()
 
 
@@ -200,6 +204,14 @@ def _start_sweeper() -> Any:
     sweeper = Sweeper()
     sweeper.start()
     return sweeper
+
+
+def _start_exporter() -> Any:
+    from core.tracking.beside import Exporter  # where runs are tracked elsewhere, too, and only there
+
+    exporter = Exporter()
+    exporter.start()
+    return exporter
 
 
 def _for_strangers() -> list[Middleware]:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from platformdirs import user_data_path
 
-from core.errors import StorageError, ThawError, shown
+from core.errors import DatabaseAway, StorageError, ThawError, shown
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_SENTENCE: Final = "The storage is full; nothing was stored. Delete data sets or runs and try again."
@@ -26,6 +26,8 @@ LONGEST_PATH: Final = 300
 _CLOSED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
 _NO_STORAGE: Final = (ConnectionError, ProcessLookupError, ChildProcessError)
 """Errors of the system that are about other things than files."""
+_LOCKED: Final = "55P03"
+"""PostgreSQL's number for a lock that was waited for in vain."""
 _PROBE_BYTES: Final = 1 << 16
 
 
@@ -138,7 +140,7 @@ def _about_the_database(error: Any) -> StorageError | None:
     said = str(error.orig).splitlines()[0] if str(error.orig) else "no reason given"
     if name.startswith("SQLITE_FULL"):
         return StorageError(FULL_SENTENCE, full=True)
-    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")) or getattr(error.orig, "sqlstate", None) == _LOCKED:
         return StorageError("The database is locked: another program is using it. Close that program and try again.")
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
         return StorageError(damaged_database(said))
@@ -151,7 +153,7 @@ def _about_the_database(error: Any) -> StorageError | None:
     if name.startswith("SQLITE_ERROR"):
         return StorageError(f"The database is not one that this version of Thaw can use ({said}).")
     if not name and type(error).__name__ in ("OperationalError", "InterfaceError"):  # the text may name a password
-        return StorageError("The database that THAW_DATABASE names does not answer; start it, or unset THAW_DATABASE.")
+        return DatabaseAway("The database that THAW_DATABASE names does not answer; start it, or unset THAW_DATABASE.")
     return None
 
 

@@ -38,6 +38,7 @@ FLOORS = [
     "runs",
     "inference",
     "takehome",
+    "tracking",
     "workspaces",
     "lessons",
     "commands",

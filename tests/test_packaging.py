@@ -55,8 +55,10 @@ def imported(*places: str) -> dict[str, str]:
     return found
 
 
+OPTIONAL = [line for extra in ("mlflow", "postgres") for line in EXTRAS[extra]]
+"""What core imports where somebody asks for it, and a plain installation does without."""
 SOURCES = {
-    "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES),
+    "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES + OPTIONAL),
     "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"]),
     "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"]),
 }
@@ -73,6 +75,28 @@ def test_whatever_is_imported_is_declared(places: tuple[str, ...], declared: lis
     found = imported(*places)
 
     assert {name: where for name, where in found.items() if name not in names(declared)} == {}
+
+
+def test_what_is_optional_is_imported_only_when_it_is_asked_for():
+    optional = names(OPTIONAL)
+    at_once = {
+        (
+            str(path.relative_to(REPOSITORY)),
+            node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name,
+        )
+        for place in ("core", "pages")
+        for path in (REPOSITORY / place).rglob("*.py")
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    }
+
+    known = packages_distributions()
+    found = {
+        where
+        for where, module in at_once
+        if optional & {canonicalize_name(n) for n in known.get(module.split(".")[0], [])}
+    }
+    assert found == {"core/runs/migrations/env.py"}, "Alembic itself runs that one"
 
 
 def test_whatever_is_declared_is_imported_or_has_its_reason():

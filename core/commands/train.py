@@ -25,6 +25,7 @@ from core.training.weighting import weighting_sentence
 
 POLL_S = 0.3
 OWNER_BEAT_S = 10.0
+PATIENCE_S = 60.0  # with a database's server that is started anew: what was trained so far ends with this command
 
 
 def register(commands: Commands) -> None:
@@ -82,7 +83,7 @@ def _trained(
 ) -> tuple[list[Run], Ingested]:
     """Finished runs, and the data they were trained on. They are this command's: whoever ends it ends them."""
     Thread(target=preload).start()  # beside reading the pictures, which is another process's work
-    store, ingested = RunStore(), bring(where, layout, groups)
+    store, ingested = RunStore(patience_s=PATIENCE_S), bring(where, layout, groups)
     ids = submit(store, plans, ingested, as_race=as_race, owner=identity())
     return [finished(run) for run in train_all(store, ids, say)], ingested
 

@@ -4,21 +4,24 @@ States: queued -> running -> finished | failed | cancelled. A run whose worker i
 """
 
 import os
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, NotRequired, TypedDict
+from typing import Any, Final, NotRequired, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
-from core.errors import SettingsError, StorageError
+from core.errors import DatabaseAway, SettingsError, StorageError
 from core.home import thaw_home, workspace
 from core.models.records import ParameterCount
 from core.records import Amount, Share, typed
+from core.runs.migrations.upgrade import is_current, upgrade
+from core.runs.server import server_engine
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
-from core.sqlite import lock_on_begin
+from core.sqlite import lock_on_begin, open_file
 from core.storage import DATABASE, damaged_database, explained
 from core.training.history import EpochRecord, Progress
 from core.training.watched import Watched
@@ -26,11 +29,16 @@ from core.training.watched import Watched
 ACTIVE: Final = ("queued", "running")
 ENDED: Final = ("finished", "failed", "cancelled")
 LONGEST_ID: Final = 32
+PATIENCE_S: Final = 5.0
+"""That a server may take to start anew before its database is said not to answer."""
+LOOK_AGAIN_S: Final = 0.2
+T = TypeVar("T")
 
-_metadata = sa.MetaData()
+METADATA = sa.MetaData()
+"""What the migrations together make."""
 RUNS = sa.Table(
     "runs",
-    _metadata,
+    METADATA,
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("id", sa.String(LONGEST_ID), unique=True, nullable=False),
     sa.Column("race", sa.String(32), index=True),
@@ -60,7 +68,7 @@ RUNS = sa.Table(
 # which runs have been tested on which pictures; a deleted run has looked at them all the same
 EVALUATIONS = sa.Table(
     "looks",
-    _metadata,
+    METADATA,
     sa.Column("run", sa.String(32), primary_key=True),
     sa.Column("test_part", sa.String(64), index=True, nullable=False),
 )
@@ -69,13 +77,22 @@ LONGEST_NOTE: Final = 2000
 # what people note about experiments, by `core.comparison.experiments.experiment_key`; most have no row
 LABELS = sa.Table(
     "labels",
-    _metadata,
+    METADATA,
     sa.Column("key", sa.String(32), primary_key=True),
     sa.Column("name", sa.Unicode(LONGEST_NAME), nullable=False),
     sa.Column("note", sa.UnicodeText, nullable=False),
     sa.Column("archived", sa.Boolean, nullable=False),
 )
-TABLES: Final = tuple(_metadata.sorted_tables)
+# which runs are on which tracking server, see `core.runs.exports`
+EXPORTS = sa.Table(
+    "exports",
+    METADATA,
+    sa.Column("run", sa.String(32), primary_key=True),
+    sa.Column("tracker", sa.String(16), primary_key=True),
+    sa.Column("remote", sa.String(64), nullable=False),
+    sa.Column("exported", sa.Float, nullable=False),
+)
+TABLES: Final = tuple(METADATA.sorted_tables)
 """All there are."""
 
 
@@ -157,20 +174,25 @@ class _Summary(TypedDict):
 
 
 class Database:
-    """Opens a connection for each call and closes it: nothing crosses a process start or a thread.
+    """In a file, a connection is opened for each call and closed: nothing crosses a process start or a thread. On a
+    server, a process keeps a few, and waits `patience_s` for one that is being started anew.
 
-    Every call may raise a StorageError: the database is locked, damaged, read-only, or its disk is full.
+    Every call may raise a StorageError: the database is locked, damaged, read-only, or its disk is full; DatabaseAway
+    where a server does not answer.
     """
 
-    def __init__(self, url: str | None = None) -> None:
-        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
-        self.engine = _engine_of(url or (None if workspace() else os.environ.get("THAW_DATABASE")))
-        if self.is_file:
-            lock_on_begin(self.engine)
-        with self.write() as connection:
-            one_at_a_time(connection)
-            _metadata.create_all(connection)
-            _add_missing_columns(connection)
+    def __init__(self, url: str | None = None, *, patience_s: float = PATIENCE_S, upgraded: bool = True) -> None:
+        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder.
+
+        Args:
+            upgraded: its tables are brought up to date first.
+        """
+        self.engine = engine_of(url or (None if workspace() else os.environ.get("THAW_DATABASE")))
+        self._patience_s = patience_s
+        if upgraded and not self._is_current():
+            with self.write() as connection:
+                one_at_a_time(connection)
+                upgrade(connection)
 
     @property
     def is_file(self) -> bool:
@@ -178,14 +200,14 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     @contextmanager
-    def write(self) -> Iterator[sa.Connection]:
+    def write(self, patience_s: float | None = None) -> Iterator[sa.Connection]:
         """A transaction that may write."""
-        with explained(), self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+        with explained(), self._connection(patience_s).execution_options(writes=True) as connection, connection.begin():
             yield connection
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        with explained(), self.engine.connect() as connection:
+        with explained(), self._connection() as connection:
             yield connection
 
     def change(self, *where: sa.ColumnElement[bool], **values: Any) -> bool:
@@ -195,8 +217,35 @@ class Database:
 
     def read(self, query: sa.Select[Any]) -> list[Run]:
         """The runs that a query for their rows finds."""
+        return self.ask(query, runs_of)
+
+    def ask(self, query: sa.Select[Any], understand: Callable[[sa.Result[Any]], T]) -> T:
+        """What a query finds. Where its server was started anew in the middle, it is asked again."""
+        try:
+            return self._ask(query, understand)
+        except DatabaseAway:
+            return self._ask(query, understand)
+
+    def _ask(self, query: sa.Select[Any], understand: Callable[[sa.Result[Any]], T]) -> T:
         with self.reading() as connection:
-            return runs_of(connection.execute(query))
+            return understand(connection.execute(query))
+
+    def _is_current(self) -> bool:
+        with self.reading() as connection:
+            return is_current(connection)
+
+    def _connection(self, patience_s: float | None = None) -> sa.Connection:
+        """One that answers: of a kept one that is asked first."""
+        last = time.monotonic() + (self._patience_s if patience_s is None else patience_s)
+        while True:
+            try:
+                return self.engine.connect()
+            except sa.exc.OperationalError:
+                if self.is_file or time.monotonic() > last:
+                    raise
+            except sa.exc.TimeoutError as error:
+                raise DatabaseAway("All connections to the database are in use. Try again.") from error
+            time.sleep(LOOK_AGAIN_S)
 
 
 def runs_of(result: sa.Result[Any]) -> list[Run]:
@@ -247,33 +296,28 @@ def _run_of(row: Mapping[Any, Any]) -> Run:
     return typed({**values, "settings": from_dict(row["settings"])}, Run)
 
 
-def _engine_of(url: str | None) -> sa.Engine:
-    """The home folder's own file by its path, which may hold what means something else in an address."""
-    address = url or sa.URL.create("sqlite", database=str(thaw_home() / DATABASE))
+def engine_of(url: str | None) -> sa.Engine:
+    """What opens connections: the home folder's own file by its path, which may hold what means something else in an
+    address.
+
+    Raises:
+        StorageError: it is no address, or its driver is not installed.
+    """
     try:
-        engine = sa.create_engine(address, poolclass=NullPool)
-        if engine.dialect.name == "postgresql":  # whatever its own default is: who waited for another sees what it did
-            return engine.execution_options(isolation_level="READ COMMITTED")
-        return engine
+        if url is None:
+            return open_file(thaw_home() / DATABASE)
+        address = sa.make_url(url)
+        if address.get_backend_name() == "sqlite":
+            engine = sa.create_engine(address, poolclass=NullPool)
+            lock_on_begin(engine)
+            return engine
+        return server_engine(address, os.getpid())
     except (sa.exc.ArgumentError, ImportError, ValueError) as error:  # it may hold a password, so it is not shown
         raise StorageError(
             "THAW_DATABASE is no address of a database that can be used here. Give one that SQLAlchemy knows and "
-            "whose driver is installed, or unset it to use a file in the home folder."
+            "whose driver is installed (for PostgreSQL: pip install 'thaw-lab[postgres]'), or unset it to use a file "
+            "in the home folder."
         ) from error
-
-
-def _add_missing_columns(connection: sa.Connection) -> None:
-    """Bring a table that an older Thaw made up to date; what is new has a default. Another program's is left alone."""
-    there = {column["name"] for column in sa.inspect(connection).get_columns(RUNS.name)}
-    missing = [column for column in RUNS.columns if column.name not in there]
-    for column in missing:
-        if not column.nullable and column.server_default is None:
-            raise StorageError(
-                f"The database is not one that this version of Thaw can use (no such column: {column.name})."
-            )
-    for column in missing:
-        described = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
-        connection.exec_driver_sql(f"ALTER TABLE {RUNS.name} ADD COLUMN {described}")
 
 
 def one_at_a_time(connection: sa.Connection) -> None:

@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from core.data.dataset import load_stored
-from core.errors import StorageError
+from core.errors import DatabaseAway, StorageError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
 from core.runs.finish import finish, while_ours
@@ -28,6 +28,7 @@ REPORT_EVERY_S = 0.3
 PASSES: Final = ("train", "val")  # which take turns, often many times a second
 PATIENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
+T = TypeVar("T")
 _shelf = Shelf()
 _log = logging.getLogger(__name__)
 
@@ -54,16 +55,18 @@ def execute(
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
         checkpoint = Checkpoint(checkpoint_path(run.id), partial(while_ours, store, run))
-        state, values = _train(store, run, reporter, checkpoint)
+        state, values = _train(store, run, reporter, checkpoint, patience_s)
         ended = partial(store.end, run, state, **values)
-        over = partial(store.give_back, run) if state == "queued" else ended
+        over: Callable[[], bool | None] = partial(store.give_back, run) if state == "queued" else ended
         if _insist(over, asked_to_stop, patience_s):  # else it is taken up again, here or elsewhere
             checkpoint.remove()
     if state == "finished":
         check_after(run.settings, asked_to_stop, _shelf)
 
 
-def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint) -> tuple[str, dict[str, Any]]:
+def _train(
+    store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint, patience_s: float
+) -> tuple[str, dict[str, Any]]:
     """Train a run and write its folder; the state it ends in, and what is to be said about that."""
     start = time.perf_counter()
     reporter.progress(Progress(phase="pictures"))
@@ -82,9 +85,10 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
         reporter.flush()
         if reporter.cancelled:  # or given to another worker, while this one did not answer
             raise Cancelled
-        record = finish(store, run, dataset, trained, start)
+        write_record = partial(finish, store, run, dataset, trained, start)
+        record = _insist(write_record, reporter.should_stop, patience_s, DatabaseAway)
         shift_after(run, dataset, trained, reporter.should_stop)
-    except Cancelled:
+    except (Cancelled, DatabaseAway):
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
         return "failed", {"cause": out_of_memory(run.settings)}
@@ -97,13 +101,22 @@ def _train(store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpo
     return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
 
 
-def _insist(write_down: Callable[[], bool | None], asked_to_stop: Callable[[], bool], patience_s: float) -> bool | None:
-    """Try until it works: a run that has ended and is not known to have ended would be trained again."""
+def _insist(
+    write_down: Callable[[], T],
+    asked_to_stop: Callable[[], bool],
+    patience_s: float,
+    passing: type[StorageError] = StorageError,
+) -> T:
+    """Try until it works: a run that has ended and is not known to have ended would be trained again.
+
+    Args:
+        passing: what is waited for.
+    """
     last = time.monotonic() + patience_s
     while True:
         try:
             return write_down()
-        except StorageError as error:
+        except passing as error:
             if asked_to_stop() or time.monotonic() > last:
                 raise
             _log.warning("how a run ended cannot be written down yet: %s", error)

@@ -7,14 +7,14 @@ disturb its successor. A run may belong to a process, as a command line's runs d
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
 
 from core.comparison.experiments import experiment_key
-from core.errors import RunError, SettingsError, shown
+from core.errors import DatabaseAway, RunError, SettingsError, shown
 from core.home import megabytes_here, workspace
 from core.runs import healing
 from core.runs.database import ACTIVE as ACTIVE
@@ -25,6 +25,7 @@ from core.runs.database import (
     LONGEST_ID,
     LONGEST_NAME,
     LONGEST_NOTE,
+    PATIENCE_S,
     RUNS,
     Database,
     is_held,
@@ -46,9 +47,13 @@ from core.visitors.registry import Registry
 class RunStore:
     """What pages, the command line and workers do with runs. Every call may raise a StorageError."""
 
-    def __init__(self, url: str | None = None) -> None:
-        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder."""
-        self._database, self._workspace = Database(url), workspace()
+    def __init__(self, url: str | None = None, *, patience_s: float = PATIENCE_S) -> None:
+        """`url`: any SQLAlchemy URL; else `THAW_DATABASE`, else an SQLite file in the home folder.
+
+        Args:
+            patience_s: that is waited for a database on a server that does not answer.
+        """
+        self._database, self._workspace = Database(url, patience_s=patience_s), workspace()
 
     # -- what a page or the command line does
 
@@ -98,8 +103,7 @@ class RunStore:
         query = sa.select(sa.func.count()).select_from(RUNS)
         if states is not None:
             query = query.where(RUNS.c.state.in_(states))
-        with self._database.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+        return self._database.ask(query, lambda found: int(found.scalar_one()))
 
     def is_busy(self) -> bool:
         """Whether anything waits or is at work."""
@@ -177,13 +181,11 @@ class RunStore:
     def evaluations(self, test_part: str) -> int:
         """How many runs have been tested on these test pictures, deleted ones included."""
         query = sa.select(sa.func.count()).select_from(EVALUATIONS).where(EVALUATIONS.c.test_part == test_part)
-        with self._database.reading() as connection:
-            return int(connection.execute(query).scalar_one())
+        return self._database.ask(query, lambda found: int(found.scalar_one()))
 
     def labels(self) -> dict[str, Label]:
         """What people have noted about experiments, by the experiment's key."""
-        with self._database.reading() as connection:
-            return labels_of(connection.execute(sa.select(LABELS)))
+        return self._database.ask(sa.select(LABELS), labels_of)
 
     def names(self) -> dict[str, str]:
         """The names that a person gave to experiments, by key."""
@@ -239,7 +241,7 @@ class RunStore:
             Whether to go on: False if the run has been cancelled, None if it is no longer this worker's.
         """
         update = sa.update(RUNS).where(*is_held(run)).values(beat=time.time(), beats=RUNS.c.beats + 1, **values)
-        with self._database.write() as connection:
+        with self._database.write(patience_s=0.0) as connection:  # training goes on; the next report says it all
             cancelled = connection.execute(update.returning(RUNS.c.cancel)).scalar_one_or_none()
         return None if cancelled is None else not cancelled
 
@@ -254,9 +256,12 @@ class RunStore:
     @contextmanager
     def holding(self, run: Run) -> Iterator[bool]:
         """Whether the run is still this worker's; if so, nobody takes it away within the block, which must be short."""
-        with self._database.write() as connection:
+        with ExitStack() as until_it_is_done:
+            connection = until_it_is_done.enter_context(self._database.write())
             mine = sa.select(RUNS.c.id).where(*is_held(run)).with_for_update()
             yield connection.execute(mine).first() is not None
+            with suppress(DatabaseAway):  # what was to be done is done, and this transaction has written nothing
+                until_it_is_done.close()
 
     def beat_owner(self, ids: Collection[str]) -> None:
         """A sign of life of the process that these runs belong to: other machines know it only by that."""

@@ -4,9 +4,11 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from helpers import claim_run
 import core.runs.store
 from core.data.ingest import Ingested
 from core.runs import life
+from core.runs.database import engine_of
 from core.runs.race import submit
 from core.runs.store import Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
@@ -74,15 +77,31 @@ def pass_time(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The address of an empty database, in a file and on a server."""
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Makes empty databases, in files and on a server; their addresses."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'thaw.db'}"
+        yield lambda: f"sqlite:///{tmp_path / uuid.uuid4().hex}.db"
+        return
     try:
         import psycopg  # noqa: F401
     except ImportError:
         pytest.skip("psycopg cannot be used: pip install -r tests/requirements.txt")
-    return request.getfixturevalue("new_database")()
+    made, new_database = list[str](), request.getfixturevalue("new_database")
+    yield lambda: made.append(new_database()) or made[-1]
+    for url in made:
+        engine_of(url).dispose()
+
+
+@pytest.fixture
+def database_url(empty_database: Callable[[], str]) -> str:
+    """The address of an empty database, in a file and on a server."""
+    return empty_database()
+
+
+@pytest.fixture
+def another_database(empty_database: Callable[[], str]) -> str:
+    """Another one of the same kind."""
+    return empty_database()
 
 
 @pytest.fixture(scope="session")
@@ -100,32 +119,74 @@ def new_database(postgres: Path) -> Callable[[], str]:
 
 
 @pytest.fixture(scope="session")
-def postgres() -> Iterator[Path]:
-    """The folder with the socket of a PostgreSQL server of our own, gone after the tests.
+def postgres(_server: "Server") -> Path:
+    """The folder with the socket of a PostgreSQL server of our own, gone after the tests."""
+    return _server.folder
 
-    Its transactions would see nothing of what others do meanwhile, unless they ask for less: no default is relied on.
+
+@pytest.fixture
+def restart_postgres(_server: "Server") -> Callable[[], None]:
+    """Ends the server and all connections, as an administrator does, and starts it anew."""
+    return lambda: _server.control("restart", "-m", "fast")
+
+
+@pytest.fixture
+def postgres_down(_server: "Server") -> Callable[[], AbstractContextManager[Callable[[], None]]]:
+    """Within the block the server is down, until what it gives is called."""
+
+    @contextmanager
+    def down() -> Iterator[Callable[[], None]]:
+        _server.control("stop", "-m", "immediate")
+        started = threading.Event()
+
+        def start() -> None:
+            if not started.is_set():
+                started.set()
+                _server.control("start")
+
+        try:
+            yield start
+        finally:
+            start()
+
+    return down
+
+
+class Server:
+    """Its transactions would see nothing of what others do meanwhile, unless they ask for less: no default is relied
+    on. It refuses to work for root, and its user may not look into pytest's folders.
     """
+
+    def __init__(self, programs: Path, folder: Path) -> None:
+        self.folder, self._programs, self._user = folder, programs, "nobody" if os.geteuid() == 0 else None
+        if self._user:
+            shutil.chown(folder, self._user)
+        self._run("initdb", "-D", "data", "-U", "thaw", "-A", "trust", "-E", "UTF8", "--no-sync")
+        self.control("start")
+
+    def control(self, *what: str) -> None:
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c fsync=off"
+        options += " -c default_transaction_isolation='repeatable read'"
+        started = ("-o", options) if "stop" not in what else ()
+        self._run("pg_ctl", "-D", "data", "-l", "log", "-w", *started, *what)
+
+    def _run(self, program: str, *words: str) -> None:
+        command = [self._programs / program, *words]
+        subprocess.run(command, user=self._user, check=True, cwd=self.folder, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Server]:
     programs = _postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL's server is not installed: apt-get install postgresql")
-    # it refuses to work for root, and its user may not look into pytest's folders
-    user = "nobody" if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="thaw-postgres-"))
     try:
-        if user:
-            shutil.chown(folder, user)
-        data, log = folder / "data", folder / "log"
-        initdb = [programs / "initdb", "-D", data, "-U", "thaw", "-A", "trust", "-E", "UTF8", "--no-sync"]
-        subprocess.run(initdb, user=user, check=True, cwd=folder, stdout=subprocess.DEVNULL)
-        options = f"-c listen_addresses='' -c unix_socket_directories='{folder}' -c fsync=off"
-        options += " -c default_transaction_isolation='repeatable read'"
-        control = [programs / "pg_ctl", "-D", data, "-l", log, "-w"]
-        subprocess.run([*control, "-o", options, "start"], user=user, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+        server = Server(programs, folder)
         try:
-            yield folder
+            yield server
         finally:
-            stop = [*control, "-m", "immediate", "stop"]
-            subprocess.run(stop, user=user, check=True, cwd=folder, stdout=subprocess.DEVNULL)
+            server.control("stop", "-m", "immediate")
     finally:
         shutil.rmtree(folder)
 

@@ -102,11 +102,11 @@ def test_a_run_that_is_lost_as_soon_as_it_is_claimed_is_not_mistaken_for_its_nex
                 taken.append(claim_run(other))
             looking.release()
 
-    sa.event.listen(sa.pool.NullPool, "close", lose)
+    sa.event.listen(sa.pool.Pool, "checkin", lose)
     try:
         mine = store.claim()
     finally:
-        sa.event.remove(sa.pool.NullPool, "close", lose)
+        sa.event.remove(sa.pool.Pool, "checkin", lose)
 
     (theirs,) = taken
     assert mine is not None and (mine.attempt, theirs.attempt) == (1, 2)
