@@ -17,6 +17,7 @@ from core.machine.cluster import engine_name
 from core.machine.speeds import load_speeds
 from core.runs.engine import Dispatcher, preload, run_next
 from core.runs.life import identity, repeated
+from core.runs.on_ray import ray_engine
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
 from core.settings.scenarios import SCENARIOS, USUAL, USUAL_RACE
@@ -126,7 +127,7 @@ def _trainer(store: RunStore, ids: list[str], say: Say) -> Iterator[Callable[[],
 
         yield train_one
         return
-    dispatcher = Dispatcher(store(store))
+    dispatcher = Dispatcher(store, ray_engine(store))
 
     def hand_out() -> None:
         dispatcher.step(ids)

@@ -6,15 +6,15 @@ whatever it believes, leases and attempts decide.
 
 import time
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import ClassVar, Final, Protocol
 
 from core.machine.process import imports_exempt_from_gc
 from core.runs.everybody import Everybody
+from core.runs.healing import has_begun
 from core.runs.life import BEAT_S, GRACE_S
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
-from core.training.history import Progress
 
 LEAVES_WITHIN_S: Final = 2 * GRACE_S  # a process whose run was taken away leaves by itself; then it is ended
 
@@ -143,7 +143,7 @@ class Dispatcher:
         own = self._stores.own
         if not self._engine.alone:
             self._flights.append(_Flight(run, own))
-            own.report(run, progress=asdict(Progress(phase="torch")))
+            own.hand_over(run)
         self._engine.submit(run, own)
         return True
 
@@ -173,8 +173,7 @@ class Dispatcher:
 
     def _look_at(self, flight: _Flight, row: Run, passed: float) -> None:
         if row.state == "running" and row.attempt == flight.run.attempt:
-            waits = "driver" not in (row.worker or {})
-            if waits and flight.own.report(flight.run) is False:
+            if not has_begun(row) and flight.own.report(flight.run) is False:
                 flight.own.end(flight.run, "cancelled")
                 self._engine.cancel(flight.run)
         elif row.state != "finished":  # what is done after a good end is no business of ours

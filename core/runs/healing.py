@@ -56,6 +56,11 @@ def driver_of(run: Run) -> Identity:
     return driver
 
 
+def has_begun(run: Run) -> bool:
+    """Whether it is with the process that trains it, and not with the one that hands it out."""
+    return not driver_of(run) or not _is(driver_of(run), run.worker or {})
+
+
 def _is(wanted: Identity, known: Identity) -> bool:
     return all(known.get(name) == value for name, value in wanted.items())
 

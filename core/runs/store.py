@@ -255,9 +255,13 @@ class RunStore:
         wanted = (run for run in waiting if only is None or run.id in only)
         return [run.id for run in islice((run for run in wanted if fits(run.settings)), 1)]
 
+    def hand_over(self, run: Run) -> None:
+        """Note of a run that was claimed that another process will train it, and has yet to begin."""
+        self.report(run, worker={**(run.worker or {}), "driver": run.worker}, progress=asdict(Progress(phase="torch")))
+
     def take_over(self, run: Run) -> bool:
         """Begin with a run that another process has claimed for this one; False if it is no longer that one's."""
-        worker = {**identity(), "memory": memory_kills(), "driver": run.worker}
+        worker = {**identity(), "memory": memory_kills(), "driver": healing.driver_of(run)}
         return self.report(run, worker=worker) is not None
 
     @contextmanager
