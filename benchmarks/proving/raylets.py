@@ -68,12 +68,12 @@ def _serve() -> None:
         print(json.dumps({"answer": value}), flush=True)
 
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
-    cluster = Cluster(initialize_head=True, head_node_args=head)  # type: ignore[no-untyped-call]
+    cluster = Cluster(initialize_head=True, head_node_args=head)
     answer(cluster.address)
     for _ in sys.stdin:
         node = cluster.add_node(num_cpus=1, object_store_memory=OBJECTS_BYTES)
         answer(node.all_processes["raylet"][0].process.pid)
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

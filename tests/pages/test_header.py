@@ -251,3 +251,19 @@ def test_a_projector_makes_text_and_charts_larger_on_every_page(start, tiny_data
     assert charts and all('"size":18' in spec and '"size":14' not in spec for spec in charts)
     at.switch_page("compare.py").run()
     assert not at.exception and at.toggle(key="header.projector").value
+
+
+def test_several_at_once_are_counted_by_machine_and_their_time_is_not_added_up(start, tiny_dataset, monkeypatch):
+    store, ids = RunStore(), race_of(tiny_dataset.id, ["frozen", "scratch", "finetuned", "last-stages"])
+    for number, host in enumerate(("lab-1", "lab-2", "lab-1")):
+        run = store.claim([ids[number]], lambda settings: True)
+        progress = Progress(phase="train", epoch=1, epochs=2, fraction=0.5, worked_s=1800.0)
+        store.report(run, progress=asdict(progress), worker={"host": host})
+    monkeypatch.setattr(queue, "_expected_s", lambda home, settings: 600.0)
+
+    at = start("data.py", data=tiny_dataset.id)
+
+    assert "**3 runs train**: 2 on lab-1, 1 on lab-2 · " in said(at) and ", 1 waiting" in said(at)
+    assert "40 min left" in said(at), "three half hours at once, and one that waits for the first of them"
+    store.end(run, "finished")
+    assert "**2 runs train**: 1 on lab-1, 1 on lab-2 · " in said(at.run())
