@@ -104,7 +104,7 @@ def test_a_race_on_two_raylets_gives_what_one_process_gives_bit_for_bit(
     wait_for(all_ended)
     end(process)
     assert most == 1
-    rmtree(thaw_home / "features")
+    rmtree(thaw_home / "cache" / "features")
 
     there = queue(tiny_dataset, ["frozen", "finetuned"], epochs=2)
     process = worker()
