@@ -11,7 +11,7 @@ from typing import ClassVar, Final, Protocol
 
 from core.machine.process import imports_exempt_from_gc
 from core.runs.everybody import Everybody
-from core.runs.healing import has_begun
+from core.runs.healing import DRIVER_GONE, has_begun
 from core.runs.life import BEAT_S, GRACE_S
 from core.runs.store import Run, RunStore
 from core.settings.schema import RunSettings
@@ -142,8 +142,10 @@ class Dispatcher:
             return False
         own = self._stores.own
         if not self._engine.alone:
-            self._flights.append(_Flight(run, own))
+            flight = _Flight(run, own, ended=Ended(run=run, loss=DRIVER_GONE))  # until it has really been handed out
+            self._flights.append(flight)
             own.hand_over(run)
+            flight.ended = None
         self._engine.submit(run, own)
         return True
 

@@ -259,7 +259,7 @@ def test_several_at_once_are_counted_by_machine_and_their_time_is_not_added_up(s
         run = store.claim([ids[number]], lambda settings: True)
         progress = Progress(phase="train", epoch=1, epochs=2, fraction=0.5, worked_s=1800.0)
         store.report(run, progress=asdict(progress), worker={"host": host})
-    monkeypatch.setattr(queue, "_expected_s", lambda home, settings: 600.0)
+    monkeypatch.setattr("components.queue._expected_s", lambda home, settings: 600.0)
 
     at = start("data.py", data=tiny_dataset.id)
 

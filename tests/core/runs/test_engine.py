@@ -174,9 +174,10 @@ def test_a_dispatcher_that_goes_gives_everything_back_and_nothing_counts_as_a_cr
 def test_runs_of_a_driver_that_is_gone_are_taken_up_again_and_that_is_no_crash_of_theirs(
     store: RunStore, fake: Fake, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ):
-    ids, mine = queue_runs(store, 2), life.identity()
+    ids, mine, fake.places = queue_runs(store, 2), life.identity(), 1
     monkeypatch.setattr("core.runs.store.identity", lambda: {**mine, "born": mine["born"] - 1000})
     for id_ in ids:  # whoever looks heals, so each is gone as soon as the next is claimed
+        fake.at_work.clear()
         dispatcher.step([id_])
     monkeypatch.undo()
     run = store.get(ids[1])
