@@ -28,8 +28,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(PROJECT), str(PROJECT / "benchmarks")]
 
 from proving.raylets import Raylets
+from proving.small import pictures
 
-from core.data.ingest import Ingested, ingest
+from core.data.ingest import Ingested, ingest, ingest_files
 from core.errors import StorageError
 from core.machine.facts import this_machine
 from core.machine.speeds import Peaks, save_peaks
@@ -55,7 +56,7 @@ class Size:
 
 
 LONG: Final = Size(("finetuned", "last-stages", "scratch"), seeds=5, epochs=3, kills=100)
-SHORT: Final = Size(("finetuned", "scratch"), seeds=2, epochs=2, kills=4)
+SHORT: Final = Size(("finetuned", "scratch"), seeds=2, epochs=12, kills=4)
 
 
 class Postgres:
@@ -210,7 +211,7 @@ def row(what: str, figure: str) -> None:
 
 
 def measure(size: Size, seed: int, postgres: Postgres) -> None:
-    dataset = ingest("builtin")
+    dataset = ingest_files(pictures(), "Cluster") if size.scenarios == SHORT.scenarios else ingest("builtin")
     save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     store = os.environ.get("THAW_STORE", "a folder")
     print(f"{date.today()}, {this_machine()}, runs in PostgreSQL, files in {store}, 1 core per run.\n")
