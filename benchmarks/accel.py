@@ -111,7 +111,7 @@ def seconds_here(without: str) -> list[float]:
     process.prepare_process()
     start = time.perf_counter()
     from core.__main__ import main
-    from core.runs.worker import preload
+    from core.runs.engine import preload
 
     preload()
     import core.inference.predictor  # noqa: F401

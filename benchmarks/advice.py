@@ -25,9 +25,9 @@ from core.advice.rule import Check, advise, judge, track_record
 from core.comparison.wording import per_cent
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested, ingest
+from core.runs.engine import run_next
 from core.runs.race import submit
 from core.runs.store import Run, RunStore
-from core.runs.worker import run_next
 from core.settings.schema import RunSettings
 
 

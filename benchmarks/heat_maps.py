@@ -25,10 +25,10 @@ from core.data.dataset import load_stored
 from core.data.ingest import ingest
 from core.inference.explain import heat_map
 from core.inference.predictor import Predictor
+from core.runs.engine import run_next
 from core.runs.race import plan_race, submit
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
-from core.runs.worker import run_next
 from core.settings.schema import RunSettings
 
 SCENARIOS = ("frozen", "finetuned")

@@ -25,11 +25,11 @@ from record_example import record_run
 from core.advice.plans import plan_later
 from core.comparison.wording import per_cent
 from core.data.ingest import ingest
+from core.runs.engine import run_next
 from core.runs.example import ABOUT, LATER
 from core.runs.race import submit
 from core.runs.record import RECORDED, RECORDED_PREFIX
 from core.runs.store import Run, RunStore
-from core.runs.worker import run_next
 from core.settings.schema import RunSettings
 
 PREFIX = f"{RECORDED_PREFIX}{LATER}-"

@@ -47,7 +47,7 @@ def main() -> None:
 def table(data: str, only: list[str], seeds: int) -> None:
     """Measure the machine, then do and print one after the other."""
     from core.data.ingest import ingest
-    from core.runs.worker import preload
+    from core.runs.engine import preload
     from core.settings.schema import RunSettings
     from core.training.probe import known_peaks, known_speeds
 
@@ -112,9 +112,9 @@ def _check(settings: "RunSettings", dataset: "Dataset", seeds: int) -> Said:
 
 
 def _study(kind: "Kind", plans: "Sequence[RunSettings]", dataset: "Dataset") -> Said:
+    from core.runs.engine import run_next
     from core.runs.store import RunStore
     from core.runs.studies import estimate_study, start_study
-    from core.runs.worker import run_next
 
     store, expected = RunStore(), estimate_study(kind, plans, dataset)
     assert expected is not None, "the machine has been measured"

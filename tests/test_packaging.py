@@ -55,12 +55,12 @@ def imported(*places: str) -> dict[str, str]:
     return found
 
 
-OPTIONAL = [line for extra in ("mlflow", "postgres") for line in EXTRAS[extra]]
+OPTIONAL = [line for extra in ("mlflow", "postgres", "ray") for line in EXTRAS[extra]]
 """What core imports where somebody asks for it, and a plain installation does without."""
 SOURCES = {
     "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES + OPTIONAL),
-    "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"]),
-    "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"]),
+    "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"] + EXTRAS["ray"]),
+    "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"] + EXTRAS["ray"]),
 }
 
 

@@ -21,7 +21,7 @@ from core.data.dataset import load_stored, stored_ids
 from core.data.ingest import ingest_files
 from core.errors import ThawError
 from core.home import sweep_staging
-from core.runs import execute, worker
+from core.runs import engine, execute
 from core.runs.deletion import delete_run
 from core.runs.store import RunStore
 from core.takehome.backup import back_up, bring_back
@@ -132,7 +132,7 @@ def _run_prepare(world: kills.World) -> None:
 
 def _run_act(world: kills.World) -> None:
     execute.RETRY_S = 0.05  # type: ignore[misc]
-    worker.run_next(RunStore(), lambda: False, patience_s=0.5)
+    engine.run_next(RunStore(), lambda: False, patience_s=0.5)
 
 
 def _run_check(world: kills.World, tally: Tally, where: str) -> None:

@@ -1,8 +1,8 @@
 """`train` and `race`: runs from data to record, trained here or watched while a running app's worker trains them."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from threading import Thread
 
 from core.commands.command import Commands, Result, Say, progress_of
@@ -13,11 +13,13 @@ from core.commands.runs import finished, run_line, run_values
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.data.reading.layout import AUTO
+from core.machine.cluster import engine_name
 from core.machine.speeds import load_speeds
+from core.runs.engine import Dispatcher, preload, run_next
 from core.runs.life import identity, repeated
+from core.runs.on_ray import ray_engine
 from core.runs.race import plan_race, submit
 from core.runs.store import Run, RunStore
-from core.runs.worker import preload, run_next
 from core.settings.scenarios import SCENARIOS, USUAL, USUAL_RACE
 from core.settings.schema import RunSettings
 from core.training.plan import device_for
@@ -82,7 +84,8 @@ def _trained(
     where: str, plans: Sequence[RunSettings], say: Say, layout: str, groups: str | None, *, as_race: bool
 ) -> tuple[list[Run], Ingested]:
     """Finished runs, and the data they were trained on. They are this command's: whoever ends it ends them."""
-    Thread(target=preload).start()  # beside reading the pictures, which is another process's work
+    if engine_name() == "local":
+        Thread(target=preload).start()  # beside reading the pictures, which is another process's work
     store, ingested = RunStore(patience_s=PATIENCE_S), bring(where, layout, groups)
     ids = submit(store, plans, ingested, as_race=as_race, owner=identity())
     return [finished(run) for run in train_all(store, ids, say)], ingested
@@ -102,17 +105,39 @@ def train_all(store: RunStore, ids: list[str], say: Say) -> list[Run]:
     if any(load_speeds(one.model.backbone, device_for(one).kind) is None for one in planned):
         say("not measured here yet, so computed in a way that is safe everywhere: `machine` looks for a faster one")
     try:
-        with _owning(store, ids):
+        with _owning(store, ids), _trainer(store, ids, say) as train_more:
             while any(store.get(run).is_active for run in ids):
-                if not run_next(store, lambda: False, ids):
-                    say("waiting for another run on this machine to end")
-                    time.sleep(POLL_S)
+                train_more()
     except BaseException:
         with suppress(Exception):  # what cannot be written now is healed: they belong to us
             for run in ids:
                 store.cancel(run)
         raise
     return [store.get(run) for run in ids]
+
+
+@contextmanager
+def _trainer(store: RunStore, ids: list[str], say: Say) -> Iterator[Callable[[], None]]:
+    """What trains some of these runs, or waits a moment: in this process, or on the cluster."""
+    if engine_name() == "local":
+
+        def train_one() -> None:
+            if not run_next(store, lambda: False, ids):
+                say("waiting for another run on this machine to end")
+                time.sleep(POLL_S)
+
+        yield train_one
+        return
+    dispatcher = Dispatcher(store, ray_engine(store))
+
+    def hand_out() -> None:
+        dispatcher.step(ids)
+        time.sleep(POLL_S)
+
+    try:
+        yield hand_out
+    finally:
+        dispatcher.close()
 
 
 def _owning(store: RunStore, ids: list[str]) -> AbstractContextManager[None]:

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from core.errors import StorageError
 from core.home import one_at_a_time, ordinary, server_home, write_atomically
+from core.machine.cluster import cores_of_a_run
 from core.machine.devices import DeviceKind, find_device
 from core.machine.facts import this_machine
 from core.machine.process import tricks_wanted
@@ -189,6 +190,7 @@ def _machine_key(device: DeviceKind = "cpu") -> str:
     """All that a speed depends on beside the backbone; the variable caps what oneDNN may use of the processor."""
     machine, card = this_machine(), "" if device == "cpu" else find_device(device).name
     allowed, plain = os.environ.get("ONEDNN_MAX_CPU_ISA", ""), "" if tricks_wanted() else "plain"
+    cores = min(machine.cores, cores_of_a_run() or machine.cores)
     return " | ".join(
-        filter(None, (machine.processor, f"{machine.cores} cores", f"torch {machine.torch}", allowed, plain, card))
+        filter(None, (machine.processor, f"{cores} cores", f"torch {machine.torch}", allowed, plain, card))
     )

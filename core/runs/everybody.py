@@ -17,6 +17,7 @@ from core.home import ask_for_workspace, server_home, sweep_staging, within
 from core.runs.deletion import sweep_runs
 from core.runs.life import repeated
 from core.runs.store import Run, RunStore
+from core.settings.schema import RunSettings
 from core.storage import is_hosted
 from core.visitors.fair_use import fair_use
 from core.visitors.registry import Registry
@@ -52,19 +53,27 @@ class Everybody:
     def __init__(self) -> None:
         self._registry = Registry()
         self._registry.ask_for_all()
-        self._at_work = ""
+        self.serving = ""
+        """The workspace of the run that was claimed last, or that another process has claimed for this one."""
 
-    def claim(self, only: Collection[str] | None = None) -> Run | None:
+    @property
+    def own(self) -> RunStore:
+        """The store of the workspace that is served."""
+        return store_of(self.serving)
+
+    def claim(
+        self, only: Collection[str] | None = None, beside: Callable[[RunSettings], bool] | None = None
+    ) -> Run | None:
         """Take the oldest waiting run of the workspace that was served longest ago."""
         for workspace, _, asked in self._registry.waiting():
             with self._alone(workspace):
                 store = store_of(workspace)
                 if self._seconds_left(workspace) <= 0:
                     continue
-                run = store.claim(only)
+                run = store.claim(only, beside)
                 if run is not None:
                     self._registry.serve(workspace)
-                    self._at_work = workspace
+                    self.serving = workspace
                     return run
                 if not store.is_busy():
                     self._registry.rest(workspace, asked)
@@ -72,8 +81,8 @@ class Everybody:
 
     @contextmanager
     def at_home(self, run: Run) -> Iterator[RunStore]:
-        """The store of the run that was claimed last; all files are its workspace's, and its minutes are counted."""
-        workspace, start = self._at_work, time.monotonic()
+        """The store of the run that is served; all files are its workspace's, and its minutes are counted."""
+        workspace, start = self.serving, time.monotonic()
         store, left = store_of(workspace), self._seconds_left(workspace)
 
         def end_in_time() -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 
 from core.runs.database import ACTIVE, RUNS, Database, Run, is_held
-from core.runs.life import Signs, Watch, identity, is_from_before, is_gone, is_here, was_out_of_memory
+from core.runs.life import Identity, Signs, Watch, identity, is_from_before, is_gone, is_here, was_out_of_memory
 from core.training.history import Progress
 
 SILENCE_S: Final = 60.0  # without a sign of life, and a worker is given up; it beats each second, whatever it does
@@ -23,6 +23,7 @@ ENDED_UNEXPECTEDLY: Final = "The process that trained this run ended unexpectedl
 OUT_OF_MEMORY: Final = "The kernel ended the process that trained this run for want of memory"
 STOPPED_ANSWERING: Final = "The process that trained this run stopped answering"
 RESTARTED: Final = "The machine was restarted"
+DRIVER_GONE: Final = "The process that hands runs to the cluster ended"
 OWNER_GONE: Final = "The command that trained it was ended, and the run with it."
 _watch = Watch()
 
@@ -45,8 +46,23 @@ def heal(database: Database) -> list[str]:
 def held_by(database: Database, pid: int) -> list[Run]:
     """The runs at work in a process of this machine."""
     running = database.read(sa.select(RUNS).where(RUNS.c.state == "running"))
-    wanted = identity(pid).items()
-    return [run for run in running if wanted <= (run.worker or {}).items()]
+    wanted = identity(pid)
+    return [run for run in running if any(_is(wanted, one) for one in (run.worker or {}, driver_of(run)))]
+
+
+def driver_of(run: Run) -> Identity:
+    """The process that handed it to its worker, which ends with it; nobody's where the worker claimed it itself."""
+    driver: Identity = (run.worker or {}).get("driver") or {}
+    return driver
+
+
+def has_begun(run: Run) -> bool:
+    """Whether it is with the process that trains it, and not with the one that hands it out."""
+    return not driver_of(run) or not _is(driver_of(run), run.worker or {})
+
+
+def _is(wanted: Identity, known: Identity) -> bool:
+    return all(known.get(name) == value for name, value in wanted.items())
 
 
 def take(database: Database, run: Run, values: dict[str, Any]) -> bool:
@@ -73,12 +89,20 @@ def _look(database: Database, run: Run) -> Signs:
 def _loss(database: Database, run: Run) -> str | None:
     """Why the worker of a running run is given up; None if it is not."""
     worker, signs = run.worker or {}, _look(database, run)
+    if driver_of(run) and is_gone(driver_of(run)):
+        return DRIVER_GONE
     if is_gone(worker):
-        return OUT_OF_MEMORY if was_out_of_memory(worker) else ENDED_UNEXPECTEDLY
+        return reason(run)
     if database.is_file and is_from_before(worker):
         return RESTARTED
     cancelled_in_vain = signs.asked_s > CANCEL_WITHIN_S
     return STOPPED_ANSWERING if signs.silent_s > SILENCE_S or cancelled_in_vain else None
+
+
+def reason(run: Run) -> str:
+    """Why its process has ended, as far as it can be known here."""
+    worker = run.worker or {}
+    return OUT_OF_MEMORY if is_gone(worker) and was_out_of_memory(worker) else ENDED_UNEXPECTEDLY
 
 
 def _is_orphan(database: Database, run: Run) -> bool:
@@ -105,7 +129,7 @@ def after_loss(run: Run, loss: str) -> dict[str, Any]:
         return {"state": "cancelled", "ended": time.time(), **gone}
     if run.stopping:
         return again
-    if loss == RESTARTED:
+    if loss in (RESTARTED, DRIVER_GONE):
         return {**again, "cause": f"{loss}; it is taken up again."}
     if loss == OUT_OF_MEMORY:  # the same would come of it again
         from core.training.plan import out_of_memory  # only here: whoever lists runs waits for this module, too

@@ -6,9 +6,10 @@ disturb its successor. A run may belong to a process, as a command line's runs d
 
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -210,24 +211,60 @@ class RunStore:
 
     # -- what a worker does
 
-    def claim(self, only: Collection[str] | None = None) -> Run | None:
+    @property
+    def own(self) -> "RunStore":
+        """The store that a claimed run is in."""
+        return self
+
+    @property
+    def workspace(self) -> str:
+        """Whose runs these are; empty for the server's own."""
+        return self._workspace
+
+    @property
+    def is_file(self) -> bool:
+        """Whether only one machine can use them."""
+        return self._database.is_file
+
+    def claim(
+        self, only: Collection[str] | None = None, beside: Callable[[RunSettings], bool] | None = None
+    ) -> Run | None:
         """Take the oldest queued run, unless another run is at work anywhere.
 
         One statement finds it, takes it and says what it has become: a run that was lost again since then is not
         mistaken for ours. Where several ask at once, each finds another run or none.
+
+        Args:
+            beside: whether one can begin beside those at work, where several may be.
         """
         self.heal()
+        if beside is not None:
+            only = self._first_that_fits(only, beside)
         others, queued = RUNS.alias(), RUNS.c.state == "queued"
         oldest = sa.select(RUNS.c.number).where(queued).order_by(RUNS.c.number).limit(1)
         if only is not None:
             oldest = oldest.where(RUNS.c.id.in_(only))
         number = oldest.with_for_update(skip_locked=True).scalar_subquery()  # SQLite has one writer at a time
         busy = sa.exists().where(others.c.state == "running")
-        take = sa.update(RUNS).where(RUNS.c.number == number, queued, ~busy)
+        take = sa.update(RUNS).where(RUNS.c.number == number, queued, ~busy if beside is None else sa.true())
         with self._database.write() as connection:
             one_at_a_time(connection)
             claimed = runs_of(connection.execute(take.values(**_begun()).returning(RUNS)))
         return claimed[0] if claimed else None
+
+    def _first_that_fits(self, only: Collection[str] | None, fits: Callable[[RunSettings], bool]) -> Collection[str]:
+        waiting = self._database.read(sa.select(RUNS).where(RUNS.c.state == "queued").order_by(RUNS.c.number))
+        wanted = (run for run in waiting if only is None or run.id in only)
+        return [run.id for run in islice((run for run in wanted if fits(run.settings)), 1)]
+
+    def hand_over(self, run: Run) -> None:
+        """Note of a run that was claimed that another process will train it, and has yet to begin."""
+        self.report(run, worker={**(run.worker or {}), "driver": run.worker}, progress=asdict(Progress(phase="torch")))
+
+    def take_over(self, run: Run) -> bool:
+        """Begin with a run that another process has claimed for this one; False if it is no longer that one's."""
+        worker = {**identity(), "memory": memory_kills(), "driver": healing.driver_of(run)}
+        return self.report(run, worker=worker) is not None
 
     @contextmanager
     def at_home(self, run: Run) -> Iterator["RunStore"]:
@@ -296,6 +333,16 @@ class RunStore:
         """Take the run of a process of this machine that does not answer, before it is killed."""
         for run in healing.held_by(self._database, pid):
             healing.take(self._database, run, healing.after_loss(run, healing.STOPPED_ANSWERING))
+
+    def lose(self, run: Run, loss: str | None) -> bool:
+        """Take a run whose process has ended, if that did not write down how; False if it has to be tried again.
+
+        Args:
+            loss: why it ended, where somebody knows.
+        """
+        for row in self._database.read(sa.select(RUNS).where(*is_held(run))):
+            return healing.take(self._database, row, healing.after_loss(row, loss or healing.reason(row)))
+        return True
 
     def heal(self) -> list[str]:
         """Whoever looks, heals (`core.runs.healing`); the runs that something has changed for."""

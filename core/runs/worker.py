@@ -1,5 +1,7 @@
 """The process that trains: one run at a time from the queue, until it is asked to stop or its parent is gone.
 
+With `THAW_ENGINE=ray` it hands out runs instead, as many at a time as the cluster has room for.
+
 Started as `python -m core.runs.worker [NICENESS]` with a pipe as standard input; its end means that the server is gone.
 On standard output it gives signs of life, whatever it is doing: a byte each second, another one when it is ready.
 """
@@ -10,19 +12,22 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from math import inf
 from typing import TypeVar
 
-from core.errors import StorageError
+from core.errors import SettingsError, StorageError
 from core.home import sweep_staging
+from core.machine.cluster import engine_name
 from core.machine.devices import devices
-from core.machine.process import imports_exempt_from_gc, keep_freed_memory, prepare_process, wake_with_parent
+from core.machine.process import keep_freed_memory, prepare_process, wake_with_parent
 from core.machine.speeds import load_peaks, load_speeds
+from core.runs.engine import Dispatcher, Engine, Local, preload
 from core.runs.everybody import Everybody, stores_of_all, sweep
 from core.runs.life import BEAT, BEAT_S, GRACE_S, READY, repeated
+from core.runs.on_ray import ray_engine
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings
 
@@ -32,46 +37,6 @@ RECENT = 20  # runs whose backbones are worth measuring
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-def run_next(
-    store: RunStore | Everybody,
-    should_stop: Callable[[], bool],
-    only: Collection[str] | None = None,
-    when_lost: Callable[[], None] = lambda: None,
-    **options: float,
-) -> bool:
-    """Train the next queued run, if there is one and nothing else is at work; whether there was.
-
-    Args:
-        when_lost, options: as `core.runs.execute.execute` takes them.
-    """
-    train = _training()  # seconds, the first time: before a run waits for it
-    run = store.claim(only)
-    if run is None:
-        return False
-    with store.at_home(run) as own:
-        try:
-            train(own, run, should_stop, when_lost=when_lost, **options)
-        except KeyboardInterrupt:
-            own.end(run, "cancelled")
-            raise
-    return True
-
-
-def preload() -> None:
-    """Load what trains, once, for as long as the process lives."""
-    with imports_exempt_from_gc():
-        _training()
-
-
-def _training() -> Callable[..., None]:
-    """What trains a run; the first call takes seconds, since it brings torch and the networks' libraries."""
-    import timm  # noqa: F401  # the default backbone asks for it
-
-    from core.runs.execute import execute
-
-    return execute
 
 
 def main() -> None:
@@ -91,20 +56,45 @@ def main() -> None:
     threading.Thread(target=_follow_parent, args=(stop,), daemon=True).start()
     store = _patiently(stores_of_all, stop)
     _patiently(sweep_staging, stop)
-    with _telling(store, "torch"):
-        preload()  # while nobody waits, as a rule
+    engine = _engine(store, stop) if store else None
     with suppress(OSError):
         os.write(out, READY)
+    if store and engine:
+        _work(store, engine, stop)
+
+
+def _work(store: RunStore | Everybody, engine: Engine, stop: threading.Event) -> None:
+    dispatcher = Dispatcher(store, engine)
     more = worked = True  # whether there may be something left to measure, and to sweep
-    while store is not None and not stop.is_set():
-        if _patiently(partial(run_next, store, stop.is_set, when_lost=_leave, patience_s=inf), stop):
+    while not stop.is_set():
+        if _patiently(dispatcher.step, stop):
             more = worked = True
             continue
-        if worked:
+        if worked and not dispatcher.is_busy:
             _patiently(partial(sweep, store), stop)
             worked = False
         more = more and bool(_patiently(partial(_measure_next, store, stop), stop))
         stop.wait(POLL_S)
+    dispatcher.close()
+
+
+def _engine(store: RunStore | Everybody, stop: threading.Event) -> Engine | None:
+    """What trains, once it is there; None if the end comes first."""
+    said = ""
+    while not stop.is_set():
+        try:
+            if engine_name() == "ray":
+                with _telling(store, "cluster"):
+                    return ray_engine(store)
+            with _telling(store, "torch"):
+                preload()  # while nobody waits, as a rule
+            return Local(store, stop.is_set, when_lost=_leave, patience_s=inf)
+        except SettingsError as error:
+            if str(error) != said:
+                said = str(error)
+                logging.error("nothing can be trained: %s", said)
+            stop.wait(STORAGE_S)
+    return None
 
 
 def _patiently(work: Callable[[], T], stop: threading.Event) -> T | None:

@@ -16,7 +16,7 @@ from .help import glossary_popover
 from .messages import md
 from .progress import TICK_S, stage_words
 from .projector import projector_switch
-from .queue import Ahead, ahead, mates_of, name_of, stop, tell_what_changed, watched_at
+from .queue import Ahead, ahead, mates_of, name_of, stop, tell_what_changed, watched_at, where_they_train
 from .resources import run_store
 from .sharing import share
 from .wording import rough_time
@@ -96,7 +96,8 @@ def _chip(work: Ahead, page: str) -> None:
 
 def _words(work: Ahead) -> str:
     """`Fine-tuned, seed 1 · 62 % · about 3 min left, 4 waiting`."""
-    run, waiting = work.first, len(work.runs) - 1
+    run, several = work.first, where_they_train(work.runs)
+    waiting = sum(other.state == "queued" for other in work.runs if other.id != run.id)
     icon = ":material/autorenew:" if run.state == "running" else ":material/hourglass_empty:"
     progress = run.progress or NOTHING_YET
     stage = stage_words(run) if run.cancel or progress.fraction < 0.01 else f"{100 * progress.fraction:.0f} %"
@@ -106,7 +107,8 @@ def _words(work: Ahead) -> str:
     left = f"{rough_time((work.seconds or 0.0) + (others or 0.0))} left" if known else ""
     parts = (left, f"{waiting} waiting" if waiting else "", _before(line))
     queue = ", ".join(part for part in parts if part)
-    return " · ".join(part for part in (f"{icon} **{md(name_of(run))}**", stage, queue) if part)
+    what = (several,) if several else (f"**{md(name_of(run))}**", stage)
+    return f"{icon} " + " · ".join(part for part in (*what, queue) if part)
 
 
 def _before(line: Line | None) -> str:

@@ -55,12 +55,16 @@ def _still_there(ids: Sequence[str]) -> list[Run]:
 def _progress(now: Run, runs: Sequence[Run]) -> None:
     """How far all of them are, and what is being done at this moment; the header says how long it takes."""
     done = sum(not run.is_active for run in runs)
-    fraction = (now.progress or NOTHING_YET).fraction if now.state == "running" else 0.0
+    at_work = [run for run in runs if run.state == "running"]
+    fraction = sum((run.progress or NOTHING_YET).fraction for run in at_work)
     # `now` was read a moment ago: meanwhile it may be the one at work
     others = [run for run in run_store().runs(states=["running"]) if now.state == "queued" and run.id != now.id]
     stage = f"waits for {name_of(others[0])}" if others else stage_words(now)
     which = f"Run {done + 1} of {len(runs)}: " if len(runs) > 1 else ""
-    st.progress((done + fraction) / len(runs), text=f"{which}**{name_of(now)}** · {stage}")
+    text = f"{which}**{name_of(now)}** · {stage}"
+    if len(at_work) > 1:
+        text = f"{done} of {len(runs)} runs are done, **{len(at_work)} train now**"
+    st.progress((done + fraction) / len(runs), text=text)
     if odd := run_store().standstill(now):
         st.caption(f":material/help: {odd}.")
     if now.state == "queued" and now.cause:  # it was at work before

@@ -1,13 +1,16 @@
 """The queue as the header tells of it: what is at work, how long it all takes, what began and what ended."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from heapq import heapreplace
 from typing import Final
 
 import streamlit as st
 
 from core.comparison.wording import counted
 from core.errors import ThawError
+from core.runs.healing import has_begun
 from core.runs.store import Run
 from core.runs.studies import kind_of
 from core.settings.schema import RunSettings
@@ -40,7 +43,27 @@ def ahead(runs: Sequence[Run]) -> Ahead:
     ordered = sorted(runs, key=lambda run: (run.state != "running", run.number))
     parts = [_left_s(run) for run in ordered]
     known = [part for part in parts if part is not None]
-    return Ahead(first=ordered[0], runs=ordered, seconds=sum(known) if len(known) == len(parts) else None)
+    places = sum(run.state == "running" for run in ordered)
+    seconds = _until_the_last_s(known, max(1, places)) if len(known) == len(parts) else None
+    return Ahead(first=ordered[0], runs=ordered, seconds=seconds)
+
+
+def _until_the_last_s(each_s: Sequence[float], places: int) -> float:
+    """Seconds until all have ended, where so many are at work at once and the next begins when one ends."""
+    busy_s = [0.0] * places
+    for seconds in each_s:
+        heapreplace(busy_s, busy_s[0] + seconds)
+    return max(busy_s)
+
+
+def where_they_train(runs: Sequence[Run]) -> str:
+    """`3 runs train: 2 on lab-1, 1 on lab-2`, where several do at once."""
+    begun = [run for run in runs if run.state == "running" and has_begun(run)]
+    hosts = Counter(str((run.worker or {}).get("host", "")) for run in begun)
+    if len(begun) < 2:
+        return ""
+    where = ", ".join(f"{count} on {md(host)}" for host, count in hosts.most_common())
+    return f"**{len(begun)} runs train**" + (f": {where}" if len(hosts) > 1 else " at once")
 
 
 def _left_s(run: Run) -> float | None:

@@ -24,6 +24,7 @@ STATES: Final[dict[str, tuple[str, str, BadgeColor]]] = {
     "cancelled": ("stopped", ":material/stop_circle:", "orange"),
 }
 PHASES = {
+    "cluster": "looking for the cluster",
     "torch": "starting PyTorch",
     "timing": "timing this machine",
     "pictures": "reading pictures",

@@ -261,3 +261,19 @@ def test_a_session_that_begins_in_the_middle_of_a_race_tells_of_the_whole_race(s
     complete(second)
 
     assert toasts(at.run()) == ["The race of 2 runs has finished."]
+
+
+def test_several_at_once_are_counted_by_machine_and_their_time_is_not_added_up(start, tiny_dataset, monkeypatch):
+    store, ids = RunStore(), race_of(tiny_dataset.id, ["frozen", "scratch", "finetuned", "last-stages"])
+    for number, host in enumerate(("lab-1", "lab-2", "lab-1")):
+        run = store.claim([ids[number]], lambda settings: True)
+        progress = Progress(phase="train", epoch=1, epochs=2, fraction=0.5, worked_s=1800.0)
+        store.report(run, progress=asdict(progress), worker={"host": host})
+    monkeypatch.setattr("components.queue._expected_s", lambda home, settings: 600.0)
+
+    at = start("data.py", data=tiny_dataset.id)
+
+    assert "**3 runs train**: 2 on lab-1, 1 on lab-2 · " in said(at) and ", 1 waiting" in said(at)
+    assert "40 min left" in said(at), "three half hours at once, and one that waits for the first of them"
+    store.end(run, "finished")
+    assert "**2 runs train**: 1 on lab-1, 1 on lab-2 · " in said(at.run())

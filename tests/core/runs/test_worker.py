@@ -15,7 +15,7 @@ from helpers import REPOSITORY
 
 from core.data.ingest import Ingested
 from core.machine.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
-from core.runs import worker
+from core.runs import engine, worker
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
@@ -110,7 +110,7 @@ def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: p
         return minimise(*args, should_stop=should_stop, **values)
 
     monkeypatch.setattr(head, "minimise", slowly)
-    worker.run_next(store, lambda: False)
+    engine.run_next(store, lambda: False)
 
     assert (store.get(run).state, store.get(run).cause) == ("cancelled", None)
     assert not run_folder(run).exists()
