@@ -13,6 +13,7 @@ ThawError
 ├── RunError        a run is unknown, unfinished or its files are damaged
 ├── WorkspaceError  a workspace is gone, or its share of the server is used up
 └── StorageError    the home folder, its disk or the database cannot be read or written
+    └── StoreError      the store that several machines share does not answer
 
 What the system, the database and tensor files raise becomes one of these in `core.storage`.
 """
@@ -79,6 +80,10 @@ class StorageError(ThawError):
         """`full`: deleting something would help."""
         super().__init__(reason)
         self.full = full
+
+
+class StoreError(StorageError):
+    """It may work later: wait, or see to the store that `THAW_STORE` names."""
 
 
 def shown(name: str, longest: int = 60) -> str:

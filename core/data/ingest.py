@@ -25,6 +25,7 @@ from core.data.dataset import (
 )
 from core.data.digits import DIGITS
 from core.data.pictures import Picture
+from core.data.pixels import FILE_NAME as PIXELS
 from core.data.pixels import share_pixels
 from core.data.reading.child import take_in_contained
 from core.data.reading.class_names import check_class_name
@@ -35,6 +36,7 @@ from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, megabytes_here, temporary_folder, within, workspace, write_atomically
 from core.machine.facts import usable_cores
+from core.objects.cache import here, share
 from core.visitors.fair_use import admit
 
 ID_LENGTH = 16
@@ -127,7 +129,7 @@ def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
     """
     with within(lender):
         dataset = load_stored(dataset_id)
-        source = dataset_folder(dataset_id)
+        source = here(dataset_folder(dataset_id), PIXELS).parent
     with within(borrower):
         if not is_readable(dataset_id):
             if dataset.kind != BUILTIN:
@@ -136,6 +138,7 @@ def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
             with folder_in_the_making(dataset_folder(dataset_id)) as staging:
                 share_pixels(source, staging)
                 write_atomically(staging / MANIFEST, manifest_of(dataset))
+            share(dataset_folder(dataset_id))
         return load_stored(dataset_id)
 
 
@@ -165,6 +168,7 @@ def _store(folder: Path, dataset_id: str, listed: Mapping[str, Any], start: floa
         for scaffold in (ROWS, SQUARES):
             (staging / scaffold).unlink()
         write_atomically(staging / MANIFEST, manifest_of(dataset))
+    share(dataset_folder(dataset_id))
 
 
 def ingest_files(
@@ -224,6 +228,7 @@ def _retold(stored: Dataset, folder: Path, listed: Mapping[str, Any]) -> Dataset
     told = replace(stored, pictures=tuple(pictures), kind=listed["kind"], **_said(listed, pictures, skipped))
     if told != stored:
         write_atomically(told.folder / MANIFEST, manifest_of(told))
+        share(told.folder, MANIFEST)
     return load_stored(stored.id)
 
 
