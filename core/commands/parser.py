@@ -12,6 +12,7 @@ from core.commands import (
     machine,
     much,
     runs,
+    store,
     suspects,
     takehome,
     train,
@@ -24,7 +25,7 @@ def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
     work = (data, suspects, much, train, compare, classify, inside, anatomy)
-    rest = (machine, takehome, runs, lesson, backup, workspaces, backbones)
+    rest = (machine, takehome, runs, lesson, backup, store, workspaces, backbones)
     for module in (*work, *rest):
         module.register(commands)
     return commands.parser

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.data.bucket import fetch_bucket, is_bucket
 from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
@@ -44,7 +45,7 @@ ID_LENGTH = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestProgress:
-    """How far taking in has come; `stage` is `drawing`, `reading`, `decoding` or `comparing`."""
+    """How far taking in has come; `stage` is `drawing`, `fetching`, `reading`, `decoding` or `comparing`."""
 
     stage: str
     done: int
@@ -71,7 +72,7 @@ def ingest(
     What is said about it, its title and what became of every file, is always of what was brought last.
 
     Args:
-        where: `builtin`, `digits`, the id of a stored data set, or the path of a zip or a folder.
+        where: `builtin`, `digits`, the id of a stored data set, the path of a zip or a folder, or `s3://bucket/prefix`.
         on_progress: called from this thread, often.
         title: what to call it, where the file's own name says nothing.
         layout: how folders are to be read, see `core.data.reading.layout.LAYOUTS`.
@@ -82,6 +83,8 @@ def ingest(
     """
     check_layout(layout)
     report = on_progress or (lambda progress: None)
+    if is_bucket(str(where)):
+        return _fetched(str(where), report, title, layout)
     here = _find_stored(str(where))
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
@@ -108,6 +111,18 @@ def ingest(
             return Ingested(dataset=_retold(load_stored(dataset_id), folder, listed), decode_s=0.0)
         _store(folder, dataset_id, listed, start, report)
     return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
+
+
+def _fetched(where: str, report: OnProgress, title: str | None, layout: str) -> Ingested:
+    """What lies in a bucket, by way of a folder that is gone afterwards."""
+    start = time.perf_counter()
+    with temporary_folder("bucket") as folder:
+        path = fetch_bucket(
+            where, folder, lambda done, total: report(IngestProgress(stage="fetching", done=done, total=total))
+        )
+        brought = time.perf_counter() - start
+        ingested = ingest(path, report, title, layout)
+    return replace(ingested, decode_s=ingested.decode_s + brought) if ingested.decode_s else ingested
 
 
 def _lent_by_server(on_progress: OnProgress | None) -> Ingested:

@@ -21,11 +21,12 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import StorageError, StoreError
-from core.home import one_at_a_time, sealed, server_folder, temporary_folder, unsealed, write_atomically
+from core.home import home_folder, one_at_a_time, sealed, server_folder, temporary_folder, unsealed, write_atomically
 from core.objects.store import FILE_NAME, Index, Store, entry_of, store_here
 from core.records import read_json
 from core.storage import explained, home_path
 
+KINDS: Final = ("datasets", "runs")
 CACHE_GB: Final = 20.0
 LOOK_AGAIN_S: Final = 10.0
 """So long what the store said about a folder is believed."""
@@ -78,7 +79,7 @@ def is_elsewhere(folder: Path, name: str) -> bool:
 
 
 def share(folder: Path, *names: str, generation: int = 0) -> None:
-    """Put a folder into the store, or only these files of it, as they are here now; what is gone here goes there.
+    """Put a folder into the store, as it is here now, or these files of it: what of them is gone here goes there.
 
     Args:
         generation: of a folder that several may make, the highest one counts.
@@ -89,14 +90,16 @@ def share(folder: Path, *names: str, generation: int = 0) -> None:
     store = store_here()
     if store is None:
         return
+    _check_that_all_is_here(store, folder)
     note = _read_note(store, folder)
     if note is not None:
         _write_note(folder, replace(note, changed=True))
-    wanted = names or tuple(path.name for path in sorted(folder.iterdir()))
+    as_a_whole = not names or note is None or note.changed
+    wanted = tuple(path.name for path in sorted(folder.iterdir())) if as_a_whole else names
     files = {name: folder / name for name in wanted if re.fullmatch(FILE_NAME, name) and (folder / name).is_file()}
     gone = tuple(name for name in names if name not in files)
     with explained():
-        index = store.put(_key(folder), files, generation, gone=gone, rest=bool(names))
+        index = store.put(_key(folder), files, generation, gone=gone, rest=note is not None)
     _write_note(folder, _Note(store=store.address, index=index))
     _forget_what_was_said(store, folder)
     _keep_within_budget(0)
@@ -108,7 +111,7 @@ def share_unless_there(folder: Path) -> None:
     if store is None or not folder.is_dir():
         return
     note = _fresh(store, folder)
-    if note is None or note.changed:
+    if (note is None or note.changed) and folder.is_dir():  # it may have been deleted on another machine
         share(folder)
 
 
@@ -123,6 +126,7 @@ def forget(folder: Path) -> None:
         return
     store.delete(_key(folder))
     _note_path(folder).unlink(missing_ok=True)
+    shutil.rmtree(_note_path(folder).with_suffix(""), ignore_errors=True)  # of what lay below it
     _forget_what_was_said(store, folder)
 
 
@@ -176,6 +180,13 @@ def in_use(folder: Path) -> Iterator[None]:
                 mark.unlink()
 
 
+def only_here() -> list[Path]:
+    """Folders that could be in the store and are not: made before there was one, or while it did not answer."""
+    store = store_here()
+    folders = [folder for kind in KINDS for folder in sorted(home_folder(kind).iterdir()) if folder.is_dir()]
+    return [] if store is None else [folder for folder in folders if _is_ours_alone(_fresh(store, folder))]
+
+
 def cached_bytes() -> int:
     """What lies here that is in the store, too."""
     return sum(size for _, size, _ in _folders())
@@ -219,6 +230,13 @@ def _fresh(store: Store, folder: Path) -> _Note | None:
     if note is None or note.index != index:
         note = _adopt(store, folder, note, index)
     return note
+
+
+def _check_that_all_is_here(store: Store, folder: Path) -> None:
+    """Raises StorageError where another store has what is missing here: half of it would be put into this one."""
+    note = _note_at(_note_path(folder))
+    if note and note.store != store.address and not all((folder / name).exists() for name in note.index.files):
+        raise StorageError("Part of it lies in the store that THAW_STORE named before; copy that one's content first.")
 
 
 def _is_recent(folder: Path, last: float | None) -> bool:
@@ -273,12 +291,14 @@ def _fetch(store: Store, folder: Path, note: _Note, name: str) -> None:
 
 def _keep_within_budget(coming: int, spared: Path | None = None) -> None:
     """Drop the folders that were not used for longest, until what is coming fits."""
-    left = budget_bytes() - coming
-    for used, size, folder in sorted(_folders(), reverse=True):
-        left -= size
-        if left < 0 and folder != spared and time.time() - used > JUST_USED_S and not _is_in_use(folder):
+    folders = sorted(_folders())
+    over = coming + sum(size for _, size, _ in folders) - budget_bytes()
+    for used, size, folder in folders:
+        if over <= 0 or time.time() - used < JUST_USED_S:
+            return
+        if folder != spared and not _is_in_use(folder):
             _let_go(folder)
-            left += size
+            over -= size
 
 
 def _let_go(folder: Path) -> None:

@@ -228,49 +228,58 @@ class Store:
             self._ask(partial(self._files.rm_file, path))
 
     def _ask(self, what: Callable[[], T]) -> T:
-        """What the store says, asked again while it does not answer.
-
-        Raises:
-            FileNotFoundError: there is no such file, or no such bucket.
-        """
-        last, pause = time.monotonic() + self._patience_s, FIRST_PAUSE_S
-        while True:
-            try:
-                return what()
-            except FileNotFoundError:
-                raise
-            except PermissionError as error:
-                raise StorageError(_CLOSED) from error
-            except Exception as error:
-                if not _may_pass(error) or time.monotonic() + pause > last:
-                    raise _in_words(error) from error
-                _log.info("the store does not answer (%s), trying again", type(error).__name__)
-            time.sleep(pause * random.uniform(0.5, 1))
-            pause = min(2 * pause, LONGEST_PAUSE_S)
+        return ask(what, self._patience_s)
 
 
-def store_here() -> Store | None:
+def ask(what: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """What a store says, asked again while it does not answer.
+
+    Raises:
+        FileNotFoundError: there is no such file, or no such bucket.
+        StoreError: it did not answer for so long.
+        StorageError: it refuses, or there is no room.
+    """
+    last, pause = time.monotonic() + patience_s, FIRST_PAUSE_S
+    while True:
+        try:
+            return what()
+        except FileNotFoundError:
+            raise
+        except PermissionError as error:
+            raise StorageError(_CLOSED) from error
+        except Exception as error:
+            if not _may_pass(error) or time.monotonic() + pause > last:
+                raise _in_words(error) from error
+            _log.info("the store does not answer (%s), trying again", type(error).__name__)
+        time.sleep(pause * random.uniform(0.5, 1))
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def store_here(patience_s: float = PATIENCE_S) -> Store | None:
     """The store that `THAW_STORE` names; None where everything lies in the home folder alone.
+
+    Args:
+        patience_s: so long it is asked again where it does not answer.
 
     Raises:
         StorageError: it names none that can be used.
     """
     chosen = os.environ.get("THAW_STORE")
-    return _store_at(chosen, os.environ.get("AWS_ENDPOINT_URL")) if chosen else None
+    return _store_at(chosen, os.environ.get("AWS_ENDPOINT_URL"), patience_s) if chosen else None
 
 
 @lru_cache(maxsize=8)
-def _store_at(chosen: str, endpoint: str | None) -> Store:
+def _store_at(chosen: str, endpoint: str | None, patience_s: float) -> Store:
     if chosen.startswith(SCHEME):
         if not chosen.removeprefix(SCHEME).strip("/"):
             raise StorageError("THAW_STORE names no bucket: write s3://bucket/prefix.")
-        return Store(chosen)
+        return Store(chosen, patience_s)
     if "://" in chosen:
         raise StorageError("THAW_STORE is neither a folder nor s3://bucket/prefix.")
     folder = Path(chosen).expanduser().absolute()
     if folder == home_path() or folder.is_relative_to(home_path()):
         raise StorageError("THAW_STORE lies in THAW_HOME, which each machine has of its own: name another folder.")
-    return Store(str(folder))
+    return Store(str(folder), patience_s)
 
 
 def entry_of(path: Path) -> Entry:

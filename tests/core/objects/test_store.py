@@ -72,9 +72,9 @@ def test_damage_in_the_store_is_noticed_and_said(tmp_path: Path, damaged: str):
 def test_a_store_that_fails_now_and_then_is_asked_again(bucket: Bucket, tmp_path: Path):
     store = Store(bucket.address)
 
-    bucket.faults += [500, 503, 500, 503]
+    bucket.faults += [500, 503, 500]
     store.put("runs/abc", written(tmp_path, one=b"1"))
-    bucket.faults += [500, 503, 500, 503]
+    bucket.faults += [500, 503, 500]
 
     assert content(store, tmp_path, "runs/abc") == {"one": b"1"}
     assert bucket.faults == []
