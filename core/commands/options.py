@@ -10,7 +10,7 @@ from core.settings.recipes import RECIPES, get_recipe
 from core.settings.scenarios import USUAL
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
-DATA_HELP = "builtin, digits, a zip or a folder"
+DATA_HELP = "builtin, digits, a zip, a folder or s3://bucket/prefix"
 _MODEL_OPTIONS = [spec for spec in fields(ModelSettings) if spec.name in ("last_stages", "weights", "batchnorm")]
 _OPTIMISER_OPTIONS = fields(OptimSettings)
 _DATA_OPTIONS = [spec for spec in fields(DataSettings) if spec.metadata]

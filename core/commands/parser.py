@@ -13,6 +13,7 @@ from core.commands import (
     machine,
     much,
     runs,
+    store,
     suspects,
     takehome,
     track,
@@ -26,7 +27,7 @@ def build_parser() -> Parser:
     """All commands with their options, in the order in which they are listed."""
     commands = Commands()
     work = (data, suspects, much, train, compare, classify, inside, anatomy, large)
-    rest = (machine, takehome, track, runs, lesson, backup, workspaces, backbones)
+    rest = (machine, takehome, track, runs, lesson, backup, store, workspaces, backbones)
     for module in (*work, *rest):
         module.register(commands)
     return commands.parser

@@ -22,6 +22,7 @@ from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.data.splits import Parts, divide
 from core.errors import DatasetError, shown
 from core.home import home_folder, ordinary, sealed, unsealed
+from core.objects.cache import fetch_again, forget, here, is_elsewhere, names_in
 from core.records import Amount, Count, read_json
 from core.settings.schema import DataSettings
 
@@ -115,7 +116,7 @@ class Dataset:
     @cached_property
     def pixels(self) -> PixelStore:
         places, hashes = [picture.place for picture in self.pictures], [picture.group for picture in self.pictures]
-        return PixelStore(self.folder, places, hashes)
+        return PixelStore(here(self.folder, FILE_NAME).parent, places, hashes)
 
     def split(self, seed: int, settings: DataSettings | None = None) -> Split:
         """Divide into train, val and test, see `core.data.splits`: test by content alone, others by seed, too.
@@ -168,10 +169,19 @@ def load_stored(dataset_id: str) -> Dataset:
     Raises:
         DatasetError: it is unknown or its files are damaged.
     """
-    if not _ID.fullmatch(dataset_id) or not dataset_folder(dataset_id).is_dir():
+    if not _ID.fullmatch(dataset_id) or not here(dataset_folder(dataset_id), MANIFEST).parent.is_dir():
         raise DatasetError(f"The data set {shown(dataset_id)} is not here any more; add it again on the Data page.")
     try:
-        text, whole = unsealed(ordinary(dataset_folder(dataset_id) / MANIFEST).read_bytes())
+        return _load(dataset_id)
+    except DatasetError:
+        if not fetch_again(dataset_folder(dataset_id)):
+            raise
+        return _load(dataset_id)
+
+
+def _load(dataset_id: str) -> Dataset:
+    try:
+        text, whole = unsealed(ordinary(here(dataset_folder(dataset_id), MANIFEST)).read_bytes())
         if read_json(text, _Version).version not in _READABLE:
             raise DatasetError(f"The data set {dataset_id!r} was stored by another version of Thaw; add it again.")
         dataset = replace(read_json(text, Dataset), stamp=stamp_of(dataset_id))
@@ -185,6 +195,8 @@ def load_stored(dataset_id: str) -> Dataset:
 
 def _check_pixels(dataset: Dataset, folder: Path) -> None:
     """Compare what lies there with the manifest, and remember by its time that all was well."""
+    if is_elsewhere(folder, FILE_NAME):  # whatever is fetched is compared then
+        return
     pixels, manifest = (folder / FILE_NAME).stat(), (folder / MANIFEST).stat()
     if dataset.id != folder.name or pixels.st_size < length_of([picture.place for picture in dataset.pictures]):
         raise ValueError("the manifest or the pixels are another data set's, or cut off")
@@ -206,7 +218,8 @@ def stamp_of(dataset_id: str) -> tuple[int, ...]:
 
 def stored_ids() -> list[str]:
     """The ids of all data sets in the store, whether or not they can be read."""
-    return sorted(path.name for path in home_folder("datasets").glob("[0-9a-f]*") if path.is_dir())
+    folder = home_folder("datasets")
+    return sorted(names_in(folder, frozenset(path.name for path in folder.glob("[0-9a-f]*") if path.is_dir())))
 
 
 def stored_datasets() -> Iterator[Dataset]:
@@ -237,4 +250,5 @@ def delete_stored(dataset_id: str) -> None:
     """
     if not _ID.fullmatch(dataset_id):
         raise DatasetError(f"There is no data set {shown(dataset_id)}.")
+    forget(dataset_folder(dataset_id))
     shutil.rmtree(dataset_folder(dataset_id), ignore_errors=True)

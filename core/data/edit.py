@@ -28,11 +28,12 @@ from core.data.groups import Grouping
 from core.data.labels import take_along
 from core.data.parts import alike_classes
 from core.data.pictures import Picture
-from core.data.pixels import PixelWriter, share_pixels
+from core.data.pixels import FILE_NAME, PixelWriter, share_pixels
 from core.data.reading.class_names import check_class_name
 from core.data.reading.limits import MIN_CLASSES
 from core.errors import DatasetError
 from core.home import folder_in_the_making, write_atomically
+from core.objects.cache import here, share
 
 ID_LENGTH = 16
 MAX_TITLE = 200
@@ -162,6 +163,7 @@ def rename(dataset: Dataset, title: str) -> Dataset:
     here = _still_here(dataset)
     renamed = replace(here, title=title)
     write_atomically(dataset.folder / MANIFEST, manifest_of(renamed))
+    share(dataset.folder, MANIFEST)
     return load_stored(dataset.id)
 
 
@@ -234,7 +236,7 @@ def _stored_as(
     delete_stored(final.name)  # damaged, if there is one
     with folder_in_the_making(final) as folder:
         if rows == _all_of(dataset):
-            share_pixels(dataset.folder, folder)
+            share_pixels(here(dataset.folder, FILE_NAME).parent, folder)
         else:
             pictures = _with_pixels(folder, pictures, rows)
         if any(source is not dataset for source, _ in rows):
@@ -252,6 +254,7 @@ def _stored_as(
         edited.split(0)  # refuse now what could not be divided later
         take_along(dataset.folder, folder, renamed or {})
         write_atomically(folder / MANIFEST, manifest_of(edited))
+    share(final)
     return load_stored(final.name)
 
 

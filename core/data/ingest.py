@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.data.bucket import fetch_bucket, is_bucket
 from core.data.copies import burst_pairs, name_families, near_pairs, read_squares
 from core.data.dataset import (
     MANIFEST,
@@ -25,6 +26,7 @@ from core.data.dataset import (
 )
 from core.data.digits import DIGITS
 from core.data.pictures import Picture
+from core.data.pixels import FILE_NAME as PIXELS
 from core.data.pixels import share_pixels
 from core.data.reading.child import take_in_contained
 from core.data.reading.class_names import check_class_name
@@ -35,6 +37,7 @@ from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
 from core.home import folder_in_the_making, megabytes_here, temporary_folder, within, workspace, write_atomically
 from core.machine.facts import usable_cores
+from core.objects.cache import here, share
 from core.visitors.fair_use import admit
 
 ID_LENGTH = 16
@@ -42,7 +45,7 @@ ID_LENGTH = 16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IngestProgress:
-    """How far taking in has come; `stage` is `drawing`, `reading`, `decoding` or `comparing`."""
+    """How far taking in has come; `stage` is `drawing`, `fetching`, `reading`, `decoding` or `comparing`."""
 
     stage: str
     done: int
@@ -69,7 +72,7 @@ def ingest(
     What is said about it, its title and what became of every file, is always of what was brought last.
 
     Args:
-        where: `builtin`, `digits`, the id of a stored data set, or the path of a zip or a folder.
+        where: `builtin`, `digits`, the id of a stored data set, the path of a zip or a folder, or `s3://bucket/prefix`.
         on_progress: called from this thread, often.
         title: what to call it, where the file's own name says nothing.
         layout: how folders are to be read, see `core.data.reading.layout.LAYOUTS`.
@@ -80,6 +83,8 @@ def ingest(
     """
     check_layout(layout)
     report = on_progress or (lambda progress: None)
+    if is_bucket(str(where)):
+        return _fetched(str(where), report, title, layout)
     here = _find_stored(str(where))
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
@@ -108,6 +113,18 @@ def ingest(
     return Ingested(dataset=load_stored(dataset_id), decode_s=time.perf_counter() - start)
 
 
+def _fetched(where: str, report: OnProgress, title: str | None, layout: str) -> Ingested:
+    """What lies in a bucket, by way of a folder that is gone afterwards."""
+    start = time.perf_counter()
+    with temporary_folder("bucket") as folder:
+        path = fetch_bucket(
+            where, folder, lambda done, total: report(IngestProgress(stage="fetching", done=done, total=total))
+        )
+        brought = time.perf_counter() - start
+        ingested = ingest(path, report, title, layout)
+    return replace(ingested, decode_s=ingested.decode_s + brought) if ingested.decode_s else ingested
+
+
 def _lent_by_server(on_progress: OnProgress | None) -> Ingested:
     """The built-in set, drawn once for all visitors."""
     own = workspace()
@@ -127,7 +144,7 @@ def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
     """
     with within(lender):
         dataset = load_stored(dataset_id)
-        source = dataset_folder(dataset_id)
+        source = here(dataset_folder(dataset_id), PIXELS).parent
     with within(borrower):
         if not is_readable(dataset_id):
             if dataset.kind != BUILTIN:
@@ -136,6 +153,7 @@ def lend(dataset_id: str, lender: str, borrower: str) -> Dataset:
             with folder_in_the_making(dataset_folder(dataset_id)) as staging:
                 share_pixels(source, staging)
                 write_atomically(staging / MANIFEST, manifest_of(dataset))
+            share(dataset_folder(dataset_id))
         return load_stored(dataset_id)
 
 
@@ -165,6 +183,7 @@ def _store(folder: Path, dataset_id: str, listed: Mapping[str, Any], start: floa
         for scaffold in (ROWS, SQUARES):
             (staging / scaffold).unlink()
         write_atomically(staging / MANIFEST, manifest_of(dataset))
+    share(dataset_folder(dataset_id))
 
 
 def ingest_files(
@@ -224,6 +243,7 @@ def _retold(stored: Dataset, folder: Path, listed: Mapping[str, Any]) -> Dataset
     told = replace(stored, pictures=tuple(pictures), kind=listed["kind"], **_said(listed, pictures, skipped))
     if told != stored:
         write_atomically(told.folder / MANIFEST, manifest_of(told))
+        share(told.folder, MANIFEST)
     return load_stored(stored.id)
 
 

@@ -16,6 +16,7 @@ from msgspec import to_builtins
 from core.data.dataset import Dataset
 from core.errors import DatasetError
 from core.home import ordinary, sealed, unsealed, write_atomically
+from core.objects.cache import here, share
 from core.records import Count, Share, read_json
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, RunSettings
 
@@ -109,6 +110,7 @@ def save_check(dataset: Dataset, check: LabelCheck) -> None:
         StorageError: it cannot be written.
     """
     _write(dataset.folder / CHECK, check)
+    share(dataset.folder, CHECK)
 
 
 def open_suspects(dataset: Dataset) -> tuple[Suspect, ...]:
@@ -130,11 +132,13 @@ def keep_labels(dataset: Dataset, indices: Iterable[int]) -> None:
     """Remember that a person finds the labels of these pictures right."""
     said = {(dataset.pictures[index].content, _class_of(dataset, index)) for index in indices}
     _write(dataset.folder / RIGHT, _Right(labels=tuple(sorted(said | set(_right(dataset.folder).labels)))))
+    share(dataset.folder, RIGHT)
 
 
 def ask_again(dataset: Dataset) -> None:
     """Forget which labels were found right."""
     (dataset.folder / RIGHT).unlink(missing_ok=True)
+    share(dataset.folder, RIGHT)
 
 
 def take_along(before: Path, after: Path, renamed: Mapping[str, str]) -> None:
@@ -166,7 +170,7 @@ def _right(folder: Path) -> _Right:
 def _read(path: Path, kind: type[T]) -> T | None:
     """What lies there; None where nothing does, or it is damaged: then labels are looked through anew."""
     try:
-        return read_json(unsealed(ordinary(path).read_bytes())[0], kind)
+        return read_json(unsealed(ordinary(here(path.parent, path.name)).read_bytes())[0], kind)
     except (OSError, ValueError, RecursionError):
         return None
 

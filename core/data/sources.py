@@ -21,11 +21,12 @@ from core.machine.facts import usable_cores
 
 BUILTIN = "builtin"
 LISTING = "listing.json"
+FETCHED = "fetched.json"
 BUILTIN_TITLE = "Drawn ants and bees"
 """Of the built-in set as it is drawn today. Earlier ones, which some homes still have, were called otherwise: so this
 must change whenever other pictures are drawn."""
 SHOWN = 80  # characters of a name in a sentence
-_CHOICES = "`builtin`, `digits`, a zip or a folder"
+_CHOICES = "`builtin`, `digits`, a zip, a folder or s3://bucket/prefix"
 OnDrawn = Callable[[int, int], None]
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
@@ -72,6 +73,8 @@ def open_source(where: str | Path, on_drawn: OnDrawn = lambda done, total: None)
     path = Path(where)
     if path.name == LISTING and path.is_file():
         return _files(path)
+    if path.name == FETCHED and path.is_file():
+        return _fetched(path)
     if not str(where).strip():
         raise DatasetError(
             "No data set was named. Give `builtin`, `digits`, a zip, a folder, or the id of a stored data set."
@@ -145,6 +148,23 @@ def _files(listing: Path) -> Source:
         kind="files",
         names=tuple(paths),
         placed=tuple(placed),
+        read=lambda name: _read_path(paths[name]),
+        head=lambda name: _read_path(paths[name], HEAD_BYTES),
+        close=lambda: None,
+    )
+
+
+def _fetched(listing: Path) -> Source:
+    """Files that were brought from elsewhere and lie beside a listing of their names, by number."""
+    content = json.loads(listing.read_bytes())
+    paths = {name: listing.parent / f"{number}" for number, name in enumerate(content["names"])}
+    folders = {"/".join(parts[:end]) for parts in (name.split("/") for name in paths) for end in range(1, len(parts))}
+    return Source(
+        title=content["title"],
+        kind="bucket",
+        names=tuple(paths),
+        folders=tuple(sorted(folders)),
+        refused=tuple((name, reason) for name, reason in content["refused"]),
         read=lambda name: _read_path(paths[name]),
         head=lambda name: _read_path(paths[name], HEAD_BYTES),
         close=lambda: None,

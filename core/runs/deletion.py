@@ -5,6 +5,7 @@ from typing import Final
 from core.comparison.experiments import experiment_key
 from core.errors import RunError, StorageError
 from core.home import home_folder
+from core.runs.elsewhere import sweep_elsewhere
 from core.runs.experiments import Experiment
 from core.runs.record import checkpoint_path, delete_files
 from core.runs.store import ACTIVE, NO_LABEL, RunStore
@@ -55,6 +56,7 @@ def sweep_runs(store: RunStore) -> None:
     for path in home_folder("checkpoints").iterdir():
         if path not in kept:
             path.unlink(missing_ok=True)
+    sweep_elsewhere(store)
     folders = [path.name for path in home_folder("runs").iterdir()]
     for run in store.runs(("failed", "cancelled"), ids=folders):
         delete_files(run.id)

@@ -7,14 +7,17 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from core.data.dataset import load_stored
-from core.errors import DatabaseAway, StorageError
+from core.data.dataset import Dataset, dataset_folder, load_stored
+from core.data.pixels import FILE_NAME as PIXELS
+from core.errors import DatabaseAway, StorageError, StoreError
 from core.machine.process import forget_peak_memory
 from core.models.accel import Shelf
+from core.objects.cache import here, in_use, share
+from core.runs.elsewhere import KeptElsewhere
 from core.runs.finish import finish, while_ours
 from core.runs.label_check import check_after
 from core.runs.life import BEAT_S, GRACE_S, repeated
-from core.runs.record import checkpoint_path, summary_of
+from core.runs.record import checkpoint_path, run_folder, summary_of
 from core.runs.shifted import shift_after
 from core.runs.store import Run, RunStore
 from core.storage import explain
@@ -28,9 +31,11 @@ REPORT_EVERY_S = 0.3
 PASSES: Final = ("train", "val")  # which take turns, often many times a second
 PATIENCE_S: Final = 20.0
 RETRY_S: Final = 1.0
-T = TypeVar("T")
+STORE_S: Final = 900.0  # a run that has been trained is worth waiting for
 _shelf = Shelf()
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def execute(
@@ -54,24 +59,27 @@ def execute(
     forget_peak_memory()
     reporter = _Reporter(store, run, asked_to_stop, when_lost)
     with repeated(reporter.beat, BEAT_S):
-        checkpoint = Checkpoint(checkpoint_path(run.id), partial(while_ours, store, run))
-        state, values = _train(store, run, reporter, checkpoint, patience_s)
+        kept = KeptElsewhere(run)
+        checkpoint = Checkpoint(checkpoint_path(run.id), partial(while_ours, store, run), kept.put)
+        with in_use(dataset_folder(run.settings.data.dataset)):
+            state, values = _train(store, run, reporter, checkpoint, kept, patience_s)
         ended = partial(store.end, run, state, **values)
         over: Callable[[], bool | None] = partial(store.give_back, run) if state == "queued" else ended
         if _insist(over, asked_to_stop, patience_s):  # else it is taken up again, here or elsewhere
             checkpoint.remove()
+            kept.remove()
     if state == "finished":
         check_after(run.settings, asked_to_stop, _shelf)
 
 
 def _train(
-    store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint, patience_s: float
+    store: RunStore, run: Run, reporter: "_Reporter", checkpoint: Checkpoint, kept: KeptElsewhere, patience_s: float
 ) -> tuple[str, dict[str, Any]]:
     """Train a run and write its folder; the state it ends in, and what is to be said about that."""
     start = time.perf_counter()
     reporter.progress(Progress(phase="pictures"))
     try:
-        dataset = load_stored(run.settings.data.dataset)
+        dataset = _brought(run, reporter.should_stop, kept)
         trained = train_run(
             run.settings,
             dataset,
@@ -88,6 +96,7 @@ def _train(
         write_record = partial(finish, store, run, dataset, trained, start)
         record = _insist(write_record, reporter.should_stop, patience_s, DatabaseAway)
         shift_after(run, dataset, trained, reporter.should_stop)
+        _while_store_is_silent(partial(share, run_folder(run.id), generation=run.attempt), reporter.should_stop)
     except (Cancelled, DatabaseAway):
         return ("cancelled" if reporter.cancelled else "queued"), {}
     except MemoryError:
@@ -101,8 +110,35 @@ def _train(
     return "finished", {"test_part": record.test_part, "summary": summary_of(record)}
 
 
+def _brought(run: Run, should_stop: Callable[[], bool], kept: KeptElsewhere) -> Dataset:
+    """The run's data set with its pixels, and how far the run had come elsewhere, on this machine."""
+
+    def bring() -> Dataset:
+        dataset = load_stored(run.settings.data.dataset)
+        here(dataset.folder, PIXELS)
+        kept.bring()
+        return dataset
+
+    return _while_store_is_silent(bring, should_stop)
+
+
+def _while_store_is_silent(work: Callable[[], T], should_stop: Callable[[], bool]) -> T:
+    """What `work` gives, for which the store that machines share is asked again for `STORE_S`.
+
+    Raises:
+        Cancelled: the run was stopped meanwhile.
+        StoreError: it does not answer.
+    """
+    try:
+        return _insist(work, should_stop, STORE_S, StoreError)
+    except StoreError as error:
+        if should_stop():
+            raise Cancelled from error
+        raise
+
+
 def _insist(
-    write_down: Callable[[], T],
+    work: Callable[[], T],
     asked_to_stop: Callable[[], bool],
     patience_s: float,
     passing: type[StorageError] = StorageError,
@@ -115,11 +151,11 @@ def _insist(
     last = time.monotonic() + patience_s
     while True:
         try:
-            return write_down()
+            return work()
         except passing as error:
             if asked_to_stop() or time.monotonic() > last:
                 raise
-            _log.warning("how a run ended cannot be written down yet: %s", error)
+            _log.warning("tried again until it works: %s", error)
         time.sleep(RETRY_S)
 
 

@@ -30,6 +30,7 @@ from core.machine.facts import Machine
 from core.machine.speeds import Engine, Precision
 from core.models.download import file_sha256
 from core.models.records import FreezeAudit, LayerChange, ParameterCount
+from core.objects.cache import fetch_again, forget, here
 from core.records import MOST, Amount, Count, Hash, Number, Share, typed
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict, to_dict
@@ -275,7 +276,16 @@ def load_record(run_id: str) -> RunRecord:
         RunError: it is not there or damaged.
     """
     try:
-        text, _ = unsealed(ordinary(run_folder(run_id) / RECORD).read_bytes())
+        return _load_record(run_id)
+    except RunError:
+        if is_recorded(run_id) or not fetch_again(run_folder(run_id)):
+            raise
+        return _load_record(run_id)
+
+
+def _load_record(run_id: str) -> RunRecord:
+    try:
+        text, _ = unsealed(ordinary(here(run_folder(run_id), RECORD)).read_bytes())
         values = json.loads(text.decode("utf-8", "surrogatepass"))
         if isinstance(values["version"], int) and values["version"] != RECORD_VERSION:
             raise RunError(f"The run {run_id!r} was made by another version of Thaw.")
@@ -295,9 +305,8 @@ def record_text(record: RunRecord) -> bytes:
     Raises:
         RunError: it is not there, or has changed since it was written.
     """
-    path = run_folder(record.run) / RECORD
     try:
-        return unsealed(ordinary(path).read_bytes())[0]
+        return unsealed(ordinary(here(run_folder(record.run), RECORD)).read_bytes())[0]
     except (OSError, ValueError) as error:
         raise RunError(f"The record of run {record.run!r} is damaged; delete the run and train again.") from error
 
@@ -337,13 +346,19 @@ def checked_file(record: RunRecord, name: str) -> Path:
     Raises:
         RunError: it is not there, or not the one that was written.
     """
-    path, what = run_folder(record.run) / name, name.partition(".")[0]
+    path, what = here(run_folder(record.run), name), name.partition(".")[0]
     try:
-        if name in record.files and file_sha256(path) != record.files[name]:
+        if not _is_as_written(record, path) and not (
+            fetch_again(path.parent) and _is_as_written(record, here(path.parent, name))
+        ):
             raise RunError(f"The {what} of run {record.run!r} have changed since training; train again.")
         return ordinary(path)
     except OSError as error:
         raise RunError(f"The {what} of run {record.run!r} are missing or damaged; train again.") from error
+
+
+def _is_as_written(record: RunRecord, path: Path) -> bool:
+    return path.name not in record.files or file_sha256(path) == record.files[path.name]
 
 
 def load_predictions(run_id: str) -> Predictions:
@@ -375,6 +390,7 @@ def predictions_from(arrays: dict[str, np.ndarray]) -> Predictions:
 def delete_files(run_id: str) -> None:
     """Remove a run's folder, if it has one."""
     if not is_recorded(run_id):
+        forget(run_folder(run_id))
         shutil.rmtree(run_folder(run_id), ignore_errors=True)
         checkpoint_path(run_id).unlink(missing_ok=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from core.data.dataset import Dataset
 from core.errors import StorageError
 from core.home import ordinary, sealed, unsealed, write_atomically
+from core.objects.cache import here
 from core.records import typed
 from core.runs.record import run_folder
 from core.runs.store import Run
@@ -39,7 +40,7 @@ def shift_after(run: Run, dataset: Dataset, trained: "Trained", should_stop: Sho
 def load_shifted(run_id: str) -> dict[str, tuple[bool, ...]]:
     """Which shifted test pictures a run names rightly, by shift; empty where it was not asked."""
     try:
-        text, _ = unsealed(ordinary(run_folder(run_id) / FILE).read_bytes())
+        text, _ = unsealed(ordinary(here(run_folder(run_id), FILE)).read_bytes())
         return typed(json.loads(text), dict[str, tuple[bool, ...]])
     except (OSError, ValueError, RecursionError):
         return {}

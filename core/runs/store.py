@@ -15,8 +15,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.comparison.experiments import experiment_key
+from core.data.dataset import dataset_folder
 from core.errors import DatabaseAway, RunError, SettingsError, shown
 from core.home import megabytes_here, workspace
+from core.objects.cache import share_unless_there
 from core.runs import healing
 from core.runs.database import ACTIVE as ACTIVE
 from core.runs.database import (
@@ -77,6 +79,8 @@ class RunStore:
         """
         self.check_share(len(plans))
         admit("minutes", lambda: Registry().place(self._workspace).trained_s / 60, 1 / 60)
+        for folder in {dataset_folder(plan.data.dataset) for plan in plans}:
+            share_unless_there(folder)  # whoever trains may be another machine
         ids = [uuid.uuid4().hex[:10] for _ in plans]
         same = {"state": "queued", "race": race, "dataset_title": dataset_title, "owner": owner}
         rows = [

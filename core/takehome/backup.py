@@ -19,6 +19,8 @@ import sqlalchemy as sa
 
 from core.errors import PackageError, SettingsError, StorageError
 from core.home import home_folder, ordinary, temporary_folder, thaw_home
+from core.objects.cache import share
+from core.objects.store import store_here
 from core.runs.database import ACTIVE, RUNS, TABLES, Database, check_row
 from core.storage import explained
 from core.takehome.package import SUMS, write_package
@@ -49,6 +51,11 @@ def back_up(target: Path, say: Say = str) -> Kept:
     Raises:
         StorageError: it cannot be written, or what is there cannot be read.
     """
+    if store_here() is not None:
+        raise StorageError(
+            "With THAW_STORE data sets and runs lie in the store, and only some of them here: "
+            "back up the store and the database by their own means."
+        )
     for attempt in range(_ATTEMPTS):
         rows = _rows()
         members = dict(_files())
@@ -92,6 +99,8 @@ def bring_back(source: Path, say: Say = str) -> Kept:
         new = [name for name in (*_below(folder, "datasets"), *_below(folder, "runs")) if _put(folder, name)]
         for name in _below(folder, "weights"):
             _put(folder, name)
+        for name in new:
+            share(thaw_home() / name)
         added = _add_rows(checked)
     sizes = (file.stat().st_size for name in new for file in (thaw_home() / name).iterdir())
     return Kept(datasets=sum(name.startswith("datasets/") for name in new), runs=added, size_bytes=sum(sizes))

@@ -4,12 +4,11 @@ import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final
 
 from core.errors import PackageError
+from core.home import temporary_folder
 from core.models.download import is_offline
-from core.runs.record import run_folder
 from core.takehome.export import export_run
 
 OnProgress = Callable[[str], None]
@@ -47,8 +46,8 @@ def publish_run(
         raise PackageError("A token with the right to write is needed; Hugging Face gives them under Settings, Tokens.")
     if is_offline():
         raise PackageError("THAW_OFFLINE forbids to go online, so nothing was sent.")
-    with TemporaryDirectory(dir=run_folder(run_id)) as folder:
-        path, files = Path(folder) / "package.zip", Path(folder) / "files"
+    with temporary_folder("hub") as folder:
+        path, files = folder / "package.zip", folder / "files"
         export_run(run_id, path, on_progress)
         with zipfile.ZipFile(path) as archive:
             archive.extractall(files)  # our own, just written

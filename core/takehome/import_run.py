@@ -24,6 +24,7 @@ from core.errors import DatasetError, ImageError, PackageError, RunError, Settin
 from core.inference.predictor import Predictor
 from core.models.build import describe_model, restore_model
 from core.models.catalogue import check_model
+from core.objects.cache import share
 from core.records import unknown_field
 from core.runs.record import (
     RECORD_MINOR,
@@ -34,6 +35,7 @@ from core.runs.record import (
     predictions_from,
     record_from,
     record_values,
+    run_folder,
     save_run,
     summary_of,
 )
@@ -76,6 +78,7 @@ def import_run(store: RunStore, path: Path, on_progress: OnProgress = lambda ste
         _check_goldens(packed, record, state)
     kept = {name: tensor.contiguous() for name, tensor in state.items()}
     record = save_run(record, predictions, lambda target: save_file(kept, target))
+    share(run_folder(record.run), generation=1)  # the first attempt, as the store of runs has it
     store.adopt(record.run, record.settings, record.dataset.title, summary_of(record), record.test_part)
     return store.get(record.run)
 

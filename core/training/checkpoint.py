@@ -35,10 +35,16 @@ class Checkpoint:
     """The file of one run; without a path nothing is kept."""
 
     def __init__(
-        self, path: Path | None = None, while_ours: Callable[[], AbstractContextManager[object]] = nullcontext
+        self,
+        path: Path | None = None,
+        while_ours: Callable[[], AbstractContextManager[object]] = nullcontext,
+        kept: Callable[[Path], object] = lambda path: None,
     ) -> None:
-        """`while_ours`: entered to put a file in its place; raises where the run is another worker's by now."""
-        self._path, self._while_ours, self._saved = path, while_ours, time.monotonic()
+        """`while_ours`: entered to put a file in its place; raises where the run is another worker's by now.
+
+        `kept`: told of each file that is in its place.
+        """
+        self._path, self._while_ours, self._kept, self._saved = path, while_ours, kept, time.monotonic()
 
     def save(
         self, sign: str, stepper: Stepper, best: Best, history: Sequence[EpochRecord], watch: Stopwatch, done: float
@@ -65,6 +71,7 @@ class Checkpoint:
         content = save(tensors, metadata={"values": json.dumps(values)})
         try:
             write_atomically(self._path, content + hashlib.sha256(content).digest(), self._while_ours)
+            self._kept(self._path)
         except StorageError as error:  # training goes on, and the next time there may be room
             _log.warning("no checkpoint was written: %s", error)
         self._saved = time.monotonic()

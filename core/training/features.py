@@ -14,6 +14,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,7 @@ from core.home import ordinary, temporary_folder, thaw_home
 from core.models.accel import is_plain
 from core.settings.schema import RunSettings
 from core.storage import explained
+from core.training.shared_features import fetched_shards, put_shard
 
 BUDGET_BYTES: Final = 2 * 1024**3
 """On disk, all recipes together; what was not used for longest goes first."""
@@ -128,7 +130,9 @@ class FeatureStore:
     def _shards(self, wanted: set[str]) -> Iterator[tuple[list[str], Tensor]]:
         """Shards that hold something wanted and not held by an earlier one: (keys, features mapped from the file)."""
         wanted = set(wanted)
-        for path in (path for folder in (self._folder, *self._others) for path in sorted(folder.glob("*.safetensors"))):
+        folders = (self._folder, *self._others)
+        local = (path for folder in folders for path in sorted(folder.glob("*.safetensors")))
+        for path in chain(local, (path for folder in folders for path in fetched_shards(folder, wanted))):
             if not wanted:
                 return
             try:
@@ -168,6 +172,7 @@ class FeatureStore:
         path = self._folder / f"{uuid.uuid4().hex}.safetensors"
         try:
             _write(path, names, features)
+            put_shard(path, names)
             _keep_within_budget(self._folder.parent)
         except StorageError as error:
             _log.warning("features were not kept: %s", error)

@@ -20,6 +20,7 @@ import sqlalchemy as sa
 
 from core.errors import WorkspaceError
 from core.home import GONE, WORKSPACES, server_folder, server_home
+from core.objects.cache import forget
 from core.sqlite import open_file
 from core.storage import explained
 from core.visitors.fair_use import fair_use
@@ -245,6 +246,7 @@ class Registry:
     def forget(self, workspace: str) -> None:
         """Remove its folder and all that is known of it."""
         folder = server_folder(WORKSPACES) / workspace
+        forget(folder)
         with explained():
             away = folder.with_name(f".gone-{workspace}")  # first out of sight: whoever is at work in it finds nothing
             if folder.is_dir():

@@ -11,6 +11,7 @@ Show = Callable[[IngestProgress], None]
 
 _STAGES: Final = {
     "drawing": ("Drawing the built-in pictures", 0.0, 0.7),
+    "fetching": ("Fetching", 0.0, 0.25),
     "reading": ("Reading", 0.0, 0.3),
     "decoding": ("Decoding", 0.3, 0.95),
     "comparing": ("Looking for copies", 0.95, 1.0),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import streamlit as st
 
+from core.data.bucket import is_bucket
 from core.data.dataset import Dataset
 from core.data.ingest import ingest, ingest_files
 from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
@@ -53,15 +54,15 @@ def add_classes(files: Mapping[str, Sequence[Any]], title: str) -> Dataset:
 
 
 def add_folder(path: str, layout: str = AUTO) -> Dataset:
-    """The data set in a folder, or a zip, of the machine that the app runs on.
+    """The data set in a folder, or a zip, of the machine that the app runs on; or below `s3://bucket/prefix`.
 
     Raises:
         LayoutQuestion: its folders can be read in more than one way.
         DatasetError: there is none or it cannot be used.
     """
-    if not Path(path).expanduser().exists():
+    if not is_bucket(path) and not Path(path).expanduser().exists():
         raise DatasetError(f"There is no folder or zip {Path(path).name!r} on this computer.")
-    return watched(lambda show: ingest(Path(path), show, layout=layout), FIRST).dataset
+    return watched(lambda show: ingest(path, show, layout=layout), FIRST).dataset
 
 
 def add_photos() -> Dataset:

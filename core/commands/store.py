@@ -1,0 +1,37 @@
+"""`store`: what machines share, and what of it is here."""
+
+from core.commands.command import Commands, Result, Say, progress_of
+from core.objects.cache import KINDS, budget_bytes, cached_bytes, only_here, share
+from core.objects.store import store_here
+
+
+def register(commands: Commands) -> None:
+    """Add the command to the command line."""
+    command = commands.add(
+        "store",
+        "What lies in the store that THAW_STORE names, and what of it is cached here.",
+        lambda a: store(a.push, progress_of(a)),
+    )
+    command.add_argument("--push", action="store_true", help="put what is only here into the store")
+
+
+def store(push: bool, say: Say) -> Result:
+    """How much there is, how much of it lies here, and what lies only here."""
+    place = store_here()
+    if place is None:
+        return {"store": None}, "THAW_STORE is not set: everything lies in the home folder."
+    if push:
+        for folder in only_here():
+            say(f"{folder.parent.name}/{folder.name}")
+            share(folder)
+    left = [f"{folder.parent.name}/{folder.name}" for folder in only_here()]
+    counts = {kind: len(place.keys(kind)) for kind in KINDS}
+    cached, budget = cached_bytes(), budget_bytes()
+    values = {"store": place.address, **counts, "cached_bytes": cached, "budget_bytes": budget, "only_here": left}
+    lines = [
+        f"{place.address}: {counts['datasets']} data sets, {counts['runs']} runs",
+        f"  cached here: {cached / 1e6:.1f} MB of at most {budget / 1e9:g} GB",
+    ]
+    if left:
+        lines.append(f"  only here: {', '.join(left)}. `python -m core store --push` puts them there.")
+    return values, "\n".join(lines)
