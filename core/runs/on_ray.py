@@ -99,13 +99,17 @@ class OnRay:
                 "The Ray cluster has several machines, and the database of runs is a file on this one. "
                 "Set THAW_DATABASE to the address of a PostgreSQL database, here and on all of them."
             )
+        if here and max(node.cores for node in here) < self._cores:
+            raise SettingsError(f"THAW_RAY_CORES is {self._cores}; no machine of the Ray cluster has so many.")
         return here
 
 
 def _wants_card(settings: RunSettings, here: list[Node]) -> bool:
-    """A run that may choose gets a card where the cluster has one, so that all runs of a race are computed alike."""
-    wanted = settings.optim.device
-    return wanted == "cuda" or (wanted == "auto" and any(node.cards for node in here))
+    """A run that may choose gets a card where the cluster has one, so that all runs of a race are computed alike.
+
+    One that must have a card where there is none begins without, and ends in a sentence.
+    """
+    return settings.optim.device in ("auto", "cuda") and any(node.cards for node in here)
 
 
 def _loss_of(task: Any) -> str | None:

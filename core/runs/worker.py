@@ -70,6 +70,8 @@ def _work(store: RunStore | Everybody, engine: Engine, stop: threading.Event) ->
         if _patiently(dispatcher.step, stop):
             more = worked = True
             continue
+        if not engine.alone and not dispatcher.is_busy:
+            _patiently(partial(store.tell_waiting, "cluster"), stop)  # what still waits finds no room there
         if worked and not dispatcher.is_busy:
             _patiently(partial(sweep, store), stop)
             worked = False

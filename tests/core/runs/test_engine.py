@@ -1,5 +1,6 @@
 """The seam between the queue and what trains, with an engine that does what it is told."""
 
+import socket
 from collections.abc import Callable
 
 import pytest
@@ -7,11 +8,13 @@ from helpers import queue_runs
 
 from core.errors import SettingsError
 from core.machine import cluster
+from core.machine.cluster import Node
 from core.runs import engine, life
 from core.runs.engine import Dispatcher, Ended
 from core.runs.healing import DRIVER_GONE, MAX_CRASHES, has_begun
+from core.runs.on_ray import OnRay
 from core.runs.store import Run, RunStore
-from core.settings.schema import RunSettings
+from core.settings.schema import OptimSettings, RunSettings
 
 
 class Fake:
@@ -220,6 +223,47 @@ def test_what_cannot_be_used_is_said(monkeypatch: pytest.MonkeyPatch, variables:
 
     with pytest.raises(SettingsError, match=list(variables)[-1]):
         cluster.cores_of_a_run()
+
+
+@pytest.fixture
+def cluster_of(monkeypatch: pytest.MonkeyPatch) -> Callable[..., OnRay]:
+    """A connection to a cluster that only says what it has: (cores, cards) of its machines."""
+
+    def connected(*machines: tuple[int, int], cores: int = 2, hosts: str = "", is_file: bool = True) -> OnRay:
+        names = hosts.split() or [socket.gethostname()] * len(machines)
+        rows = [Node(host=name, cores=has, cards=cards) for name, (has, cards) in zip(names, machines, strict=True)]
+        monkeypatch.setattr("core.runs.on_ray.connect", lambda: None)
+        monkeypatch.setattr("core.runs.on_ray.nodes", lambda: rows)
+        monkeypatch.setenv("THAW_ENGINE", "ray")
+        monkeypatch.setenv("THAW_RAY_CORES", str(cores))
+        return OnRay(is_file)
+
+    return connected
+
+
+def test_there_is_room_for_as_many_runs_as_fit_into_each_machine(cluster_of: Callable[..., OnRay]):
+    run = RunSettings()
+
+    assert cluster_of((3, 0), (1, 0), (4, 0)).capacity(run) == 3
+    assert cluster_of((3, 0), (1, 0), (4, 0), cores=1).capacity(run) == 8
+    assert cluster_of().capacity(run) == 0
+
+
+def test_runs_that_may_choose_wait_for_a_card_where_there_is_one(cluster_of: Callable[..., OnRay]):
+    devices = {kind: RunSettings(optim=OptimSettings(device=kind)) for kind in ("auto", "cuda", "cpu")}
+
+    none = cluster_of((8, 0))
+    assert [none.capacity(run) for run in devices.values()] == [4, 4, 4]
+    some = cluster_of((8, 1), (4, 0))
+    assert [some.capacity(run) for run in devices.values()] == [1, 1, 6]
+
+
+def test_what_a_cluster_can_never_do_is_said(cluster_of: Callable[..., OnRay]):
+    with pytest.raises(SettingsError, match="THAW_RAY_CORES is 8"):
+        cluster_of((4, 0), cores=8)
+    with pytest.raises(SettingsError, match="THAW_DATABASE"):
+        cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2")
+    assert cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2", is_file=False).capacity(RunSettings()) == 4
 
 
 def test_without_a_cluster_tasks_are_done_here():
