@@ -56,9 +56,9 @@ def imported(*places: str) -> dict[str, str]:
 
 
 SOURCES = {
-    "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES),
-    "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"]),
-    "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"]),
+    "the app": (("core/**/*.py", "pages/**/*.py", "app.py", "doors.py"), DEPENDENCIES + EXTRAS["ray"]),
+    "the tests": (("tests/**/*.py",), DEPENDENCIES + EXTRAS["tests"] + EXTRAS["ray"]),
+    "the benchmarks": (("benchmarks/**/*.py",), DEPENDENCIES + EXTRAS["benchmarks"] + EXTRAS["ray"]),
 }
 
 

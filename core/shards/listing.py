@@ -111,7 +111,7 @@ def files_at(address: str) -> tuple[Any, str]:
     Raises:
         DatasetError: what speaks to it is not installed.
     """
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     try:
         files, path = fsspec.core.url_to_fs(address)
