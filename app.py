@@ -16,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from streamlit.config import set_option
 
 from core.machine.process import prepare_process
 from core.runs.supervisor import SILENCE_S, Supervisor
@@ -207,6 +208,14 @@ def _for_strangers() -> list[Middleware]:
     return [Middleware(Workspaces, is_trusted=is_trusted_by_browsers)]
 
 
+def offer_sign_in() -> None:
+    """Where strangers share a server that knows a provider of accounts: Streamlit reads of it in a file."""
+    from core.visitors.signin import can_sign_in, sign_in_file  # as above
+
+    if can_sign_in():
+        set_option("secrets.files", [str(sign_in_file())])
+
+
 def say_what_failed(error: Exception) -> bool:
     """The last resort for what no frame of a page was around, such as what a widget calls before the page is drawn."""
     from components.frame import show_failure  # to be found once a page has been started
@@ -214,6 +223,8 @@ def say_what_failed(error: Exception) -> bool:
     return show_failure(error)
 
 
+if is_hosted():
+    offer_sign_in()
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,
