@@ -4,12 +4,12 @@
 
 Pictures are generated (JPEG, 32 to 64 pixels on a side, ten classes). Every arm takes them in and computes features of
 one view, in a home of its own; the first arm trains a head, too. `1` and `2` are processes, `ray1` and `ray2` raylets
-of one core each on this machine. Prints Markdown: wall time per picture, a task's own time per picture and its largest
-memory for the first and the last third of the shards, the ratio of one to two, and what 100 million pictures take at
-these rates.
+of one core each on this machine. Prints Markdown: wall time per picture; for the first and the last third of the shards
+a task's own time per picture, its processor time and its largest memory; the ratio of one to two; and what 100 million
+pictures take at these rates.
 
 With --work DIR what is done is kept there, and with --within S no task is begun after so many seconds: the same command
-goes on where it stopped. Times are those of the tasks that were done, so only whole arms have a ratio.
+goes on where it stopped. Only arms that are done as a whole have a ratio.
 """
 
 import argparse
@@ -116,7 +116,7 @@ def run_arm(arm: str, source: Path, size: int, within_s: float, with_head: bool)
     from core.shards.listing import list_source
     from core.shards.taking_in import take_in_piece
 
-    settings = RunSettings(augment=AugmentSettings(preset="none"))
+    settings = RunSettings(augment=AugmentSettings(preset="centre-crop"))
     report: dict[str, Any] = {"whole": False}
     with at_work(arm) as work:
         list(work.map(_awake, range(2 * work.hands)))  # processes have begun
@@ -143,7 +143,7 @@ def _measured(report: dict[str, Any], phase: str, done: Iterable[Any]) -> list[A
     found = list(done)
     report[f"{phase}_s"] = time.perf_counter() - began
     rows = [(getattr(one, "receipt", one).pictures, one) for one in found if not getattr(one, "done_before", False)]
-    report[phase] = [[pictures, one.seconds, one.peak_bytes] for pictures, one in rows if pictures]
+    report[phase] = [[pictures, one.seconds, one.peak_bytes, one.cpu_s] for pictures, one in rows if pictures]
     return found
 
 
@@ -194,8 +194,16 @@ def merged(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
 
 def told(reports: dict[str, dict[str, Any]]) -> list[str]:
     """The tables."""
-    columns = ("at work", "phase", "pictures", "wall, ms a picture", "a task's ms a picture", "memory of a task, MB")
-    lines = [f"| {' | '.join(columns)} |", "|---|---|---|---|---|---|"]
+    columns = (
+        "at work",
+        "phase",
+        "pictures",
+        "wall, ms a picture",
+        "a task's ms a picture",
+        "its processor ms",
+        "memory, MB",
+    )
+    lines = [f"| {' | '.join(columns)} |", "|---|---|---|---|---|---|---|"]
     for arm, report in reports.items():
         for phase, words in (("take_in", "taking in"), ("features", "features")):
             if report.get(phase):
@@ -206,11 +214,15 @@ def told(reports: dict[str, dict[str, Any]]) -> list[str]:
 def _row(arm: str, words: str, tasks: list[list[float]], wall_s: float) -> str:
     third = max(1, len(tasks) // 3)
     pictures = sum(row[0] for row in tasks)
-    each = [median(1000 * row[1] / row[0] for row in some) for some in (tasks[:third], tasks[-third:])]
+    each, cpu = (
+        [median(1000 * row[column] / row[0] for row in some) for some in (tasks[:third], tasks[-third:])]
+        for column in (1, 3)
+    )
     peak = [max(row[2] for row in some) / MB for some in (tasks[:third], tasks[-third:])]
     name = arm.replace("ray", "raylets: ") if arm.startswith("ray") else f"processes: {arm}"
     return (
         f"| {name} | {words} | {pictures:,.0f} | {1000 * wall_s / pictures:.2f} | {each[0]:.2f} and {each[1]:.2f} "
+        f"| {cpu[0]:.2f} and {cpu[1]:.2f} "
         f"| {peak[0]:,.0f} and {peak[1]:,.0f} |"
     )
 
@@ -223,16 +235,20 @@ def ratios(reports: dict[str, dict[str, Any]]) -> list[str]:
             found = [reports[one][f"{phase}_s"] / reports[two][f"{phase}_s"] for phase in ("take_in", "features")]
             whole = [sum(reports[arm][f"{phase}_s"] for phase in ("take_in", "features")) for arm in (one, two)]
             kind = "raylets" if one.startswith("ray") else "processes"
+            cpu = [
+                sum(row[3] for phase in ("take_in", "features") for row in reports[arm][phase]) for arm in (one, two)
+            ]
             lines.append(
-                f"Two {kind} against one: taking in {found[0]:.2f} times as fast, features {found[1]:.2f}, "
-                f"both {whole[0] / whole[1]:.2f}."
+                f"Two {kind} against one: taking in {found[0]:.2f} times as fast, features {found[1]:.2f}, both "
+                f"{whole[0] / whole[1]:.2f}. Tasks computed {cpu[1] / cpu[0]:.2f} times as long in all: with two cores "
+                f"to themselves {2 * cpu[0] / cpu[1]:.2f} at best."
             )
     return lines
 
 
 def on_paper(report: dict[str, Any]) -> list[str]:
-    """100 million pictures at the rates of one process."""
-    each = {phase: report[f"{phase}_s"] / sum(row[0] for row in report[phase]) for phase in ("take_in", "features")}
+    """100 million pictures at what one process computed for each: what else the machine did does not count."""
+    each = {p: sum(row[3] for row in report[p]) / sum(row[0] for row in report[p]) for p in ("take_in", "features")}
     core_h, millis = 100 * MILLION * sum(each.values()) / 3600, {name: 1000 * value for name, value in each.items()}
     lines = [
         f"On paper, 100 million such pictures, one view: {core_h:,.0f} hours of one core (taking in "

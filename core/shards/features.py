@@ -33,7 +33,7 @@ from core.shards.executor import Executor
 from core.shards.large_set import LargeSet
 from core.shards.listing import Progress
 from core.shards.objects import drop, find, making
-from core.shards.taking_in import load_rows, pixels_folder
+from core.shards.taking_in import cpu_seconds, load_rows, pixels_folder
 from core.training.features import WHOLE, feature_recipe
 from core.training.plan import views_of
 from core.training.probe import choose_compute
@@ -80,6 +80,7 @@ class Computed:
     pictures: int
     """That went through the network, all views together; 0 if their features were there."""
     seconds: float
+    cpu_s: float
     peak_bytes: int
 
 
@@ -113,13 +114,14 @@ def compute_features(
 
 def compute_shard(job: Job) -> Computed:
     """The task."""
-    start, count = time.perf_counter(), 0
+    start, cpu, count = time.perf_counter(), cpu_seconds(), 0
     views = [view for view in job.recipe.views if not find("features", job.recipe.name_of(job.shard, view), FILE)]
     if views:
         with one_thread(), torch.no_grad():
             for view in views:
                 count += _compute_view(job, view)
-    return Computed(pictures=count, seconds=time.perf_counter() - start, peak_bytes=peak_memory())
+    seconds, cpu_s = time.perf_counter() - start, cpu_seconds() - cpu
+    return Computed(pictures=count, seconds=seconds, cpu_s=cpu_s, peak_bytes=peak_memory())
 
 
 def _compute_view(job: Job, view: int) -> int:

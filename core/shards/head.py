@@ -24,7 +24,7 @@ from core.training.lockstep import HISTORY, MAX_ITERATIONS
 MOST_NUMBERS = TOO_MANY // 4  # in the features that one machine solves for by itself
 BATCH_ROWS = 4096
 TOGETHER = 8  # shards of one task
-LEAST_CHANGE = 1e-11  # of the loss, at which nothing more is to be had
+LEAST_CHANGE = 1e-9  # of the loss, at which nothing more is to be had
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

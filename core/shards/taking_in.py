@@ -70,6 +70,8 @@ class Taken:
     receipt: Receipt
     done_before: bool
     seconds: float
+    cpu_s: float
+    """Of all processors, also for the process that read pictures for it."""
     peak_bytes: int
     """Most memory that the process, or the one that read pictures for it, has held."""
 
@@ -103,16 +105,22 @@ def take_in_piece(piece: Piece) -> Taken:
         DatasetError: reading was given up.
         StorageError: the source or the storage does not answer.
     """
-    start, key = time.perf_counter(), key_of(piece)
+    start, cpu, key = time.perf_counter(), cpu_seconds(), key_of(piece)
     receipt = load_receipt(key)
     if receipt is not None:
-        return Taken(receipt=receipt, done_before=True, seconds=time.perf_counter() - start, peak_bytes=0)
+        return Taken(receipt=receipt, done_before=True, seconds=time.perf_counter() - start, cpu_s=0.0, peak_bytes=0)
     with temporary_folder("piece") as folder:
         receipt, may_pass = _made(_here(piece, folder), folder)
     if not may_pass:
         with making("pieces", key) as folder:
             write_atomically(folder / RECEIPT, sealed(json.dumps(asdict(receipt)).encode()))
-    return Taken(receipt=receipt, done_before=False, seconds=time.perf_counter() - start, peak_bytes=_peak())
+    return Taken(
+        receipt=receipt,
+        done_before=False,
+        seconds=time.perf_counter() - start,
+        cpu_s=cpu_seconds() - cpu,
+        peak_bytes=_peak(),
+    )
 
 
 def load_receipt(key: str) -> Receipt | None:
@@ -125,6 +133,11 @@ def load_receipt(key: str) -> Receipt | None:
     except (OSError, ValueError):
         return None
     return receipt if find("shards", receipt.shard, INDEX) else None
+
+
+def cpu_seconds() -> float:
+    """What this process has computed, and those that it started and that have ended."""
+    return sum(os.times()[:4])
 
 
 def _peak() -> int:
