@@ -7,7 +7,6 @@ in light and dark, and as wide as a telephone; in the home with a race all that 
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -67,7 +66,7 @@ def homes(_race: FinishedRace, _drawn: Path, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="module")
 def look(chromium: Any, homes: dict[str, tuple[Path, str]]) -> Iterator[Callable[[str, str], Seen]]:
-    """Looks at a page of a home; each once."""
+    """Looks at a page of a home."""
     started: dict[str, Server] = {}
 
     def served(name: str) -> str:
@@ -78,15 +77,14 @@ def look(chromium: Any, homes: dict[str, tuple[Path, str]]) -> Iterator[Callable
 
     with tab(chromium) as page:
 
-        @cache
-        def once(home: str, name: str) -> Seen:
+        def look_at(home: str, name: str) -> Seen:
             visit(page, served(home), name, homes[home][1])
             page.add_style_tag(content="* { transition: none !important; animation: none !important }")
             if home == "full":
                 show_all(page, name)
             return seen_on(page, home)
 
-        yield once
+        yield look_at
     for server in started.values():
         server.stop()
 
@@ -141,18 +139,12 @@ def home(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_axe_finds_nothing_serious(look: Callable[[str, str], Seen], home: str, name: str):
-    assert {looked_at: found for looked_at, found in look(home, name).axe.items() if found} == {}
+def test_axe_finds_nothing_serious_headings_are_in_order_and_the_focus_is_seen(
+    look: Callable[[str, str], Seen], home: str, name: str
+):
+    seen = look(home, name)
 
-
-@pytest.mark.parametrize("name", PAGES)
-def test_headings_are_in_order(look: Callable[[str, str], Seen], home: str, name: str):
-    levels = look(home, name).headings
-
-    assert levels[0] == 1 and levels.count(1) == 1
-    assert [(above, below) for above, below in pairwise(levels) if below > above + 1] == []
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_whatever_the_tab_key_reaches_shows_that_it_has_the_focus(look: Callable[[str, str], Seen], name: str):
-    assert look("full", name).unseen == []
+    assert {looked_at: found for looked_at, found in seen.axe.items() if found} == {}
+    assert seen.headings[0] == 1 and seen.headings.count(1) == 1
+    assert [(above, below) for above, below in pairwise(seen.headings) if below > above + 1] == []
+    assert seen.unseen == []

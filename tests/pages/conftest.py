@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +16,31 @@ from streamlit.testing.v1 import AppTest
 from core.comparison.metrics import confusion_matrix
 from core.data.dataset import Dataset, load_stored
 from core.home import ask_for_workspace
+from core.models.build import LayerRow, describe_model
+from core.models.records import ParameterCount
 from core.runs.record import DataRecord, Predictions, RunRecord, SplitRecord, save_run, summary_of
 from core.runs.store import Run, RunStore
-from core.settings.schema import RunSettings
+from core.settings.schema import ModelSettings, RunSettings
 from core.storage import home_path
 from core.training.history import EpochRecord
 from pages.components.media import everybodys_media
 
 
+@cache
+def described(settings: ModelSettings, num_classes: int) -> tuple[ParameterCount, list[LayerRow]]:
+    """`describe_model`, which knows nothing but its arguments: once for all tests."""
+    return describe_model(settings, num_classes)
+
+
 @pytest.fixture(autouse=True)
-def fresh_caches():
+def fresh_caches(monkeypatch: pytest.MonkeyPatch):
     """What is cached outlives a test, even what belongs to a session: every AppTest has the same session id.
 
     So does whose files and pictures are meant, which pages of a shared server ask of a visitor.
     """
     st.cache_data.clear()
     st.cache_resource.clear()
+    monkeypatch.setattr("core.models.build.describe_model", described)
     yield
     ask_for_workspace(str)
     everybodys_media()

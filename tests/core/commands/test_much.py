@@ -1,5 +1,8 @@
 """`advise`, `sweep` and `crossing`: what they print is what the page shows."""
 
+import pytest
+
+from core.advice import plans
 from core.data.ingest import ingest
 from core.runs.store import RunStore
 from core.runs.studies import studies
@@ -26,8 +29,9 @@ def test_a_sweep_says_accuracy_seconds_bytes_and_what_shifts_do(asked, tiny_fold
     assert len(study.finished) == 2 and not study.is_active
 
 
-def test_a_crossing_learns_from_as_many_pictures_as_it_says(asked, tiny_folder):
-    found = asked("crossing", "--data", str(tiny_folder), "--sizes", "2,all", "--train-size", "96", *QUICK)
+def test_a_crossing_learns_from_as_many_pictures_as_it_says(asked, few_folder, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(plans, "FEWEST_STEPS", 2)  # how many there are at least, test_plans.py says
+    found = asked("crossing", "--data", str(few_folder), "--sizes", "2,all", "--train-size", "96", *QUICK)
 
     assert len(found["curves"]) == 4 and all(curve["sizes"][0] == 2 for curve in found["curves"])
     assert found["growth"] is None, "two sizes are no curve"

@@ -21,14 +21,15 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300)
 
 
-def test_a_real_process_trains_and_classifies(thaw_home: Path, tiny_folder: Path):
-    done = run_command("train", "--data", str(tiny_folder), "--scenario", "frozen", "--json", home=thaw_home)
+def test_a_real_process_trains_and_classifies(thaw_home: Path, few_folder: Path):
+    options = ["--scenario", "frozen", "--views", "1", "--json"]
+    done = run_command("train", "--data", str(few_folder), *options, home=thaw_home)
     assert (done.returncode, done.stderr) == (0, "")
     run = json.loads(done.stdout)["run"]
 
-    answer = run_command("classify", run, str(tiny_folder / "discs" / "0.png"), home=thaw_home)
+    answer = run_command("classify", run, str(few_folder / "discs" / "0.png"), home=thaw_home)
     assert (answer.returncode, answer.stderr) == (0, "")
-    assert answer.stdout.startswith(str(tiny_folder / "discs" / "0.png"))
+    assert answer.stdout.startswith(str(few_folder / "discs" / "0.png"))
 
 
 def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_path: Path):

@@ -15,6 +15,7 @@ import pytest
 from helpers import claim_run
 
 import core.runs.store
+from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.runs import life
 from core.runs.database import engine_of
@@ -29,7 +30,12 @@ def store() -> RunStore:
 
 
 @pytest.fixture
-def claimed(tiny_dataset) -> Callable[..., tuple[RunStore, Run]]:
+def trained_on(tiny_dataset: Dataset) -> Dataset:
+    return tiny_dataset
+
+
+@pytest.fixture
+def claimed(trained_on: Dataset) -> Callable[..., tuple[RunStore, Run]]:
     """Queues and claims a run on the drawn pictures."""
 
     def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
@@ -37,7 +43,7 @@ def claimed(tiny_dataset) -> Callable[..., tuple[RunStore, Run]]:
         plan = RunSettings(
             model=ModelSettings(scenario=scenario), optim=OptimSettings(**{"epochs": 1, "batch_size": 8, **optim})
         )
-        submit(store, [plan], Ingested(dataset=tiny_dataset, decode_s=0.5), as_race=False)
+        submit(store, [plan], Ingested(dataset=trained_on, decode_s=0.5), as_race=False)
         run = store.claim()
         assert run is not None
         return store, run

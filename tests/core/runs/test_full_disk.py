@@ -14,6 +14,8 @@ from helpers import files_no_longer_than
 from safetensors import SafetensorError
 
 from core import home
+from core.data.dataset import Dataset
+from core.data.ingest import ingest
 from core.errors import StorageError
 from core.machine import speeds
 from core.runs import execute as module
@@ -69,6 +71,12 @@ def left_behind(thaw_home: Path) -> list[Path]:
     """Half files and folders."""
     runs = [path for path in (thaw_home / "runs").glob("*") if not (path / "record.json").is_file()]
     return [*runs, *thaw_home.rglob("*.part"), *thaw_home.rglob(".*"), *(thaw_home / "staging").glob("*")]
+
+
+@pytest.fixture
+def trained_on(few_folder: Path) -> Dataset:
+    """Few pictures: one test trains anew for every time that something is written."""
+    return ingest(few_folder).dataset
 
 
 @pytest.mark.parametrize("forgiving", [True, False], ids=["for a moment", "from then on"])

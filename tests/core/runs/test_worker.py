@@ -16,6 +16,7 @@ from helpers import REPOSITORY
 from core.data.ingest import Ingested
 from core.machine.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
 from core.runs import engine, worker
+from core.runs.life import READY
 from core.runs.race import submit
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
@@ -74,7 +75,7 @@ def has_trained(store: RunStore, run: str) -> Callable[[], bool]:
     return check
 
 
-def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_dataset, start: Start):
+def test_a_worker_trains_what_is_queued_and_gives_back_what_it_is_at_when_asked_to_go(tiny_dataset, start: Start):
     store, (first, second) = queue(tiny_dataset, count=2)
     process = start()
     wait_for(lambda: store.get(first).state == "running")
@@ -84,17 +85,26 @@ def test_a_worker_trains_what_is_queued_and_goes_when_its_parent_does(tiny_datas
 
     assert [store.get(run).state for run in (first, second)] == ["finished", "finished"]
     assert load_record(first).run == first
-    assert process.stdin is not None
-    process.stdin.close()
+    _, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
+    wait_for(has_trained(store, run))
+    process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
+    waiting = store.get(run)
+    assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
-def test_a_worker_is_ready_before_there_is_anything_to_train(start: Start):
-    process = psutil.Process(start().pid)
+def test_a_worker_is_ready_before_there_is_anything_to_train_and_goes_when_its_parent_does(
+    start: Start, tmp_path: Path
+):
+    started = start()
 
-    wait_for(lambda: any("libtorch_cpu" in loaded.path for loaded in process.memory_maps()))
+    wait_for(lambda: READY in (tmp_path / "worker.log").read_bytes())
 
+    assert any("libtorch_cpu" in loaded.path for loaded in psutil.Process(started.pid).memory_maps())
     assert RunStore().runs() == []
+    assert started.stdin is not None
+    started.stdin.close()
+    assert started.wait(PATIENCE_S) == 0
 
 
 def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
@@ -133,17 +143,13 @@ def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_datas
     assert [row.epoch for row in load_record(run).history] == list(range(1, 7))
 
 
-@pytest.mark.parametrize("way", ["parent gone", "SIGTERM"])
-def test_a_worker_that_is_asked_to_go_gives_its_run_back(tiny_dataset, start: Start, way: str):
+def test_a_worker_whose_parent_goes_gives_its_run_back(tiny_dataset, start: Start):
     store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
     process = start()
     wait_for(has_trained(store, run))
 
-    if way == "SIGTERM":
-        process.send_signal(signal.SIGTERM)
-    else:
-        assert process.stdin is not None
-        process.stdin.close()
+    assert process.stdin is not None
+    process.stdin.close()
 
     assert process.wait(PATIENCE_S) == 0
     waiting = store.get(run)

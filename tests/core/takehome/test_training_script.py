@@ -179,17 +179,23 @@ def add_row(folder: Path, path: Path, data: bytes) -> None:
         table.write(f"train,discs,{hashlib.sha256(data).hexdigest()},{path.name}\n")
 
 
-def test_without_a_readable_picture_the_script_says_so_and_stops(packed: Path, tmp_path: Path):
+def test_without_a_readable_picture_the_script_says_so_and_stops(
+    packed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
     with zipfile.ZipFile(packed) as archive:
         archive.extractall(tmp_path / "run")
     (tmp_path / "run" / "pictures.csv").write_text("part,class,sha256,name\n")
     add_row(tmp_path / "run", tmp_path / "a.jpg", b"a letter to my aunt")
 
-    command = [sys.executable, str(tmp_path / "run" / "train.py"), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    monkeypatch.syspath_prepend(tmp_path / "run")
+    monkeypatch.setattr(sys, "argv", ["train.py", str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "predict", raising=False)
+    with pytest.raises(SystemExit) as end:  # in this process, where torch is loaded already
+        runpy.run_path(str(tmp_path / "run" / "train.py"), run_name="__main__")
+    monkeypatch.delitem(sys.modules, "predict", raising=False)
 
-    assert done.returncode == 1 and "'a.jpg' is not a picture (text file); it is left out." in done.stdout
-    assert done.stderr == "Too few pictures can be read: train, val and test need some each.\n"
+    assert "'a.jpg' is not a picture (text file); it is left out." in capsys.readouterr().out
+    assert end.value.code == "Too few pictures can be read: train, val and test need some each."
 
 
 def test_the_script_finds_its_pictures_under_any_name_and_trains(packed: Path, tiny_folder: Path, tmp_path: Path):
