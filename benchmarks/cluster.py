@@ -210,7 +210,7 @@ def row(what: str, figure: str) -> None:
     print(f"| {what} | {figure} |", flush=True)
 
 
-def measure(size: Size, seed: int, postgres: Postgres) -> None:
+def measure(size: Size, seed: int, postgres: Postgres, part: str) -> None:
     dataset = ingest_files(pictures(), "Cluster") if size.scenarios == SHORT.scenarios else ingest("builtin")
     save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     store = os.environ.get("THAW_STORE", "a folder")
@@ -218,6 +218,14 @@ def measure(size: Size, seed: int, postgres: Postgres) -> None:
     print("| what | figure |\n|---|---|")
     here, here_s = race(dataset, size, "local")
     row(f"{len(size.scenarios)} strategies x {size.seeds} seeds, one process here", f"{here_s:.0f} s")
+    if part != "kills":
+        on_raylets(dataset, size, here)
+    if part != "race":
+        disturbed(dataset, size, postgres, here, seed)
+
+
+def on_raylets(dataset: Ingested, size: Size, here: dict[Key, bytes]) -> None:
+    """The same race with one and two raylets."""
     times = []
     for number in (1, 2):
         with Raylets(number) as raylets:
@@ -226,6 +234,10 @@ def measure(size: Size, seed: int, postgres: Postgres) -> None:
         same = sum(there.get(key) == value for key, value in here.items())
         row(f"the same on {number} raylet(s)", f"{seconds:.0f} s; {same} of {len(here)} runs the same, bit for bit")
     row("two raylets against one", f"{times[0] / times[1]:.2f} times as fast")
+
+
+def disturbed(dataset: Ingested, size: Size, postgres: Postgres, here: dict[Key, bytes], seed: int) -> None:
+    """The same race with parts of it killed."""
     counts, faults = chaos(dataset, size, postgres, here, seed)
     killed, wrong = ", ".join(f"{name} {count}" for name, count in counts.items()), Counter(faults)
     row(f"killed {counts.total()} times ({killed})", ", ".join(f"{wrong[x]} {x}" for x in ("lost", "twice", "stuck")))
@@ -237,6 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--kills", type=int, help="so many instead")
+    parser.add_argument("--part", choices=("all", "race", "kills"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     size = SHORT if given.short else LONG
@@ -248,7 +261,8 @@ def main() -> None:
     home = tempfile.mkdtemp(prefix="thaw-cluster-")
     os.environ |= {"THAW_HOME": home, "THAW_DATABASE": postgres.url, "THAW_HOSTED": ""}
     try:
-        measure(replace(size, kills=size.kills if given.kills is None else given.kills), given.seed, postgres)
+        kills = size.kills if given.kills is None else given.kills
+        measure(replace(size, kills=kills), given.seed, postgres, given.part)
     finally:
         postgres.close()
         shutil.rmtree(home, ignore_errors=True)

@@ -4,7 +4,7 @@ import socket
 from collections.abc import Callable
 
 import pytest
-from helpers import queue_runs
+from helpers import claim_run, queue_runs
 
 from core.errors import SettingsError
 from core.machine import cluster
@@ -90,10 +90,12 @@ def test_only_the_wanted_runs_are_handed_out(store: RunStore, fake: Fake, dispat
 
 
 def test_a_run_that_has_not_begun_is_kept_alive_and_one_that_has_gives_its_own_signs(
-    store: RunStore, fake: Fake, dispatcher: Dispatcher
+    store: RunStore, fake: Fake, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
 ):
     waits, begun = queue_runs(store, 2)
     dispatcher.step()
+    mine = life.identity()
+    monkeypatch.setattr("core.runs.store.identity", lambda: {**mine, "host": "elsewhere"})
     assert store.take_over(store.get(begun))
     before = {id_: store.get(id_).beats for id_ in (waits, begun)}
     dispatcher.step()
@@ -174,21 +176,21 @@ def test_a_dispatcher_that_goes_gives_everything_back_and_nothing_counts_as_a_cr
     assert fake.closed and not dispatcher.is_busy
 
 
-def test_runs_of_a_driver_that_is_gone_are_taken_up_again_and_that_is_no_crash_of_theirs(
-    store: RunStore, fake: Fake, dispatcher: Dispatcher, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("begun", [False, True], ids=["waits", "trains"])
+def test_a_run_of_a_driver_that_is_gone_is_taken_up_again_and_that_is_no_crash_of_its(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch, begun: bool
 ):
-    ids, mine, fake.places = queue_runs(store, 2), life.identity(), 1
-    monkeypatch.setattr("core.runs.store.identity", lambda: {**mine, "born": mine["born"] - 1000})
-    for id_ in ids:  # whoever looks heals, so each is gone as soon as the next is claimed
-        fake.at_work.clear()
-        dispatcher.step([id_])
-    monkeypatch.undo()
-    run = store.get(ids[1])
-    assert store.take_over(run) and has_begun(store.get(ids[1])) and not has_begun(run)
+    (id_,), mine = queue_runs(store), life.identity()
+    with monkeypatch.context() as patch:
+        patch.setattr("core.runs.store.identity", lambda: {**mine, "born": mine["born"] - 1000})
+        store.hand_over(claim_run(store))
+    assert not has_begun(store.get(id_))
+    if begun:
+        assert store.take_over(store.get(id_)) and has_begun(store.get(id_))
     store.heal()
 
-    for run in map(store.get, ids):
-        assert (run.state, run.crashes) == ("queued", 0) and DRIVER_GONE in (run.cause or "")
+    run = store.get(id_)
+    assert (run.state, run.crashes) == ("queued", 0) and DRIVER_GONE in (run.cause or "")
 
 
 def test_whoever_stops_a_driver_asks_for_all_that_it_handed_out(store: RunStore, fake: Fake, dispatcher: Dispatcher):
