@@ -52,7 +52,7 @@ types: $(VENV)/.tests ## types of core, pages and benchmarks
 check: lint types test ## all three
 
 lock: $(VENV)/.tests ## write requirements.lock anew: the newest versions that fit, with hashes
-	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile pyproject.toml --extra signin --upgrade --universal --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --custom-compile-command "make lock" --quiet -o requirements.lock
 
 audit: $(VENV)/.tests ## known weaknesses of what requirements.lock names; says so where no database answers

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +16,7 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from streamlit.config import set_option
 
 from core.machine.process import prepare_process
 from core.runs.supervisor import SILENCE_S, Supervisor
@@ -64,6 +66,7 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
+GRACE_S: Final = 3  # whoever stops a container waits ten, and the worker must end, too
 UPLOAD_COOKIE: Final = b"_streamlit_xsrf="
 THIS_COMPUTER: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -147,6 +150,7 @@ def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
     prepare_process()
+    end_without_the_slow()
     supervisor = Supervisor()
     supervisor.start()
     sweep = _start_sweeper() if is_hosted() else None
@@ -157,6 +161,16 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         if sweep:
             sweep.stop()
         supervisor.stop()
+
+
+def end_without_the_slow() -> None:
+    """A server that is told to end waits `GRACE_S` for its answers to be taken, and not for as long as a client likes.
+
+    Streamlit starts uvicorn and leaves this option of it alone; the server is met where it listens for signals.
+    """
+    server = getattr(signal.getsignal(signal.SIGTERM), "__self__", None)
+    if config := getattr(server, "config", None):
+        config.timeout_graceful_shutdown = GRACE_S
 
 
 def health(request: Request) -> JSONResponse:
@@ -194,6 +208,14 @@ def _for_strangers() -> list[Middleware]:
     return [Middleware(Workspaces, is_trusted=is_trusted_by_browsers)]
 
 
+def offer_sign_in() -> None:
+    """Where strangers share a server that knows a provider of accounts: Streamlit reads of it in a file."""
+    from core.visitors.signin import can_sign_in, sign_in_file  # as above
+
+    if can_sign_in():
+        set_option("secrets.files", [str(sign_in_file())])
+
+
 def say_what_failed(error: Exception) -> bool:
     """The last resort for what no frame of a page was around, such as what a widget calls before the page is drawn."""
     from components.frame import show_failure  # to be found once a page has been started
@@ -201,6 +223,8 @@ def say_what_failed(error: Exception) -> bool:
     return show_failure(error)
 
 
+if is_hosted():
+    offer_sign_in()
 app = st.App(
     "pages/main.py",
     lifespan=lifespan,

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse
 
 from core.errors import ThawError
 from core.visitors.registry import COOKIE, KEY, Registry, hash_of, new_key
+from core.visitors.signin import SIGN_IN, SIGNING_IN
 
 MEDIA: Final = "/media/"
 KEPT_S: Final = 400 * 86_400  # the longest that browsers keep a cookie
@@ -45,6 +46,8 @@ class Workspaces:
                 headers = MutableHeaders(raw=message.setdefault("headers", []))
                 if "text/html" in headers.get("content-type", ""):
                     given = await run_in_threadpool(keys_for, keys, asked.query_params.get("w", ""))
+                    if SIGN_IN in asked.query_params:
+                        given[SIGNING_IN] = [*given.values()][-1]  # the link's, if there is one
                     for name, key in given.items():
                         headers.append("set-cookie", self._cookie(scope, name, key))
             await send(message)

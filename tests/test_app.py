@@ -5,10 +5,14 @@ import base64
 import hashlib
 import json
 import re
+import socket
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import streamlit as st
 from helpers import REPOSITORY, python
@@ -16,7 +20,10 @@ from starlette.requests import Request
 
 import app as entry
 from app import CONTENT_SECURITY_POLICY, OwnSessionsOnly, SecurityHeaders, UploadsInFrames, security_policy
+from benchmarks.shown import served
 from core.runs.supervisor import SILENCE_S
+
+PATIENCE_S = 120
 
 
 def test_the_navigation_lists_exactly_the_files_in_pages():
@@ -190,3 +197,18 @@ gc.collect()
 print(seen(), gc.isenabled())
 """
     assert python(code).split() == ["None", "True"]
+
+
+@pytest.mark.slow
+def test_a_server_ends_though_somebody_takes_no_answer(tmp_path: Path):
+    largest = max((Path(st.__file__).parent / "static").rglob("*.js"), key=lambda path: path.stat().st_size)
+    assert largest.stat().st_size > 2_000_000, "more than lies between a server and a client"
+    with served(tmp_path) as url, closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        client.connect(("127.0.0.1", urlsplit(url).port))
+        client.sendall(f"GET /static/js/{largest.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+        (server,) = psutil.Process().children()
+        server.terminate()
+
+        assert server.wait(PATIENCE_S) == -15

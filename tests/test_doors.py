@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from core.visitors.signin import SIGNING_IN
 from core.workspaces.workspace import new_workspace
 from doors import Workspaces, is_owned, keys_for, keys_in, may_have
 
@@ -31,6 +32,18 @@ def test_fonts_are_everybody_s_and_pictures_their_owner_s():
         assert not may_have(f"/media/{mine.id}-ab.jpg", keys)
         assert not may_have("/media/ab.jpg", keys), "what has no owner is nobody's"
     assert may_have("/media/sessionab-cd.jpg", {}) and not may_have("/media/sessionab-cd.jpg", {"thaw": other})
+
+
+def test_who_goes_to_sign_in_brings_back_what_the_link_named():
+    (_, key), (_, other) = new_workspace(), new_workspace()
+
+    def kept(cookie: str, link: str) -> str:
+        return next(given for given in answered("/workspace", cookie, link)[1] if given.startswith(SIGNING_IN))
+
+    assert kept(f"thaw={key}", f"w={other}&sign-in=1").startswith(f"{SIGNING_IN}={other};")
+    assert kept(f"thaw={key}", f"w={key}&sign-in=1").startswith(f"{SIGNING_IN}={key};")
+    assert kept("", f"w={other}&sign-in=1").startswith(f"{SIGNING_IN}={other};")
+    assert not any(given.startswith(SIGNING_IN) for given in answered("/workspace", f"thaw={key}", f"w={other}")[1])
 
 
 def answered(path: str, cookie: str = "", link: str = "") -> tuple[int, list[str]]:

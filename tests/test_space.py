@@ -21,6 +21,7 @@ ALLOWED: dict[str, Any] = {
     "colorTo": COLOURS.__contains__,
     "sdk": "docker".__eq__,
     "app_port": lambda value: isinstance(value, int),
+    "hf_oauth": True.__eq__,
     "header": {"mini", "default"}.__contains__,
     "short_description": lambda value: 0 < len(value) <= 60,
     "suggested_hardware": {"cpu-basic", "cpu-upgrade"}.__contains__,

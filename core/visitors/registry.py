@@ -57,6 +57,12 @@ _KEYS: Final = sa.Table(
     sa.Column("hash", sa.String(64), primary_key=True),
     sa.Column("workspace", sa.String(32), index=True, nullable=False),
 )
+_ACCOUNTS: Final = sa.Table(
+    "accounts",
+    _metadata,
+    sa.Column("hash", sa.String(64), primary_key=True),
+    sa.Column("workspace", sa.String(32), index=True, nullable=False),
+)
 _ROOMS: Final = sa.Table(
     "rooms",
     _metadata,
@@ -74,7 +80,7 @@ _PACES: Final = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
     sa.Column("seconds", sa.Float, nullable=False),
 )
-_places, _keys, _rooms = _PLACES.c, _KEYS.c, _ROOMS.c
+_places, _keys, _accounts, _rooms = _PLACES.c, _KEYS.c, _ACCOUNTS.c, _ROOMS.c
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,10 +209,30 @@ class Registry:
             connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=workspace))
         return key
 
+    def add_key(self, workspace: str) -> str:
+        """One key more that opens it."""
+        key = new_key()
+        with self._writing() as connection:
+            connection.execute(sa.insert(_KEYS).values(hash=hash_of(key), workspace=workspace))
+        return key
+
+    def of_account(self, account: str) -> str | None:
+        """The workspace that whoever is signed in with this account has; None if none."""
+        query = sa.select(_accounts.workspace).where(_accounts.hash == hash_of(account))
+        with self._reading() as connection:
+            return connection.execute(query).scalar_one_or_none()
+
+    def give_to_account(self, workspace: str, account: str) -> None:
+        """Let this account open it from now on."""
+        with self._writing() as connection:
+            connection.execute(sa.delete(_ACCOUNTS).where(_accounts.hash == hash_of(account)))
+            connection.execute(sa.insert(_ACCOUNTS).values(hash=hash_of(account), workspace=workspace))
+
     def leave(self, workspace: str) -> None:
         """Nobody can open it any more; its files are the sweeper's."""
         with self._writing() as connection:
             connection.execute(_spend_keys(workspace))
+            connection.execute(sa.delete(_ACCOUNTS).where(_accounts.workspace == workspace))
             connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
             gone = {"gone": True, **_IN_NO_ROOM}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))

@@ -68,6 +68,14 @@ class Workspace:
         """A new key; what was opened with an earlier one stays open, and is not opened by it again."""
         return Registry().change_key(self.id)
 
+    def add_key(self) -> str:
+        """One key more, for another browser of the same person."""
+        return Registry().add_key(self.id)
+
+    def give_to(self, account: str) -> None:
+        """Whoever signs in with this account comes to it from now on."""
+        Registry().give_to_account(self.id, account)
+
     def export(self, target: Path) -> Kept:
         """Everything in it as one zip, which `python -m core restore` brings into a Thaw of one's own."""
         with within(self.id):
@@ -102,6 +110,12 @@ def open_workspace(key: str) -> Workspace:
 def find_workspace(key: str) -> Workspace | None:
     """The workspace of a key, if there is one."""
     found = Registry().find(key)
+    return None if found is None else Workspace(id=found)
+
+
+def workspace_of_account(account: str) -> Workspace | None:
+    """The workspace of whoever is signed in with this account, if there is one."""
+    found = Registry().of_account(account)
     return None if found is None else Workspace(id=found)
 
 

@@ -17,6 +17,7 @@ from core.runs.experiments import Experiment, experiments_of, stored_experiments
 from core.runs.record import is_recorded
 from core.settings.schema import DataSettings
 from core.storage import is_hosted
+from core.visitors.signin import SIGN_IN
 
 from . import chosen, classroom, visitor
 from .address import ROWS
@@ -70,7 +71,7 @@ def _unknown_names() -> list[str]:
 
 def known_names() -> set[str]:
     """Every name that an address of some page may have, beside those of widgets that are bound to it."""
-    strangers = {visitor.NAME, classroom.NAME} if is_hosted() else set()
+    strangers = {visitor.NAME, classroom.NAME, SIGN_IN} if is_hosted() else set()
     return {*KINDS} | {row.name for row in ROWS} | {row.name for row in NAMES.values()} | strangers
 
 

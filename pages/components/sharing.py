@@ -7,9 +7,11 @@ from urllib.parse import urlencode, urlsplit
 import segno
 import streamlit as st
 
+from core.visitors.signin import SIGN_IN
+
 from .hosting import THIS_COMPUTER, address_in_the_room, listens_to_others
 
-ONE_S_OWN: Final = {"projector", "w", "class"}  # how it is shown here, and to whom; not what others are shown
+ONE_S_OWN: Final = {"projector", "w", "class", SIGN_IN}  # how it is shown here, and to whom; not what others are shown
 SIDE: Final = 264  # pixels of the code on the screen
 LONGEST: Final = 1500  # characters: a denser code is not read from a screen any more
 

@@ -20,7 +20,15 @@ from core.home import ask_for_workspace
 from core.runs.line import Line, Waiting, everybody_waiting, line_of
 from core.storage import is_hosted
 from core.visitors.registry import COOKIE, KEY
-from core.workspaces.workspace import Workspace, find_workspace, is_spent, new_workspace, open_workspace
+from core.visitors.signin import SIGNING_IN, can_sign_in
+from core.workspaces.workspace import (
+    Workspace,
+    find_workspace,
+    is_spent,
+    new_workspace,
+    open_workspace,
+    workspace_of_account,
+)
 
 from .media import own_media
 
@@ -149,12 +157,37 @@ def _found() -> Mine:
         proven = asked in kept.values()
         return Mine(workspace=linked, key=asked, in_address=kept.get(COOKIE) != asked, media=_media_of(linked, proven))
     st.session_state[_NOT_FOUND] = bool(asked)
+    account = signed_in()
+    if account:
+        return _found_by(account)
     own = str(kept.get(COOKIE, ""))
     if KEY.fullmatch(own) and not is_spent(own):
         workspace = open_workspace(own)
         return Mine(workspace=workspace, key=own, in_address=False, media=_media_of(workspace, True))
     workspace, fresh = new_workspace()
     return Mine(workspace=workspace, key=fresh, in_address=True, media=_media_of(workspace, False))
+
+
+def signed_in() -> str | None:
+    """The account of whoever is signed in, as its provider names it."""
+    return str(st.user["sub"]) if can_sign_in() and st.user.is_logged_in else None
+
+
+def _found_by(account: str) -> Mine:
+    """What was given to the account, else what this browser had when it went to sign in, which is then given to it."""
+    kept = {name: str(value) for name, value in st.context.cookies.items() if name.partition("-")[0] == COOKIE}
+    opened = {key: find_workspace(key) for key in [kept.get(SIGNING_IN, ""), kept.get(COOKIE, ""), *kept.values()]}
+    own = next((workspace for workspace in opened.values() if workspace), None)
+    workspace = workspace_of_account(account) or own or new_workspace()[0]
+    workspace.give_to(account)
+    known = next((key for key, opens in opened.items() if opens == workspace), None)
+    key = known or workspace.add_key()
+    return Mine(
+        workspace=workspace,
+        key=key,
+        in_address=kept.get(COOKIE) != key,
+        media=_media_of(workspace, proven=known is not None),
+    )
 
 
 def _media_of(workspace: Workspace, proven: bool) -> str:

@@ -38,7 +38,7 @@ class Server:
     def start(self) -> None:
         log = (self.home / "server.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
+            [sys.executable, "-X", "faulthandler", "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)],
             cwd=PROJECT,
             env={**os.environ, "THAW_HOME": str(self.home)},
             stdout=log,
@@ -65,7 +65,12 @@ class Server:
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(PATIENCE_S)
+            try:
+                self._process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                self._process.send_signal(signal.SIGABRT)  # its last words say where each thread is
+                self._process.wait(PATIENCE_S)
+                pytest.fail(f"The server did not end:\n{self.log()[-20_000:]}")
 
     def log(self) -> str:
         return (self.home / "server.log").read_text(errors="replace")

@@ -2,10 +2,14 @@
 
 from datetime import UTC, datetime
 from typing import Final
+from urllib.parse import urlencode
 
 import streamlit as st
 
+from core.visitors.signin import SIGN_IN, can_sign_in
+
 from .. import visitor
+from ..messages import md
 
 _SHARES: Final = {
     "pictures": ("Pictures", "{:,.0f}"),
@@ -39,8 +43,24 @@ def private_link() -> None:
         visitor.change_key()
         st.toast("The old link opens nothing any more.", icon=":material/sync_lock:")
         st.rerun()
+    if can_sign_in():
+        _sign_in(f"{here}/workspace")
 
 
+def _sign_in(address: str) -> None:
+    """An account instead of a link that has to be kept. In a tab of its own: no provider shows itself in a frame."""
+    if SIGN_IN in st.query_params and visitor.signed_in() is None:
+        st.login()
+    elif visitor.signed_in() is None:
+        to = urlencode({visitor.NAME: visitor.key(), SIGN_IN: "1"})
+        st.link_button("Sign in to find it from any device", f"{address}?{to}", icon=":material/login:", help=_ACCOUNT)
+    else:
+        name = st.user.get("preferred_username") or st.user.get("name") or "you"
+        st.markdown(f"Signed in as **{md(str(name))}**: wherever you sign in, you come to this workspace.")
+        st.button("Sign out", icon=":material/logout:", key="workspace.sign_out", on_click=st.logout)
+
+
+_ACCOUNT: Final = "Only a hash of your account is kept, to find this workspace by; it goes with the workspace."
 _REPLACE: Final = "For a link that has come into other hands: it opens nothing any more, and a new one does."
 
 

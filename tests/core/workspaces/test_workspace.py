@@ -23,7 +23,7 @@ from core.takehome.backup import bring_back
 from core.visitors.registry import Registry, hash_of, new_key
 from core.workspaces import sweeper
 from core.workspaces.sweeper import sweep_workspaces
-from core.workspaces.workspace import Workspace, find_workspace, new_workspace, open_workspace
+from core.workspaces.workspace import Workspace, find_workspace, new_workspace, open_workspace, workspace_of_account
 
 StoreIn = Callable[[Workspace], RunStore]
 HOUR_S = 3600.0
@@ -51,6 +51,21 @@ def test_one_key_asked_for_by_many_at_once_opens_one_workspace():
         thread.join()
 
     assert len(found) == 8 and len(set(found)) == 1
+
+
+def test_an_account_finds_its_workspace_until_it_is_deleted(thaw_home: Path):
+    (mine, key), (other, _) = new_workspace(), new_workspace()
+    mine.give_to("account-of-ada")
+
+    assert workspace_of_account("account-of-ada") == mine and workspace_of_account("account-of-bob") is None
+    assert find_workspace(mine.add_key()) == find_workspace(key) == mine
+    assert b"ada" not in b"".join(path.read_bytes() for path in thaw_home.rglob("workspaces.db*"))
+    mine.change_key()
+    assert workspace_of_account("account-of-ada") == mine, "a new link is about links"
+    other.give_to("account-of-ada")
+    assert workspace_of_account("account-of-ada") == other
+    other.delete()
+    assert workspace_of_account("account-of-ada") is None
 
 
 def test_a_new_link_takes_the_old_one_s_place():
