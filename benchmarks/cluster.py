@@ -257,6 +257,7 @@ def main() -> None:
     found = shutil.which("initdb")
     if not (programs or found):
         sys.exit("PostgreSQL's server is not installed: apt-get install postgresql")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("ended before the end"))  # nothing is left behind
     postgres = Postgres(Path(found).parent if found else programs or Path())
     home = tempfile.mkdtemp(prefix="thaw-cluster-")
     os.environ |= {"THAW_HOME": home, "THAW_DATABASE": postgres.url, "THAW_HOSTED": ""}
