@@ -24,7 +24,7 @@ def test_core_in_ten_lines_runs_as_printed(tiny_folder, capsys):
 
 @pytest.mark.parametrize("line", re.findall(r"^python -m core (.*)$", README, re.MULTILINE))
 def test_every_command_it_shows_is_one(line):
-    assert build_parser().parse_args(shlex.split(line.removesuffix("..."))).command == line.split()[0]
+    assert build_parser().parse_args(shlex.split(line.removesuffix("..."), comments=True)).command == line.split()[0]
 
 
 @pytest.mark.parametrize("name", re.findall(r"!\[.*?\]\((.*?)\)", README))
