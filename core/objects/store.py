@@ -168,7 +168,7 @@ class Store:
     def keys(self, key: str) -> list[str]:
         """The names of the objects that are one level below this key."""
         try:
-            found = self._ask(partial(self._files.find, self._path(key), maxdepth=2))
+            found = self._ask(partial(self._files.find, self._path(key)))  # with a depth it would ask folder by folder
         except FileNotFoundError:
             return []
         parts = [str(path).rsplit("/", 2) for path in found]
