@@ -22,7 +22,7 @@ from core.training.head import FEWEST_GROUPS, FINE, LEAST_DEVIATION, TOO_MANY, S
 from core.training.lockstep import HISTORY, MAX_ITERATIONS
 
 MOST_NUMBERS = TOO_MANY // 4  # in the features that one machine solves for by itself
-BATCH_ROWS = 4096
+BATCH_ROWS = 1024  # 10 MB in double precision
 TOGETHER = 8  # shards of one task
 LEAST_CHANGE = 1e-9  # of the loss, at which nothing more is to be had
 

@@ -152,7 +152,7 @@ def test_the_solver_over_shards_finds_what_the_one_in_memory_finds(
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path):
-    """Eight shards of features are 80 MB; a pass over them holds no more than one over two."""
+    """Twelve shards of features are 120 MB; a pass over them holds no more than one over two."""
     code = (
         "import sys, torch, numpy as np\n"
         "from safetensors.torch import save_file\n"
@@ -174,5 +174,5 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path):
         "assert head.solve_large(rows, 3, Here(), l2=1.0).passes > 2\n"
         "print(peak_memory())"
     )
-    few, many = (int(python(code, count)) for count in ("2", "8"))
-    assert many < few + 30 * 1024**2
+    few, many = (int(python(code, count)) for count in ("2", "12"))
+    assert many < few + 50 * 1024**2
