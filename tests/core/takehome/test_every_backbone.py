@@ -49,7 +49,8 @@ def random_model(name: str) -> TransferModel:
 @pytest.mark.parametrize("name", OF_EACH_KIND)
 def test_script_onnx_and_thaw_agree_and_the_zip_comes_back(finished_race: FinishedRace, tmp_path: Path, name: str):
     model = random_model(name)
-    record, predictions = load_record(finished_race.run("finetuned")), load_predictions(finished_race.run("finetuned"))
+    run = finished_race.run("frozen" if get_backbone(name).frozen_only else "finetuned")
+    record, predictions = load_record(run), load_predictions(run)
     settings = replace(record.settings, model=replace(record.settings.model, backbone=name))
     settings = replace(settings, optim=replace(settings.optim, train_size=None))
     preprocessing = preprocessing_of(name)
