@@ -203,6 +203,6 @@ _SOURCES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "classes": ("Class by class", _classes),
     "photos": ("Ants and bees, photos", _photos),
     "digits": ("Handwritten digits", _digits),
-    "folder": ("A folder here, or on S3", _folder),
+    "folder": ("A folder on this computer", _folder),
 }
 """Where pictures come from: label, and what draws the rest."""
