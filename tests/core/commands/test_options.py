@@ -76,8 +76,8 @@ def test_the_help_lists_every_command_and_the_console_script_is_called_with_noth
     assert end.value.code == 0
     assert listed == [
         *["data", "suspects", "advise", "sweep", "crossing", "train", "race", "compare", "classify", "inside"],
-        *["anatomy", "machine", "export", "publish", "import", "runs", "label", "lesson", "backup", "restore"],
-        *["workspaces", "backbones"],
+        *["anatomy", "large", "machine", "export", "publish", "import", "track", "runs", "label", "lesson"],
+        *["backup", "restore", "store", "workspaces", "backbones"],
     ]
 
 

@@ -424,7 +424,7 @@ def test_names_in_folders_are_written_in_one_way(tmp_path: Path):
         ("", "No data set was named"),
         ("  ", "No data set was named"),
         ("https://example.org/pictures.zip", "is an address"),
-        ("s3://bucket/pictures", "is an address"),
+        ("gs://bucket/pictures", "is an address"),
         ("nothing/here", "no file or folder called 'here'"),
         ("x" * 3_000, "no file or folder called 'x+\\.\\.\\.'"),
         ("a\0b", "no file or folder"),

@@ -26,10 +26,10 @@ from core.objects import cache
 from core.objects.store import store_here
 from core.runs.deletion import delete_run, sweep_runs
 from core.runs.elsewhere import KeptElsewhere
+from core.runs.engine import run_next
 from core.runs.race import submit
 from core.runs.record import Predictions, checkpoint_path, delete_files, load_predictions, load_record, run_folder
 from core.runs.store import Run, RunStore
-from core.runs.worker import run_next
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training.features import FeatureStore
 

@@ -193,17 +193,6 @@ def test_an_experiment_is_deleted_whole_or_not_at_all(store: RunStore):
     assert [run.settings.model.scenario for run in store.runs()] == ["finetuned"]
 
 
-def test_a_database_without_names_gets_room_for_them(store: RunStore):
-    queue_runs(store)
-    with sqlite3.connect(thaw_home() / "thaw.db") as connection:
-        connection.execute("DROP TABLE labels")
-
-    store = RunStore()
-    assert [one.name for one in stored_experiments(store)] == [""]
-    store.label(USUAL, Label(name="mine"))
-    assert [one.name for one in stored_experiments(store)] == ["mine"]
-
-
 def test_what_belongs_to_a_study_is_left_out_where_it_is_not_asked_for(store: RunStore, tiny_dataset):
     own = plan_race(RunSettings(data=DataSettings(dataset=tiny_dataset.id)), ["frozen"], [0])
     store.submit(own, "mine", race=None, decode_s=0.0)
