@@ -21,6 +21,9 @@ def test_every_entry_has_its_address_and_a_link_leads_to_it(server, chromium):
         arg=term.anchor,
         timeout=30_000,
     )
-    there = page.evaluate("[...document.querySelectorAll('[id]')].map(shown => shown.id)")
-    assert {term.anchor for term in glossary().values()} <= set(there)
+    page.wait_for_function(
+        "ids => ids.every(id => document.getElementById(id))",
+        arg=[term.anchor for term in glossary().values()],
+        timeout=30_000,
+    )
     page.close()
