@@ -208,7 +208,7 @@ def test_a_server_ends_though_somebody_takes_no_answer(tmp_path: Path):
         client.connect(("127.0.0.1", urlsplit(url).port))
         client.sendall(f"GET /static/js/{largest.name} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         assert client.recv(12) == b"HTTP/1.1 200"
-        (server,) = psutil.Process().children()
+        (server,) = (child for child in psutil.Process().children() if str(urlsplit(url).port) in child.cmdline())
         server.terminate()
 
         assert server.wait(PATIENCE_S) == -15

@@ -142,8 +142,9 @@ def test_core_knows_neither_streamlit_nor_the_pages():
 
 @pytest.mark.slow
 def test_importing_all_of_core_does_not_bring_streamlit():
+    names = [name for name in NAMES if name != "core.runs.migrations.env"]  # a script that only Alembic can run
     found = python(
-        f"import sys, importlib\nfor n in {NAMES}: importlib.import_module(n)\nprint('streamlit' in sys.modules)"
+        f"import sys, importlib\nfor n in {names}: importlib.import_module(n)\nprint('streamlit' in sys.modules)"
     )
 
     assert found.split() == ["False"]
