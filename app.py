@@ -67,7 +67,6 @@ class SecurityHeaders:
         await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
 
 
-GRACE_S: Final = 3  # whoever stops a container waits ten, and the worker must end, too
 UPLOAD_COOKIE: Final = b"_streamlit_xsrf="
 THIS_COMPUTER: Final = {"localhost", "127.0.0.1", "::1"}
 
@@ -165,6 +164,9 @@ async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
         if exporter:
             exporter.stop()
         supervisor.stop()
+
+
+GRACE_S: Final = 3  # whoever stops a container waits ten, and the worker must end, too
 
 
 def end_without_the_slow() -> None:

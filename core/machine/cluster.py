@@ -8,11 +8,10 @@ import logging
 import os
 import secrets
 import signal
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from core.errors import SettingsError
 from core.home import server_home
@@ -21,10 +20,7 @@ from core.machine.facts import usable_cores
 EngineName = Literal["local", "ray"]
 ENGINES: Final[tuple[EngineName, ...]] = ("local", "ray")
 OBJECTS_BYTES: Final = 100 * 1024**2  # Ray's shared memory: what Thaw computes goes to files, not through it
-TRIES: Final = 3
 _TOKEN: Final = "ray-token"
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,34 +125,6 @@ def nodes() -> list[Node]:
         if row["Alive"] and has.get("CPU", 0) >= 1:
             found.append(Node(host=row["NodeManagerHostname"], cores=int(has["CPU"]), cards=int(has.get("GPU", 0))))
     return found
-
-
-def spread(work: Callable[[T], R], items: Iterable[T], *, cores: int = 1) -> Iterator[R]:
-    """What `work` gives for each item, in their order: here one after the other, on Ray as many at once as fit.
-
-    Args:
-        work: a function of a module that every machine has. It may be called twice for the same item, where a machine
-            was lost; so it is to do nothing then that it has already done.
-        cores: that one call computes on.
-
-    Raises:
-        SettingsError: there is no cluster.
-    """
-    if engine_name() == "local":
-        yield from map(work, items)
-        return
-    connect()
-    import ray
-
-    task = ray.remote(work).options(num_cpus=cores, max_retries=TRIES, runtime_env=environment(cores))
-    waiting: list[Any] = []
-    left = iter(items)
-    while True:
-        ahead = 2 * sum(node.cores // cores for node in nodes()) or 1  # enough that no core waits for the next
-        waiting += [task.remote(item) for item in islice(left, max(0, ahead - len(waiting)))]
-        if not waiting:
-            return
-        yield ray.get(waiting.pop(0))
 
 
 def environment(cores: int) -> dict[str, dict[str, str]]:

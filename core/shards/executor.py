@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from core.errors import SettingsError, ThawError
+from core.machine.cluster import engine_name
 from core.machine.facts import usable_cores
 from core.machine.process import prepare_process
 
@@ -25,7 +26,6 @@ R = TypeVar("R")
 
 WAITING: Final = 2  # tasks per hand that are begun or done and not yet asked for
 TRIES: Final = 3  # of a task whose process ended under it, for want of memory, say
-ENGINES: Final = ("local", "ray")
 PROJECT: Final = Path(__file__).resolve().parents[2]
 
 
@@ -53,10 +53,7 @@ def executor(processes: int | None = None) -> Executor:
     """
     if processes is not None and processes < 1:
         raise SettingsError(f"processes is {processes}; at least 1 is needed.")
-    engine = os.environ.get("THAW_ENGINE") or ENGINES[0]
-    if engine not in ENGINES:
-        raise SettingsError(f"THAW_ENGINE is {engine!r}; choose one of: {', '.join(ENGINES)}.")
-    if engine == "ray":
+    if engine_name() == "ray":
         return RayTasks(os.environ.get("THAW_RAY_ADDRESS"), processes)
     hands = processes or usable_cores()
     return Here() if hands == 1 else Processes(hands)

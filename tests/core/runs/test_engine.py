@@ -266,7 +266,3 @@ def test_what_a_cluster_can_never_do_is_said(cluster_of: Callable[..., OnRay]):
     with pytest.raises(SettingsError, match="THAW_DATABASE"):
         cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2")
     assert cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2", is_file=False).capacity(RunSettings()) == 4
-
-
-def test_without_a_cluster_tasks_are_done_here():
-    assert list(cluster.spread(abs, [3, -2, 1])) == [3, 2, 1]
