@@ -40,7 +40,6 @@ from pools import (
 )
 
 from core.comparison.crossed import crossed_difference, crossed_share
-from core.comparison.folds import overlap
 from core.comparison.statistics import wilson
 from core.comparison.verdict import ALPHA, BAND
 from core.data.dataset import Dataset
@@ -190,7 +189,7 @@ def photo_pool(where: str) -> tuple[Pool, Dataset]:
     return Pool(features=features, targets=targets, groups=groups), dataset
 
 
-def shares(rows: Sequence[Row], seeds: int, widened: float) -> Iterator[str]:
+def shares(rows: Sequence[Row], seeds: int) -> Iterator[str]:
     """Table rows: how often one recipe's interval holds the truth, by size."""
     overall: dict[str, list[bool]] = defaultdict(list)
     for size in SIZES:
@@ -201,7 +200,7 @@ def shares(rows: Sequence[Row], seeds: int, widened: float) -> Iterator[str]:
             held, wide, wilsons = [], [], []
             for row in of_size:
                 table, true = unpacked(row[name]["right"])[:seeds], row[name]["true"]
-                ends = crossed_share(table, row[name].get("groups", ()), widened)
+                ends = crossed_share(table, row[name].get("groups", ()))
                 held.append(ends.low <= np.mean(true) <= ends.high)
                 wide.append(ends.low <= new_sets <= ends.high)
                 one = wilson(int(table[0].sum()), table.shape[1])
@@ -258,21 +257,17 @@ def against_itself(rows: Sequence[str], seeds: int, races: int) -> tuple[int, in
 
 def report() -> None:
     """Everything that is known, as Markdown."""
-    corrected = overlap(DataSettings(folds=FOLDS))
-    kinds = (("sets", 3, 1.0), ("sets", 5, 1.0), ("groups", 3, 1.0), ("folds", FOLD_SEEDS, corrected))
-    for name, seeds, widened in (*kinds, ("folds", FOLD_SEEDS, 1.0)):
+    for name, seeds in (("sets", 3), ("sets", 5), ("groups", 3), ("folds", FOLD_SEEDS)):
         rows = known(name)
         if not rows:
             continue
-        said = "" if name != "folds" else f", standard error times {widened:.2f}"
-        print(f"\n{name}: {len(rows)} data sets, {seeds} seeds{said}\n")
+        print(f"\n{name}: {len(rows)} data sets, {seeds} seeds\n")
         print("| pictures | recipe | its interval holds the truth | and that of new data sets | Wilson, one model |")
         print("|---|---|---|---|---|")
-        print("\n".join(shares(rows, seeds, widened)))
-        if name != "folds" or widened == 1:
-            print("\n| a | b | true gap | interval holds it | better, rightly | wrongly | same, rightly | wrongly |")
-            print("|---|---|---|---|---|---|---|---|")
-            print("\n".join(pairs(rows, seeds)))
+        print("\n".join(shares(rows, seeds)))
+        print("\n| a | b | true gap | interval holds it | better, rightly | wrongly | same, rightly | wrongly |")
+        print("|---|---|---|---|---|---|---|---|")
+        print("\n".join(pairs(rows, seeds)))
     photos = [row["right"] for row in known("photos")]
     for seeds in (3, 5, 10):
         if len(photos) >= 2 * seeds:

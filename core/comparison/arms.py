@@ -14,7 +14,7 @@ from core.comparison import metrics
 from core.comparison.crossed import LEAST_SEEDS, crossed_share, grouped_share
 from core.comparison.experiments import experiment_key, experiment_of, labels_of, no_two_alike
 from core.comparison.fairness import Outcome
-from core.comparison.folds import folds_of, overlap
+from core.comparison.folds import folds_of
 from core.comparison.metrics import Array, Interval
 from core.comparison.pictures import right_table
 from core.comparison.statistics import wilson
@@ -138,11 +138,11 @@ def by_seed(runs: Sequence[Outcome]) -> Array:
 def _interval(runs: Sequence[Outcome], accuracies: Sequence[float]) -> Interval | None:
     if parts_of_seeds(runs) != "shared":
         return None
-    first, widened = runs[0], overlap(runs[0].settings.data)
+    first = runs[0]
     if len(runs) >= LEAST_SEEDS:
-        return crossed_share(by_seed(runs), first.groups, widened)
-    if first.groups or widened > 1:
-        return grouped_share(by_seed(runs).mean(axis=0), first.groups, widened)
+        return crossed_share(by_seed(runs), first.groups)
+    if first.groups:
+        return grouped_share(by_seed(runs).mean(axis=0), first.groups)
     return wilson(averages.fmean(accuracies) * len(first.pictures), len(first.pictures))
 
 
@@ -150,7 +150,7 @@ def _balanced_interval(runs: Sequence[Outcome]) -> Interval | None:
     if len(runs) < LEAST_SEEDS or parts_of_seeds(runs) != "shared":
         return None
     first = runs[0]
-    return crossed_share(balanced_scores(by_seed(runs), first.targets), first.groups, overlap(first.settings.data))
+    return crossed_share(balanced_scores(by_seed(runs), first.targets), first.groups)
 
 
 def _balanced(run: Outcome) -> float:

@@ -226,7 +226,7 @@ def _floored(value: float, error: float, df: float, pictures: int) -> Estimate:
     return replace(found, interval=ends)
 
 
-def crossed_share(right: Array, groups: Sequence[str] = (), widened: float = 1.0) -> Interval:
+def crossed_share(right: Array, groups: Sequence[str] = ()) -> Interval:
     """95 % interval of one way of training's accuracy, over new seeds and new pictures.
 
     Wilson's interval (1927) with as many pictures as would give the standard error found, and t for z. For that error,
@@ -237,12 +237,11 @@ def crossed_share(right: Array, groups: Sequence[str] = (), widened: float = 1.0
         right: (S, N) of bool, at least three seeds and one picture; or scores whose mean is a share, such as
             `balanced_scores` of it.
         groups: as of `crossed_difference`.
-        widened: what the standard error is multiplied by, see `core.comparison.folds.overlap`.
     """
     table, weights = _with_two_halves(of_groups(right, groups))
     error, df = error_and_df(mean_squares(table, weights), len(right), float(weights.sum()))
     padded = float((table @ weights).mean() / weights.sum())
-    return _effective_wilson(float(right.mean()), padded, widened * error, df)
+    return _effective_wilson(float(right.mean()), padded, error, df)
 
 
 def grouped_difference(right_a: Array, right_b: Array, groups: Sequence[str]) -> Estimate | None:
@@ -258,17 +257,13 @@ def grouped_difference(right_a: Array, right_b: Array, groups: Sequence[str]) ->
     return _floored(float(scores.mean()), error, len(scores) - 1, len(scores))
 
 
-def grouped_share(right: Array, groups: Sequence[str], widened: float = 1.0) -> Interval:
-    """95 % interval of a model's accuracy, right (N,), over new groups: Wilson's with an effective number of them.
-
-    Without groups, over new pictures; `widened` as of `crossed_share`.
-    """
+def grouped_share(right: Array, groups: Sequence[str]) -> Interval:
+    """95 % interval of a model's accuracy, right (N,), over new groups: Wilson's with an effective number of them."""
     table, weights = _with_two_halves(of_groups(np.asarray(right)[None], groups))
     count, row = float(weights.sum()), table[0]
     padded = float(row @ weights) / count
     variance = float(np.square(row - padded) @ weights) / max(count - 1, 0.5)
-    error = widened * math.sqrt(variance / count)
-    return _effective_wilson(float(np.mean(right)), padded, error, max(count - 1, 1.0))
+    return _effective_wilson(float(np.mean(right)), padded, math.sqrt(variance / count), max(count - 1, 1.0))
 
 
 def _effective_wilson(share: float, padded: float, error: float, df: float) -> Interval:

@@ -2,10 +2,13 @@
 
 What is gathered answers another question than one run does: how good this way of training is on pictures like these,
 over models that each learnt from all folds but one. It is the accuracy of none of the models.
+
+Models that learn from almost the same pictures, each from what others are tested on, err together, and no estimate of
+the error from the folds is right for all data (Bengio and Grandvalet, Journal of Machine Learning Research 5 (2004)
+1089-1105). How often the usual interval holds the truth is therefore measured: benchmarks/truth.py, docs/truth.md.
 """
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -66,19 +69,6 @@ def question_of(folds: int | None) -> str:
 def folds_of(data: DataSettings) -> int | None:
     """Over how many folds something was tested; None where it was tested on one part, be it one of the folds."""
     return data.folds if data.fold is None else None
-
-
-def overlap(data: DataSettings) -> float:
-    """What an accuracy's standard error over all folds is to be multiplied by; 1 without folds and for one alone.
-
-    Models that learn from almost the same pictures, each from what others are tested on, err together: the usual error
-    is too small, and no estimate of it from the folds is right for all data (Bengio and Grandvalet, Journal of Machine
-    Learning Research 5 (2004) 1089-1105). The correction of Nadeau and Bengio (Machine Learning 52 (2003) 239-281)
-    takes 1/K + tested/trained in the place of 1/K, which is 1/K + 1/(K - 1) here. How often the interval then holds
-    the truth, and that differences need no correction, is measured by benchmarks/truth.py.
-    """
-    folds = folds_of(data)
-    return math.sqrt(1 + folds / (folds - 1)) if folds else 1.0
 
 
 def _by_seed(runs: Sequence[RunSettings]) -> dict[RunSettings, list[int]]:
