@@ -23,9 +23,9 @@ test: $(VENV)/.tests ## the default tests, in two processes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
 test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel, axe on every page
-	$(BIN)/python -m pytest -m "slow or browser" $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest -m "(slow or browser) and not long" $(SIDE_BY_SIDE)
 
-test-long: $(VENV)/.tests ## a server that is restarted thirty times during a training; the oldest and the newest Streamlit
+test-long: $(VENV)/.tests ## promises at length: thirty restarts of a server, every backbone taken home, the oldest and the newest Streamlit
 	$(BIN)/python -m pytest -m long
 
 proof: $(VENV)/.tests ## a page of figures on whether runs survive, in hours; SHORT=1: about 100 kills, in minutes

@@ -42,6 +42,7 @@ def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(tmp_path):
     assert runs["frozen"]["split"]["hash"] == runs["finetuned"]["split"]["hash"]
 
 
+@pytest.mark.long
 def test_on_the_drawings_more_thawing_is_better_and_from_scratch_is_behind(tmp_path):
     race = core(tmp_path, "race", "--data", "builtin", "--scenarios", "frozen,finetuned,scratch")
 

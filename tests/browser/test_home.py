@@ -14,7 +14,7 @@ ANSWER = re.compile("better than|practically the same|Not decided yet")
     "address",
     [
         pytest.param("/?epochs=1&train_size=96", id="one epoch"),
-        pytest.param("/", id="quick", marks=pytest.mark.slow),
+        pytest.param("/", id="quick", marks=pytest.mark.long),
     ],
 )
 def test_one_click_leads_from_an_empty_home_to_an_answer_over_three_seeds(

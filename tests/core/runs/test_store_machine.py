@@ -234,7 +234,7 @@ TestRuns = Runs.TestCase
 TestRuns.settings = QUICK
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_for_longer():
     Runs.TestCase.settings = settings(QUICK, max_examples=300, stateful_step_count=50)
     Runs.TestCase("runTest").runTest()

@@ -28,8 +28,13 @@ from core.takehome.export import export_run
 from core.takehome.import_run import import_run
 
 RUN = "0123456789"
-OF_EACH_KIND = [name for name in BACKBONES if name not in ("resnet50", "vgg19")]
-"""Those are built of the same layers as resnet18 and vgg16, and more of them."""
+FIRST = ("efficientnet_lite0", "resnet18", "mobilenet_v3_large", "dinov2_vits14")
+"""Of each library one; the others are for `make test-long`."""
+OF_EACH_KIND = [
+    pytest.param(name, marks=() if name in FIRST else pytest.mark.long)
+    for name in BACKBONES
+    if name not in ("resnet50", "vgg19")  # built of the same layers as resnet18 and vgg16, and more of them
+]
 
 
 def random_model(name: str) -> TransferModel:

@@ -224,15 +224,16 @@ def test_row_d11_one_bit_anywhere_is_caught_by_the_list_of_hashes(members: Membe
 
 
 @pytest.mark.slow
-def test_of_a_thousand_flipped_bits_in_the_weights_every_one_is_caught_by_the_zip_and_where_the_run_is_kept(
-    members: Members, packed: Path, tmp_path: Path
+@pytest.mark.parametrize("flips", [100, pytest.param(1000, marks=pytest.mark.long)])
+def test_every_flipped_bit_in_the_weights_is_caught_by_the_zip_and_where_the_run_is_kept(
+    members: Members, packed: Path, tmp_path: Path, flips: int
 ):
     with zipfile.ZipFile(packed) as archive:
         sums = archive.read(package.SUMS)
-    weights, dice, caught, kept = bytearray(members[package.WEIGHTS]), random.Random(2), 0, 0
+    weights, dice = bytearray(members[package.WEIGHTS]), random.Random(2)
     run = import_run(RunStore(), packed)
     stored = run_folder(run.id) / package.WEIGHTS
-    for _ in range(1000):
+    for _ in range(flips):
         place, bit = dice.randrange(len(weights)), 1 << dice.randrange(8)
         weights[place] ^= bit
         small = {name: data for name, data in members.items() if name != package.ONNX}
@@ -242,7 +243,6 @@ def test_of_a_thousand_flipped_bits_in_the_weights_every_one_is_caught_by_the_zi
         )
         with pytest.raises(PackageError, match="has changed since it was packed"), open_package(path):
             pass
-        caught += 1
         weights[place] ^= bit
         with stored.open("r+b") as file:
             file.seek(place)
@@ -251,11 +251,10 @@ def test_of_a_thousand_flipped_bits_in_the_weights_every_one_is_caught_by_the_zi
             file.write(bytes([old[0] ^ bit]))
         with pytest.raises(ThawError, match="have changed since training"):
             Predictor.load(run.id)
-        kept += 1
         with stored.open("r+b") as file:
             file.seek(place)
             file.write(old)
-    assert (caught, kept) == (1000, 1000) and Predictor.load(run.id)
+    assert Predictor.load(run.id)
 
 
 def test_a_run_whose_predictions_were_changed_is_not_shown(packed: Path):

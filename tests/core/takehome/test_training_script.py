@@ -8,6 +8,7 @@ import runpy
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,12 @@ NAMES = {
 
 
 ON_PHOTOS = ("frozen", "finetuned")
+IN_SHORT = ("frozen", "probe-then-finetune")
+"""One whose head is solved for, one that trains; the others: `make test-long`."""
+
+
+def at_length(scenarios: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=() if name in IN_SHORT else pytest.mark.long) for name in scenarios]
 
 
 @pytest.fixture
@@ -213,7 +220,7 @@ def test_the_script_finds_its_pictures_under_any_name_and_trains(packed: Path, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", [name for name in SCENARIOS if name not in ON_PHOTOS])
+@pytest.mark.parametrize("scenario", at_length(name for name in SCENARIOS if name not in ON_PHOTOS))
 def test_every_other_scenarios_script_runs(
     scenario: str, few_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
@@ -227,7 +234,7 @@ def test_every_other_scenarios_script_runs(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scenario", ON_PHOTOS)
+@pytest.mark.parametrize("scenario", at_length(ON_PHOTOS))
 def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path):
     archive = shared_file("data", "hymenoptera_data.zip")
     with zipfile.ZipFile(archive) as opened:
