@@ -58,6 +58,9 @@ submit(RunStore(), [plan], ingest("builtin"), as_race=False)
 """
 FINISHED: Final = ForwardMsg.FINISHED_SUCCESSFULLY
 PART_FINISHED: Final = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+ENOUGH: Final = {(FINISHED, True), (FINISHED, False), (PART_FINISHED, True)}
+"""How something ended, and whether a part's end will do: where a part asks again while its page is drawn, it is drawn
+after the page, and the page's own end is not told."""
 
 
 @dataclass
@@ -141,6 +144,7 @@ class Visitor:
         """Send it, and wait until the page stands."""
         while not self._finished.empty():
             self._finished.get_nowait()
+        drawn = self._drawn
         message = self._rerun(page, part.fragment if part else "")
         if part:
             value = WidgetState(id=part.id)
@@ -157,7 +161,7 @@ class Visitor:
         await self._send(message)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while await self._finished.get() not in ({FINISHED, PART_FINISHED} if part else {FINISHED}):
+                while (await self._finished.get(), part is not None or self._drawn != drawn) not in ENOUGH:
                     pass
         except TimeoutError:
             self.seen.wrong[f"{what}: no answer within {PATIENCE_S:.0f} s"] += 1
@@ -458,8 +462,8 @@ def main() -> int:
     parser.add_argument(
         "--home", type=Path, help="a home with finished runs, which is copied; else a race is run first"
     )
-    parser.add_argument("--epochs", type=int, default=3, help="of the runs that train meanwhile")
-    parser.add_argument("--alone", type=int, default=2, help="runs without visitors, for comparison")
+    parser.add_argument("--epochs", type=int, default=20, help="of the runs that train meanwhile")
+    parser.add_argument("--alone", type=int, default=1, help="runs without visitors, for comparison")
     given = parser.parse_args()
     os.environ["STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL"] = str(FORGOTTEN_S)
     with tempfile.TemporaryDirectory() as folder:
