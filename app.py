@@ -2,9 +2,11 @@
 
 import base64
 import hashlib
+import importlib
 import os
 import re
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,6 +25,9 @@ from core.machine.process import prepare_process
 from core.runs.supervisor import SILENCE_S, Supervisor
 from core.storage import is_hosted
 
+TURN_S: Final = 0.001
+"""How long a page may keep others from Python, a fifth of what is usual: one that reads files or the database gives its
+turn away with every call, and would wait that long for each next one."""
 _INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -150,12 +155,13 @@ def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
     prepare_process()
+    sys.setswitchinterval(TURN_S)
     end_without_the_slow()
     supervisor = Supervisor()
     supervisor.start()
     exporter = _start_exporter() if os.environ.get("THAW_MLFLOW") else None
     sweep = _start_sweeper() if is_hosted() else None
-    threading.Thread(target=_import_torch, daemon=True).start()
+    threading.Thread(target=_import_early, daemon=True).start()
     try:
         yield {"supervisor": supervisor}
     finally:
@@ -189,15 +195,16 @@ def health(request: Request) -> JSONResponse:
     return JSONResponse({"well": is_well, "worker_silent_s": round(silent_s, 1)}, 200 if is_well else 503)
 
 
-def _import_torch() -> None:
-    """Seconds of import that nobody waits for.
+def _import_early() -> None:
+    """Seconds of import that nobody waits for: torch, then what pages bring in when something is clicked.
 
     One thread: beside a run that uses all cores, a forward pass with two takes many times longer than with one.
     """
     import torch
-    import torchvision  # noqa: F401
 
     torch.set_num_threads(1)
+    for name in ("torchvision", "timm", "core.inference.predictor", "core.advice.depths"):
+        importlib.import_module(name)
 
 
 def _start_sweeper() -> Any:
