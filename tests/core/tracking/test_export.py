@@ -52,6 +52,7 @@ def packed_at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         packed.append(run)
         with zipfile.ZipFile(target, "w") as archive:
             archive.writestr("model.onnx", run)
+            archive.writestr("README.md", run)
 
     monkeypatch.setattr(takehome, "export_run", pack)
     return packed
@@ -87,6 +88,7 @@ def test_a_race_is_a_parent_with_a_child_for_each_run(own_race: Path, address: s
         losses = client.get_metric_history(there.info.run_id, "val_loss")
         assert [(one.step, one.value) for one in losses] == [(one.epoch, one.val_loss) for one in record.history]
         assert sorted(one.path for one in client.list_artifacts(there.info.run_id)) == [
+            "README.md",
             "model.onnx",
             f"thaw-{run.id}.zip",
         ]
