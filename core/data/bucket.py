@@ -100,9 +100,7 @@ def _asked(what: Callable[[], Any], root: str) -> Any:
     try:
         return ask(what)
     except FileNotFoundError as error:
-        raise DatasetError(
-            f"There is nothing at {SCHEME}{root}; nothing was stored. Check the bucket's name."
-        ) from error
+        raise DatasetError(f"There is nothing at {SCHEME}{root}. Check how it is written.") from error
     except StoreError as error:
         raise DatasetError(f"{SCHEME}{root} does not answer; nothing was stored. Try again later.") from error
     except StorageError as error:
