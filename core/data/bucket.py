@@ -106,4 +106,7 @@ def _asked(what: Callable[[], Any], root: str) -> Any:
     except StorageError as error:
         if error.full:
             raise
-        raise DatasetError(f"{SCHEME}{root} may not be read; check the AWS_... variables.") from error
+        raise DatasetError(
+            f"{SCHEME}{root} refuses access. Start Thaw with keys that may list and read it (AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY)."
+        ) from error
