@@ -42,20 +42,23 @@ def title_of(run: Run) -> str:
 def race_title_of(runs: Sequence[Run]) -> str:
     """What a race is called: what it compares, on what, over how many seeds."""
     names, kind = names_of(experiments_of(runs)[::-1]), kind_of(runs[0].race)
-    compared = " and ".join(names) if len(names) < 3 else ", ".join(names) if len(names) < 5 else f"{len(names)} ways"
+    *most, last = names
+    compared = (
+        f"{', '.join(most)} and {last}" if 0 < len(most) < 4 else last if not most else f"{len(names)} strategies"
+    )
     seeds = counted(len({run.settings.seed for run in runs}), "seed")
     return f"{f'{kind.capitalize()}: ' if kind else ''}{compared} on {runs[0].dataset_title}, {seeds}"
 
 
 def conclusion_over(runs: Sequence[Run]) -> str:
-    """What a race has shown, in words; empty where it compares nothing, or its files cannot be read any more."""
+    """What a race has shown, as Markdown; empty where it compares nothing, or its files cannot be read any more."""
     finished = [run.id for run in runs if run.state == "finished"]
     try:
         outcomes = gather_folds([load_outcome(run) for run in finished])
         found = conclusion_of(race_verdict(outcomes)) if len(finished) > 1 else None
     except RunError:
         return ""
-    return " ".join(filter(None, (found.headline, found.numbers, found.advice))) if found else ""
+    return "\n\n".join(filter(None, (f"**{found.headline}**", found.numbers, found.advice))) if found else ""
 
 
 def parameters_of(run: Run, record: RunRecord | None) -> dict[str, str]:
