@@ -42,10 +42,9 @@ def title_of(run: Run) -> str:
 def race_title_of(runs: Sequence[Run]) -> str:
     """What a race is called: what it compares, on what, over how many seeds."""
     names, kind = names_of(experiments_of(runs)[::-1]), kind_of(runs[0].race)
-    *most, last = names
-    compared = (
-        f"{', '.join(most)} and {last}" if 0 < len(most) < 4 else last if not most else f"{len(names)} strategies"
-    )
+    compared = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if len(names) > 4:
+        compared = f"{len(names)} strategies"
     seeds = counted(len({run.settings.seed for run in runs}), "seed")
     return f"{f'{kind.capitalize()}: ' if kind else ''}{compared} on {runs[0].dataset_title}, {seeds}"
 
