@@ -10,14 +10,16 @@ import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import streamlit as st
+from starlette.datastructures import Headers
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, RedirectResponse
 from starlette.routing import Route
 from streamlit.config import set_option
 
@@ -151,6 +153,48 @@ def is_from_elsewhere(headers: dict[bytes, bytes]) -> bool:
         return True
 
 
+class PagesOnly:
+    """Whoever asks for a page that is not here comes to Home, which says so (`components.addressed`).
+
+    Streamlit gives its own page for every address. Below a folder (`/data/nosuch`) that finds none of its scripts, and
+    stays blank; else it opens a box of its own before Home.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        away: RedirectResponse | None = None
+
+        async def send_or_lead_away(message: Any) -> None:
+            nonlocal away
+            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.OK:
+                is_page = Headers(raw=message["headers"]).get("content-type", "").startswith("text/html")
+                away = way_home(scope) if is_page else None
+                if away:
+                    await away(scope, receive, send)
+            if away is None:
+                await send(message)
+
+        await self.app(scope, receive, send_or_lead_away if scope["type"] == "http" else send)
+
+
+PAGES: Final = {path.stem for path in (Path(__file__).parent / "pages").glob("*.py")} - {"main", "home"}
+_FILES: Final = ("_stcore/", "app/static/", "component/", "media/", "static/")
+"""How addresses begin under which Streamlit serves files, which may be HTML, too."""
+
+
+def way_home(scope: Any) -> RedirectResponse | None:
+    """Where to go from an address that is no page's; None from those that are. Relative: a proxy may add a folder."""
+    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    asked = f"{scope['path']}/".removeprefix(f"/{base}/" if base else "/").strip("/")
+    if asked in PAGES - (set() if is_hosted() else {"workspace"}) | {""} or asked.startswith(_FILES):
+        return None
+    named = "" if asked == "home" else f"page={quote(asked[:80], safe='')}"
+    query = "&".join(filter(None, (named, scope["query_string"].decode("latin-1"))))
+    return RedirectResponse(f"{'../' * asked.count('/') or './'}?{query}", HTTPStatus.SEE_OTHER)
+
+
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
@@ -255,6 +299,7 @@ app = st.App(
         Middleware(SecurityHeaders),
         Middleware(UploadsInFrames),
         *(_for_strangers() if is_hosted() else []),
+        Middleware(PagesOnly),
     ],
     on_script_error=say_what_failed,
 )

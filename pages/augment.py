@@ -83,8 +83,8 @@ with controls, st.container(border=True, key="augment.controls"):
 index = training[number - 1]
 place = (chosen.home(), dataset.id, index)
 try:
-    samples = training_samples(*place, settings.augment, settings.model.backbone, seed, count)
-    evaluated = evaluation_view(*place, settings.model.backbone)
+    samples = training_samples(*place, settings.augment, settings.model.backbone, seed, count, dataset.stamp)
+    evaluated = evaluation_view(*place, settings.model.backbone, dataset.stamp)
 except ThawError as error:
     show_error(error)
     st.stop()

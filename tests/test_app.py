@@ -19,7 +19,7 @@ from helpers import REPOSITORY, python
 from starlette.requests import Request
 
 import app as entry
-from app import CONTENT_SECURITY_POLICY, OwnSessionsOnly, SecurityHeaders, UploadsInFrames, security_policy
+from app import CONTENT_SECURITY_POLICY, OwnSessionsOnly, PagesOnly, SecurityHeaders, UploadsInFrames, security_policy
 from benchmarks.shown import served
 from core.runs.supervisor import SILENCE_S
 
@@ -212,3 +212,34 @@ def test_a_server_ends_though_somebody_takes_no_answer(tmp_path: Path):
         server.terminate()
 
         assert server.wait(PATIENCE_S) == -15
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "leads"),
+    [
+        ("/", "", None),
+        ("/data", "run=1", None),
+        ("/media/report.html", "", None),
+        ("/nosuch", "", "./?page=nosuch"),
+        ("/data/nosuch", "w=key", "../?page=data%2Fnosuch&w=key"),
+        ("/home", "data=digits", "./?data=digits"),
+        ("/workspace", "", "./?page=workspace"),
+        ("/<script>/a&b=c", "", "../?page=%3Cscript%3E%2Fa%26b%3Dc"),
+    ],
+)
+def test_whoever_asks_for_no_page_is_led_home_and_told_there(path, query, leads):
+    async def page_for_everything(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"blank"})
+
+    sent = []
+
+    async def send(message):
+        sent.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode(), "headers": []}
+    asyncio.run(PagesOnly(page_for_everything)(scope, None, send))
+
+    start, body = sent
+    assert dict(start["headers"]).get(b"location", b"").decode() == (leads or "")
+    assert (start["status"], body["body"]) == ((200, b"blank") if leads is None else (303, b""))

@@ -100,10 +100,13 @@ def _asked(what: Callable[[], Any], root: str) -> Any:
     try:
         return ask(what)
     except FileNotFoundError as error:
-        raise DatasetError(f"There is nothing at {SCHEME}{root} (any more).") from error
+        raise DatasetError(f"There is nothing at {SCHEME}{root}. Check how it is written.") from error
     except StoreError as error:
         raise DatasetError(f"{SCHEME}{root} does not answer; nothing was stored. Try again later.") from error
     except StorageError as error:
         if error.full:
             raise
-        raise DatasetError(f"{SCHEME}{root} may not be read; check the AWS_... variables.") from error
+        raise DatasetError(
+            f"{SCHEME}{root} refuses access. Start Thaw with keys that may list and read it (AWS_ACCESS_KEY_ID, "
+            "AWS_SECRET_ACCESS_KEY)."
+        ) from error

@@ -23,6 +23,14 @@ class ParameterCount:
         """Fraction 0-1."""
         return self.trained / self.total
 
+    @property
+    def trained_words(self) -> str:
+        """The share in words: a head on a large backbone is little, and neither nothing nor is the rest everything."""
+        text = f"{100 * self.trained_share:.1f} %"
+        if text == "0.0 %" and self.trained:
+            return "less than 0.1 %"
+        return "more than 99.9 %" if text == "100.0 %" and self.trained < self.total else text
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FreezeAudit:

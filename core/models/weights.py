@@ -195,6 +195,14 @@ def weights_status(name: str) -> WeightsStatus:
     )
 
 
+def how_checked(name: str) -> str:
+    """Which version of a backbone's weights is downloaded, and what it is checked against, in words."""
+    if name not in HUB:
+        return "and checked against the hash in the file's name"
+    version = "the newest version there" if HUB[name].revision == "main" else "one fixed version"
+    return f"in {version}, and checked against the SHA-256 that the server says of it"
+
+
 def load_weights(name: str, on_progress: OnProgress | None = None) -> LoadedWeights:
     """The ImageNet weights of a backbone, checked by SHA-256; downloaded first where that is needed and allowed.
 

@@ -45,6 +45,8 @@ _CLOSED: Final = (
     "The store that THAW_STORE names refuses access: check its address and the AWS_... variables, or the folder's "
     "permissions."
 )
+_NO_KEY: Final = ("NoCredentialsError", "PartialCredentialsError")
+"""Of botocore: waiting gives nobody a key."""
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -342,7 +344,7 @@ def _may_pass(error: Exception) -> bool:
     kinds: list[type] = [OSError]
     for place, names in (("botocore.exceptions", ("BotoCoreError", "ClientError")), ("aiohttp", ("ClientError",))):
         kinds += [getattr(sys.modules[place], name) for name in names if place in sys.modules]
-    return isinstance(error, tuple(kinds)) and not _is_full(error)
+    return isinstance(error, tuple(kinds)) and not _is_full(error) and type(error).__name__ not in _NO_KEY
 
 
 def _is_full(error: Exception) -> bool:
@@ -352,7 +354,7 @@ def _is_full(error: Exception) -> bool:
 
 def _in_words(error: Exception) -> Exception:
     """What is said of it; a bug stays what it is."""
-    if type(error).__name__ in ("NoCredentialsError", "PartialCredentialsError"):
+    if type(error).__name__ in _NO_KEY:
         return StorageError(_CLOSED)
     if _is_full(error):
         return explain(error) or error

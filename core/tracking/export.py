@@ -14,7 +14,16 @@ from core.runs.record import RunRecord, load_record
 from core.runs.store import Run, RunStore
 from core.tracking.address import name_of
 from core.tracking.remote import Remote
-from core.tracking.values import Measured, metrics_of, parameters_of, sentence_of, tags_of, title_of
+from core.tracking.values import (
+    Measured,
+    conclusion_over,
+    metrics_of,
+    parameters_of,
+    race_title_of,
+    sentence_of,
+    tags_of,
+    title_of,
+)
 
 STATUS: Final = {"finished": "FINISHED", "failed": "FAILED", "cancelled": "KILLED"}
 _NOTE: Final = "mlflow.note.content"
@@ -80,7 +89,7 @@ class _Exporter:
         return True
 
     def _race(self, run: Run) -> str:
-        title = f"Race {run.race} on {run.dataset_title}"
+        title = race_title_of(self._store.runs(race=run.race))
         return self._remote.begin(("thaw.parent", str(run.race)), title, run.created)[0]
 
     def _tell(self, there: str, run: Run, record: RunRecord | None) -> None:
@@ -92,9 +101,9 @@ class _Exporter:
         self._remote.end(there, STATUS[run.state], run.ended or run.created)
 
     def _keep_files(self, there: str, run: Run) -> None:
-        """Thaw's zip, and the ONNX file that is in it."""
+        """Thaw's zip, and of what is in it the ONNX file and the card."""
         from core.takehome.export import export_run  # torch, which takes seconds to load
-        from core.takehome.package import ONNX
+        from core.takehome.package import CARD, ONNX
 
         with temporary_folder("tracking") as folder:
             package = folder / f"thaw-{run.id}.zip"
@@ -106,8 +115,8 @@ class _Exporter:
                 self._remote.tell(there, {}, [], {"thaw.not_packed": str(error)})
                 return
             with zipfile.ZipFile(package) as archive:  # our own, just written
-                archive.extract(ONNX, folder)
-            for file in (package, folder / ONNX):
+                archive.extractall(folder, [ONNX, CARD])
+            for file in (package, folder / ONNX, folder / CARD):
                 self._remote.keep(there, file)
 
     def _sum_up(self, parent: str, race: str) -> None:
@@ -125,6 +134,9 @@ class _Exporter:
         seeds = {run.settings.seed for run in runs}
         same: dict[str, Any] = {"race": race, "seeds": len(seeds), "strategies": len(experiments)}
         tags = {f"thaw.{name}": str(value) for name, value in same.items()} | {"thaw.data": runs[0].dataset_title}
+        ended = not any(run.is_active for run in runs)
+        if ended and (said := conclusion_over(runs)):
+            tags |= {_NOTE: said}
         self._remote.tell(parent, {}, metrics, tags)
-        if not any(run.is_active for run in runs):
+        if ended:
             self._remote.end(parent, "FINISHED" if finished else "FAILED", at_s)

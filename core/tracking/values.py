@@ -1,13 +1,19 @@
 """What a tracker is told of a run: parameters, metrics with their steps and times, and tags. Knows no tracker."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
+from core.comparison.conclusion import conclusion_of
 from core.comparison.experiments import experiment_of
-from core.comparison.wording import per_cent
+from core.comparison.folds import gather_folds
+from core.comparison.race_verdict import race_verdict
+from core.comparison.wording import counted, per_cent
+from core.errors import RunError
+from core.runs.experiments import experiments_of, kind_of, names_of
 from core.runs.record import RunRecord
+from core.runs.results import load_outcome
 from core.runs.store import Run
 from core.settings.scenarios import SCENARIO_OPTIONS, SCENARIOS
 from core.training.history import EpochRecord
@@ -31,6 +37,27 @@ def title_of(run: Run) -> str:
     data = run.settings.data
     fold = f", fold {data.fold} of {data.folds}" if data.fold is not None else ""
     return f"{SCENARIOS[run.settings.model.scenario].label}, seed {run.settings.seed}{fold}"
+
+
+def race_title_of(runs: Sequence[Run]) -> str:
+    """What a race is called: what it compares, on what, over how many seeds."""
+    names, kind = names_of(experiments_of(runs)[::-1]), kind_of(runs[0].race)
+    compared = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    if len(names) > 4:
+        compared = f"{len(names)} strategies"
+    seeds = counted(len({run.settings.seed for run in runs}), "seed")
+    return f"{f'{kind.capitalize()}: ' if kind else ''}{compared} on {runs[0].dataset_title}, {seeds}"
+
+
+def conclusion_over(runs: Sequence[Run]) -> str:
+    """What a race has shown, as Markdown; empty where it compares nothing, or its files cannot be read any more."""
+    finished = [run.id for run in runs if run.state == "finished"]
+    try:
+        outcomes = gather_folds([load_outcome(run) for run in finished])
+        found = conclusion_of(race_verdict(outcomes)) if len(finished) > 1 else None
+    except RunError:
+        return ""
+    return "\n\n".join(filter(None, (f"**{found.headline}**", found.numbers, found.advice))) if found else ""
 
 
 def parameters_of(run: Run, record: RunRecord | None) -> dict[str, str]:

@@ -106,7 +106,12 @@ def name_in_address(one: Experiment) -> str:
     return f"recorded-{one.key}" if is_recorded(one.newest.id) else one.key
 
 
+def _page(asked: str) -> None:
+    """What is here is opened: whoever asks for another page is led to Home with its name (`app.PagesOnly`)."""
+
+
 KINDS: Final[dict[str, tuple[str, Callable[[str], str | None]]]] = {
+    "page": ("page", _page),
     "run": ("run", _run),
     "experiment": ("experiment", _experiment),
     "experiments": ("experiment", _experiment),

@@ -61,7 +61,7 @@ def _strategy_card(arm: ArmSummary, group: Sequence[Run]) -> None:
     with st.container(horizontal=True, gap="xsmall"):
         st.badge(f"weights: {plain(results[0].weights.origin, 30)}", color="gray")
         st.badge(f"BatchNorm {settings.model.statistics}", color="gray")
-        st.badge(f"{per_cent(results[0].parameters.trained_share)} trains", color="gray")
+        st.badge(f"{results[0].parameters.trained_words} trains", color="gray")
 
 
 def cards(runs: Sequence[Run]) -> None:
@@ -92,8 +92,8 @@ def _card(run: Run, result: RunRecord) -> None:
     st.markdown(f":material/timer: **{seconds(training_seconds(result))}** to train and test")
     if result.work.get("features_from_cache"):
         st.caption(":material/cached: With features from the cache; a first run takes longer.")
-    trained, share = result.parameters.trained, result.parameters.trained_share
-    st.caption(f"{trained:,} parameters trained ({per_cent(share)}) · weights: {md(result.weights.origin)}")
+    trained, share = result.parameters.trained, result.parameters.trained_words
+    st.caption(f"{trained:,} parameters trained ({share}) · weights: {md(result.weights.origin)}")
     _audit_badge(result)
 
 

@@ -25,6 +25,7 @@ TEXT_PX: Final = 14
 ROOM_TEXT_PX: Final = 18  # for the last row of a class room
 ROOM_HEIGHT: Final = 1.25
 LINE_PX: Final = 3
+MOST_MARKERS: Final = 20  # of a curve: more would hide it on a telephone
 LEAST_SPAN: Final = 10.0  # points, of an axis of accuracies
 LEAST_PICTURES: Final = 8  # on such an axis
 _TINTS: Final = (0.0, -0.2, 0.15)
@@ -101,7 +102,7 @@ def accuracy_by_epoch(series: Sequence[tuple[str, str, History]], pictures: int 
         figure.add_scatter(
             x=[epoch for epoch, _ in points],
             y=in_per_cent(accuracy for _, accuracy in points),
-            **curve_style(label, scenario, LINE_PX, place),
+            **curve_style(label, scenario, LINE_PX, place, maxdisplayed=MOST_MARKERS),
             hovertemplate="%{y:.1f} %<extra>" + wrapped(label) + "</extra>",
         )
     figure.update_xaxes(title="epoch", dtick=max(1, longest // 10), rangemode="tozero")

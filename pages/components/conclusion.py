@@ -62,10 +62,11 @@ def show_conclusion(verdict: RaceVerdict, runs: Sequence[Run], key: str, *links:
 
 
 def _in_lines(numbers: str) -> str:
-    """Literal, each of more than two accuracies on a line of its own; an interval is never broken."""
+    """Literal; each of more than two accuracies has its own line, and so has what is common; intervals stay whole."""
     kept = re.sub(r"\([^()]*\)", lambda found: found[0].replace(" ", "\u00a0"), numbers)
     first, *others = kept.split("; ")
-    lines = [kept] if len(others) < 2 else [*first.split(": ", 1), *others]
+    *middle, last = others or [""]
+    lines = [*first.split(": ", 1), *middle, *last.rsplit(" · ", 1)] if middle else [kept]
     return "  \n".join(md(line, LONGEST_MESSAGE) for line in lines)
 
 

@@ -30,7 +30,10 @@ def say_what_is_fetched(model: ModelSettings) -> None:
     """Before anything is: which weights are not here, how large they are, where they come from, under which licence."""
     badge = backbone_badges(chosen.home()).get(model.backbone, "")
     if model.start == "imagenet" and badge.startswith("not here"):
-        st.caption(f":material/download: The weights are {md(badge)}: they are downloaded first, if they can be.")
+        from core.models.weights import how_checked
+
+        fetched = f"they are downloaded first, if they can be, {how_checked(model.backbone)}."
+        st.caption(f":material/download: The weights are {md(badge)}: {fetched}")
 
 
 def expectations(

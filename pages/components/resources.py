@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 import streamlit as st
@@ -16,7 +17,7 @@ from core.comparison.fairness import Outcome
 from core.data.dataset import Dataset, load_stored, stamp_of, stored_ids
 from core.data.ingest import ingest
 from core.data.parts import check_trainable
-from core.errors import DatasetError, ThawError
+from core.errors import DatasetError, StorageError, ThawError
 from core.home import thaw_home
 from core.models.catalogue import BACKBONES
 from core.runs.race import every_fold
@@ -46,9 +47,24 @@ def _run_store(home: str) -> RunStore:
     return RunStore()
 
 
-def _is_untouched(dataset: Dataset) -> bool:
+class _Shelf:
+    """A data set, and all that is kept of its pictures: it goes with them, and nothing of another's does."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self.loaders = lru_cache(4)(partial(_build_loaders, dataset))
+        self.thumbnail = lru_cache(300)(partial(_draw_thumbnail, dataset))
+        self.watched = lru_cache(50)(partial(_watched, dataset))
+
+
+def _is_untouched(shelf: _Shelf) -> bool:
     """Whether the files of a data set are still those that were read: another session may have replaced them."""
-    return dataset.stamp == stamp_of(dataset.id)
+    return shelf.dataset.stamp == stamp_of(shelf.dataset.id)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, validate=_is_untouched)
+def _shelf(home: str, dataset_id: str) -> _Shelf:
+    return _Shelf(load_stored(dataset_id))
 
 
 @st.cache_resource
@@ -72,17 +88,18 @@ def builtin_dataset(home: str) -> Dataset:
     return stored_dataset(home, known[home])
 
 
-@st.cache_resource(max_entries=32, show_spinner=False, validate=_is_untouched)
 def stored_dataset(home: str, dataset_id: str) -> Dataset:
     """A data set of this home folder, by id; read anew when its files were written anew."""
-    return load_stored(dataset_id)
+    return _shelf(home, dataset_id).dataset
 
 
-def forget_datasets() -> None:
-    """Drop all that is cached of data sets: one that went may come back with its pictures in another order."""
-    for cached in (_drawn, stored_dataset, known_job, _loaders):
-        cached.clear()
-    st.cache_data.clear()
+def forget_dataset(home: str, dataset_id: str) -> None:
+    """Drop all that is cached of the pictures of one data set: nothing of others', be they this visitor's or not."""
+    _shelf.clear(home, dataset_id)
+    with suppress(StorageError):  # without a database nothing is known of any run
+        for run in run_store().runs():
+            if run.settings.data.dataset == dataset_id:
+                known_job.clear(home, run.id)
 
 
 def forgetter(home: str) -> Callable[[], None]:
@@ -90,18 +107,14 @@ def forgetter(home: str) -> Callable[[], None]:
 
     Made before the folder goes, called afterwards. Numbers without pictures stay until newer ones take their place.
     """
-    datasets, runs = list(readable_datasets(home).values()), [run.id for run in run_store().runs()]
+    datasets, runs = stored_ids(), [run.id for run in run_store().runs()]
 
     def forget() -> None:
-        for dataset in datasets:
-            for picture in dataset.pictures:
-                for side in THUMBNAILS:
-                    _thumbnail.clear(home, picture.group, side, dataset, 0)
-            stored_dataset.clear(home, dataset.id)
+        for dataset_id in datasets:
+            _shelf.clear(home, dataset_id)
         for run in runs:
             for cached in (predictor, known_job, run_record, run_predictions, run_outcome):
                 cached.clear(home, run)
-        _loaders.clear()  # which settings they are of is not known; others' are built again in a moment
         _drawn()[0].pop(home, None)
         _run_store.clear(home)
 
@@ -141,10 +154,12 @@ def tested_units(home: str, dataset_id: str, seed: int, settings: DataSettings) 
     return len({picture.side for picture in tested}) if dataset.grouped_by else len(tested)
 
 
-@st.cache_data(max_entries=500, show_spinner=False)
 def watched_places(home: str, dataset_id: str, seed: int, settings: DataSettings) -> tuple[int, ...]:
     """The validation pictures that are watched while a run with these settings trains: indices into the data set."""
-    dataset = stored_dataset(home, dataset_id)
+    return _shelf(home, dataset_id).watched(seed, settings)
+
+
+def _watched(dataset: Dataset, seed: int, settings: DataSettings) -> tuple[int, ...]:
     return watched_pictures(dataset, dataset.split(seed, settings), seed)
 
 
@@ -164,12 +179,10 @@ class CachedLoaders:
     built_at: float
 
 
-@st.cache_resource(max_entries=4, show_spinner="Building the data loaders")
-def _loaders(home: str, settings: RunSettings) -> CachedLoaders:
+def _build_loaders(dataset: Dataset, settings: RunSettings) -> CachedLoaders:
     from core.training.scenarios import build_run_loaders
 
     start = time.perf_counter()
-    dataset = stored_dataset(home, settings.data.dataset)
     loaders = build_run_loaders(settings, dataset)
     next(iter(loaders.train(1)))  # the first batch maps the pixels and warms the transforms
     return CachedLoaders(loaders=loaders, built_s=time.perf_counter() - start, built_at=time.time())
@@ -191,7 +204,8 @@ def cached_loaders(home: str, settings: RunSettings, dataset_id: str) -> tuple[C
         seed=settings.seed,
     )
     asked = time.time()
-    found = _loaders(home, key)
+    with st.spinner("Building the data loaders"):
+        found = _shelf(home, dataset_id).loaders(key)
     return found, found.built_at < asked
 
 
@@ -243,20 +257,13 @@ def run_outcome(home: str, run_id: str) -> Outcome:
     return load_outcome(run_id)
 
 
-THUMBNAILS: Final = (224, 160, 128)
-"""Sides in pixels that pages ask for."""
-
-
-def thumbnail(home: str, dataset_id: str, index: int, side: int = THUMBNAILS[0]) -> bytes:
+def thumbnail(home: str, dataset_id: str, index: int, side: int = 224) -> bytes:
     """A square JPEG of one picture's middle."""
-    dataset = stored_dataset(home, dataset_id)
-    return _thumbnail(home, dataset.pictures[index].group, side, dataset, index)
+    return _shelf(home, dataset_id).thumbnail(index, side)
 
 
-@st.cache_data(max_entries=3000, show_spinner=False)
-def _thumbnail(home: str, pixels_hash: str, side: int, _dataset: Dataset, _index: int) -> bytes:
-    """By what it shows: the place of a picture may be another one after its data set was deleted and added again."""
-    return square_jpeg(Image.fromarray(np.asarray(_dataset.pixels[_index])), side)
+def _draw_thumbnail(dataset: Dataset, index: int, side: int) -> bytes:
+    return square_jpeg(Image.fromarray(np.asarray(dataset.pixels[index])), side)
 
 
 def thumbnail_or_grey(home: str, dataset_id: str, index: int, content: str) -> bytes:

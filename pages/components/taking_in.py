@@ -33,7 +33,8 @@ def watched(work: Callable[[Show], Ingested], first: str = "") -> Ingested:
         nonlocal furthest
         words, start, end = _STAGES[progress.stage]
         furthest = max(furthest, start + (end - start) * progress.done / max(1, progress.total))
-        counted = f": {progress.done:,} of {progress.total:,} pictures" if progress.total > 1 else "…"
+        what = "files" if progress.stage == "fetching" else "pictures"
+        counted = f": {progress.done:,} of {progress.total:,} {what}" if progress.total > 1 else "…"
         place.progress(min(1.0, furthest), text=words + counted)
 
     try:

@@ -103,7 +103,7 @@ def test_experiments_join_and_leave_and_only_what_can_be_compared_is_offered(sta
     at.selectbox(key="compare.add").select_index(0).run()
     assert len(compared(at)) == 4 and not at.exception
     numbers = next(shown.value for shown in at.markdown if shown.value.startswith("Test accuracy"))
-    assert numbers.count("  \n") == 4, "a line for each of four"
+    assert numbers.count("  \n") == 5, "a line for each of four, and one for what they have in common"
     assert "\\" not in re.sub(r"\\([!-/:-@\[-`{-~])", r"\1", numbers), "nothing but punctuation is escaped"
     for _ in range(2):
         next(button for button in at.button if str(button.key).startswith("compare.drop.")).click().run()

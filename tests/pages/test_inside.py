@@ -1,10 +1,14 @@
 """Inside: the network of the address, what trains in it, its tensors, its changes, and what it sees."""
 
+import re
+from types import SimpleNamespace
+
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.commands.anatomy import show_anatomy
 from core.settings.schema import ModelSettings
+from pages.components.inside import layers
 
 
 def words(at: AppTest) -> str:
@@ -94,3 +98,15 @@ def test_a_recorded_run_says_that_it_has_no_weights(start, view: str) -> None:
     at = start("inside.py", of="recorded-0-frozen", view=view)
 
     assert not at.exception and not at.error and "numbers only" in words(at)
+
+
+def test_stages_that_are_alike_are_drawn_side_by_side_under_one_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+    monkeypatch.setattr(layers, "st", SimpleNamespace(html=drawn.append, caption=str))
+    shape = {"channels": 384, "side": 16}
+    stages = [SimpleNamespace(**shape, trains=place > 9) for place in range(12)]
+
+    layers.draw_stages(SimpleNamespace(stages=stages, image_size=224, classes=2))
+
+    assert re.findall("<b>(.*?)</b>", drawn[0]) == ["picture", "stages 1 to 10", "stages 11 to 12", "head"]
+    assert len(re.findall("height:\\d+px", drawn[0])) == 1 + 12 + 1, "each has its own block"

@@ -34,7 +34,7 @@ def anatomy_text(found: Anatomy) -> str:
     count = found.parameters
     lines = [f"{found.spec.label} ({found.kind}), {found.classes} outputs, {found.image_size} px"]
     lines += [_line(layer) for layer in found.layers]
-    lines.append(f"{count.total:,} parameters, {count.trained:,} of them train ({100 * count.trained_share:.1f} %)")
+    lines.append(f"{count.total:,} parameters, {count.trained:,} of them train ({count.trained_words})")
     lines.append(
         f"{found.gflop:.2f} GFLOP for a picture; activations {found.activation_bytes / 1e6:.1f} MB, "
         f"kept for the backward pass {found.backward_bytes / 1e6:.1f} MB"

@@ -27,11 +27,18 @@ def preprocessing(backbone: str) -> Preprocessing:
     return preprocessing_of(backbone)
 
 
-@st.cache_data(max_entries=50, show_spinner="Drawing samples")
+@st.cache_data(max_entries=50, ttl=600, show_spinner="Drawing samples")  # of a deleted picture, too
 def training_samples(
-    home: str, dataset_id: str, index: int, augment: AugmentSettings, backbone: str, seed: int, count: int
+    home: str,
+    dataset_id: str,
+    index: int,
+    augment: AugmentSettings,
+    backbone: str,
+    seed: int,
+    count: int,
+    stamp: tuple[int, ...] = (),
 ) -> "list[Sample]":
-    """What the epochs 1 to `count` of a run with this seed see of a picture."""
+    """What the epochs 1 to `count` of a run with this seed see of a picture; `stamp`: of the data set's files."""
     import torch
 
     from core.augment.preview import draw_samples
@@ -42,8 +49,8 @@ def training_samples(
     return draw_samples(image, augment, preprocessing(backbone), seed, count, content)
 
 
-@st.cache_data(max_entries=200, show_spinner=False)
-def evaluation_view(home: str, dataset_id: str, index: int, backbone: str) -> np.ndarray:
+@st.cache_data(max_entries=200, ttl=600, show_spinner=False)
+def evaluation_view(home: str, dataset_id: str, index: int, backbone: str, stamp: tuple[int, ...] = ()) -> np.ndarray:
     """Pixels (S, S, 3) uint8 that evaluation sees of a picture, the same every time."""
     import torch
 

@@ -184,7 +184,7 @@ def _digits() -> None:
 
 def _folder() -> None:
     path = st.text_input(
-        "Path of a folder or a zip, or s3://bucket/prefix", key="data.folder", placeholder="~/pictures/flowers"
+        "Folder or zip on this computer, or s3://bucket/prefix", key="data.folder", placeholder="~/pictures/flowers"
     ).strip()
 
     def add(layout: str) -> Dataset:
@@ -203,6 +203,6 @@ _SOURCES: Final[dict[str, tuple[str, Callable[[], None]]]] = {
     "classes": ("Class by class", _classes),
     "photos": ("Ants and bees, photos", _photos),
     "digits": ("Handwritten digits", _digits),
-    "folder": ("A folder on this computer", _folder),
+    "folder": ("A folder or a bucket", _folder),
 }
 """Where pictures come from: label, and what draws the rest."""

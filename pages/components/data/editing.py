@@ -14,7 +14,7 @@ from core.settings.schema import DataSettings
 from .. import chosen
 from ..confirm import delete_button
 from ..messages import LONGEST_MESSAGE, md
-from ..resources import forget_datasets, readable_datasets, run_store, stored_dataset
+from ..resources import forget_dataset, readable_datasets, run_store, stored_dataset
 from ..wording import dataset_labels
 from .undo import change, offer_undo
 
@@ -71,7 +71,7 @@ def _more(dataset: Dataset) -> None:
 def _delete(dataset: Dataset) -> None:
     def destroy() -> None:
         delete(dataset)
-        forget_datasets()
+        forget_dataset(chosen.home(), dataset.id)
         chosen.choose(replace(chosen.settings(), data=DataSettings()))
 
     delete_button("Delete this data set", "data.delete", dataset.id, lambda: _what_goes(dataset), destroy)
@@ -116,7 +116,7 @@ def damaged_datasets() -> None:
 def _delete_damaged(dataset_id: str) -> None:
     def destroy() -> None:
         delete_stored(dataset_id)
-        forget_datasets()
+        forget_dataset(chosen.home(), dataset_id)
 
     def goes() -> bool:
         if any(run.is_active for run in _users(dataset_id)):

@@ -14,7 +14,7 @@ from core.errors import ThawError
 
 from .. import chosen
 from ..messages import LONGEST_MESSAGE, md, plain, show_error
-from ..resources import forget_datasets, run_store, stored_dataset
+from ..resources import forget_dataset, run_store, stored_dataset
 
 _UNDOS: Final = "data.undos"
 
@@ -47,7 +47,7 @@ def change(edit: Callable[[], Dataset]) -> None:
     undo = Undo(said=what_changed(before, edited), before=before.id, title=before.title, is_new=edited.id not in known)
     _undos(edited).append(undo)
     st.toast(f"{md(undo.said, LONGEST_MESSAGE)} Undo stands at the top.", icon=":material/undo:", duration="long")
-    stored_dataset.clear()
+    forget_dataset(chosen.home(), before.id)
     _work_with(edited.id)
 
 
@@ -77,7 +77,7 @@ def _take_back(dataset: Dataset, undo: Undo) -> None:
     if undo.is_new and not used:
         delete(dataset)
     _undos(dataset).pop()
-    forget_datasets()
+    forget_dataset(chosen.home(), dataset.id)
 
 
 def _undos(dataset: Dataset) -> list[Undo]:

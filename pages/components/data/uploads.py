@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import streamlit as st
 
-from core.data.bucket import is_bucket
 from core.data.dataset import Dataset
 from core.data.ingest import ingest, ingest_files
 from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
@@ -60,7 +59,7 @@ def add_folder(path: str, layout: str = AUTO) -> Dataset:
         LayoutQuestion: its folders can be read in more than one way.
         DatasetError: there is none or it cannot be used.
     """
-    if not is_bucket(path) and not Path(path).expanduser().exists():
+    if "://" not in path and not Path(path).expanduser().exists():
         raise DatasetError(f"There is no folder or zip {Path(path).name!r} on this computer.")
     return watched(lambda show: ingest(path, show, layout=layout), FIRST).dataset
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from html import escape
+from itertools import groupby
 from math import log2
 from typing import TYPE_CHECKING, Final
 
@@ -50,17 +51,14 @@ def draw_stages(found: "Anatomy") -> None:
         for number, stage in enumerate(found.stages, 1)
     )
     blocks = [_block("picture", f"{found.image_size} x {found.image_size}", "3 colours", found.image_size, 3, "")]
-    blocks += [
-        _block(
-            f"stage {number}",
-            f"{stage.side} x {stage.side}",
-            f"{stage.channels}",
-            stage.side,
-            stage.channels,
-            _state(stage),
-        )
-        for number, stage in enumerate(found.stages, 1)
-    ]
+    first = 1
+    # a transformer's stages are all alike: names for each would not fit
+    for (side, channels, state), alike in groupby(found.stages, lambda one: (one.side, one.channels, _state(one))):
+        count = len([*alike])
+        name = f"stage {first}" if count == 1 else f"stages {first} to {first + count - 1}"
+        depth = f"{channels}{' each' * (count > 1)}"
+        blocks.append(_block(name, f"{side} x {side}", depth, side, channels, state, count))
+        first += count
     blocks.append(_block("head", f"{found.classes}", "classes", 1, found.classes, "trains"))
     st.html(
         f'<div role="img" aria-label="{escape(said, quote=True)}" style="display:flex;flex-wrap:wrap;gap:.75rem .35rem;'
@@ -76,13 +74,16 @@ def _state(stage: "StageShape") -> str:
     return "trains" if stage.trains else "stays frozen"
 
 
-def _block(name: str, size: str, depth: str, side: int, channels: int, state: str) -> str:
+def _block(name: str, size: str, depth: str, side: int, channels: int, state: str, count: int = 1) -> str:
+    """One stage, or several that are alike side by side, with what is written below."""
     height, width = 8 + round(5.2 * side**0.5), 6 + round(4 * log2(1 + channels))
     look = _LOOKS.get(state, "border:1px solid #7d8794")
+    least, most = (4, 7) if count == 1 else (9, 3.2 * count)
     return (
-        '<div style="flex:1 1 4.4rem;max-width:7rem;text-align:center;font-size:.8125rem;line-height:1.25">'
-        f'<div style="height:{height}px;width:{width}px;margin:0 auto .25rem;border-radius:3px;{look}"></div>'
-        f"<b>{name}</b><br>{size}<br>{depth}</div>"
+        f'<div style="flex:{count} 1 {least}rem;max-width:{most}rem;text-align:center;font-size:.8125rem;'
+        'line-height:1.25"><div style="display:flex;justify-content:center;gap:3px;margin-bottom:.25rem">'
+        + f'<div style="height:{height}px;flex:0 1 {width}px;border-radius:3px;{look}"></div>' * count
+        + f"</div><b>{name}</b><br>{size}<br>{depth}</div>"
     )
 
 

@@ -168,7 +168,7 @@ def _show_channel(
 
 def _peaks(named: Named, dataset: Dataset) -> "Peaks":
     """Waits for the one pass over the pictures; says how far it is. Whoever leaves loses nothing."""
-    job = _peaks_job(chosen.home(), *named, dataset.id)
+    job = _peaks_job(chosen.home(), *named, dataset.id, dataset.stamp)
     bar = st.empty()
     while not job.wait(_LOOK_S):
         share = job.done / job.total if job.total else 0.0
@@ -243,8 +243,9 @@ def _sight(home: str, name: str, settings: ModelSettings, classes: int, instead:
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def _peaks_job(
-    home: str, name: str, settings: ModelSettings, classes: int, instead: str, dataset_id: str
+    home: str, name: str, settings: ModelSettings, classes: int, instead: str, dataset_id: str, stamp: tuple[int, ...]
 ) -> "Job[Peaks]":
+    """`stamp`: of the data set's files; brought again, it may have its pictures in another order."""
     from core.inference.job import Job
 
     sight, dataset = _sight(home, name, settings, classes, instead), stored_dataset(home, dataset_id)

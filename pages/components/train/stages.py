@@ -10,8 +10,6 @@ import streamlit as st
 
 from core.settings.schema import ModelSettings
 
-from ..wording import per_cent
-
 if TYPE_CHECKING:
     from core.models.build import LayerRow
     from core.models.records import ParameterCount
@@ -41,7 +39,7 @@ def what_trains(model: ModelSettings, parameters: "ParameterCount", layers: "Seq
                 st.badge(words[span], icon=":material/local_fire_department:", color="orange")
             else:
                 st.badge(words[span], icon=":material/ac_unit:", color="blue")
-    shares = f"{parameters.trained:,} of {parameters.total:,} parameters train ({per_cent(parameters.trained_share)})"
+    shares = f"{parameters.trained:,} of {parameters.total:,} parameters train ({parameters.trained_words})"
     with st.expander(shares, icon=":material/table_rows:", key="train.stages"):
         _table(layers, model.row.parameters)
 

@@ -12,6 +12,7 @@ from core.models.build import build_model, count_parameters, layer_tree
 from core.models.catalogue import count_frozen_stages, get_backbone
 from core.models.freezing import apply_scenario, audit, parameter_groups, state_hashes
 from core.models.network import TransferModel
+from core.models.records import ParameterCount
 from core.settings.scenarios import SCENARIOS
 from core.settings.schema import ModelSettings
 
@@ -253,3 +254,17 @@ def test_an_audit_of_nothing_proves_nothing() -> None:
 
     assert not result.bit_identical
     assert result.sentence == "Nothing was frozen, so there was nothing to compare."
+
+
+@pytest.mark.parametrize(
+    ("trained", "words"),
+    [
+        (0, "0.0 %"),
+        (770, "less than 0.1 %"),
+        (20_000, "0.1 %"),
+        (21_629_569, "more than 99.9 %"),
+        (21_629_570, "100.0 %"),
+    ],
+)
+def test_a_share_that_trains_is_never_called_none_nor_all(trained: int, words: str) -> None:
+    assert ParameterCount(total=21_629_570, trained=trained).trained_words == words

@@ -13,7 +13,7 @@ from timm.models.vision_transformer import checkpoint_filter_fn
 from core.errors import WeightsError
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES, get_backbone, strategies_of
-from core.models.weights import HUB, load_weights, preprocessing_of, remote_file, weights_status
+from core.models.weights import HUB, how_checked, load_weights, preprocessing_of, remote_file, weights_status
 
 NAME = "dinov2_vits14"
 ON_HUB = [name for name, spec in BACKBONES.items() if spec.source == "hub"]
@@ -51,7 +51,7 @@ def test_what_is_fetched_is_named_first_and_computes_what_timm_computes(
     path, row = publish(name, server, monkeypatch), HUB[name]
     badge = f"not here: {row.size_bytes / 1e6:.1f} MB from {server.url[7:]}, licence Apache 2.0"
     assert (weights_status(name).badge, weights_status(name).licence) == (badge, "Apache 2.0")
-    assert server.asked == []
+    assert ("newest version" in how_checked(name)) == (row.revision == "main") and server.asked == []
     assert path.stat().st_size == pytest.approx(row.size_bytes, rel=1e-3)
 
     model = build_model(name, 3, start="imagenet", seed=0).eval()

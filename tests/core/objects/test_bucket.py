@@ -64,7 +64,7 @@ def test_a_server_of_strangers_and_one_offline_open_no_address(
     assert bucket.requests == []
 
 
-@pytest.mark.parametrize("status, said", [(403, "may not be read"), (0, "There is nothing at")])
+@pytest.mark.parametrize("status, said", [(403, "refuses access"), (0, "There is nothing at")])
 def test_what_cannot_be_read_is_said(bucket: Bucket, status: int, said: str):
     bucket.faults += [status] if status else []
 

@@ -11,6 +11,7 @@ import pytest
 from helpers import FinishedRace, claim_run, queue_runs
 
 from core.__main__ import main
+from core.comparison.wording import per_cent
 from core.errors import SettingsError
 from core.runs.exports import Exports
 from core.runs.record import load_record
@@ -19,6 +20,7 @@ from core.tracking import beside, export
 from core.tracking.address import checked_address, name_of, shown_address
 from core.tracking.export import export_missing
 from core.tracking.remote import Remote, TrackerAway
+from core.tracking.values import conclusion_over, race_title_of
 
 mlflow = pytest.importorskip("mlflow", reason="pip install -r tests/requirements.txt")
 
@@ -52,6 +54,7 @@ def packed_at_once(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         packed.append(run)
         with zipfile.ZipFile(target, "w") as archive:
             archive.writestr("model.onnx", run)
+            archive.writestr("README.md", run)
 
     monkeypatch.setattr(takehome, "export_run", pack)
     return packed
@@ -87,6 +90,7 @@ def test_a_race_is_a_parent_with_a_child_for_each_run(own_race: Path, address: s
         losses = client.get_metric_history(there.info.run_id, "val_loss")
         assert [(one.step, one.value) for one in losses] == [(one.epoch, one.val_loss) for one in record.history]
         assert sorted(one.path for one in client.list_artifacts(there.info.run_id)) == [
+            "README.md",
             "model.onnx",
             f"thaw-{run.id}.zip",
         ]
@@ -215,3 +219,12 @@ def test_a_server_that_is_not_there_is_a_sentence(own_race: Path, monkeypatch: p
 
     with pytest.raises(TrackerAway, match=r"The MLflow server http://127.0.0.1:9 does not take runs"):
         export_missing("http://u:secret@127.0.0.1:9")
+
+
+def test_a_race_is_called_by_what_it_compares_and_described_by_what_it_has_shown(finished_race: FinishedRace):
+    runs = RunStore().runs(["finished"])
+
+    assert race_title_of(runs) == f"Frozen and Fine-tuned on {runs[0].dataset_title}, 1 seed"
+    said = conclusion_over(runs)
+    assert all(f"{per_cent(load_record(run.id).test_accuracy)} (" in said for run in runs)
+    assert conclusion_over(runs[:1]) == "", "it compares nothing"
