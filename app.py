@@ -6,7 +6,6 @@ import importlib
 import os
 import re
 import signal
-import sys
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,9 +26,6 @@ from core.machine.process import prepare_process
 from core.runs.supervisor import SILENCE_S, Supervisor
 from core.storage import is_hosted
 
-TURN_S: Final = 0.001
-"""How long a page may keep others from Python, a fifth of what is usual: one that reads files or the database gives its
-turn away with every call, and would wait that long for each next one."""
 _INLINE: Final = re.compile(rb"<script(?![^>]*\bsrc\b)[^>]*>(.*?)</script>", re.DOTALL)
 
 
@@ -199,7 +195,6 @@ def way_home(scope: Any) -> RedirectResponse | None:
 async def lifespan(app: Any) -> AsyncIterator[dict[str, Any]]:
     """One worker for as long as the server lives."""
     prepare_process()
-    sys.setswitchinterval(TURN_S)
     end_without_the_slow()
     supervisor = Supervisor()
     supervisor.start()
