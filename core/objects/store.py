@@ -96,7 +96,7 @@ class Store:
         except FileNotFoundError:  # replaced or deleted meanwhile
             return self.index(key)
         except (ValueError, RecursionError) as error:
-            raise StorageError(damaged(key)) from error
+            raise StorageError(damaged(key), damaged=True) from error
 
     def put(
         self,
@@ -147,7 +147,7 @@ class Store:
                 return
             _log.warning("%s of %s came damaged from the store, attempt %d", name, key, attempt + 1)
             target.unlink()
-        raise StorageError(damaged(key))
+        raise StorageError(damaged(key), damaged=True)
 
     def read(self, key: str, index: Index, name: str, folder: Path) -> bytes:
         """The same for a small file, by way of a folder."""

@@ -129,6 +129,26 @@ def test_files_that_may_be_back_tomorrow_are_tried_again(tmp_path: Path):
     assert taken_in(folder, size=12).data.total == 12
 
 
+def test_a_tar_at_an_address_is_cut_as_one_that_is_here_once_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import fsspec
+
+    tar = write_tar(tmp_path / "birds.tar", {f"{'ab'[n % 2]}/{n}.png": noise(n, 70) for n in range(12)})
+    here = taken_in(tar, size=5).data
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/bucket/birds.tar", tar.read_bytes())
+    try:
+        whole = taken_in("memory://bucket/birds.tar", size=5).data
+        assert (whole.title, whole.pictures, here.pictures) == ("birds", (12,), (5, 5, 2))
+
+        monkeypatch.setattr("core.shards.listing.WHOLE_UP_TO", 10_000)
+        monkeypatch.setattr("core.shards.taking_in.FETCH_BYTES", 10_000)
+        assert taken_in("memory://bucket/birds.tar", size=5).data == here
+    finally:
+        files.rm("/bucket", recursive=True)
+
+
 def test_an_address_is_taken_in_as_the_folder_is(tiny_folder: Path, tmp_path: Path):
     import fsspec
 
