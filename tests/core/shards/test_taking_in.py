@@ -17,6 +17,7 @@ from PIL import Image
 
 from core.data.reading.layout import AUTO
 from core.errors import DatasetError, StorageError, ThawError
+from core.shards import executor
 from core.shards.executor import Here, Processes
 from core.shards.large_set import Added, add, load_set
 from core.shards.objects import folder_of, names_of
@@ -222,6 +223,19 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path):
     )
     few, many = (int(python(code, str(tmp_path / "p"), count)) for count in ("2", "6"))
     assert many < few + 20 * 1024**2
+
+
+def test_tasks_elsewhere_are_told_where_things_lie_and_no_passwords(
+    thaw_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("THAW_DATABASE", "postgresql://thaw:secret@database/thaw")
+    assert executor._settings().keys() == {"THAW_HOME", "PYTHONPATH"}
+    assert executor._settings()["THAW_HOME"] == str(thaw_home)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THAW_STORE", "store")
+    assert executor._settings()["THAW_STORE"] == str(tmp_path / "store")
+    assert "THAW_HOME" not in executor._settings(), "each machine has its own"
 
 
 def dies_once(mark: str) -> str:
