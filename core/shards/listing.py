@@ -22,8 +22,8 @@ from core.data.reading.limits import MAX_DEPTH
 from core.data.reading.tars import cut
 from core.errors import DatasetError, StorageError
 from core.models.download import is_offline
+from core.objects.store import may_pass
 from core.shards.executor import Executor
-from core.storage import FULL
 
 SAMPLE: Final = 50
 """Files of a folder by which it is judged what it is."""
@@ -133,7 +133,9 @@ def _rows_at(address: str) -> tuple[str, str, Rows]:
     try:
         found = files.find(root, detail=True)
         found = {path: about if about.get("size") is not None else files.info(path) for path, about in found.items()}
-    except OSError as error:
+    except Exception as error:
+        if not may_pass(error):
+            raise
         raise DatasetError(f"{address} cannot be read ({type(error).__name__}).") from error
     rows: Rows = {}
     title, top = root.rpartition("/")[2], address.rstrip("/")
@@ -251,8 +253,8 @@ def answering() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in FULL:  # of this machine's disk
+    except Exception as error:
+        if not may_pass(error):  # this machine's disk is full, say
             raise
         raise StorageError(f"The source does not answer ({type(error).__name__}); try again.") from error
 
