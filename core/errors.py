@@ -77,10 +77,10 @@ class RunError(ThawError):
 class StorageError(ThawError):
     """Nothing was stored; make room, or name another home folder, as the message says."""
 
-    def __init__(self, reason: str, *, full: bool = False) -> None:
-        """`full`: deleting something would help."""
+    def __init__(self, reason: str, *, full: bool = False, damaged: bool = False) -> None:
+        """`full`: deleting something would help. `damaged`: an object of the store is not what was put there."""
         super().__init__(reason)
-        self.full = full
+        self.full, self.damaged = full, damaged
 
 
 class DatabaseAway(StorageError):

@@ -1,7 +1,7 @@
 """`store`: what machines share, and what of it is here."""
 
 from core.commands.command import Commands, Result, Say, progress_of
-from core.objects.cache import KINDS, budget_bytes, cached_bytes, only_here, share
+from core.objects.cache import KINDS, budget_bytes, cached_bytes, is_made_by_tasks, only_here, share
 from core.objects.store import store_here
 
 
@@ -24,14 +24,17 @@ def store(push: bool, say: Say) -> Result:
         for folder in only_here():
             say(f"{folder.parent.name}/{folder.name}")
             share(folder)
-    left = [f"{folder.parent.name}/{folder.name}" for folder in only_here()]
-    counts = {kind: len(place.keys(kind)) for kind in KINDS}
+    folders = only_here()
+    left = [f"{folder.parent.name}/{folder.name}" for folder in folders if not is_made_by_tasks(folder)]
+    parts = len(folders) - len(left)
+    counts = {kind: len(place.keys(kind)) for kind in KINDS} | {"large_sets": len(place.keys("large/sets"))}
     cached, budget = cached_bytes(), budget_bytes()
     values = {"store": place.address, **counts, "cached_bytes": cached, "budget_bytes": budget, "only_here": left}
     lines = [
-        f"{place.address}: {counts['datasets']} data sets, {counts['runs']} runs",
+        f"{place.address}: {counts['datasets']} data sets, {counts['runs']} runs, {counts['large_sets']} large sets",
         f"  cached here: {cached / 1e6:.1f} MB of at most {budget / 1e9:g} GB",
     ]
-    if left:
-        lines.append(f"  only here: {', '.join(left)}. `python -m core store --push` puts them there.")
-    return values, "\n".join(lines)
+    if folders:
+        names = ", ".join([*left, *([f"{parts:,} parts of large sets"] if parts else [])])
+        lines.append(f"  only here: {names}. `python -m core store --push` puts them there.")
+    return {**values, "large_only_here": parts}, "\n".join(lines)

@@ -21,12 +21,14 @@ from pathlib import Path
 from typing import Final
 
 from core.errors import StorageError, StoreError
-from core.home import home_folder, one_at_a_time, sealed, server_folder, temporary_folder, unsealed, write_atomically
+from core.home import one_at_a_time, sealed, server_folder, temporary_folder, thaw_home, unsealed, write_atomically
 from core.objects.store import FILE_NAME, Index, Store, entry_of, store_here
 from core.records import read_json
 from core.storage import explained, home_path
 
 KINDS: Final = ("datasets", "runs")
+LARGE: Final = tuple(f"large/{kind}" for kind in ("shards", "pieces", "features", "predictions", "results", "sets"))
+"""What tasks on large data sets make, see `core.shards.objects`; what consists of others comes after them."""
 CACHE_GB: Final = 20.0
 LOOK_AGAIN_S: Final = 10.0
 """So long what the store said about a folder is believed."""
@@ -76,6 +78,16 @@ def is_elsewhere(folder: Path, name: str) -> bool:
         return False
     note = _read_note(store, folder)
     return note is not None and name in note.index.files
+
+
+def is_there(folder: Path) -> bool:
+    """Whether the store has a folder; asked if that is not known.
+
+    Raises:
+        StoreError: it does not answer.
+    """
+    store = store_here()
+    return store is not None and _fresh(store, folder) is not None
 
 
 def share(folder: Path, *names: str, generation: int = 0) -> None:
@@ -141,6 +153,15 @@ def fetch_again(folder: Path) -> bool:
     return True
 
 
+def is_as_stored(folder: Path) -> bool:
+    """Whether all that is here of a folder is, byte for byte, what the store has of it."""
+    store = store_here()
+    note = None if store is None else _fresh(store, folder)
+    files = {} if note is None else note.index.files
+    here = {name: entry for name, entry in files.items() if (folder / name).exists()}
+    return bool(here) and all(entry_of(folder / name) == entry for name, entry in here.items())
+
+
 def names_in(folder: Path, here: frozenset[str]) -> frozenset[str]:
     """The names of the folders below one: those of the store, and of those that are here what is not there yet.
 
@@ -183,8 +204,14 @@ def in_use(folder: Path) -> Iterator[None]:
 def only_here() -> list[Path]:
     """Folders that could be in the store and are not: made before there was one, or while it did not answer."""
     store = store_here()
-    folders = [folder for kind in KINDS for folder in sorted(home_folder(kind).iterdir()) if folder.is_dir()]
+    home = thaw_home()
+    folders = [folder for kind in (*KINDS, *LARGE) for folder in sorted((home / kind).glob("*")) if folder.is_dir()]
     return [] if store is None else [folder for folder in folders if _is_ours_alone(_fresh(store, folder))]
+
+
+def is_made_by_tasks(folder: Path) -> bool:
+    """Whether a folder is one of `LARGE`."""
+    return folder.parent.parent.name == "large"
 
 
 def cached_bytes() -> int:
@@ -218,8 +245,8 @@ def _fresh(store: Store, folder: Path) -> _Note | None:
     try:
         index = store.index(_key(folder))
     except StoreError as error:
-        if note is None and not folder.is_dir():
-            raise
+        if is_made_by_tasks(folder) or (note is None and not folder.is_dir()):
+            raise  # tasks elsewhere would not find what this one goes on with
         _log.warning("what is here is used as it is: %s", error)
         return note
     _looked[store.address, folder] = time.monotonic()
@@ -240,8 +267,9 @@ def _check_that_all_is_here(store: Store, folder: Path) -> None:
 
 
 def _is_recent(folder: Path, last: float | None) -> bool:
-    """Whether what the store said then still holds: a data set may get another title, a run stays what it is."""
-    return last is not None and (folder.parent.name == "runs" or time.monotonic() - last < LOOK_AGAIN_S)
+    """Whether what the store said then still holds: a data set may get another title, what was made stays as it is."""
+    stays = folder.parent.name == "runs" or is_made_by_tasks(folder)
+    return last is not None and (stays or time.monotonic() - last < LOOK_AGAIN_S)
 
 
 def _gone_there(store: Store, folder: Path) -> None:
@@ -274,7 +302,7 @@ def _adopt(store: Store, folder: Path, before: _Note | None, index: Index) -> _N
 
 def _fetch(store: Store, folder: Path, note: _Note, name: str) -> None:
     """Bring one file here, whole and compared with its hash. Of several who want it, one does."""
-    with explained(), one_at_a_time(f"fetch-{_short(folder)}", lambda: None):
+    with explained(), one_at_a_time(f"fetch-{_short(folder)[:3]}", lambda: None):
         if (folder / name).exists():
             return
         _keep_within_budget(note.index.files[name].size_bytes, folder)

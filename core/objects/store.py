@@ -98,7 +98,7 @@ class Store:
         except FileNotFoundError:  # replaced or deleted meanwhile
             return self.index(key)
         except (ValueError, RecursionError) as error:
-            raise StorageError(damaged(key)) from error
+            raise StorageError(damaged(key), damaged=True) from error
 
     def put(
         self,
@@ -149,7 +149,7 @@ class Store:
                 return
             _log.warning("%s of %s came damaged from the store, attempt %d", name, key, attempt + 1)
             target.unlink()
-        raise StorageError(damaged(key))
+        raise StorageError(damaged(key), damaged=True)
 
     def read(self, key: str, index: Index, name: str, folder: Path) -> bytes:
         """The same for a small file, by way of a folder."""
@@ -250,7 +250,7 @@ def ask(what: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
         except PermissionError as error:
             raise StorageError(_CLOSED) from error
         except Exception as error:
-            if not _may_pass(error) or time.monotonic() + pause > last:
+            if not may_pass(error) or time.monotonic() + pause > last:
                 raise _in_words(error) from error
             _log.info("the store does not answer (%s), trying again", type(error).__name__)
         time.sleep(pause * random.uniform(0.5, 1))
@@ -339,7 +339,7 @@ def _name_of(entry: Entry, generation: int) -> str:
     return f"{generation:06d}-{entry.sha256}"
 
 
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
     """Whether it may work a moment later: a network, an overloaded server, a file system that was away."""
     kinds: list[type] = [OSError]
     for place, names in (("botocore.exceptions", ("BotoCoreError", "ClientError")), ("aiohttp", ("ClientError",))):
@@ -358,4 +358,4 @@ def _in_words(error: Exception) -> Exception:
         return StorageError(_CLOSED)
     if _is_full(error):
         return explain(error) or error
-    return StoreError(_SILENT) if _may_pass(error) else error
+    return StoreError(_SILENT) if may_pass(error) else error

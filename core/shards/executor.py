@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from core.errors import SettingsError, ThawError
-from core.machine.cluster import engine_name
+from core.machine.cluster import connect, engine_name, environment, nodes
 from core.machine.facts import usable_cores
 from core.machine.process import prepare_process
+from core.objects.store import store_here
+from core.storage import home_path
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -54,7 +56,7 @@ def executor(processes: int | None = None) -> Executor:
     if processes is not None and processes < 1:
         raise SettingsError(f"processes is {processes}; at least 1 is needed.")
     if engine_name() == "ray":
-        return RayTasks(os.environ.get("THAW_RAY_ADDRESS"), processes)
+        return RayTasks(processes)
     hands = processes or usable_cores()
     return Here() if hands == 1 else Processes(hands)
 
@@ -148,31 +150,24 @@ def _end_after(parent: Any) -> None:
 class RayTasks:
     """Tasks of a Ray cluster, one core each; a lost one is done again elsewhere."""
 
-    def __init__(self, address: str | None, most: int | None) -> None:
-        """`address`: the cluster's, as Ray has it; None starts one on this machine.
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: at most so many tasks at a time; None for one per core of the cluster.
 
         Raises:
             SettingsError: Ray is not installed, or no cluster answers.
         """
-        try:
-            import ray
-        except ImportError as error:
-            raise SettingsError("THAW_ENGINE is ray, which is not installed: install thaw-lab[ray].") from error
+        connect()
+        import ray
+
         self._ray: Any = ray
-        self._ours = not ray.is_initialized()
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if self._ours:
-            alone: dict[str, Any] = {} if address else {"include_dashboard": False, "num_cpus": most or usable_cores()}
-            try:
-                ray.init(address=address, configure_logging=False, log_to_driver=False, **alone)
-            except (ConnectionError, RuntimeError, ValueError) as error:
-                raise SettingsError(f"No Ray cluster answers at {address}: start it, or unset THAW_ENGINE.") from error
-        self.hands = max(1, min(int(self._ray.cluster_resources().get("CPU", 1)), most or 10**6))
+        cores = sum(node.cores for node in nodes())
+        self.hands = max(1, min(cores, most or cores))
 
     def map(self, task: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         """As `Executor.map`."""
-        environment = {"env_vars": {"OMP_NUM_THREADS": "1", **_settings()}}
-        remote = self._ray.remote(task).options(num_cpus=1, max_retries=TRIES, runtime_env=environment)
+        there = environment(1)
+        there["env_vars"] |= _settings()
+        remote = self._ray.remote(task).options(num_cpus=1, max_retries=TRIES, runtime_env=there)
         begun: deque[Any] = deque()
         for item in items:
             begun.append(remote.remote(item))
@@ -188,12 +183,14 @@ class RayTasks:
             raise error.cause if isinstance(error.cause, ThawError) else error from None
 
     def close(self) -> None:
-        """Leave the cluster, if nobody else here had joined it."""
-        if self._ours:
-            self._ray.shutdown()
+        """Leave the cluster."""
+        self._ray.shutdown()
 
 
 def _settings() -> dict[str, str]:
     """What tasks elsewhere must know: where things lie, and where the code is, should it not be installed."""
-    ours = {name: value for name, value in os.environ.items() if name.startswith("THAW_") and name != "THAW_ENGINE"}
-    return {**ours, "PYTHONPATH": os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))}
+    store = store_here()  # with one each machine has a home of its own
+    where = {"THAW_STORE": store.address} if store else {"THAW_HOME": str(home_path())}
+    same = {name: os.environ[name] for name in ("THAW_OFFLINE", "THAW_WEIGHTS_URL") if name in os.environ}
+    code = os.pathsep.join(filter(None, [str(PROJECT), os.environ.get("PYTHONPATH")]))
+    return {**where, **same, "PYTHONPATH": code}

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from core.augment.pipelines import EvalPipeline, TrainPipeline, normalise, picture_seed
-from core.data.pixels import PixelStore
+from core.data.pixels import FILE_NAME, PixelStore
 from core.errors import DatasetError, StorageError, TrainingError
 from core.machine.process import peak_memory
 from core.machine.speeds import Engine
@@ -32,8 +32,8 @@ from core.settings.schema import RunSettings
 from core.shards.executor import Executor
 from core.shards.large_set import LargeSet
 from core.shards.listing import Progress
-from core.shards.objects import drop, find, making
-from core.shards.taking_in import cpu_seconds, load_rows, pixels_folder
+from core.shards.objects import drop, find, is_done, making
+from core.shards.taking_in import cpu_seconds, file_of, load_rows
 from core.training.features import WHOLE, feature_recipe
 from core.training.plan import views_of
 from core.training.probe import choose_compute
@@ -115,7 +115,7 @@ def compute_features(
 def compute_shard(job: Job) -> Computed:
     """The task."""
     start, cpu, count = time.perf_counter(), cpu_seconds(), 0
-    views = [view for view in job.recipe.views if not find("features", job.recipe.name_of(job.shard, view), FILE)]
+    views = [view for view in job.recipe.views if not is_done("features", job.recipe.name_of(job.shard, view))]
     if views:
         with one_thread(), torch.no_grad():
             for view in views:
@@ -128,7 +128,8 @@ def _compute_view(job: Job, view: int) -> int:
     try:
         found = torch.cat(list(_passes(job, view)))
     except DatasetError as error:
-        drop("shards", job.shard)
+        if drop("shards", job.shard):
+            return _compute_view(job, view)
         raise StorageError(
             "A shard was damaged and is gone: take the source in again, which costs that one."
         ) from error
@@ -144,7 +145,7 @@ def _passes(job: Job, view: int) -> Iterator[Tensor]:
     rows = load_rows(job.shard)
     places = [(row["place"][0], row["place"][1], row["place"][2]) for row in rows]
     groups = [row["group"] for row in rows]
-    pixels = PixelStore(pixels_folder(job.shard), places, groups)
+    pixels = PixelStore(file_of(job.shard, FILE_NAME).parent, places, groups)
     forward, layout = _backbone(job.recipe), LAYOUTS[job.recipe.engine]
     preprocessing = preprocessing_of(job.recipe.run.model.backbone)
     for batch in _batches(pixels, groups, job.recipe, view):
@@ -204,7 +205,8 @@ def load_features(name: str, check: bool = False) -> Tensor:
                 raise OSError("they have changed since they were written")
         return found
     except (OSError, SafetensorError) as error:
-        drop("features", name)
+        if drop("features", name):
+            return load_features(name, check)
         raise StorageError(
             "Features of a shard were damaged and are gone: train again, which costs that one."
         ) from error

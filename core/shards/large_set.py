@@ -20,6 +20,7 @@ from safetensors.numpy import load_file, save_file
 from core.data.copies import burst_pairs, name_families, near_pairs
 from core.data.pictures import Picture
 from core.data.reading.class_names import check_classes
+from core.data.reading.intake import SQUARES
 from core.data.reading.limits import MIN_CLASSES
 from core.data.splits import TEST_SEED
 from core.data.squares import SIDE
@@ -29,17 +30,17 @@ from core.records import read_json
 from core.settings.schema import DataSettings
 from core.shards.executor import Executor
 from core.shards.listing import Listed, Progress, list_source
-from core.shards.objects import find, making, names_of
+from core.shards.objects import drop, find, making, names_of
 from core.shards.taking_in import (
     GIVEN,
     SHOWN,
     Codes,
     Receipt,
     Taken,
+    file_of,
     load_index,
     load_rows,
     rank_of,
-    squares_path,
     take_in_piece,
 )
 
@@ -172,6 +173,8 @@ def load_set(name: str) -> LargeSet:
             raise ValueError("it has no description")
         return read_json(unsealed(path.read_bytes())[0], LargeSet)
     except (OSError, ValueError) as error:
+        if drop("sets", matching[0]):
+            return load_set(name)
         raise DatasetError(f"The large data set {shown(name)} is damaged; take its source in again.") from error
 
 
@@ -189,7 +192,7 @@ def _families(data: LargeSet) -> dict[str, Codes]:
         path = folder / "all"
         with path.open("wb") as file:
             for shard in data.shards:
-                file.write(squares_path(shard).read_bytes())
+                file.write(file_of(shard, SQUARES).read_bytes())
         pairs = near_pairs(np.memmap(path, np.uint8, "r").reshape(-1, SIDE, SIDE, 3))
     pairs += burst_pairs([row["taken"] for row in rows])
     named = [(place, name) for place, name in enumerate(name_families(pictures, pairs)) if name]

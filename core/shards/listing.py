@@ -8,10 +8,11 @@ An address, `s3://bucket/prefix`, is read by fsspec; what a piece needs of it is
 import heapq
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 from core.data.pieces import File, Piece
 from core.data.reading.candidates import PICTURE_ENDINGS, is_system
@@ -19,13 +20,17 @@ from core.data.reading.folder_names import part_of
 from core.data.reading.layout import AUTO, Listing, find_layout
 from core.data.reading.limits import MAX_DEPTH
 from core.data.reading.tars import cut
-from core.errors import DatasetError
+from core.errors import DatasetError, StorageError
+from core.models.download import is_offline
+from core.objects.store import may_pass
 from core.shards.executor import Executor
 
 SAMPLE: Final = 50
 """Files of a folder by which it is judged what it is."""
 TAR: Final = ".tar"
 PACKED: Final = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
+WHOLE_UP_TO: Final = 3 * 10**9
+"""Bytes of a tar elsewhere that is one shard: WebDataset's own writer makes none larger (`ShardWriter`, maxsize)."""
 Row = tuple[str, int, str]
 """Name within its folder, size, stamp."""
 Rows = dict[str, list[Row]]
@@ -122,19 +127,27 @@ def files_at(address: str) -> tuple[Any, str]:
 
 
 def _rows_at(address: str) -> tuple[str, str, Rows]:
+    if is_offline() and not address.startswith(("file://", "memory://")):
+        raise DatasetError("THAW_OFFLINE forbids to go online, so nothing was fetched.")
     files, root = files_at(address)
     try:
         found = files.find(root, detail=True)
-    except OSError as error:
+        found = {path: about if about.get("size") is not None else files.info(path) for path, about in found.items()}
+    except Exception as error:
+        if not may_pass(error):
+            raise
         raise DatasetError(f"{address} cannot be read ({type(error).__name__}).") from error
     rows: Rows = {}
+    title, top = root.rpartition("/")[2], address.rstrip("/")
+    if list(found) == [root]:  # a tar
+        root, title, top = root.rpartition("/")[0], title.removesuffix(TAR), top.rpartition("/")[0]
     for path, about in sorted(found.items()):
         folder, _, name = path.removeprefix(root).lstrip("/").rpartition("/")
         stamp = about.get("ETag") or about.get("LastModified") or about.get("created") or ""
-        rows.setdefault(folder, []).append((name, about["size"] or 0, str(stamp)))
+        rows.setdefault(folder, []).append((name, about.get("size") or 0, str(stamp)))
     if not rows:
         raise DatasetError(f"There is nothing at {address}.")
-    return root.rpartition("/")[2], address.rstrip("/"), rows
+    return title, top, rows
 
 
 # -- a folder of class folders
@@ -215,12 +228,35 @@ def _part_in(folder: str, name: str) -> str | None:
 
 
 def _cut_tar(item: tuple[Piece, int]) -> list[Piece]:
-    """A tar in pieces; one that lies elsewhere is one, since to cut it is to read all of it."""
-    piece, size = item
-    if "://" in piece.root or piece.tar is None:
+    """A tar in pieces; to cut one that lies elsewhere is to read it, which is done for none of ordinary size."""
+    (piece, size), elsewhere = item, "://" in item[0].root
+    assert piece.tar is not None
+    if elsewhere and piece.tar.size <= WHOLE_UP_TO:
         return [piece]
-    with open(Path(piece.root, piece.tar.name), "rb") as file:
-        return [replace(piece, start=start, end=end) for start, end, _ in cut(file, size)]
+    with answering(), _opened(piece.root, piece.tar.name) as file:
+        return [replace(piece, start=start, end=end) for start, end, _ in cut(file, size, piece.tar.size)]
+
+
+def _opened(root: str, name: str) -> BinaryIO:
+    if "://" not in root:
+        return Path(root, name).open("rb")
+    files, folder = files_at(root)
+    return cast(BinaryIO, files.open(f"{folder}/{name}", "rb"))
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """What goes wrong between here and the source is not a picture's fault.
+
+    Raises:
+        StorageError: it does not answer.
+    """
+    try:
+        yield
+    except Exception as error:
+        if not may_pass(error):  # this machine's disk is full, say
+            raise
+        raise StorageError(f"The source does not answer ({type(error).__name__}); try again.") from error
 
 
 Progress = Callable[[int, int], None]

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -22,18 +22,17 @@ from safetensors.numpy import load_file, save_file
 from core.data.draw import hash_of
 from core.data.fingerprint import STORE_VERSION
 from core.data.pieces import File, Piece, write_piece
-from core.data.pixels import FILE_NAME
 from core.data.reading.child import take_in_contained
 from core.data.reading.decode import POLICY
-from core.data.reading.intake import ROWS, SQUARES, Request, read_rows
+from core.data.reading.intake import ROWS, Request, read_rows
 from core.data.reading.limits import MAX_MEMBER_BYTES
 from core.data.splits import TEST_SEED
 from core.errors import StorageError
 from core.home import sealed, temporary_folder, unsealed, write_atomically
 from core.machine.process import peak_memory
 from core.records import read_json
-from core.shards.listing import files_at
-from core.shards.objects import find, making
+from core.shards.listing import answering, files_at
+from core.shards.objects import drop, find, is_done, making
 
 RECEIPT: Final = "receipt.json"
 INDEX: Final = "index.safetensors"
@@ -131,8 +130,9 @@ def load_receipt(key: str) -> Receipt | None:
     try:
         receipt = read_json(unsealed(path.read_bytes())[0], Receipt)
     except (OSError, ValueError):
+        drop("pieces", key)
         return None
-    return receipt if find("shards", receipt.shard, INDEX) else None
+    return receipt if is_done("shards", receipt.shard) else None
 
 
 def cpu_seconds() -> float:
@@ -205,32 +205,24 @@ def load_index(shard: str) -> Index:
     Raises:
         StorageError: it is not here, or damaged.
     """
-    path = find("shards", shard, INDEX)
-    if path is None:
-        raise StorageError("A shard of this data set is not here any more: take the source in again.")
-    return Index(**load_file(path))
+    return Index(**load_file(file_of(shard, INDEX)))
 
 
-def pixels_folder(shard: str) -> Path:
-    """The folder with a shard's pixels, as `core.data.pixels.PixelStore` opens it.
+def file_of(shard: str, name: str) -> Path:
+    """A file of a shard: its pixels, the small squares of its pictures (see `core.data.squares`), and so on.
 
     Raises:
         StorageError: it is not here.
     """
-    path = find("shards", shard, FILE_NAME)
+    path = find("shards", shard, name)
     if path is None:
         raise StorageError("A shard of this data set is not here any more: take the source in again.")
-    return path.parent
+    return path
 
 
 def load_rows(shard: str) -> list[dict[str, Any]]:
     """Everything that is known of the pictures of a shard, in order."""
-    return [row for row in read_rows(pixels_folder(shard)) if "place" in row]
-
-
-def squares_path(shard: str) -> Path:
-    """The file with the small squares of a shard's pictures, see `core.data.squares`."""
-    return pixels_folder(shard) / SQUARES
+    return [row for row in read_rows(file_of(shard, ROWS).parent) if "place" in row]
 
 
 # -- what lies elsewhere
@@ -244,12 +236,12 @@ def _here(piece: Piece, folder: Path) -> Piece:
     source = folder / "source"
     source.mkdir()
     if piece.tar:
-        with _answering():
-            files.get_file(f"{root}/{piece.tar.name}", str(source / "0"))
-        return replace(piece, root=str(source), tar=replace(piece.tar, at="0"))
+        with answering():
+            _fetch(files, f"{root}/{piece.tar.name}", piece, source / "0")
+        return replace(piece, root=str(source), tar=replace(piece.tar, at="0"), start=0, end=0)
     for batch in _batches(piece.files):
         paths = [f"{root}/{file.name}" for _, file in batch if file.size <= MAX_MEMBER_BYTES]
-        with _answering():
+        with answering():
             found = files.cat(paths, on_error="return") if paths else {}
         for number, file in batch:
             _put(source / f"{number}", file, found.get(f"{root}/{file.name}"))
@@ -257,13 +249,14 @@ def _here(piece: Piece, folder: Path) -> Piece:
     return replace(piece, root=str(source), files=here)
 
 
-@contextmanager
-def _answering() -> Iterator[None]:
-    """What goes wrong between here and the source is not a picture's fault."""
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(f"The source does not answer ({type(error).__name__}); try again.") from error
+def _fetch(files: Any, path: str, piece: Piece, target: Path) -> None:
+    """A tar, or the part of it that the piece is."""
+    if not piece.end:
+        files.get_file(path, str(target))
+        return
+    with target.open("wb") as file:
+        for start in range(piece.start, piece.end, FETCH_BYTES):
+            file.write(files.cat_file(path, start=start, end=min(start + FETCH_BYTES, piece.end)))
 
 
 def _put(path: Path, file: File, content: object) -> None:

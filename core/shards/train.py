@@ -31,7 +31,7 @@ from core.shards.executor import Executor
 from core.shards.features import Recipe, compute_features, load_features, recipe_of
 from core.shards.head import BATCH_ROWS, LargeHead, ShardRows, solve_large
 from core.shards.large_set import TEST, TRAIN, VAL, Columns, LargeSet, columns_of, divide, test_part_of
-from core.shards.objects import find, making
+from core.shards.objects import drop, find, is_done, making
 from core.shards.taking_in import Codes
 from core.training.plan import views_of
 from core.training.weighting import class_weights
@@ -120,7 +120,7 @@ def train_large(data: LargeSet, settings: RunSettings, work: Executor, say: Say 
     """
     recipe = recipe_of(settings)
     name = _name_of(data, settings, recipe)
-    if find("results", name, ABOUT):
+    if is_done("results", name):
         return load_result(name)
     watch: dict[str, float] = {}
     with _timed(watch, "features"):
@@ -291,6 +291,8 @@ def load_result(name: str) -> LargeResult:
             raise ValueError("there is none")
         return read_json(unsealed(path.read_bytes())[0], LargeResult)
     except (OSError, ValueError) as error:
+        if path and drop("results", name):
+            return load_result(name)
         raise DatasetError(f"The result {shown(name)} is not here, or damaged; train again.") from error
 
 

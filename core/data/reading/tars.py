@@ -124,10 +124,14 @@ def _member(info: tarfile.TarInfo) -> Member:
     return Member(name=name.removeprefix("./"), header=info.offset, start=info.offset_data, size=size, problem=problem)
 
 
-def cut(file: BinaryIO, most: int) -> list[tuple[int, int, int]]:
-    """A tar in parts of so many pictures, files of one picture together: (start, end) in bytes, and pictures."""
+def cut(file: BinaryIO, most: int, size: int | None = None) -> list[tuple[int, int, int]]:
+    """A tar in parts of so many pictures, files of one picture together: (start, end) in bytes, and pictures.
+
+    Args:
+        size: of the tar, where the system does not know it.
+    """
     parts: list[list[int]] = []
-    for _, group in groupby(members(file), key=lambda member: member.key):
+    for _, group in groupby(members(file, end=size), key=lambda member: member.key):
         files = list(group)
         if not parts or parts[-1][2] >= most:
             parts.append([files[0].header, 0, 0])

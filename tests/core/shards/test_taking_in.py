@@ -17,6 +17,7 @@ from PIL import Image
 
 from core.data.reading.layout import AUTO
 from core.errors import DatasetError, StorageError, ThawError
+from core.shards import executor
 from core.shards.executor import Here, Processes
 from core.shards.large_set import Added, add, load_set
 from core.shards.objects import folder_of, names_of
@@ -129,6 +130,26 @@ def test_files_that_may_be_back_tomorrow_are_tried_again(tmp_path: Path):
     assert taken_in(folder, size=12).data.total == 12
 
 
+def test_a_tar_at_an_address_is_cut_as_one_that_is_here_once_it_is_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    import fsspec
+
+    tar = write_tar(tmp_path / "birds.tar", {f"{'ab'[n % 2]}/{n}.png": noise(n, 70) for n in range(12)})
+    here = taken_in(tar, size=5).data
+    files = fsspec.filesystem("memory")
+    files.pipe_file("/bucket/birds.tar", tar.read_bytes())
+    try:
+        whole = taken_in("memory://bucket/birds.tar", size=5).data
+        assert (whole.title, whole.pictures, here.pictures) == ("birds", (12,), (5, 5, 2))
+
+        monkeypatch.setattr("core.shards.listing.WHOLE_UP_TO", 10_000)
+        monkeypatch.setattr("core.shards.taking_in.FETCH_BYTES", 10_000)
+        assert taken_in("memory://bucket/birds.tar", size=5).data == here
+    finally:
+        files.rm("/bucket", recursive=True)
+
+
 def test_an_address_is_taken_in_as_the_folder_is(tiny_folder: Path, tmp_path: Path):
     import fsspec
 
@@ -202,6 +223,19 @@ def test_memory_does_not_grow_with_the_number_of_shards(tmp_path: Path):
     )
     few, many = (int(python(code, str(tmp_path / "p"), count)) for count in ("2", "6"))
     assert many < few + 20 * 1024**2
+
+
+def test_tasks_elsewhere_are_told_where_things_lie_and_no_passwords(
+    thaw_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("THAW_DATABASE", "postgresql://thaw:secret@database/thaw")
+    assert executor._settings().keys() == {"THAW_HOME", "PYTHONPATH"}
+    assert executor._settings()["THAW_HOME"] == str(thaw_home)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("THAW_STORE", "store")
+    assert executor._settings()["THAW_STORE"] == str(tmp_path / "store")
+    assert "THAW_HOME" not in executor._settings(), "each machine has its own"
 
 
 def dies_once(mark: str) -> str:

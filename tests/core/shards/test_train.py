@@ -9,6 +9,7 @@ import torch
 from helpers import python
 
 from core.data.dataset import Dataset
+from core.data.pixels import FILE_NAME
 from core.data.reading.layout import AUTO
 from core.errors import StorageError
 from core.settings.schema import OptimSettings, RunSettings
@@ -18,7 +19,7 @@ from core.shards.features import FILE, compute_features, recipe_of
 from core.shards.head import ShardRows, solve_large
 from core.shards.large_set import LargeSet, add
 from core.shards.objects import folder_of, making
-from core.shards.taking_in import load_index, pixels_folder
+from core.shards.taking_in import file_of, load_index
 from core.shards.train import LargeResult, load_predictions, train_large
 from core.training.head import solve_head
 from core.training.scenarios import train_run
@@ -83,7 +84,7 @@ def damage(path: Path) -> None:
 
 def test_what_is_damaged_is_said_and_costs_one_shard(data: LargeSet, tiny_folder: Path):
     recipe = recipe_of(SETTINGS)
-    damage(pixels_folder(data.shards[2]) / "pixels.u8")
+    damage(file_of(data.shards[2], FILE_NAME))
     with pytest.raises(StorageError, match="take the source in again"):
         compute_features(data, recipe, Here())
     again = add(str(tiny_folder), Here(), size=8, layout=AUTO, on_progress=lambda done, total: None)
