@@ -40,9 +40,8 @@ def test_a_run_ends_finished_with_its_record(claimed: Callable[..., tuple[RunSto
 
 def test_a_diverged_run_fails_with_advice_and_leaves_no_folder(claimed: Callable[..., tuple[RunStore, Run]]):
     rates = {"lr": 10.0, "backbone_lr": 10.0, "weight_decay": 1.0, "schedule": "constant"}
-    store, run = claimed(
-        "last-stages", optimizer="sgd", epochs=40, batch_size=2, **rates
-    )  # what is frozen is computed once
+    # what is frozen is computed once, and epochs are quick
+    store, run = claimed("last-stages", optimizer="sgd", epochs=40, batch_size=2, **rates)
 
     execute(store, run, never)
 
