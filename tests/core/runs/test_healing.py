@@ -54,7 +54,7 @@ def test_slow_work_goes_on_as_long_as_its_worker_beats_and_is_only_spoken_of(sto
     store.report(run, progress={"fraction": 0.1})
     assert store.standstill(run) is None
 
-    assert pass_time(store, 2 * STILL_S, every=20, meanwhile=lambda: store.report(run)) == []
+    assert pass_time(store, 2 * STILL_S, every=5, meanwhile=lambda: store.report(run)) == []
 
     said = store.standstill(store.get(run.id))
     assert said is not None and said.startswith("no progress for 20 minutes")

@@ -13,13 +13,13 @@ from core.data.ingest import ingest
 from core.training.plan import plan_run
 
 SLOW = pytest.param("finetuned", marks=pytest.mark.slow)
-FEWER = {f"discs/{n}.png" for n in range(3, 9)}
+FEWER = {f"discs/{n}.png" for n in range(4, 12)}
 
 
 @pytest.fixture
 def uneven(tmp_path: Path) -> Dataset:
     """The drawn pictures, of which one class has a third of another's."""
-    files = {name: content for name, content in drawn_classes(9).items() if name not in FEWER}
+    files = {name: content for name, content in drawn_classes(12).items() if name not in FEWER}
     return ingest(write_files(tmp_path / "uneven", files)).dataset
 
 
