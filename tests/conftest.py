@@ -4,11 +4,13 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -19,6 +21,22 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads cra
 from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
 
 from core.data.reading.intake import take_in
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nothing_waits_for_the_disk() -> Iterator[None]:
+    """No test cuts the power: what is written need not have reached the disk."""
+    import sqlalchemy as sa
+
+    def connected(connection: Any, record: object) -> None:
+        if isinstance(connection, sqlite3.Connection):
+            connection.execute("PRAGMA synchronous = OFF")
+
+    sa.event.listen(sa.pool.Pool, "connect", connected)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda file: None)
+        yield
+    sa.event.remove(sa.pool.Pool, "connect", connected)
 
 
 @pytest.fixture(autouse=True)

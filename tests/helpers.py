@@ -9,7 +9,7 @@ import resource
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -32,6 +32,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
 KINDS = ("discs", "squares", "stripes")
 """The classes of drawn pictures: red discs, blue squares, green stripes."""
+LARGE = ("efficientnet_lite1", "efficientnet_lite2", "resnet50", "vit_b_16", "siglip2_vitb16", "vgg19")
+"""Backbones of a kind that a smaller one stands for: what fills them with numbers is slow."""
 Asked = Callable[..., dict[str, Any]]
 """Gives a command's words, and gets what it prints as JSON."""
 Refused = Callable[..., str]
@@ -192,6 +194,11 @@ def files_no_longer_than(size_bytes: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def large_ones_slow(names: Iterable[str]) -> list[Any]:
+    """Backbones for `parametrize`, of which the large ones are left to the slow run."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name for name in names]
 
 
 def filled_model(name: str) -> "TransferModel":

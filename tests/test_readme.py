@@ -11,11 +11,11 @@ from core.commands.parser import build_parser
 README = (REPOSITORY / "README.md").read_text()
 
 
-def test_core_in_ten_lines_runs_as_printed(tiny_folder, capsys):
+def test_core_in_ten_lines_runs_as_printed(few_folder, capsys):
     code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     assert len(code.splitlines()) <= 10
 
-    exec(code.replace('ingest("builtin")', f"ingest({str(tiny_folder)!r})"), {})
+    exec(code.replace('ingest("builtin")', f"ingest({str(few_folder)!r})"), {})
 
     printed = capsys.readouterr().out
     assert re.search(r"^frozen \d+\.\d% \d+ s All \d+ frozen tensors are bit-identical", printed, re.MULTILINE)

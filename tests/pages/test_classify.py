@@ -99,12 +99,9 @@ def test_unreadable_files_are_named_and_the_others_answered(page):
     images = [image.proto.imgs[0].alt for image in page.get("image")]
     assert images == ["good.png"] and page.header[0].value.startswith(table(page)["predicted"][0])
 
-
-def test_only_unreadable_files_leave_no_empty_cards(page):
     upload(page, note_png=b"just a few words of text").run()
-
     assert not page.exception
-    assert len(page.warning) == 1 and not page.get("image")
+    assert len(page.warning) == 1 and not page.get("image"), "no empty cards"
 
 
 def test_nothing_is_computed_twice(page, monkeypatch):
@@ -146,17 +143,6 @@ def test_two_runs_stand_side_by_side_and_disagreements_come_first(page, finished
     order = [image.proto.imgs[0].alt for image in page.get("image")]
     assert len(order) == len(pairs)
     assert [pairs[name] > 1 for name in order] == sorted(pairs > 1, reverse=True)
-
-
-def test_test_pictures_come_with_their_true_class_and_the_recorded_answer(page, finished_race):
-    page.pills(key="classify.source").set_value("tests").run()
-
-    record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
-    by_name = dict(zip(record.test_names, said.probabilities, strict=True))
-    for row in table(page).to_dict("records"):
-        told = [row[f"p({name})"] for name in record.dataset.class_names]
-        assert row["true class"] == row["picture"].split("/")[0]
-        assert np.allclose(told, by_name[row["picture"]], atol=1e-4)
 
 
 def test_runs_of_different_classes_are_shown_without_a_judgement():
@@ -335,12 +321,18 @@ def drawn_tests(page):
     return page.pills(key="classify.source").set_value("tests").run()
 
 
-def test_nothing_is_explained_until_it_is_asked_for(drawn_tests, monkeypatch):
-    import core.inference.explain as explain
+def test_test_pictures_come_with_true_class_and_recorded_answer_and_nothing_is_explained_unasked(
+    drawn_tests, finished_race, monkeypatch
+):
+    record, said = (f(finished_race.run("frozen")) for f in (load_record, load_predictions))
+    by_name = dict(zip(record.test_names, said.probabilities, strict=True))
+    for row in table(drawn_tests).to_dict("records"):
+        told = [row[f"p({name})"] for name in record.dataset.class_names]
+        assert row["true class"] == row["picture"].split("/")[0]
+        assert np.allclose(told, by_name[row["picture"]], atol=1e-4)
 
-    monkeypatch.setattr(explain, "heat_map", None)
+    monkeypatch.setattr("core.inference.explain.heat_map", None)
     drawn_tests.slider(key="classify.top").set_value(1).run()
-
     assert not drawn_tests.exception
     assert len(drawn_tests.get("image")) == len(table(drawn_tests))
 
@@ -439,15 +431,13 @@ def test_that_it_is_none_of_these_is_the_whole_answer_and_the_closest_class_is_f
     assert "Also possible" not in words(page)
     assert set(table(page)["none of these"]) == {"yes"}
 
-    page.toggle(key="classify.detect").set_value(False).run()
-    assert headline(page).endswith(" %") and "none of these" not in table(page)
-
-
-def test_of_several_pictures_the_unknown_ones_are_counted(page, turning_away):
     upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
-
     assert headline(page) == "2 pictures: none of these 2"
     assert words(page).count("**:material/help: None of these**") == 2
+
+    upload(page, one_png=drawn("discs", 5)).run()
+    page.toggle(key="classify.detect").set_value(False).run()
+    assert headline(page).endswith(" %") and "none of these" not in table(page)
 
 
 def test_an_answer_stands_there_before_the_training_pictures_were_looked_at(page, turning_away, monkeypatch):

@@ -73,29 +73,23 @@ def test_an_unknown_data_set_in_the_address_is_named_and_replaced(start, tiny_da
     assert at.session_state["chosen.settings"].data.dataset == "builtin"
 
 
-def test_the_list_follows_an_upload_and_an_upload_does_not_hold_on_to_the_list(start, tiny_dataset, tmp_path):
+def test_the_list_follows_an_upload_which_survives_another_page_and_does_not_hold_on_to_the_list(
+    start, tiny_dataset, tmp_path
+):
     at = start("data.py", data=tiny_dataset.id)
     upload(at, drawn_classes(5, first=50), tmp_path)
     added = at.session_state["chosen.settings"].data.dataset
     assert at.selectbox(key="data.chosen").value == added != tiny_dataset.id
 
-    at.selectbox(key="data.chosen").set_value(tiny_dataset.id).run()
-    at.run()
-
-    assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
-    assert at.selectbox(key="data.chosen").value == tiny_dataset.id
-
-
-def test_the_choice_survives_a_look_at_another_page(start, tiny_dataset, tmp_path):
-    at = start("data.py", data=tiny_dataset.id)
-    upload(at, drawn_classes(5, first=50), tmp_path)
-    added = at.session_state["chosen.settings"].data.dataset
-
     at.switch_page("train.py").run()
     at.switch_page("data.py").run()
-
     assert at.session_state["chosen.settings"].data.dataset == added
     assert at.selectbox(key="data.chosen").value == added
+
+    at.selectbox(key="data.chosen").set_value(tiny_dataset.id).run()
+    at.run()
+    assert at.session_state["chosen.settings"].data.dataset == tiny_dataset.id
+    assert at.selectbox(key="data.chosen").value == tiny_dataset.id
 
 
 def edit_key(at, field: str, what: str = "edit") -> str:
@@ -147,18 +141,6 @@ def test_what_is_left_as_it_is_is_not_told_again(start, tiny_dataset):
         keeps[0].click().run()
 
     assert "No problems found." in said(at) and "left as they are" in said(at)
-
-
-def test_an_edit_is_worked_with_at_once(start, tiny_dataset):
-    at = start("data.py", data=tiny_dataset.id)
-
-    at.selectbox(key=edit_key(at, "class")).set_value("discs").run()
-    at.text_input(key=edit_key(at, "name")).set_value("<script>alert(1)</script>").run()
-    at.button(key="data.edit.rename").click().run()
-
-    now = load_stored(at.session_state["chosen.settings"].data.dataset)
-    assert not at.exception and "<script>alert(1)</script>" in now.class_names
-    assert "**<script>alert(1)</script>**" in said(at)
 
 
 def test_skipped_normalised_and_ignored_files_are_reported(start, tmp_path):
@@ -230,13 +212,16 @@ def test_drawing_the_parts_again_is_told_as_what_it_is(start, tmp_path):
     assert "Thaw draws the parts." in said(at) and "came without" not in said(at)
 
 
-def test_data_sets_that_are_called_alike_can_be_told_apart(start, tiny_dataset):
+def test_an_edit_is_worked_with_at_once_and_data_sets_that_are_called_alike_can_be_told_apart(start, tiny_dataset):
     """A browser sends back what an option is called: of two that are called alike, the wrong one was chosen."""
     at = start("data.py", data=tiny_dataset.id)
-    at.text_input(key=edit_key(at, "name")).set_value("triangles").run()
+    at.selectbox(key=edit_key(at, "class")).set_value("discs").run()
+    at.text_input(key=edit_key(at, "name")).set_value("<script>alert(1)</script>").run()
     at.button(key="data.edit.rename").click().run()
     edited = at.session_state["chosen.settings"].data.dataset
     assert edited != tiny_dataset.id and load_stored(edited).title == tiny_dataset.title
+    assert not at.exception and "<script>alert(1)</script>" in load_stored(edited).class_names
+    assert "**<script>alert(1)</script>**" in said(at)
 
     options = at.selectbox(key="data.chosen").options
     alike = [option for option in options if option.startswith("tiny (30 pictures), version ")]
@@ -351,20 +336,13 @@ def test_a_folder_is_asked_about_in_the_same_way(start, tiny_dataset, tmp_path):
     assert load_stored(at.session_state["chosen.settings"].data.dataset).class_names == ("day", "night")
 
 
-def test_a_class_of_which_nothing_can_be_used_stays_in_the_account(start, tiny_dataset, tmp_path):
+def test_a_class_of_which_nothing_can_be_used_is_told_until_another_upload_has_none(start, tiny_dataset, tmp_path):
     at = start("data.py", data=tiny_dataset.id)
-
-    upload(at, drawn_classes(5) | {f"worms/{n}.txt": b"no picture" for n in range(3)}, tmp_path)
-
-    counts = counts_of(at)
+    worms = {f"worms/{n}.txt": b"no picture" for n in range(3)}
+    upload(at, drawn_classes(5, first=50) | worms, tmp_path, "first.zip")
+    first, counts = at.session_state["chosen.settings"].data.dataset, counts_of(at)
     assert counts.loc["worms", "all"] == 0 and counts.loc["worms", "left out"] == "3 files: not a picture"
     assert counts.loc["discs", "all"] == 5 and counts.loc["discs", "left out"] == ""
-
-
-def test_the_report_is_of_what_was_brought_last(start, tiny_dataset, tmp_path):
-    at = start("data.py", data=tiny_dataset.id)
-    upload(at, drawn_classes(5, first=50) | {"worms/1.txt": b"no picture"}, tmp_path, "first.zip")
-    first = at.session_state["chosen.settings"].data.dataset
     key = next(uploader.key for uploader in at.file_uploader if str(uploader.key).startswith("data.zip"))
 
     path = write_zip(tmp_path / "second.zip", drawn_classes(5, first=50))
@@ -392,8 +370,12 @@ def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undon
     dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
     at = start("data.py", data=dataset.id)
 
-    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(patient#)_*").run()
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(nurse#)_*").run()
+    assert not at.exception and "fits no file name" in at.error[0].value
+    assert "data.groups.set" not in [button.key for button in at.button]
+    assert "data.edit.rename" in [button.key for button in at.button], "what stands below is there all the same"
 
+    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(patient#)_*").run()
     assert "6 groups of 54 pictures, the largest patient0 with 9" in said(at)
     shown = next(table.value for table in at.dataframe if "its group" in table.value)
     assert ("patient0_0.png", "patient0") in list(shown.itertuples(index=False, name=None))
@@ -406,7 +388,7 @@ def test_a_pattern_shows_its_groups_before_they_are_set_and_setting_can_be_undon
     assert not at.exception and chosen_now(at) == dataset
 
 
-def test_setting_the_groups_that_there_are_changes_nothing_and_claims_nothing(start, tmp_path):
+def test_setting_the_groups_that_there_are_changes_and_claims_nothing_and_they_can_be_given_up(start, tmp_path):
     dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
     grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))
     at = start("data.py", data=grouped.id)
@@ -417,27 +399,10 @@ def test_setting_the_groups_that_there_are_changes_nothing_and_claims_nothing(st
     assert not at.exception and chosen_now(at) == grouped
     assert [toast.value for toast in at.toast] == ["Nothing was changed: it is like that already."]
     assert "data.undo" not in [button.key for button in at.button] and "Renamed" not in said(at)
-
-
-def test_groups_that_were_set_can_be_given_up(start, tmp_path):
-    dataset = ingest(write_files(tmp_path / "patients", patients())).dataset
-    grouped = set_groups(dataset, find_groups(dataset, "name:(patient#)_*"))
-    at = start("data.py", data=grouped.id)
     assert "Grouped by the pattern (patient#)_*: 6 groups" in said(at)
 
     at.button(key="data.groups.none").click().run()
-
     assert not at.exception and chosen_now(at) == dataset
-
-
-def test_a_pattern_that_fits_nothing_is_said_and_the_page_stays(start, tiny_dataset):
-    at = start("data.py", data=tiny_dataset.id)
-
-    at.text_input(key=edit_key(at, "pattern", "groups")).set_value("(patient#)_*").run()
-
-    assert not at.exception and "fits no file name" in at.error[0].value
-    assert "data.groups.set" not in [button.key for button in at.button]
-    assert "data.edit.rename" in [button.key for button in at.button], "what stands below is there all the same"
 
 
 def test_names_that_look_like_groups_are_grouped_by_one_click(start, tmp_path):

@@ -1,5 +1,7 @@
 """Home: the race is queued as chosen, what goes on is said in words and shown, and the answer comes first."""
 
+from dataclasses import asdict
+
 import pytest
 from helpers import drawn, noise, write_files
 
@@ -67,30 +69,30 @@ def test_what_is_chosen_is_what_is_raced_and_settings_of_ones_own_stay(start, ti
     }
 
 
-@pytest.mark.parametrize(
-    ("queued", "running", "words"),
-    [
-        ("torch", None, "starting PyTorch"),
-        ("timing", None, "timing this machine"),
-        (None, Progress(phase="pictures"), "reading pictures"),
-        (None, Progress(phase="features"), "computing features"),
-        (None, Progress(phase="train", epoch=2, epochs=5), "training, epoch 2 of 5"),
-        (None, Progress(phase="test"), "testing"),
-    ],
-    ids=lambda value: getattr(value, "phase", value),
-)
-def test_what_is_being_done_is_said_in_words(start, tiny_dataset, queued, running, words):
+def test_what_is_being_done_is_said_in_words_and_changes_with_it(start, tiny_dataset):
     store = RunStore()
     race_of(tiny_dataset.id)
-    if queued:
-        store.tell_waiting(queued)
-    else:
-        store.report(store.claim(), progress={"phase": running.phase, "epoch": running.epoch, "epochs": running.epochs})
-
+    store.tell_waiting("torch")
     at = start("home.py", data=tiny_dataset.id)
 
-    assert at.get("progress")[0].proto.text == f"Run 1 of 2: **Frozen, seed 0** · {words}"
-    assert "worker" not in said(at)
+    def now() -> str:
+        assert "worker" not in said(at)
+        return at.get("progress")[0].proto.text.removeprefix("Run 1 of 2: **Frozen, seed 0** · ")
+
+    assert now() == "starting PyTorch"
+    store.tell_waiting("timing")
+    at.run()
+    assert now() == "timing this machine"
+    run = store.claim()
+    for progress, words in (
+        (Progress(phase="pictures"), "reading pictures"),
+        (Progress(phase="features"), "computing features"),
+        (Progress(phase="train", epoch=2, epochs=5), "training, epoch 2 of 5"),
+        (Progress(phase="test"), "testing"),
+    ):
+        store.report(run, progress=asdict(progress))
+        at.run()
+        assert now() == words
 
 
 def test_validation_pictures_show_what_the_runs_of_a_seed_say_at_this_moment(start, tiny_dataset):
@@ -158,27 +160,16 @@ def test_a_result_stays_where_its_pictures_were_deleted(start, tiny_dataset, fin
     assert not at.exception and "deleted since: their numbers stand" in said(at)
 
 
-def test_the_recorded_case_is_decided_and_says_what_pretraining_gained(start, tiny_dataset):
+def test_an_empty_home_shows_the_recorded_case_and_what_this_machine_was_measured_to_be(start, tiny_dataset, thaw_home):
     at = start("home.py", data=tiny_dataset.id)
 
     found = conclusion_of(race_verdict([load_outcome(run.id) for run in showcase_runs()]))
     assert at.header[0].value == "Pretraining gained 37.6 points on photos of ants and bees"
     assert found.numbers in said(at)
-
-
-def test_the_machine_card_shows_what_was_measured_and_what_was_chosen(start, tiny_dataset):
-    at = start("home.py", data=tiny_dataset.id)
-
     shown = next(table.value for table in at.dataframe if "chosen" in table.value.columns)
-
     assert shown["fp32"].tolist() == [50, 50, 50] and set(shown["chosen"]) == {"fp32"}
-
-
-def test_a_machine_that_was_never_measured_says_so(start, tiny_dataset, thaw_home):
     (thaw_home / "speeds.json").unlink()
-
-    at = start("home.py", data=tiny_dataset.id)
-
+    at.run()
     assert not at.exception and any("has not been timed here yet" in caption.value for caption in at.caption)
 
 

@@ -20,12 +20,12 @@ from core.settings.schema import DataSettings, RunSettings
 NOT_THERE = {f"discs/{number}.png" for number in range(5, 10)}
 
 
-def test_the_form_makes_the_run_that_is_queued(start, tiny_dataset):
+def test_the_form_makes_the_run_that_is_queued_and_says_what_has_to_be_fetched_first(start, tiny_dataset):
     at = start("train.py", data=tiny_dataset.id)
 
     at.radio(key="train.scenario").set_value("last-stages").run()
-    at.slider(key="train.last_stages").set_value(3).run()
-    at.number_input(key="train.epochs").set_value(2).run()
+    at.slider(key="train.last_stages").set_value(3)
+    at.number_input(key="train.epochs").set_value(2)
     at.number_input(key="train.lr").set_value(0.005).run()
     at.button(key="train.start").click().run()
 
@@ -35,13 +35,8 @@ def test_the_form_makes_the_run_that_is_queued(start, tiny_dataset):
     assert (settings.optim.epochs, settings.rates[0]) == (2, 0.005)
     assert settings.data.dataset == tiny_dataset.id
 
-
-def test_weights_that_are_not_here_are_announced_before_the_run(start, tiny_dataset):
-    at = start("train.py", data=tiny_dataset.id)
-
     at.selectbox(key="train.backbone").set_value("resnet18").run()
     assert any("not here" in caption.value for caption in at.caption)
-
     at.radio(key="train.scenario").set_value("scratch").run()
     assert not any("not here" in caption.value for caption in at.caption)
 
@@ -290,29 +285,23 @@ def test_choices_survive_other_pages_and_are_taken_over_from_them(start, tiny_da
 def test_a_frozen_run_has_a_penalty_and_no_epochs_and_a_trained_one_the_other_way_round(start, tiny_dataset):
     at = start("train.py", data=tiny_dataset.id)
 
-    def keys() -> set[str]:
-        return {widget.key for widget in at.number_input}
+    def shown() -> set[str]:
+        return {*keys(at.number_input), *keys(at.selectbox)}
 
-    assert "train.l2" in keys() and not {"train.epochs", "train.lr", "train.ema"} & keys()
+    assert "train.l2" in shown() and not {"train.epochs", "train.lr", "train.ema", "train.batchnorm"} & shown()
     at.number_input(key="train.l2").set_value(0.5).run()
+    at.radio(key="train.scenario").set_value("looks-frozen").run()
+    assert "train.batchnorm" not in shown(), "it is what that strategy is about"
     at.radio(key="train.scenario").set_value("finetuned").run()
-    assert {"train.epochs", "train.lr", "train.ema", "train.train_size"} <= keys() and "train.l2" not in keys()
-    at.number_input(key="train.train_size").set_value(160).run()
-    at.button(key="train.start").click().run()
-
-    assert not at.exception
-    assert RunStore().runs()[0].settings.optim.train_size == 160
-
-
-def test_what_happens_to_batchnorm_can_be_chosen_where_something_trains(start, tiny_dataset):
-    at = start("train.py", data=tiny_dataset.id, scenario="finetuned")
-
+    assert {"train.epochs", "train.lr", "train.ema", "train.train_size", "train.batchnorm"} <= shown()
+    assert "train.l2" not in shown()
+    at.number_input(key="train.train_size").set_value(160)
     at.selectbox(key="train.batchnorm").set_value("adapted").run()
     at.button(key="train.start").click().run()
 
-    assert not at.exception and RunStore().runs()[0].settings.model.statistics == "adapted"
-    frozen = start("train.py", data=tiny_dataset.id, scenario="looks-frozen")
-    assert "train.batchnorm" not in [box.key for box in frozen.selectbox]
+    assert not at.exception
+    settings = RunStore().runs()[0].settings
+    assert (settings.optim.train_size, settings.model.statistics) == (160, "adapted")
 
 
 def captions(at) -> list[str]:

@@ -46,7 +46,7 @@ def take(steps: Iterable[ExecutableDDLElement], execute: Callable[[Any], object]
     """Take those steps that were not taken: earlier Thaws changed tables and kept no list.
 
     Args:
-        there: says what is there; None where nobody can be asked.
+        there: says what is there; None where nothing is, or nobody can be asked.
 
     Raises:
         StorageError: a table of this name is another program's.

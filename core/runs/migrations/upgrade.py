@@ -34,9 +34,10 @@ def upgrade(connection: sa.Connection) -> None:
         StorageError: a table of this name is another program's; nothing is changed.
     """
     known = _version(connection)
+    is_empty = known is None and not sa.inspect(connection).get_table_names()
     for name in MIGRATIONS[0 if known is None else MIGRATIONS.index(known) + 1 :]:
         steps = import_module(f"core.runs.migrations.versions.{name}").STEPS
-        take(steps, connection.execute, sa.inspect(connection))
+        take(steps, connection.execute, None if is_empty else sa.inspect(connection))
     if known is None:
         VERSION.create(connection)
     else:

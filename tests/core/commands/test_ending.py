@@ -18,7 +18,7 @@ GONE = ("cancelled", "The command that trained it was ended, and the run with it
 
 def started_training(folder: Path, seen: Callable[[Run], object]) -> "subprocess.Popen[bytes]":
     """A race on the command line, of which the first run is at work and the second one waits."""
-    options = ["--scenarios", "finetuned,scratch", "--epochs", "200", "--batch-size", "8"]
+    options = ["--scenarios", "finetuned,scratch", "--epochs", "200", "--batch-size", "8", "--train-size", "96"]
     command = [sys.executable, "-m", "core", "race", "--data", str(folder), *options]
     process = subprocess.Popen(
         command,
@@ -37,7 +37,8 @@ def ends(asked: Asked) -> list[tuple[str, str | None]]:
     return [(run["state"], run["cause"]) for run in asked("runs")["runs"]]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow  # in the default run a command is killed while its run waits, and interrupted while it trains
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_training_that_is_killed_has_ended_and_is_nobody_elses_to_do(
     asked: Asked, tiny_folder: Path, number: signal.Signals
 ):

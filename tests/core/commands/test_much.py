@@ -18,14 +18,14 @@ def test_advice_comes_with_its_evidence(asked, tiny_folder):
     assert RunStore().runs() == []
 
 
-def test_a_sweep_says_accuracy_seconds_bytes_and_what_shifts_do(asked, tiny_folder):
-    found = asked("sweep", "--data", str(tiny_folder), "--depths", "0,1", *QUICK)
+def test_a_sweep_says_accuracy_seconds_bytes_and_what_shifts_do(asked, few_folder):
+    found = asked("sweep", "--data", str(few_folder), "--depths", "0,1", *QUICK)
 
     head, last = found["depths"]
     assert (head["label"], last["label"]) == ("head only", "last stage")
     assert 0 < head["changed_bytes"] < last["changed_bytes"] and head["seconds"] > 0
     assert set(head["shifted"]) == set(last["shifted"]) == {"blur", "noise", "JPEG", "darker", "other colours"}
-    (study,) = studies(RunStore(), "sweep", ingest(tiny_folder).dataset.id)
+    (study,) = studies(RunStore(), "sweep", ingest(few_folder).dataset.id)
     assert len(study.finished) == 2 and not study.is_active
 
 

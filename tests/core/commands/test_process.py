@@ -22,7 +22,7 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
 
 
 def test_a_real_process_trains_and_classifies(thaw_home: Path, few_folder: Path):
-    options = ["--scenario", "frozen", "--views", "1", "--json"]
+    options = ["--scenario", "frozen", "--views", "1", "--l2", "0.1", "--json"]
     done = run_command("train", "--data", str(few_folder), *options, home=thaw_home)
     assert (done.returncode, done.stderr) == (0, "")
     run = json.loads(done.stdout)["run"]

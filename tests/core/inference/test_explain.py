@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers import FinishedRace, draw_picture, filled_model
+from helpers import FinishedRace, draw_picture, filled_model, large_ones_slow
 from torch import nn
 
 from core.augment.preprocessing import Preprocessing
@@ -46,7 +46,7 @@ def same(before: list[Any], after: list[Any]) -> bool:
     return before[:2] == after[:2] and all(map(torch.equal, before[2], after[2]))
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", large_ones_slow(BACKBONES))
 def test_every_backbone_explains_itself_frozen_or_not_and_stays_as_it_was(name: str):
     model = filled_model(name)
     fold_batchnorm(model.backbone)

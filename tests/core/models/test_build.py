@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import large_ones_slow
 from torch import nn
 
 from core.errors import RunError, WeightsError
@@ -14,7 +15,7 @@ SMALL = ("efficientnet_lite0", "resnet18", "mobilenet_v3_large")
 IMAGES = torch.linspace(-1, 1, 2 * 3 * 64 * 64).reshape(2, 3, 64, 64)
 
 
-@pytest.mark.parametrize("name", [n for n in BACKBONES if not n.startswith("vgg")])
+@pytest.mark.parametrize("name", large_ones_slow(name for name in BACKBONES if not name.startswith("vgg")))
 def test_every_backbone_is_built_from_nothing_with_a_head_for_our_classes(name: str) -> None:
     model = build_model(name, 3, start="none", seed=0).eval()
     side = 64 if get_backbone(name).any_size else 224  # places that are learnt are those of one size

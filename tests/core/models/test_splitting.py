@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from helpers import filled_model
+from helpers import filled_model, large_ones_slow
 from torch import Tensor
 
 from core.models.build import build_model
@@ -17,7 +17,7 @@ def pictures(name: str, count: int = 2) -> Tensor:
     return torch.randn(count, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
-@every_backbone
+@pytest.mark.parametrize("name", large_ones_slow(BACKBONES))
 @torch.no_grad()
 def test_both_halves_give_what_the_whole_gives_bit_for_bit(name: str) -> None:
     model, images = filled_model(name), pictures(name, 1)

@@ -16,7 +16,7 @@ from helpers import claim_run
 
 import core.runs.store
 from core.data.dataset import Dataset
-from core.data.ingest import Ingested
+from core.data.ingest import Ingested, ingest
 from core.runs import life
 from core.runs.database import engine_of
 from core.runs.race import submit
@@ -30,13 +30,13 @@ def store() -> RunStore:
 
 
 @pytest.fixture
-def trained_on(tiny_dataset: Dataset) -> Dataset:
-    return tiny_dataset
+def trained_on(few_folder: Path) -> Dataset:
+    return ingest(few_folder).dataset
 
 
 @pytest.fixture
 def claimed(trained_on: Dataset) -> Callable[..., tuple[RunStore, Run]]:
-    """Queues and claims a run on the drawn pictures."""
+    """Queues and claims a run on few drawn pictures."""
 
     def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
         store = RunStore()

@@ -146,5 +146,5 @@ def test_an_owner_elsewhere_is_known_by_its_beats(store: RunStore, pass_time: Wa
     elsewhere = {**life.identity(), "host": "elsewhere", "pid": 1}
     (id_,) = store.submit([RunSettings()], "pictures", owner=elsewhere)
 
-    assert pass_time(store, 3 * SILENCE_S, meanwhile=lambda: store.beat_owner([id_])) == []
+    assert pass_time(store, 3 * SILENCE_S, every=5, meanwhile=lambda: store.beat_owner([id_])) == []
     assert pass_time(store, SILENCE_S + 2) == [id_]

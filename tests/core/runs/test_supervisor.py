@@ -212,7 +212,8 @@ def is_locked(home: Path) -> bool:
 
 def test_a_worker_that_is_halted_while_it_writes_is_killed_and_lets_go(locking, monkeypatch, thaw_home: Path):
     monkeypatch.setattr("core.sqlite.PATIENCE_MS", 2000 * PATIENCE_S)  # whoever waits for the database is too late
-    monkeypatch.setattr(module, "STARTING_S", 6.0)
+    monkeypatch.setattr(module, "STARTING_S", 3.0)
+    monkeypatch.setattr(module, "SILENCE_S", 10.0 * PATIENCE_S)  # it was never ready
     monkeypatch.setattr(module, "GRACE_S", 0.2)
     one = Supervisor()
     one.start()

@@ -93,18 +93,22 @@ def test_a_worker_trains_what_is_queued_and_gives_back_what_it_is_at_when_asked_
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
-def test_a_worker_is_ready_before_there_is_anything_to_train_and_goes_when_its_parent_does(
-    start: Start, tmp_path: Path
+def test_a_worker_is_ready_before_there_is_anything_to_train_and_gives_its_run_back_when_its_parent_goes(
+    tiny_dataset, start: Start, tmp_path: Path
 ):
-    started = start()
+    process = start()
 
     wait_for(lambda: READY in (tmp_path / "worker.log").read_bytes())
 
-    assert any("libtorch_cpu" in loaded.path for loaded in psutil.Process(started.pid).memory_maps())
+    assert any("libtorch_cpu" in loaded.path for loaded in psutil.Process(process.pid).memory_maps())
     assert RunStore().runs() == []
-    assert started.stdin is not None
-    started.stdin.close()
-    assert started.wait(PATIENCE_S) == 0
+    store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
+    wait_for(has_trained(store, run))
+    assert process.stdin is not None
+    process.stdin.close()
+    assert process.wait(PATIENCE_S) == 0
+    waiting = store.get(run)
+    assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
 def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
@@ -141,19 +145,6 @@ def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_datas
     ended = store.get(run)
     assert (ended.state, ended.attempt, ended.crashes) == ("finished", 2, 1)
     assert [row.epoch for row in load_record(run).history] == list(range(1, 7))
-
-
-def test_a_worker_whose_parent_goes_gives_its_run_back(tiny_dataset, start: Start):
-    store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
-    process = start()
-    wait_for(has_trained(store, run))
-
-    assert process.stdin is not None
-    process.stdin.close()
-
-    assert process.wait(PATIENCE_S) == 0
-    waiting = store.get(run)
-    assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
 @pytest.mark.slow

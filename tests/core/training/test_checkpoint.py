@@ -18,7 +18,7 @@ from core.training.checkpoint import Checkpoint
 from core.training.history import Cancelled, EpochRecord, Progress
 from core.training.scenarios import Trained, train_run
 
-EPOCHS = 3
+EPOCHS = 2
 
 
 def settings(scenario: str, **optim: object) -> RunSettings:
@@ -29,7 +29,7 @@ def settings(scenario: str, **optim: object) -> RunSettings:
 CASES = {
     "everything": settings("finetuned"),
     "averaged, SGD": settings("finetuned", ema=0.5, optimizer="sgd", schedule="cosine"),
-    "last stages, from what is cached": settings("last-stages", train_size=None),
+    "last stages, from what is cached": settings("last-stages", train_size=None, epochs=3),
     "the head first": settings("probe-then-finetune"),
     "statistics move": settings("scratch"),
 }
@@ -82,7 +82,7 @@ def essence(trained: Trained) -> dict[str, object]:
 def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, pictures: Dataset, path: Path):
     plan = CASES[case]
     whole = train_run(plan, pictures)
-    before = interrupt(plan, pictures, path, 2)
+    before = interrupt(plan, pictures, path, plan.optim.epochs - 1)
     torch.manual_seed(99)  # whatever other runs have drawn meanwhile
     steps: list[Progress] = []
     resumed = train_run(plan, pictures, on_progress=steps.append, checkpoint=Checkpoint(path))

@@ -24,7 +24,7 @@ from core.training.history import Cancelled
 from core.training.scenarios import Trained, build_run_loaders, train_run
 
 pytestmark = pytest.mark.usefixtures("tricks")
-SMALL = OptimSettings(epochs=1, batch_size=8, train_size=96)
+SMALL = OptimSettings(epochs=1, batch_size=8, train_size=96, views=1, l2=0.1)
 
 
 def settings(scenario: str = "frozen", optim: OptimSettings = SMALL) -> RunSettings:

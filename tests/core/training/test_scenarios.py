@@ -1,43 +1,26 @@
 """Every way of training, on EfficientNet-Lite0 and drawn pictures: what changed, what was done, what came out."""
 
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from helpers import drawn, drawn_classes, home_at, write_files
+from trainings import SMALL, Done, numbers, run, settings, sizes
 
 from core.augment.pipelines import normalise
 from core.data.dataset import Dataset
 from core.data.ingest import ingest
 from core.data.loaders import EpochBatches
-from core.errors import DatasetError, SettingsError, TrainingError
 from core.models.build import build_model
 from core.models.freezing import state_hashes
 from core.settings.scenarios import SCENARIOS
-from core.settings.schema import AugmentSettings, ModelSettings, OptimSettings, RunSettings
-from core.training import scenarios
-from core.training.history import Cancelled, EpochRecord, Progress
+from core.training.history import Cancelled, EpochRecord
 from core.training.plan import plan_run
-from core.training.scenarios import Trained, build_run_loaders, train_run
-from core.training.watched import Watched
+from core.training.scenarios import build_run_loaders, train_run
 
-
-def settings(scenario: str = "frozen", seed: int = 0, preset: str = "gentle", **changes: object) -> RunSettings:
-    """Settings with changed fields of the model or the optimiser, each of which only one of the two has."""
-    model = {name: changes.pop(name) for name in ("last_stages", "weights", "backbone") if name in changes}
-    return RunSettings(
-        model=ModelSettings(scenario=scenario, **{"last_stages": 2, **model}),
-        augment=AugmentSettings(preset=preset),
-        optim=OptimSettings(**{"epochs": 1, "batch_size": 5, **changes}),
-        seed=seed,
-    )
-
-
-SMALL = {"train_size": 96}  # a fifth of the arithmetic
 CASES = {
     **{scenario: settings(scenario, **SMALL) for scenario in SCENARIOS},
     "frozen": settings("frozen"),
@@ -51,25 +34,6 @@ CASES = {
 SOLVED = ("frozen", "frozen, bf16")
 """Cases that are a solved head and nothing else."""
 each_case = pytest.mark.parametrize("case", CASES)
-
-
-@dataclass
-class Done:
-    """A run and what it reported on the way."""
-
-    settings: RunSettings
-    trained: Trained
-    progress: list[Progress]
-    epochs: list[EpochRecord]
-    watched: list[Watched]
-
-
-def run(dataset: Dataset, plan: RunSettings) -> Done:
-    progress: list[Progress] = []
-    epochs: list[EpochRecord] = []
-    watched: list[Watched] = []
-    trained = train_run(plan, dataset, on_progress=progress.append, on_epoch=epochs.append, on_watched=watched.append)
-    return Done(settings=plan, trained=trained, progress=progress, epochs=epochs, watched=watched)
 
 
 class Runs(dict[str, Done]):
@@ -91,14 +55,6 @@ class Runs(dict[str, Done]):
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory, few_folder: Path) -> Iterator[Dataset]:
-    with home_at(tmp_path_factory.mktemp("scenarios")):
-        found = ingest(few_folder).dataset
-        assert len(found.pixels) == 15  # mapped now, while the home is set
-        yield found
-
-
-@pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Runs:
     return Runs(dataset, tmp_path_factory.mktemp("cases"))
 
@@ -107,15 +63,6 @@ def done(tmp_path_factory: pytest.TempPathFactory, dataset: Dataset) -> Runs:
 def start() -> dict[str, str]:
     """The pretrained backbone's tensors, by hash."""
     return state_hashes(build_model("efficientnet_lite0", 3, start="imagenet", seed=0).backbone)
-
-
-def sizes(here: Done) -> list[int]:
-    return [len(here.trained.split.part(part)) for part in ("train", "val", "test")]
-
-
-def numbers(here: Done) -> list[tuple[float | None, ...]]:
-    """The history without its seconds."""
-    return [(r.epoch, r.train_loss, r.train_accuracy, r.val_loss, r.val_accuracy, r.lr) for r in here.epochs]
 
 
 @pytest.mark.parametrize("case", SOLVED)
@@ -396,40 +343,6 @@ def test_smaller_squares_are_for_training_only(dataset: Dataset):
     assert sides == {"train": {(3, 96, 96)}, "view": full, "plain": full, "val": full, "test": full}
 
 
-def test_a_network_of_one_size_is_refused_before_anything_is_started(dataset: Dataset):
-    progress: list[Progress] = []
-
-    with pytest.raises(SettingsError, match="train_size is 160; ViT-B/16 takes pictures of one size only"):
-        train_run(settings("finetuned", backbone="vit_b_16", train_size=160), dataset, on_progress=progress.append)
-    assert {step.phase for step in progress} <= {"build"}
-
-
-def test_one_class_in_train_is_refused_before_anything_is_built(dataset: Dataset):
-    parts = {0: "train", 1: "test", 2: "test"}
-    given = tuple(replace(picture, given=parts[picture.target]) for picture in dataset.pictures)
-    seen: list[str] = []
-
-    with pytest.raises(DatasetError, match="a network would learn to call everything discs"):
-        train_run(settings(), replace(dataset, pictures=given), on_progress=lambda now: seen.append(now.phase))
-    assert seen == ["build"]
-
-
-@pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune"])
-def test_a_class_that_a_part_lacks_is_put_up_with(few_folder: Path, scenario: str):
-    """Stripes are in test alone, squares in train alone: nothing breaks, and stripes are never named."""
-    dataset = ingest(few_folder).dataset
-    parts = {0: ["train", "val", "test"], 1: ["train"], 2: ["test"]}
-    given = tuple(
-        replace(picture, given=parts[picture.target][place % len(parts[picture.target])])
-        for place, picture in enumerate(dataset.pictures)
-    )
-
-    trained = train_run(settings(scenario, **({} if scenario == "frozen" else SMALL)), replace(dataset, pictures=given))
-
-    assert np.isfinite(trained.test.probabilities.numpy()).all()
-    assert 2 not in trained.test.probabilities.argmax(1).tolist()
-
-
 def test_averaged_weights_are_other_weights_of_the_same_steps(done: Runs):
     plain, averaged = done["finetuned"], done["small, averaged"]
 
@@ -457,7 +370,7 @@ def test_another_precision_is_near_but_not_the_same(done: Runs):
     assert (done["finetuned"].trained.compute.features, done["finetuned"].trained.compute.train) == ("fp32", "fp32")
 
 
-@pytest.mark.parametrize("case", ["finetuned", "small, averaged", "small, bf16"])
+@pytest.mark.parametrize("case", ["small, averaged", pytest.param("small, bf16", marks=pytest.mark.slow)])
 def test_equal_settings_give_an_equal_history_whatever_was_drawn_before(case: str, done: Runs, dataset: Dataset):
     expected = done[case]
     torch.manual_seed(12345)
@@ -469,22 +382,6 @@ def test_equal_settings_give_an_equal_history_whatever_was_drawn_before(case: st
     assert numbers(again) == numbers(expected)
     assert torch.equal(again.trained.test.probabilities, expected.trained.test.probabilities)
     assert state_hashes(again.trained.model) == state_hashes(expected.trained.model)
-
-
-@pytest.mark.parametrize(
-    "plan",
-    [settings("frozen"), settings("finetuned", batch_size=4), settings("last-stages", epochs=3)],
-    ids=["frozen", "finetuned", "last-stages, cached"],
-)
-def test_a_stop_ends_a_run_before_its_next_batch(plan: RunSettings, dataset: Dataset):
-    steps: list[Progress] = []
-
-    def started() -> bool:
-        return any(step.phase in ("features", "train") for step in steps)
-
-    with pytest.raises(Cancelled):
-        train_run(plan, dataset, on_progress=steps.append, should_stop=started)
-    assert len([step for step in steps if step.phase != "build"]) == 1
 
 
 def test_a_stop_ends_a_run_between_two_solutions(done: Runs, dataset: Dataset, thaw_home: Path):
@@ -509,87 +406,6 @@ def test_a_stop_ends_a_run_between_two_solutions(done: Runs, dataset: Dataset, t
 )
 def test_seconds_go_to_their_phases(case: str, phases: set[str], done: Runs):
     assert set(done[case].trained.watch.seconds) == phases
-
-
-FEWER = {f"discs/{n}.png" for n in range(4, 12)}
-
-
-@pytest.fixture
-def uneven(tmp_path: Path) -> Dataset:
-    """The drawn pictures, of which one class has a third of another's."""
-    files = {name: content for name, content in drawn_classes(12).items() if name not in FEWER}
-    return ingest(write_files(tmp_path / "uneven", files)).dataset
-
-
-def balanced_loss(targets: np.ndarray, probabilities: np.ndarray) -> float:
-    """The mean over classes of the mean loss of a class's pictures."""
-    losses = -np.log(probabilities[np.arange(len(targets)), targets])
-    return float(np.mean([losses[targets == target].mean() for target in np.unique(targets)]))
-
-
-@pytest.mark.parametrize("scenario", ["frozen", "finetuned", "probe-then-finetune"])
-def test_balanced_is_judged_and_chosen_with_all_classes_weighing_the_same(scenario: str, uneven: Dataset):
-    changes = {} if scenario == "frozen" else {"epochs": 2, **SMALL}
-    here = run(uneven, settings(scenario, class_weights="balanced", **changes))
-    plain = run(uneven, settings(scenario, **changes))
-
-    best = here.trained.best
-    targets = np.array([uneven.pictures[index].target for index in here.trained.split.val])
-    assert best.val_probabilities is not None and len(set(np.bincount(targets))) > 1
-    assert best.val_loss == pytest.approx(balanced_loss(targets, best.val_probabilities.numpy()), rel=1e-4)
-    assert here.epochs[best.epoch - 1].val_loss == pytest.approx(best.val_loss, rel=1e-4)
-    if scenario != "frozen":
-        assert best.val_loss == pytest.approx(min(record.val_loss for record in here.epochs), rel=1e-4)
-    assert not torch.equal(here.trained.model.head.weight, plain.trained.model.head.weight)
-    assert here.trained.head_hash == plain.trained.head_hash and here.trained.split == plain.trained.split
-
-
-def test_balancing_needs_no_other_features(uneven: Dataset):
-    run(uneven, settings())
-    again = run(uneven, settings(class_weights="balanced"))
-
-    assert "pictures_forward" not in again.trained.watch.work
-
-
-@pytest.mark.parametrize("scenario", ["frozen", "finetuned"])
-def test_balancing_even_classes_changes_not_a_bit(scenario: str, tmp_path: Path):
-    even = ingest(write_files(tmp_path / "even", drawn_classes(5, first=20))).dataset
-    changes = {} if scenario == "frozen" else SMALL
-    one, other = (run(even, settings(scenario, class_weights=choice, **changes)) for choice in ("none", "balanced"))
-
-    assert numbers(one) == numbers(other)
-    assert torch.equal(one.trained.test.probabilities, other.trained.test.probabilities)
-
-
-def test_estimates_and_plans_do_not_depend_on_class_weights():
-    assert plan_run(settings(), 9, 3, 3) == plan_run(settings(class_weights="balanced"), 9, 3, 3)
-
-
-@pytest.mark.parametrize(
-    ("plan", "said"),
-    [
-        (
-            settings("finetuned", batch_size=64),
-            "for steps of 64 pictures. Try a batch size of 32 or a smaller backbone",
-        ),
-        (settings("frozen", batch_size=64), "not enough. End what else uses it, or try a smaller backbone"),
-        (settings("finetuned", batch_size=3), "not enough. End what else uses it, or try a smaller backbone"),
-    ],
-)
-def test_when_memory_is_not_enough_it_is_said_what_to_try(
-    dataset: Dataset, monkeypatch: pytest.MonkeyPatch, plan: RunSettings, said: str
-):
-    def no_room_on_a_card(*_: object, **__: object) -> None:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
-
-    def no_room_here(*_: object, **__: object) -> None:
-        torch.empty(1 << 50)
-
-    for no_room in (no_room_on_a_card, no_room_here):
-        monkeypatch.setattr(scenarios, "build_model", no_room)
-        with pytest.raises(TrainingError) as raised:
-            train_run(plan, dataset)
-        assert said in str(raised.value) and "CUDA" not in str(raised.value)
 
 
 def test_a_run_says_what_it_was_computed_on(done: Runs):

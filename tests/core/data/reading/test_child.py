@@ -90,8 +90,8 @@ def test_pictures_that_crash_the_reader_cost_a_line_each_and_nothing_else(tmp_pa
 
 
 def test_a_picture_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(limits, "SILENCE_S", 5.0)
-    monkeypatch.setattr(limits, "PICTURE_S", 5.0)
+    monkeypatch.setattr(limits, "SILENCE_S", 0.01)  # less than any process takes to start: it goes on one by one
+    monkeypatch.setattr(limits, "PICTURE_S", 4.0)
 
     done = ingest_with(tmp_path / "odd", m=b"HANG")
 

@@ -25,7 +25,9 @@ FROZEN = ModelSettings(scenario="frozen")
 
 
 def settings(l2: float | None = None, seed: int = 0, model: ModelSettings = FROZEN) -> RunSettings:
-    return RunSettings(model=model, optim=OptimSettings(epochs=1, batch_size=8, train_size=96, l2=l2), seed=seed)
+    return RunSettings(
+        model=model, optim=OptimSettings(epochs=1, batch_size=8, train_size=96, views=1, l2=l2), seed=seed
+    )
 
 
 @pytest.fixture
@@ -124,10 +126,11 @@ def test_a_large_one_is_not_kept(model: TransferModel, monkeypatch: pytest.Monke
 
 
 def test_runs_of_one_process_share_one(
-    tiny_folder: Path, built: list[TransferModel], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    few_folder: Path, built: list[TransferModel], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setattr(execute, "_shelf", Shelf())
+    cheap = ("--views", "1", "--l2", "0.1")
 
-    assert main(["race", "--data", str(tiny_folder), "--scenarios", "frozen", "--seeds", "0,1,2"]) == 0
+    assert main(["race", "--data", str(few_folder), "--scenarios", "frozen", "--seeds", "0,1,2", *cheap]) == 0
 
     assert len(built) == 1
