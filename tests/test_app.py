@@ -191,7 +191,7 @@ class Session: pass
 
 held = Session()
 held.itself, seen = held, weakref.ref(held)
-app._import_torch()
+app._import_early()
 del held
 gc.collect()
 print(seen(), gc.isenabled())
