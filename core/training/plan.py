@@ -13,7 +13,7 @@ from core.settings.schema import RunSettings
 TRAIN_COST: Final = 6.0  # a training step against a forward pass, per picture; measured 4 to 7 on two cores
 OVERHEAD_S: Final = 0.5  # building the network, hashing it twice, writing the record
 HEAD_S: Final = 0.1  # solving for a head on a few hundred pictures
-LOOK_HEAD_S: Final = 0.4  # what is fitted to one stage of a few hundred pictures, fold by fold
+LOOK_HEAD_S: Final = 0.15  # what is fitted to one stage of a few hundred pictures, fold by fold
 VIEW_S: Final = 0.0005  # one picture through its pipeline, which the probe leaves out
 BOUNDARY_BYTES: Final = 512 * 1024**2  # activations of frozen stages are kept up to here, in memory and on disk
 FULL_SIZE: Final = 224
