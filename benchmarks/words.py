@@ -51,6 +51,9 @@ def table(now: dict[str, int], before: dict[str, Any] | None) -> str:
     rows = []
     for name, words in now.items():
         earlier = before["words"].get(name)
+        if earlier is None:  # a page that has come since
+            rows.append(f"| {name} | {words} | | |")
+            continue
         long = " (too many)" * (name in SHORTER and words > AT_MOST * earlier)
         rows.append(f"| {name} | {words} | {earlier} | {words / earlier:.0%}{long} |")
     return "\n".join([f"| page | words | {then} | of these |\n|---|---|---|---|", *rows])
