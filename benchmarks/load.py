@@ -58,9 +58,6 @@ submit(RunStore(), [plan], ingest("builtin"), as_race=False)
 """
 FINISHED: Final = ForwardMsg.FINISHED_SUCCESSFULLY
 PART_FINISHED: Final = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
-ENOUGH: Final = {(FINISHED, True), (FINISHED, False), (PART_FINISHED, True)}
-"""How something ended, and whether a part's end will do: where a part asks again while its page is drawn, it is drawn
-after the page, and the page's own end is not told."""
 
 
 @dataclass
@@ -161,8 +158,10 @@ class Visitor:
         await self._send(message)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                while (await self._finished.get(), part is not None or self._drawn != drawn) not in ENOUGH:
-                    pass
+                while (how := await self._finished.get()) != FINISHED:
+                    # a part that asks again while its page is drawn is drawn after it, and the page's end is not told
+                    if how == PART_FINISHED and (part or self._drawn != drawn):
+                        break
         except TimeoutError:
             self.seen.wrong[f"{what}: no answer within {PATIENCE_S:.0f} s"] += 1
         self.seen.clicks[what].append(time.monotonic() - began)

@@ -10,6 +10,7 @@ from core.comparison.experiments import experiment_of
 from core.comparison.folds import gather_folds
 from core.comparison.race_verdict import race_verdict
 from core.comparison.wording import counted, per_cent
+from core.data.reading.folder_names import listed
 from core.errors import RunError
 from core.runs.experiments import experiments_of, kind_of, names_of
 from core.runs.record import RunRecord
@@ -42,9 +43,7 @@ def title_of(run: Run) -> str:
 def race_title_of(runs: Sequence[Run]) -> str:
     """What a race is called: what it compares, on what, over how many seeds."""
     names, kind = names_of(experiments_of(runs)[::-1]), kind_of(runs[0].race)
-    compared = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    if len(names) > 4:
-        compared = f"{len(names)} strategies"
+    compared = listed(names) if len(names) <= 4 else f"{len(names)} strategies"
     seeds = counted(len({run.settings.seed for run in runs}), "seed")
     return f"{f'{kind.capitalize()}: ' if kind else ''}{compared} on {runs[0].dataset_title}, {seeds}"
 
