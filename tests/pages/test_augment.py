@@ -103,7 +103,7 @@ def test_the_samples_are_what_the_epochs_of_training_see(tiny_dataset):
     trained = [dict(_pictures(loaders.train(epoch))) for epoch in (1, 2)]
     index = loaders.split.train[0]
     place = ("home", tiny_dataset.id, index)
-    samples = training_samples(*place, settings.augment, settings.model.backbone, settings.seed, 2)
+    samples = training_samples(*place, settings.augment, settings.model.backbone, settings.seed, 2, tiny_dataset.stamp)
 
     for sample, epoch in zip(samples, trained, strict=True):
         assert np.array_equal(sample.pixels, epoch[index])

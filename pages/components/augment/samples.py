@@ -36,7 +36,7 @@ def training_samples(
     backbone: str,
     seed: int,
     count: int,
-    stamp: tuple[int, ...] = (),
+    stamp: tuple[int, ...],
 ) -> "list[Sample]":
     """What the epochs 1 to `count` of a run with this seed see of a picture; `stamp`: of the data set's files."""
     import torch
@@ -50,7 +50,7 @@ def training_samples(
 
 
 @st.cache_data(max_entries=200, ttl=600, show_spinner=False)
-def evaluation_view(home: str, dataset_id: str, index: int, backbone: str, stamp: tuple[int, ...] = ()) -> np.ndarray:
+def evaluation_view(home: str, dataset_id: str, index: int, backbone: str, stamp: tuple[int, ...]) -> np.ndarray:
     """Pixels (S, S, 3) uint8 that evaluation sees of a picture, the same every time."""
     import torch
 
