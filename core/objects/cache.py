@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 from core.errors import StorageError, StoreError
 from core.home import one_at_a_time, sealed, server_folder, temporary_folder, thaw_home, unsealed, write_atomically
@@ -27,8 +27,9 @@ from core.records import read_json
 from core.storage import explained, home_path
 
 KINDS: Final = ("datasets", "runs")
-LARGE: Final = tuple(f"large/{kind}" for kind in ("shards", "pieces", "features", "predictions", "results", "sets"))
+LargeKind = Literal["shards", "pieces", "features", "predictions", "results", "sets"]
 """What tasks on large data sets make, see `core.shards.objects`; what consists of others comes after them."""
+LARGE: Final = tuple(f"large/{kind}" for kind in get_args(LargeKind))
 CACHE_GB: Final = 20.0
 LOOK_AGAIN_S: Final = 10.0
 """So long what the store said about a folder is believed."""

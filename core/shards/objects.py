@@ -10,21 +10,18 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 from core.errors import StorageError
 from core.home import folder_in_the_making, home_folder
-from core.objects.cache import forget, here, is_as_stored, is_there, names_in, share_unless_there
-
-Kind = Literal["pieces", "shards", "features", "sets", "results", "predictions"]
+from core.objects.cache import LargeKind, forget, here, is_as_stored, is_there, names_in, share_unless_there
 
 
-def folder_of(kind: Kind, name: str) -> Path:
+def folder_of(kind: LargeKind, name: str) -> Path:
     """Where a thing lies, or would."""
     return home_folder("large", kind) / name
 
 
-def is_done(kind: Kind, name: str) -> bool:
+def is_done(kind: LargeKind, name: str) -> bool:
     """Whether a thing is here, or in the store; what is here alone, made before there was one, goes there."""
     folder = folder_of(kind, name)
     with _without_what_is_damaged(folder):
@@ -33,7 +30,7 @@ def is_done(kind: Kind, name: str) -> bool:
     return False
 
 
-def find(kind: Kind, name: str, file: str) -> Path | None:
+def find(kind: LargeKind, name: str, file: str) -> Path | None:
     """A file of a thing, fetched if need be; None as long as it is not done, or where the store has it damaged."""
     folder = folder_of(kind, name)
     with _without_what_is_damaged(folder):
@@ -59,14 +56,14 @@ def _remove(folder: Path) -> None:
 
 
 @contextmanager
-def making(kind: Kind, name: str, staging: Path | None = None) -> Iterator[Path]:
+def making(kind: LargeKind, name: str, staging: Path | None = None) -> Iterator[Path]:
     """A folder that becomes the thing, if the block ends well and nobody else was faster."""
     with folder_in_the_making(folder_of(kind, name), staging) as folder:
         yield folder
     share_unless_there(folder_of(kind, name))
 
 
-def drop(kind: Kind, name: str) -> bool:
+def drop(kind: LargeKind, name: str) -> bool:
     """Remove a thing that was found damaged, from the store only if it went there as it is.
 
     Returns:
@@ -81,7 +78,7 @@ def drop(kind: Kind, name: str) -> bool:
     return False
 
 
-def names_of(kind: Kind) -> list[str]:
+def names_of(kind: LargeKind) -> list[str]:
     """All that are done."""
     folder = home_folder("large", kind)
     return sorted(names_in(folder, frozenset(path.name for path in folder.iterdir() if path.is_dir())))
