@@ -11,8 +11,7 @@ from scipy.stats import t as student
 
 from core.comparison.conclusion import CAUTIOUS_SEED_SPREAD
 from core.comparison.crossed import DF_EXPONENT, FEW_PICTURES, LEAST_SEEDS, Z
-from core.comparison.statistics import SMALLEST_DISCORDANT
-from core.comparison.verdict import ALPHA, BAND
+from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT
 
 Row = np.ndarray
 """(R,)"""

@@ -40,8 +40,8 @@ from core.comparison.crossed import (
     mean_squares,
 )
 from core.comparison.race import decide_over_models, decide_over_seeds
-from core.comparison.statistics import SMALLEST_DISCORDANT, mcnemar_exact, paired_difference, wilson
-from core.comparison.verdict import ALPHA, BAND, Verdict, decide
+from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
+from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT, Verdict, decide
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
 ACCURACY = 0.94

@@ -188,6 +188,16 @@ def test_a_command_that_only_looks_waits_for_nothing_it_does_not_need(command: s
     assert "core" in loaded.split() and unwanted.isdisjoint(loaded.split())
 
 
+def test_who_trains_or_classifies_waits_for_no_statistics():
+    """Comparing needs them, and they take a second to load."""
+    loaded = python(
+        "import sys, core.runs.execute, core.inference.predictor, core.commands.classify\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+
+    assert "torch" in loaded.split() and STATISTICS.isdisjoint(loaded.split())
+
+
 def test_nothing_is_unpickled():
     calls = [(name, node) for name in NAMES for node in ast.walk(tree_of(name)) if isinstance(node, ast.Call)]
     loading = ("torch.load", "pickle.load", "pickle.loads", "np.load")

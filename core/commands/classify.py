@@ -10,6 +10,7 @@ from PIL import Image
 
 from core.commands.command import Commands, Result, Say, cannot_write, progress_of
 from core.commands.runs import finished
+from core.comparison.wording import per_cent
 from core.data.dataset import load_stored
 from core.data.reading.decode import decode_picture
 from core.data.sources import pictures_in
@@ -128,8 +129,6 @@ def _answer(
 
 def _line(values: dict[str, Any], rule: "SetRule | None") -> str:
     """The same for a person."""
-    from core.comparison.wording import per_cent  # brings scipy
-
     if "error" in values:
         return f"{values['file']}: skipped, it {values['error']}"
     classes = ", ".join(f"{row['class']} {per_cent(row['probability'])}" for row in values["top"])

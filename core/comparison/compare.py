@@ -17,7 +17,6 @@ from core.comparison.fairness import Outcome, check_fairness
 from core.comparison.metrics import Array, Interval, Rate
 from core.comparison.pictures import common, right_table
 from core.comparison.statistics import (
-    SMALLEST_DISCORDANT,
     detectable_gap,
     mcnemar_exact,
     paired_difference,
@@ -26,6 +25,7 @@ from core.comparison.statistics import (
 )
 from core.comparison.verdict import (
     BAND,
+    SMALLEST_DISCORDANT,
     Agreement,
     Comparison,
     RunSummary,

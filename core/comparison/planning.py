@@ -13,7 +13,8 @@ from scipy.optimize import brentq
 from scipy.stats import nct
 
 from core.comparison.crossed import LEAST_SEEDS, Components, Crossed, error_and_df, least_error, quantile
-from core.comparison.statistics import SMALLEST_DISCORDANT, pictures_needed
+from core.comparison.statistics import pictures_needed
+from core.comparison.verdict import SMALLEST_DISCORDANT
 
 POWER: Final = 0.8
 MOST_SEEDS: Final = 20

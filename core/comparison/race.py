@@ -20,9 +20,9 @@ from core.comparison.folds import folds_of
 from core.comparison.metrics import Interval
 from core.comparison.planning import Settling, settling
 from core.comparison.scores import ScoreGap, score_gaps
-from core.comparison.statistics import SMALLEST_DISCORDANT, holm
+from core.comparison.statistics import holm
 from core.comparison.times import TimeRatio, time_ratios
-from core.comparison.verdict import ALPHA, Comparison, Verdict, decide, discordant_units
+from core.comparison.verdict import ALPHA, SMALLEST_DISCORDANT, Comparison, Verdict, decide, discordant_units
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,9 +8,8 @@ from core.comparison.crossed import LEAST_SEEDS
 from core.comparison.metrics import Interval
 from core.comparison.planning import Settling, smallest_gap
 from core.comparison.race import PairVerdict
-from core.comparison.statistics import SMALLEST_DISCORDANT
 from core.comparison.times import TimeRatio
-from core.comparison.verdict import Comparison
+from core.comparison.verdict import SMALLEST_DISCORDANT, Comparison
 from core.comparison.wording import (
     counted,
     few_discordant,

@@ -5,7 +5,6 @@ Fractions everywhere. "Two runs" are always seen on the same pictures, so that e
 
 import math
 from collections.abc import Sequence
-from typing import Final
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap, norm
@@ -13,9 +12,6 @@ from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval, Rate
-
-SMALLEST_DISCORDANT: Final = 6
-"""Discordant pictures from which an exact McNemar p below 0.05 is possible: 2 / 2**6 = 0.031, 2 / 2**5 = 0.0625."""
 
 
 def wilson(correct: float, total: int, confidence: float = 0.95) -> Interval:

@@ -9,7 +9,6 @@ Legend: N pictures, K classes.
 from typing import Final
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from core.comparison.metrics import Array, check_predictions, log_loss
 
@@ -36,6 +35,8 @@ def fit_temperature(targets: Array | None, probabilities: Array | None) -> float
     """
     if targets is None or probabilities is None:
         return None
+    from scipy.optimize import minimize_scalar  # here: whoever classifies needs a temperature, and none to be found
+
     check_predictions(targets, probabilities)
     if len(targets) < FEWEST:
         return None

@@ -16,6 +16,8 @@ Verdict = Literal["a-better", "b-better", "same", "cannot-tell", "not-comparable
 BAND: Final = 0.02
 """Differences in accuracy within this (fraction, 0.02 is two points) are practically no difference."""
 ALPHA: Final = 0.05
+SMALLEST_DISCORDANT: Final = 6
+"""Discordant pictures from which an exact McNemar p below 0.05 is possible: 2 / 2**6 = 0.031, 2 / 2**5 = 0.0625."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,8 +1,7 @@
 """Numbers and verdicts in plain words. The only place of the comparison where anything is rounded."""
 
 from core.comparison.metrics import Interval
-from core.comparison.statistics import SMALLEST_DISCORDANT
-from core.comparison.verdict import Comparison
+from core.comparison.verdict import SMALLEST_DISCORDANT, Comparison
 
 FEW_DISCORDANT = (
     f"Fewer than {SMALLEST_DISCORDANT} pictures are told right by only one of the two: that can never reach p < 0.05."

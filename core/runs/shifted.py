@@ -9,9 +9,9 @@ from core.errors import StorageError
 from core.home import ordinary, sealed, unsealed, write_atomically
 from core.objects.cache import here
 from core.records import typed
+from core.runs.experiments import kind_of
 from core.runs.record import run_folder
 from core.runs.store import Run
-from core.runs.studies import kind_of
 from core.training.history import Cancelled, ShouldStop
 
 if TYPE_CHECKING:  # it brings torch
