@@ -21,6 +21,8 @@ from benchmarks.shown import browsing
 PROJECT = Path(__file__).resolve().parents[2]
 # a page of another site, made in a test, may show this computer's
 IN_FRAMES = "--disable-features=LocalNetworkAccessChecks"
+# a camera that shows a pattern, and nobody to ask whether it may
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PATIENCE_S = 120
 
 
@@ -90,7 +92,7 @@ def server(tmp_path: Path) -> Iterator[Server]:
 def chromium() -> Iterator[object]:
     """Closed with the module: Playwright keeps an event loop in this thread, which others would trip over."""
     try:
-        with browsing(IN_FRAMES) as browser:
+        with browsing(IN_FRAMES, *CAMERA) as browser:
             yield browser
     except FileNotFoundError as error:
         if os.environ.get("THAW_REQUIRE_BROWSER"):

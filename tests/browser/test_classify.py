@@ -92,3 +92,26 @@ def test_a_test_picture_is_asked_about_with_the_keyboard_and_the_answer_is_in_si
 
     assert answer.evaluate(IN_SIGHT)["inside"]
     assert opened.evaluate(SCROLLED) == [0, 0]
+
+
+@pytest.mark.parametrize("opened", [(DESK, "light")], indirect=True, ids=["desk"])
+def test_photos_are_taken_one_after_the_other_and_each_is_answered(opened: Any):
+    picture = {"name": "new.png", "mimeType": "image/png", "buffer": drawn("discs", 7)}
+    opened.locator('input[type="file"]').first.set_input_files([picture])
+    answer = opened.locator(".st-key-classify-answer h2")
+    answer.wait_for()
+    opened.get_by_text("Camera", exact=True).click()
+    answer.wait_for(state="detached")  # that was no photo's
+    photo = opened.locator(".st-key-classify-answer img")
+    shown: list[str] = []
+    for _ in range(2):
+        opened.get_by_role("button", name="Take photo").click()
+        opened.wait_for_function(
+            "before => { const image = document.querySelector('.st-key-classify-answer img');"
+            " return image && image.src !== before }",
+            arg=shown[-1] if shown else "",
+        )
+        answer.wait_for()
+        shown.append(photo.get_attribute("src"))
+
+    assert len(set(shown)) == 2

@@ -96,7 +96,7 @@ from core.runs.race import submit
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
-plan = RunSettings(model=ModelSettings(scenario="finetuned"), optim=OptimSettings(epochs=6, train_size=64))
+plan = RunSettings(model=ModelSettings(scenario="finetuned"), optim=OptimSettings(epochs=6, train_size=96))
 submit(RunStore(), [plan], ingest("builtin"), as_race=False)
 """
 STANDS = """
@@ -249,7 +249,7 @@ def test_strangers_are_served_without_a_network_and_others_are_refused(
 def test_a_stranger_races_classifies_and_takes_the_network_home(
     container: Container, served: float, stranger: Stranger
 ) -> None:
-    app = stranger.shown(path="/?epochs=1&train_size=64")
+    app = stranger.shown(path="/?epochs=1&train_size=96")
     app.get_by_role("button", name="Run the race").click()
     app.get_by_role("heading", name=ANSWER).wait_for(timeout=WORK_MS)
     stranger.keeps("3-race")
@@ -262,8 +262,8 @@ def test_a_stranger_races_classifies_and_takes_the_network_home(
     assert re.match(r"(ants|bees|none of these)", answer.inner_text().strip(), re.IGNORECASE)
     stranger.keeps("4-classify")
     app.get_by_text("Camera", exact=True).click()
+    answer.wait_for(state="detached")
     app.get_by_role("button", name="Take photo").click()
-    app.get_by_role("button", name="Clear photo").wait_for()
     answer.wait_for()
     stranger.keeps("5-camera")
     app.get_by_role("button", name="Export model").press("Enter")
