@@ -58,6 +58,7 @@ class Size:
     seeds: int
     epochs: int
     kills: int
+    targets: tuple[str, ...] = TARGETS
 
 
 LONG: Final = Size(("finetuned", "last-stages", "scratch"), seeds=5, epochs=2, kills=100)
@@ -209,7 +210,7 @@ def chaos(
 ) -> tuple[Counter[str], list[str]]:
     """Races of which parts are killed, one part after the other, until so many are."""
     dice, counts, faults = random.Random(seed), Counter[str](), list[str]()
-    targets = TARGETS if services.s3 else TARGETS[:-1]
+    targets = [target for target in size.targets if services.s3 or target != "S3"]
     with Raylets(2, services.home) as raylets, worker_of("ray", raylets.address) as driver:
         while counts.total() < size.kills:
             ids = queue(dataset, size)
@@ -288,6 +289,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--kills", type=int, help="so many instead")
+    parser.add_argument("--targets", default=",".join(TARGETS), help="what is killed or disturbed, in turn")
     parser.add_argument("--part", choices=("all", "race", "kills"), default="all")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -298,6 +300,9 @@ def main() -> None:
         sys.exit("PostgreSQL's server is not installed: apt-get install postgresql")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit("ended before the end"))  # nothing is left behind
     size = replace(size, kills=size.kills if given.kills is None else given.kills)
+    size = replace(size, targets=tuple(given.targets.split(",")))
+    if not set(size.targets) <= set(TARGETS):
+        parser.error(f"--targets: there are {', '.join(TARGETS)}")
     with ExitStack() as until_the_end:
         postgres = Postgres(Path(found).parent if found else programs or Path())
         until_the_end.callback(postgres.close)

@@ -122,7 +122,7 @@ LOOK = """
 import json, sys
 from core.runs.store import RunStore
 runs = RunStore().runs(ids=sys.argv[1:])
-rows = [[run.state, (run.worker or {}).get("host", ""), run.attempt, run.cause, len(run.epochs)] for run in runs]
+rows = [[run.state, (run.worker or {}).get("host", ""), run.attempt, run.cause, len(run.epochs or [])] for run in runs]
 print(json.dumps(rows))
 """
 READ = """
