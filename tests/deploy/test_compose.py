@@ -21,7 +21,7 @@ TOLD = dict(
 )
 """What the example asks for."""
 SECRETS = {name: value or secrets.token_hex(16) for name, value in TOLD.items()}
-PATIENCE_S = 240.0
+PATIENCE_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +189,6 @@ def test_a_race_in_the_apps_queue_trains_on_the_workers_also_after_the_head_was_
             composed.kill("head")
             lost.append("head")
 
-    ids = asked(app, SUBMIT, "6")
+    ids = asked(app, SUBMIT, "3")
     rows = until_ended(composed, ids, lose)
     assert lost and [row[0] for row in rows] == ["finished"] * 4, rows
