@@ -256,7 +256,8 @@ def _wait_for_namespace(pid: int) -> None:
 POSTGRES = """#!/bin/sh
 # what the image's entrypoint does, with the server of this machine
 set -e
-data=$(mktemp -d) && chown nobody "$data" && cd "$data"
+mount -t tmpfs none /mnt # gone with the container
+data=/mnt/data && mkdir $data && chown nobody $data && cd $data
 as() { setpriv --reuid nobody --clear-groups "$PROGRAMS/$@"; }
 printf %s "$POSTGRES_PASSWORD" > word && chmod 644 word
 as initdb -D db -U "$POSTGRES_USER" --pwfile word -A scram-sha-256 -E UTF8 --no-sync > /dev/null
