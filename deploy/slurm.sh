@@ -25,14 +25,21 @@ trap 'rm -f "${RAY_AUTH_TOKEN_PATH}"' EXIT
 
 mapfile -t machines < <(scontrol show hostnames "${SLURM_JOB_NODELIST}")
 head=${machines[0]}
-address=$(srun --nodes=1 --ntasks=1 -w "${head}" hostname --ip-address | awk '{print $1}')
+# the first address that others reach it at: its own name may lead to itself only
+address=$(srun --nodes=1 --ntasks=1 -w "${head}" sh -c 'hostname --ip-address; hostname --all-ip-addresses' \
+  | tr ' ' '\n' | awk 'NF && !/^127\.|:/ && !found {print; found = 1}')
 port=$((20000 + SLURM_JOB_ID % 20000)) # two jobs on one machine do not meet
 export THAW_RAY_ADDRESS=${address}:${port}
 
+export SRUN_CPUS_PER_TASK=${SLURM_CPUS_PER_TASK} # srun does not take it from sbatch, and would bind a node to one core
 node="--num-cpus=${SLURM_CPUS_PER_TASK} --object-store-memory=100000000 --block"
 srun --overlap --nodes=1 --ntasks=1 -w "${head}" \
   ray start --head --node-ip-address="${address}" --port="${port}" --include-dashboard=false ${node} &
-until ray status --address="${THAW_RAY_ADDRESS}" &> /dev/null; do sleep 2; done
+begun=$!
+until ray status --address="${THAW_RAY_ADDRESS}" &> /dev/null; do
+  kill -0 "${begun}" || exit 1 # it has ended, and said why
+  sleep 2
+done
 for machine in "${machines[@]:1}"; do
   srun --overlap --nodes=1 --ntasks=1 -w "${machine}" ray start --address="${THAW_RAY_ADDRESS}" ${node} &
 done

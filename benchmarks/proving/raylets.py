@@ -1,6 +1,7 @@
 """A Ray cluster on this machine, in a process of its own: a head that computes nothing, and raylets of one core each.
 
-Commands on its standard input, answers on its standard output, a line each: so it ends with whoever started it.
+A line on its standard input adds a raylet; answers on its standard output, a line each: so it ends with whoever
+started it.
 """
 
 import json
@@ -9,7 +10,9 @@ import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -20,7 +23,9 @@ NAMES: Final = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token"}
 class Raylets:
     """The cluster, for a block; its nodes see the environment variables that are set when it is made."""
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, home: Callable[[], Path] | None = None) -> None:
+        """`home`: makes one for each raylet, as if it were a machine; else all see this process's."""
+        self._home = home
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         self._process = subprocess.Popen(
             [sys.executable, __file__],
@@ -39,7 +44,7 @@ class Raylets:
     def add(self) -> None:
         """One more raylet."""
         assert self._process.stdin
-        print("add", file=self._process.stdin, flush=True)
+        print(self._home() if self._home else "", file=self._process.stdin, flush=True)
         self.pids.append(self._heard())
 
     def kill(self, number: int) -> None:
@@ -70,7 +75,9 @@ def _serve() -> None:
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": OBJECTS_BYTES}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     answer(cluster.address)
-    for _ in sys.stdin:
+    for line in sys.stdin:
+        if home := line.strip():
+            os.environ["THAW_HOME"] = home
         node = cluster.add_node(num_cpus=1, object_store_memory=OBJECTS_BYTES)
         answer(node.all_processes["raylet"][0].process.pid)
     cluster.shutdown()  # type: ignore[no-untyped-call]

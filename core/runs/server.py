@@ -36,7 +36,8 @@ def server_engine(address: sa.URL, process: int) -> sa.Engine:
         address = address.set(drivername="postgresql+psycopg")
     usual: dict[str, Any] = {}
     if address.drivername == "postgresql+psycopg":
-        usual = {"connect_timeout": WAIT_S, "application_name": "thaw", **_LIFE}
+        # a database that says nothing of letters (SQL_ASCII, made where no locale was set) would give bytes
+        usual = {"connect_timeout": WAIT_S, "application_name": "thaw", "client_encoding": "utf8", **_LIFE}
     engine = sa.create_engine(
         address,
         pool_size=KEPT,

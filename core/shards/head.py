@@ -136,7 +136,8 @@ def _some(shards: Sequence[ShardRows]) -> tuple[Tensor, Tensor, Tensor, int, boo
 def _batches(task: HeadTask, check: bool = False) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Rows (n, F) float32, targets (n,), and what each counts (n,) float64; never more than `BATCH_ROWS`."""
     for one in task.shards:
-        places, targets = torch.from_numpy(one.places).long(), torch.from_numpy(one.targets).long()
+        # copies: what Ray brings cannot be written to, which torch warns of
+        places, targets = (torch.from_numpy(row.astype(np.int64)) for row in (one.places, one.targets))
         for name in one.features:
             features = load_features(name, check)
             for some, wanted in zip(torch.split(places, BATCH_ROWS), torch.split(targets, BATCH_ROWS), strict=True):

@@ -194,7 +194,7 @@ def judge(task: TestTask) -> Judged:
     """A task: what the head says about a shard's val and test pictures; about test it is kept, picture by picture."""
     with one_thread(), torch.no_grad():
         test, val = (_probabilities(task, part) for part in (TEST, VAL))
-    targets = torch.from_numpy(task.classes).long()
+    targets = torch.from_numpy(task.classes.astype(np.int64))  # what Ray brings cannot be written to
     in_test, in_val = (targets[torch.from_numpy(task.parts == part)] for part in (TEST, VAL))
     classes = len(task.bias)
     cells = torch.bincount(in_test * classes + test.argmax(1), minlength=classes**2)

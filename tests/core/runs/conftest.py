@@ -111,14 +111,14 @@ def another_database(empty_database: Callable[[], str]) -> str:
 
 
 @pytest.fixture(scope="session")
-def new_database(postgres: Path) -> Callable[[], str]:
-    """Makes databases on the server."""
+def new_database(postgres: Path) -> Callable[..., str]:
+    """Makes databases on the server, with what `CREATE DATABASE` takes."""
     import psycopg
 
-    def make() -> str:
+    def make(options: str = "") -> str:
         name = f"thaw_{uuid.uuid4().hex}"
         with psycopg.connect(f"user=thaw dbname=postgres host={postgres}", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
+            connection.execute(f"CREATE DATABASE {name} {options}")
         return f"postgresql+psycopg://thaw@/{name}?host={postgres}"
 
     return make

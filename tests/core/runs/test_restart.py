@@ -16,6 +16,7 @@ from core.runs.execute import execute
 from core.runs.record import load_predictions, load_record
 from core.runs.server import MOST
 from core.runs.store import Run, RunStore
+from core.settings.schema import RunSettings
 
 pytestmark = pytest.mark.postgres
 
@@ -162,3 +163,15 @@ def test_a_process_opens_no_more_connections_than_agreed(server_url: str):
     with Database().reading() as connection:
         own = sa.text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()")
         assert 1 <= connection.execute(own).scalar_one() <= MOST
+
+
+def test_a_database_that_says_nothing_of_letters_serves_as_well(
+    new_database: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+):
+    """As a server makes them where no locale was set."""
+    url = new_database("ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+    monkeypatch.setenv("THAW_DATABASE", url)
+    (id_,) = RunStore().submit([RunSettings()], "Käfer")
+
+    assert RunStore().get(id_).state == "queued"
+    engine_of(url).dispose()

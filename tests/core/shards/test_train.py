@@ -1,5 +1,6 @@
 """A head from shards is the head of an ordinary frozen run, up to what half precision does to features."""
 
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,6 +97,31 @@ def test_what_is_damaged_is_said_and_costs_one_shard(data: LargeSet, tiny_folder
         train_large(data, SETTINGS, Here())
     result = train_large(data, SETTINGS, Here())
     assert result.test.total == sum(result.counts["test"]) > 0
+
+
+class ReadOnly(Here):
+    """Tasks get what Ray gives them: arrays that cannot be written to."""
+
+    def map(self, task, items):
+        def brought(item):
+            buffers: list[pickle.PickleBuffer] = []
+            packed = pickle.dumps(item, protocol=5, buffer_callback=buffers.append)
+            return pickle.loads(packed, buffers=[memoryview(bytes(one)) for one in buffers])
+
+        return super().map(task, map(brought, items))
+
+
+def test_tasks_do_without_writing_to_what_they_are_given(data: LargeSet, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(head, "FEWEST_GROUPS", 5)
+    monkeypatch.setattr(head, "MOST_NUMBERS", 0)
+
+    torch.set_warn_always(True)  # else of each kind only a process's first
+    try:
+        result = train_large(data, SETTINGS, ReadOnly())
+    finally:
+        torch.set_warn_always(False)
+
+    assert result.passes > 0 and result.test.total == sum(result.counts["test"]) > 0
 
 
 @pytest.mark.slow
