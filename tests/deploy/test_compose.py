@@ -169,6 +169,7 @@ def until_ended(composed: Composed, ids: list[str], meanwhile: Any = lambda rows
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.postgres
 def test_a_race_in_the_apps_queue_trains_on_the_workers_also_after_the_head_was_lost(composed: Composed):
     composed.up()
