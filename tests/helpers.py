@@ -128,6 +128,11 @@ def drawn_classes(count: int = 4, prefix: str = "", first: int = 0) -> dict[str,
     return {f"{prefix}{kind}/{number}.png": drawn(kind, number) for kind in KINDS for number in numbers}
 
 
+def some(*folders: str, count: int = 12) -> list[str]:
+    """Names of so many pictures in each of these folders."""
+    return [f"{folder}/{number}.jpg" for folder in folders for number in range(count)]
+
+
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Put files by relative name below a folder."""
     for name, content in files.items():
