@@ -89,7 +89,8 @@ def test_unpacked_and_packed_again_by_hand_it_is_still_the_run(
         files = {f"{folder}{name}": archive.read(name) for name in archive.namelist()}
     litter = {f"{folder}.DS_Store": b"x", f"__MACOSX/{folder}._model.json": b"x"}
 
-    assert import_run(RunStore(), write_zip(tmp_path / "again.zip", {**files, **litter})).state == "finished"
+    again = write_zip(tmp_path / "again.zip", {**files, **litter}, zipfile.ZIP_STORED)
+    assert import_run(RunStore(), again).state == "finished"
 
 
 @pytest.mark.slow
