@@ -22,7 +22,7 @@ run: $(VENV)/.app ## start the app and print its address (PORT=8501)
 test: $(VENV)/.tests ## the default tests, in two processes
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
 
-test-slow: $(VENV)/.tests ## training on real photos where they are at hand, strace, an installed wheel, axe on every page
+test-slow: $(VENV)/.tests ## a browser's whole way, real photos where they are at hand, strace, an installed wheel, axe on every page
 	$(BIN)/python -m pytest -m "(slow or browser) and not long" $(SIDE_BY_SIDE)
 
 test-long: $(VENV)/.tests ## promises at length: thirty restarts of a server, every backbone taken home, the oldest and the newest Streamlit

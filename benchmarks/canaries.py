@@ -4,7 +4,8 @@
 experiments, and in notes; its pictures are noise. Then every page, deep link, picture, download and route is opened as
 the owner, as another visitor and as nobody, in a real Chromium, and every byte that arrives is searched: HTML, JSON and
 the messages of the pages' WebSocket. The owner has to see them (or the search is blind), the others none; nor may the
-server's logs have any, nor the disk when the owner has deleted everything. `--short` trains nothing and opens less.
+server's logs have any, nor the disk when the owner has deleted everything. `--short` plants half as many, trains
+nothing and opens less.
 """
 
 import argparse
@@ -42,6 +43,8 @@ from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.workspaces.workspace import Workspace, new_workspace
 
 COUNTS: Final = {"classes": 16, "files": 24, "data sets": 8, "experiments": 8, "notes": 8}
+FEWER: Final = {name: count // 2 for name, count in COUNTS.items()}
+"""As many data sets and experiments as pages are opened for them."""
 PER_CLASS: Final = 10
 ROUTES: Final = (
     "_stcore/health",
@@ -111,21 +114,21 @@ class Planted:
 
 
 def plant(owner: Workspace, *, trained: bool) -> Planted:
-    """Put canaries into a workspace; `trained`: two of its runs are, the others have been stopped."""
-    dice = random.Random(5)
-    words = {kind: [f"canary{dice.randrange(36**9):x}" for _ in range(count)] for kind, count in COUNTS.items()}
+    """Put canaries into a workspace; `trained`: two of its runs are, the others stopped; else fewer."""
+    dice, counts = random.Random(5), COUNTS if trained else FEWER
+    words = {kind: [f"canary{dice.randrange(36**9):x}" for _ in range(count)] for kind, count in counts.items()}
     files, datasets = iter(words["files"]), []
     with within(owner.id):
         for number, title in enumerate(words["data sets"]):
             classes = words["classes"][2 * number : 2 * number + 2]
-            named = [next(files) for _ in range(COUNTS["files"] // COUNTS["data sets"])]  # each of several pictures
+            named = [next(files) for _ in range(counts["files"] // counts["data sets"])]  # each of several pictures
             brought = {
                 name: [(f"{named[place % len(named)]}-{place}.png", noise(dice)) for place in range(PER_CLASS)]
                 for name in classes
             }
             datasets.append(ingest_files(brought, title).dataset)
         plan = RunSettings(model=ModelSettings(scenario="finetuned"))  # for a solved head, epochs set nothing apart
-        plans = [replace(plan, optim=OptimSettings(epochs=1 + n, batch_size=8)) for n in range(COUNTS["experiments"])]
+        plans = [replace(plan, optim=OptimSettings(epochs=1 + n, batch_size=8)) for n in range(counts["experiments"])]
         runs = submit(owner.runs, plans, Ingested(dataset=datasets[0], decode_s=0.0), as_race=True)
         for run, name, note in zip(map(owner.runs.get, runs), words["experiments"], words["notes"], strict=True):
             owner.runs.label(experiment_key(run.settings), Label(name=name, note=note))
@@ -273,7 +276,7 @@ def main(show: Callable[[str], object] = print) -> int:
     arguments, start = parser.parse_args(), time.monotonic()
     with shared_server() as (url, home), browsing() as browser:
         found = try_all(browser, url, home, short=arguments.short)
-    wrong, planted = leaks(found), sum(COUNTS.values())
+    wrong, planted = leaks(found), sum((FEWER if arguments.short else COUNTS).values())
     if found["owner"] < planted - MISSED:
         wrong.append(f"the owner sees {found['owner']} of {planted}: the search is blind")
     values = {"planted": planted, **found, "wrong": wrong, "seconds": round(time.monotonic() - start)}

@@ -1,5 +1,7 @@
 """Every test has a home folder of its own and the same seed; small drawn data, and one race that is run once."""
 
+import atexit
+import gc
 import io
 import json
 import os
@@ -7,7 +9,7 @@ import shutil
 import sqlite3
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,28 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads cra
 from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
 
 from core.data.reading.intake import take_in
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest begin, by turns in the halves that two processes get: else one ends a run alone, last of its half."""
+    marked = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("takes"))}
+    longest = sorted(marked, key=lambda item: -marked[item])
+    rest = [item for item in items if item not in marked]
+    middle = max(0, len(items) // 2 - len(longest[::2]))
+    items[:] = [*longest[::2], *rest[:middle], *longest[1::2], *rest[middle:]]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is imported and collected stays: nobody need walk through it again and again to find garbage."""
+    gc.disable()
+    collected = yield
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+    atexit.register(gc.unfreeze)  # what is left out would be told at length as leaks
+    return collected
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -138,31 +162,57 @@ def packed(_race: FinishedRace, once: Once) -> Path:
     return once("packed", pack) / "run.zip"
 
 
-@pytest.fixture(scope="session")
-def _drawn_once(once: Once) -> Path:
-    def draw(folder: Path) -> None:
-        from core.data.drawn import drawings
-        from core.data.ingest import ingest
+def _draw(folder: Path, share: int) -> None:
+    """The first pictures of each part of the built-in set, 1 of so many: as files, and as they are kept in a home."""
+    from core.data.drawn import drawings
+    from core.data.ingest import ingest
 
-        files = dict(drawings.pictures(at_once=2))
+    with home_at(folder), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawings, "COUNTS", {part: count // share for part, count in drawings.COUNTS.items()})
+        files = dict(drawings.pictures(at_once=1))
         write_zip(folder / "files.zip", files, zipfile.ZIP_STORED)
-        with home_at(folder), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(drawings, "pictures", lambda at_once: files.items())
-            ingest("builtin")
-
-    return once("drawn", draw)
+        patch.setattr(drawings, "pictures", lambda at_once: files.items())
+        ingest("builtin")
 
 
-@pytest.fixture(scope="session")
-def drawn_files(_drawn_once: Path) -> dict[str, bytes]:
-    """The files of the built-in set in their order, drawn once for all tests."""
-    with zipfile.ZipFile(_drawn_once / "files.zip") as archive:
+def _files_in(folder: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(folder / "files.zip") as archive:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
 @pytest.fixture(scope="session")
+def _drawn_once(once: Once) -> Path:
+    """A fifth of the built-in set: the whole takes five times as long, and each picture is drawn by itself."""
+    return once("drawn", lambda folder: _draw(folder, 5))
+
+
+@pytest.fixture(scope="session")
+def _all_drawn_once(once: Once) -> Path:
+    return once("all-drawn", lambda folder: _draw(folder, 1))
+
+
+@pytest.fixture(scope="session")
+def drawn_files(_drawn_once: Path) -> dict[str, bytes]:
+    """The files of a fifth of the built-in set in their order, drawn once for all tests."""
+    return _files_in(_drawn_once)
+
+
+@pytest.fixture(scope="session")
+def all_drawn_files(_all_drawn_once: Path) -> dict[str, bytes]:
+    """Those of the whole set."""
+    return _files_in(_all_drawn_once)
+
+
+@pytest.fixture(scope="session")
+def all_drawn(_all_drawn_once: Path) -> Path:
+    """The folder of the whole built-in set; read only."""
+    (dataset,) = (_all_drawn_once / "datasets").iterdir()
+    return dataset
+
+
+@pytest.fixture(scope="session")
 def _drawn(_drawn_once: Path) -> Path:
-    """The folder of the built-in set; read only."""
+    """The folder of the built-in set, as far as it is drawn here; read only."""
     (dataset,) = (_drawn_once / "datasets").iterdir()
     return dataset
 

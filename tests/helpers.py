@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,10 @@ KINDS = ("discs", "squares", "stripes")
 """The classes of drawn pictures: red discs, blue squares, green stripes."""
 LARGE = ("efficientnet_lite1", "efficientnet_lite2", "resnet50", "vit_b_16", "siglip2_vitb16", "vgg19")
 """Backbones of a kind that a smaller one stands for: what fills them with numbers is slow."""
+NEEDS_RAY = pytest.mark.skipif(
+    not find_spec("ray"), reason="the extra `ray` is not installed: pip install 'thaw-lab[ray]'"
+)
+"""Without importing it, which takes a second of every run that leaves these tests out."""
 Asked = Callable[..., dict[str, Any]]
 """Gives a command's words, and gets what it prints as JSON."""
 Refused = Callable[..., str]
@@ -126,6 +131,11 @@ def drawn_classes(count: int = 4, prefix: str = "", first: int = 0) -> dict[str,
     """Files of all classes by name, `count` in each: {"discs/0.png": ...}."""
     numbers = range(first, first + count)
     return {f"{prefix}{kind}/{number}.png": drawn(kind, number) for kind in KINDS for number in numbers}
+
+
+def some(*folders: str, count: int = 12) -> list[str]:
+    """Names of so many pictures in each of these folders."""
+    return [f"{folder}/{number}.jpg" for folder in folders for number in range(count)]
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:

@@ -101,7 +101,7 @@ def test_what_is_optional_is_imported_only_when_it_is_asked_for():
 
 
 def test_whatever_is_declared_is_imported_or_has_its_reason():
-    found = set(imported(*(place for places, _ in SOURCES.values() for place in places)))
+    found = {name for places, _ in SOURCES.values() for name in imported(*places)}
     declared = names([*DEPENDENCIES, *(line for extra in EXTRAS.values() for line in extra)])
 
     assert {name for name in declared - found - NEEDED_BY_LIBRARIES - TOOLS if not name.startswith("types-")} == set()

@@ -113,12 +113,16 @@ def test_a_program_that_writes_elsewhere_and_asks_others_is_found_out(person: Pe
     assert done.abroad() == {"127.0.0.53 53", "192.0.2.1 80"}
 
 
+@pytest.mark.takes(60)
 def test_the_command_line_from_pictures_to_a_network_taken_home(person: Person):
     archive = write_zip(person.folder.parent / "pictures.zip", drawn_classes(10))
     picture = person.folder.parent / "picture.png"
     picture.write_bytes(drawn_classes(1)["discs/0.png"])
     runs = []
-    for options in (["--scenario", "frozen"], ["--scenario", "finetuned", "--epochs", "1"]):
+    for options in (
+        ["--scenario", "frozen", "--views", "1"],
+        ["--scenario", "finetuned", "--epochs", "1", "--train-size", "96"],
+    ):
         printed, done = person.run("-m", "core", "train", "--data", archive, "--json", *options)
         person.check(done)
         runs.append(json.loads(printed)["run"])

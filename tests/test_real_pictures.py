@@ -30,6 +30,7 @@ def by_scenario(race: dict) -> dict[str, dict]:
     return {run["scenario"]: run for run in race["runs"]}
 
 
+@pytest.mark.takes(75)
 def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(tmp_path):
     photos = str(shared_file("data", "hymenoptera_data.zip"))
 

@@ -34,7 +34,7 @@ def test_a_race_and_its_stop_show_at_once_and_pictures_change_while_it_trains(
     bring_drawn_set(server.home)
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(CLICK_MS)
-    page.goto(f"{server.url}/?epochs=8&train_size=96&strategies=finetuned&seeds=1&recipe=own")
+    page.goto(f"{server.url}/?epochs=60&train_size=96&strategies=finetuned&seeds=1&recipe=own")
     page.get_by_role("button", name="Run the race").wait_for()
     page.evaluate(WATCH)
 

@@ -21,10 +21,10 @@ WORK_MS = 600_000
 
 
 @pytest.fixture
-def learn(chromium: Any, _drawn: Path, tmp_path: Path) -> Iterator[tuple[Any, str]]:
+def learn(chromium: Any, all_drawn: Path, tmp_path: Path) -> Iterator[tuple[Any, str]]:
     """A tab, and the address of an app with the built-in pictures."""
     home = tmp_path / "home"
-    shutil.copytree(_drawn, home / "datasets" / _drawn.name)
+    shutil.copytree(all_drawn, home / "datasets" / all_drawn.name)
     know_speeds(home)
     server = Server(home)
     server.start()

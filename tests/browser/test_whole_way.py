@@ -1,6 +1,6 @@
 """The whole way in a real Chromium: clicks, uploads, reloads, and a server that is killed in the middle of a run.
 
-Run with `python -m pytest tests/browser`. The pictures are drawn here; nothing is faked.
+Run with `python -m pytest tests/browser/test_whole_way.py -m browser`. The pictures are drawn here; nothing is faked.
 """
 
 import csv
@@ -21,6 +21,7 @@ import pytest
 
 from core.data.drawn.drawings import draw
 
+pytestmark = pytest.mark.browser
 WORK_MS = 300_000  # for training; generous, as other work may share the machine
 CLICK_MS = 180_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")
@@ -185,7 +186,6 @@ def test_from_an_upload_to_a_network_that_is_taken_home(person: Person, server: 
     assert person.errors == []
 
 
-@pytest.mark.slow
 def test_a_run_can_be_started_stopped_and_is_still_shown_after_a_reload(person: Person) -> None:
     person.open("/train")
     person.page.get_by_text("From scratch", exact=True).first.click()

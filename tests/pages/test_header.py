@@ -45,8 +45,8 @@ def toasts(at) -> list[str]:
     return [toast.value.replace("\\", "") for toast in at.toast]
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_every_page_says_what_is_at_work_and_has_one_stop(start, tiny_dataset, page: str):
+@pytest.mark.parametrize("page", ["home.py", "train.py", "much.py", "learn.py", "glossary.py"])
+def test_pages_with_live_views_and_without_say_what_is_at_work_and_have_one_stop(start, tiny_dataset, page: str):
     store, ids = RunStore(), race_of(tiny_dataset.id)
     run = store.claim(ids[:1])
     store.report(run, progress=asdict(Progress(phase="train", epoch=1, epochs=2, fraction=0.62)))

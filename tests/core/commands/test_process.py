@@ -21,15 +21,11 @@ def run_command(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, env=environment, timeout=300)
 
 
-def test_a_real_process_trains_and_classifies(thaw_home: Path, few_folder: Path):
+def test_a_real_process_trains(thaw_home: Path, few_folder: Path):
     options = ["--scenario", "frozen", "--views", "1", "--l2", "0.1", "--json"]
     done = run_command("train", "--data", str(few_folder), *options, home=thaw_home)
     assert (done.returncode, done.stderr) == (0, "")
-    run = json.loads(done.stdout)["run"]
-
-    answer = run_command("classify", run, str(few_folder / "discs" / "0.png"), home=thaw_home)
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert answer.stdout.startswith(str(few_folder / "discs" / "0.png"))
+    assert json.loads(done.stdout)["run"] == RunStore().runs()[0].id
 
 
 def test_a_real_process_ends_with_its_error_whatever_is_still_being_loaded(tmp_path: Path):

@@ -68,12 +68,12 @@ def test_an_unusual_but_honest_archive_is_used(tmp_path: Path, row: str):
 
 
 def test_row_a4_a_bomb_stops_at_the_limit_and_not_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """With smaller numbers: 30 entries of 20 MB of zeros against a limit of 100 MB."""
-    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 100 * 1024**2)
+    """With smaller numbers: 12 entries of 10 MB of zeros against a limit of 50 MB."""
+    monkeypatch.setattr(archive, "MAX_TOTAL_BYTES", 50 * 1024**2)
     path = tmp_path / "bomb.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
-        for number in range(30):
-            bomb.writestr(f"a/{number}.png", bytes(20 * 1024**2))
+        for number in range(12):
+            bomb.writestr(f"a/{number}.png", bytes(10 * 1024**2))
     assert path.stat().st_size < 1024**2
 
     with pytest.raises(DatasetError, match="unpacks to more than"):

@@ -5,7 +5,8 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import quick
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.data.dataset import SPLITS, Dataset, Split
@@ -26,15 +27,6 @@ SIZES = st.lists(st.sampled_from([1, 1, 1, 2, 3, 8, 40]), min_size=1, max_size=9
 CLASSES = st.lists(SIZES, min_size=2, max_size=4)
 SHARED = st.lists(st.tuples(st.integers(0, 30), st.integers(0, 3)), max_size=8)
 """(picture, class): a copy of the picture that stands in this class, too."""
-
-# the home of a test and its seed are of no matter here: nothing touches the disk or draws numbers
-quick = settings(
-    max_examples=150,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
 
 
 def listing(pictures: list[Picture], num_classes: int) -> Dataset:

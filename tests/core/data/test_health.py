@@ -1,7 +1,7 @@
 """What may be wrong with a data set is found, and a data set without faults is left alone."""
 
 import io
-from collections.abc import Callable
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,8 +127,10 @@ def test_a_number_that_says_nothing_is_at_chance():
     assert separable(np.arange(100.0), np.arange(100) >= 50) == (pytest.approx(1.0, abs=0.05), True)
 
 
-def test_the_built_in_set_is_sound(thaw_home: Path, bring_drawn_set: Callable[[Path], str]):
-    dataset = load_stored(bring_drawn_set(thaw_home))
+@pytest.mark.slow
+def test_the_built_in_set_is_sound(thaw_home: Path, all_drawn: Path):
+    shutil.copytree(all_drawn, thaw_home / "datasets" / all_drawn.name)
+    dataset = load_stored(all_drawn.name)
 
     assert find_problems(dataset, dataset.split(0)) == ()
 

@@ -40,9 +40,8 @@ def claimed(trained_on: Dataset) -> Callable[..., tuple[RunStore, Run]]:
 
     def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
         store = RunStore()
-        plan = RunSettings(
-            model=ModelSettings(scenario=scenario), optim=OptimSettings(**{"epochs": 1, "batch_size": 8, **optim})
-        )
+        small = OptimSettings(**{"epochs": 1, "batch_size": 8, "train_size": 96, **optim})
+        plan = RunSettings(model=ModelSettings(scenario=scenario), optim=small)
         submit(store, [plan], Ingested(dataset=trained_on, decode_s=0.5), as_race=False)
         run = store.claim()
         assert run is not None

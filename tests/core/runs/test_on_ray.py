@@ -11,7 +11,7 @@ from shutil import rmtree
 from typing import Any
 
 import pytest
-from helpers import REPOSITORY
+from helpers import NEEDS_RAY, REPOSITORY
 
 from core.data.ingest import Ingested
 from core.machine.speeds import Peaks, save_peaks
@@ -20,8 +20,7 @@ from core.runs.record import load_predictions, load_record
 from core.runs.store import Run, RunStore
 from core.settings.schema import OptimSettings, RunSettings
 
-pytest.importorskip("ray", reason="the extra `ray` is not installed: pip install 'thaw-lab[ray]'")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, NEEDS_RAY]
 PATIENCE_S = 280.0
 Worker = Callable[..., subprocess.Popen[bytes]]
 

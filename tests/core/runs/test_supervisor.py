@@ -274,6 +274,7 @@ def finish(run: Callable[[], Run]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.takes(68)
 def test_restarts_of_the_server_are_no_crashes_of_the_run(tiny_dataset):
     run = queue(tiny_dataset, epochs=60)
 

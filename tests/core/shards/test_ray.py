@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers import python
+from helpers import NEEDS_RAY, python
 
 from core.data.reading.layout import AUTO
 from core.objects import cache
@@ -15,9 +15,7 @@ from core.shards.executor import Here
 from core.shards.large_set import add
 from core.shards.objects import folder_of, names_of
 
-pytestmark = pytest.mark.slow
-
-pytest.importorskip("ray", reason="the extra `ray` is not installed: pip install 'thaw-lab[ray]'")
+pytestmark = [pytest.mark.slow, NEEDS_RAY]
 
 DRIVER = """
 import json, os, sys

@@ -234,6 +234,7 @@ def test_every_other_scenarios_script_runs(
 
 
 @pytest.mark.slow
+@pytest.mark.takes(60)
 @pytest.mark.parametrize("scenario", at_length(ON_PHOTOS))
 def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path):
     archive = shared_file("data", "hymenoptera_data.zip")
@@ -241,7 +242,7 @@ def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, t
         opened.extractall(tmp_path / "photos")
     photos = tmp_path / "photos"
     with home_at(tmp_path / "home"):
-        assert main(["train", "--data", str(photos), "--scenario", scenario, "--epochs", "3"]) == 0
+        assert main(["train", "--data", str(photos), "--scenario", scenario, "--epochs", "3", "--views", "1"]) == 0
         record = load_record(RunStore().runs()[0].id)
         right, _ = trained_again(unpacked(record.run, tmp_path), photos)
     total = record.split.test

@@ -22,7 +22,7 @@ from core.tracking.export import export_missing
 from core.tracking.remote import Remote, TrackerAway
 
 mlflow = pytest.importorskip("mlflow", reason="pip install -r tests/requirements.txt")
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.takes(80)]  # in a new place it installs a server
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 INSTALLED = Path(os.environ.get("THAW_TEST_MLFLOW", Path(tempfile.gettempdir()) / f"thaw-mlflow-{os.getuid()}"))
 """Where the environment is kept from one run of the tests to the next."""

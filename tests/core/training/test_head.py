@@ -239,25 +239,22 @@ def keep_each(seen: list[tuple[Tensor, Tensor]]) -> OnIterations:
     return keep
 
 
-@pytest.mark.parametrize(("columns", "together"), [(2 * CLASSES, 2), (1, 1), (10_000, 10_000)])
-def test_iterations_are_reported_a_few_at_a_time(columns: int, together: int, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("columns", "seconds", "together"),
+    [(2 * CLASSES, 1e3, 2), (1, 1e3, 1), (10_000, 1e3, 10_000), (10_000, -1.0, 1)],
+    ids=["two", "one", "all", "each, as it takes long"],
+)
+def test_iterations_are_reported_a_few_at_a_time_and_all_the_while(
+    columns: int, seconds: float, together: int, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(module, "REPORT_COLUMNS", columns)
-    monkeypatch.setattr(module, "REPORT_S", 1000.0)
+    monkeypatch.setattr(module, "REPORT_S", seconds)
     sizes: list[int] = []
 
     solved = solve_head(*problem(), CLASSES, on_iterations=lambda weights, biases, moments: sizes.append(len(weights)))
 
     assert sum(sizes) == solved.iterations and sizes[0] == min(together, solved.iterations)
     assert set(sizes[:-1]) <= {together}
-
-
-def test_what_takes_long_is_reported_all_the_while(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "REPORT_S", -1.0)
-    sizes: list[int] = []
-
-    solved = solve_head(*problem(), CLASSES, on_iterations=lambda weights, biases, moments: sizes.append(len(weights)))
-
-    assert sizes == [1] * solved.iterations
 
 
 def test_every_iteration_is_reported_and_the_last_one_is_the_solution():

@@ -84,7 +84,7 @@ def test_numbers_over_batches_are_those_of_the_whole_set(size: int):
     assert torch.allclose(split.probabilities, together.probabilities, atol=1e-7)
 
 
-def test_evaluation_gives_what_the_definitions_give():
+def test_evaluation_gives_what_the_definitions_give_as_plain_numbers():
     model, (inputs, targets) = linear(), data(23)
     logits = model(inputs).detach()
 
@@ -93,6 +93,8 @@ def test_evaluation_gives_what_the_definitions_give():
     assert found.loss == pytest.approx(float(nn.functional.cross_entropy(logits, targets)))
     assert found.accuracy == pytest.approx((logits.argmax(1) == targets).sum().item() / 23)
     assert torch.allclose(found.probabilities.sum(1), torch.ones(23))
+    assert isinstance(found.loss, float) and isinstance(found.accuracy, float)
+    assert found.probabilities.dtype == torch.float32 and not found.probabilities.requires_grad
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -262,13 +264,6 @@ def test_seconds_go_to_training_and_val():
     assert set(watch.seconds) == {"train", "val"}
 
 
-def test_an_evaluation_holds_plain_numbers():
-    found = evaluate(linear(), [data()])
-
-    assert isinstance(found, Evaluation) and isinstance(found.loss, float) and isinstance(found.accuracy, float)
-    assert found.probabilities.dtype == torch.float32 and not found.probabilities.requires_grad
-
-
 def one_epoch(
     model: nn.Module, batches: list[Batch], lr: float = 0.1, **options: Any
 ) -> tuple[float, float, list[int]]:
@@ -279,29 +274,24 @@ def one_epoch(
     return loss, accuracy, reported
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-@pytest.mark.parametrize("piece", [1, 3, 4, 10, 99])
-def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one(piece: int, smoothing: float):
-    whole, in_pieces, batch = linear(), linear(), data(23)
-    loss_fn = nn.CrossEntropyLoss(label_smoothing=smoothing)
+LOSSES = {
+    "plain": nn.CrossEntropyLoss(),
+    "smoothed": nn.CrossEntropyLoss(label_smoothing=0.2),
+    "weighted": build_loss((0.5, 4.0, 1.0), 0.1),
+}
 
-    one_epoch(whole, [batch], loss_fn=loss_fn)
-    one_epoch(in_pieces, [batch], loss_fn=loss_fn, piece=piece)
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("piece", [1, 3, 4, 10, 99])
+def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one(piece: int, loss: str):
+    whole, in_pieces, batch = linear(), linear(), data(23)
+
+    one_epoch(whole, [batch], loss_fn=LOSSES[loss])
+    one_epoch(in_pieces, [batch], loss_fn=LOSSES[loss], piece=piece)
 
     for name, parameter in whole.named_parameters():
         torch.testing.assert_close(in_pieces.get_parameter(name).grad, parameter.grad, atol=1e-6, rtol=1e-5)
     assert whole.weight.grad.abs().max() > 0.01
-
-
-@pytest.mark.parametrize("piece", [1, 3, 10])
-def test_a_batch_in_pieces_has_the_gradient_of_the_whole_one_where_classes_count_differently(piece: int):
-    whole, in_pieces, batch = linear(), linear(), data(23)
-    loss_fn = build_loss((0.5, 4.0, 1.0), 0.1)
-
-    one_epoch(whole, [batch], loss_fn=loss_fn)
-    one_epoch(in_pieces, [batch], loss_fn=loss_fn, piece=piece)
-
-    torch.testing.assert_close(in_pieces.weight.grad, whole.weight.grad, atol=1e-6, rtol=1e-5)
 
 
 def test_the_best_epoch_is_the_one_with_the_smallest_val_loss_as_it_is_weighted():

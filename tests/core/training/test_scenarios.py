@@ -362,9 +362,11 @@ def test_earlier_stages_move_less_where_their_rate_decays(done: Runs):
 
 
 def test_another_precision_is_near_but_not_the_same(done: Runs):
-    for case, other in (("frozen", "frozen, bf16"), ("finetuned", "small, bf16")):
-        exact, rough = done[case].epochs[-1].train_loss, done[other].epochs[-1].train_loss
-        assert exact != rough and rough == pytest.approx(exact, rel=0.2)
+    exact, rough = done["finetuned"].epochs[-1].train_loss, done["small, bf16"].epochs[-1].train_loss
+    assert exact != rough and rough == pytest.approx(exact, rel=0.2)
+    # a solved head has next to no loss here, and how little depends on the penalty that is chosen
+    difference = done["frozen"].trained.test.probabilities - done["frozen, bf16"].trained.test.probabilities
+    assert 0 < difference.abs().max() < 0.05
     compute = done["small, bf16"].trained.compute
     assert (compute.features, compute.train) == ("bf16", "bf16")
     assert (done["finetuned"].trained.compute.features, done["finetuned"].trained.compute.train) == ("fp32", "fp32")

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import large_ones_slow
 from torch import nn
 
 from core.models.anatomy.layers import Anatomy, anatomy
@@ -17,7 +18,7 @@ def of(backbone: str, classes: int | None = None, **settings: object) -> Anatomy
     return anatomy(ModelSettings(backbone=backbone, **settings), classes)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", large_ones_slow(BACKBONES))
 def test_every_backbone_adds_up_to_what_its_library_says(name: str) -> None:
     found = of(name, scenario="finetuned")
     top = [layer for layer in found.layers if not layer.depth]
