@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
+from core.data.parts import steps_per_epoch
 from core.errors import SettingsError
 from core.models.catalogue import get_backbone, not_offered
 from core.settings.scenarios import SCENARIOS, Scenario
@@ -122,7 +123,7 @@ def plan_crossing(
 
 def enough_steps(settings: RunSettings, pictures: int) -> RunSettings:
     """The same with as many epochs as so few pictures need, and no more."""
-    epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS * settings.optim.batch_size // max(1, pictures)))
+    epochs = max(FEWEST_EPOCHS, -(-FEWEST_STEPS // steps_per_epoch(pictures, settings.optim.batch_size)))
     return replace(settings, optim=replace(settings.optim, epochs=min(epochs, MOST_EPOCHS)))
 
 

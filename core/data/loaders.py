@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from core.data.dataset import Dataset, Split
+from core.data.parts import steps_per_epoch
 from core.data.pictures import Picture
 from core.machine.devices import to_device
 
@@ -93,8 +94,7 @@ class EpochBatches(Sampler[list[int]]):
         self._seed = _order_seed(seed, epoch)
 
     def __len__(self) -> int:
-        full, rest = divmod(self._count, self._batch_size)
-        return max(1, full + (rest > 1))
+        return steps_per_epoch(self._count, self._batch_size)
 
     def __iter__(self) -> Iterator[list[int]]:
         order = torch.randperm(self._count, generator=torch.Generator().manual_seed(self._seed)).tolist()

@@ -69,6 +69,12 @@ def check_trainable(dataset: Dataset, split: Split) -> None:
         )
 
 
+def steps_per_epoch(pictures: int, batch_size: int) -> int:
+    """Batches that so many pictures are learnt from in; a last one of a single picture joins its neighbour."""
+    full, rest = divmod(pictures, batch_size)
+    return max(1, full + (rest > 1))
+
+
 def alike_classes(class_names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """Classes whose names are one to a person: they differ only in letter case, width or spaces."""
     alike: dict[str, list[str]] = {}

@@ -31,7 +31,7 @@ def shift_after(run: Run, dataset: Dataset, trained: "Trained", should_stop: Sho
     from core.training.shifts import right_when_shifted
 
     try:
-        right = right_when_shifted(trained.model, dataset, trained.split.test, trained.preprocessing, should_stop)
+        right = right_when_shifted(run.settings, trained.model, dataset, trained.split.test, should_stop)
         write_atomically(run_folder(run.id) / FILE, sealed(json.dumps(right).encode()))
     except (Cancelled, StorageError) as error:
         _log.info("no shifted test pictures were looked at: %s", error)

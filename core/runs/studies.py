@@ -13,7 +13,7 @@ from core.advice.rule import Check, TrackRecord, judge, track_record
 from core.data.dataset import Dataset
 from core.data.ingest import Ingested
 from core.errors import SettingsError
-from core.models.catalogue import get_backbone
+from core.models.catalogue import count_frozen_stages, get_backbone
 from core.runs.experiments import Kind as Kind
 from core.runs.experiments import kind_of as kind_of
 from core.runs.life import Identity
@@ -107,12 +107,13 @@ def check_of(study: Study) -> Check | None:
 
 def estimate_study(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset) -> Estimate | None:
     """What these runs take together; features that several of them need are counted once, and a sweep's runs look at
-    shifted test pictures, too.
+    shifted test pictures, too, of which what frozen stages say is kept.
 
     None as long as nothing was measured on this machine.
     """
     sizes: dict[object, tuple[int, int, int]] = {}
     counted: dict[object, Plan] = {}
+    asked: set[object] = set()
     seconds, measured = 0.0, True
     for settings in plans:
         data = replace(settings.data, dataset=dataset.id)
@@ -124,10 +125,12 @@ def estimate_study(kind: Kind, plans: Sequence[RunSettings], dataset: Dataset) -
             plan, cut = _only_new(plan, counted.get(_cut(settings)), sizes[data][2]), _cut(settings)
             counted[cut] = _larger(plan_run(settings, *sizes[data]), counted.get(cut))
         shifted = _shifted(sizes[data][2]) if kind == "sweep" else 0
-        found = estimate(replace(plan, eval_pictures=plan.eval_pictures + shifted), settings)
+        known = _frozen_share(settings) if _cut(settings) in asked else 0.0
+        asked.add(_cut(settings))
+        found = estimate(replace(plan, eval_pictures=plan.eval_pictures + round((1 - known) * shifted)), settings)
         if found is None:
             return None
-        seconds, measured = seconds + found.seconds + SHIFT_S * shifted, measured and found.measured
+        seconds, measured = seconds + found.seconds + SHIFT_S * shifted * (known == 0), measured and found.measured
     return Estimate(seconds=seconds, measured=measured)
 
 
@@ -136,6 +139,14 @@ def _shifted(test: int) -> int:
     from core.training.shifts import MOST, SHIFTS  # brings torch
 
     return len(SHIFTS) * -(-test // -(-test // MOST))
+
+
+def _frozen_share(settings: RunSettings) -> float:
+    """Share of the backbone's arithmetic that no training changes."""
+    from core.models.splitting import stage_costs  # brings torch
+
+    spec = get_backbone(settings.model.backbone)
+    return sum(stage_costs(spec.name)[: count_frozen_stages(settings.model, spec)])
 
 
 def _cut(settings: RunSettings) -> tuple[str, int]:

@@ -30,6 +30,8 @@ button[kind="tertiary"]:is(:hover, :active, :focus, [aria-expanded="true"]) {{ c
   outline: 3px solid {_ACCENT} !important;
   outline-offset: 1px;
 }}
+/* what a badge says is read to its end, on a phone too */
+.stMarkdownBadge {{ white-space: normal !important; overflow-wrap: anywhere; }}
 /* a question is long for a heading */
 [class*="st-key-learn-"] h2 {{ font-size: 1.375rem !important; line-height: 1.3 !important; }}
 /* what is told in passing covers none of the header's buttons */

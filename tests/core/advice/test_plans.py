@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.advice.plans import (
+    FEWEST_EPOCHS,
     FEWEST_STEPS,
     depths_to_try,
     enough_steps,
@@ -18,6 +19,7 @@ from core.advice.plans import (
     with_thawed,
 )
 from core.data.dataset import Dataset
+from core.data.loaders import EpochBatches
 from core.settings.schema import DataSettings, RunSettings
 
 
@@ -32,13 +34,14 @@ def test_a_check_trains_what_was_advised_and_its_rivals_with_enough_steps():
     plans = plan_check(RunSettings(), 4, [0], pictures=20)
 
     assert [thawed(plan) for plan in plans] == [0, 2, 4, 9]
-    assert {plan.optim.epochs for plan in plans} == {20}, "20 pictures in batches of 16 need them for 24 steps"
+    assert {plan.optim.epochs for plan in plans} == {12}, "20 pictures are two batches of at most 16: 24 steps"
 
 
 def test_fewer_pictures_get_more_epochs_and_many_the_fewest():
-    for pictures in (10, 100, 10_000):
+    for pictures in (10, 17, 20, 100, 195, 10_000):
         optim = enough_steps(RunSettings(), pictures).optim
-        assert optim.epochs * pictures / optim.batch_size >= FEWEST_STEPS
+        each = len(EpochBatches(pictures, optim.batch_size, 0, 1))
+        assert optim.epochs * each >= FEWEST_STEPS > (optim.epochs - 1) * each or optim.epochs == FEWEST_EPOCHS
     assert enough_steps(RunSettings(), 10_000).optim.epochs == 2
 
 

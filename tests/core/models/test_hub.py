@@ -1,6 +1,7 @@
 """Backbones whose weights lie on the Hugging Face Hub, against a server of this machine that answers as it does."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ ON_HUB = [name for name, spec in BACKBONES.items() if spec.source == "hub"]
 every = [NAME, *(pytest.param(name, marks=pytest.mark.slow) for name in ON_HUB if name != NAME)]
 
 
-def publish(name: str, server: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
+def publish(name: str, server: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> Path:
     """Weights of ours, of the very network that timm publishes, where the Hub would have them."""
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     path: Path = server.folder / remote_file(name).file_name
     save_file(timm.create_model(get_backbone(name).timm_name, pretrained=False).state_dict(), path)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
@@ -76,6 +77,38 @@ def test_the_second_load_needs_no_network(published: Path, server: Any, monkeypa
     monkeypatch.setenv("THAW_OFFLINE", "1")
 
     assert load_weights(NAME).sha256 == first.sha256 and server.asked == []
+
+
+def test_weights_that_change_on_the_hub_are_other_weights_and_those_that_are_here_stay(
+    published: Path, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(HUB, NAME, replace(HUB[NAME], revision="main"))  # as where no fixed version is known
+    first = load_weights(NAME)
+    publish(NAME, server, monkeypatch, seed=1)
+    server.asked.clear()
+
+    assert load_weights(NAME).sha256 == first.sha256 and server.asked == [], "what is here is not asked for again"
+
+    remote_file(NAME).path.unlink()
+    second = load_weights(NAME)
+
+    assert second.sha256 == hashlib.sha256(published.read_bytes()).hexdigest() != first.sha256
+    assert weights_status(NAME).sha256 == second.sha256
+    assert not torch.equal(second.state["pos_embed"], first.state["pos_embed"])
+
+
+def test_a_file_that_changes_on_the_hub_while_it_is_fetched_is_refused_once(
+    published: Path, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = remote_file(NAME)
+    file.part_path.parent.mkdir(parents=True, exist_ok=True)
+    file.part_path.write_bytes(published.read_bytes()[:1_000_000])  # a download that broke off
+    publish(NAME, server, monkeypatch, seed=1)
+
+    with pytest.raises(WeightsError, match=r"is not the LVD-142M weights of DINOv2 ViT-S/14: .* Nothing was kept"):
+        load_weights(NAME)
+
+    assert load_weights(NAME).sha256 == hashlib.sha256(published.read_bytes()).hexdigest()
 
 
 def test_another_content_than_the_hub_said_is_refused(published: Path, server: Any) -> None:

@@ -23,6 +23,17 @@ def test_a_sweep_also_looks_at_shifted_test_pictures(tiny_dataset):
     assert more == pytest.approx(2 * 5 * tested * (SHIFT_S + 1 / 50))  # 50 pictures a second, as the tests' machine has
 
 
+@pytest.mark.parametrize(("depth", "times"), [(0, 1), (9, 3)])
+def test_what_frozen_stages_say_of_shifted_pictures_is_counted_once(tiny_dataset, depth: int, times: int):
+    one, three = (plan_sweep(RunSettings(), [depth], seeds) for seeds in ([0], [0, 1, 2]))
+
+    alone, together = (
+        seconds("sweep", plans, tiny_dataset) - seconds("check", plans, tiny_dataset) for plans in (one, three)
+    )
+
+    assert together == pytest.approx(times * alone)
+
+
 def test_features_that_several_runs_need_are_counted_once(tiny_dataset):
     one, three = (plan_sweep(RunSettings(), [0], seeds) for seeds in ([0], [0, 0, 0]))
 
