@@ -12,10 +12,10 @@ import argparse
 import asyncio
 import contextlib
 import io
-import json
 import os
 import random
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,7 +25,7 @@ import zipfile
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import psutil
@@ -41,21 +41,17 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
-PATIENCE_S: Final = 120.0
-FORGOTTEN_S: Final = 10  # after which the server forgets a visitor who left; two minutes by default
-HARMLESS: Final = ("classify.others", "data.class.more")
-"""Buttons that change nothing for others, by the end of their ids."""
-TRAINING: Final = """
-import sys
 from core.data.ingest import ingest
 from core.runs.race import submit
+from core.runs.record import load_record
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
-optim = OptimSettings(epochs=int(sys.argv[1]), train_size=96)
-plan = RunSettings(model=ModelSettings(scenario="finetuned"), optim=optim, seed=int(sys.argv[2]))
-submit(RunStore(), [plan], ingest("builtin"), as_race=False)
-"""
+PATIENCE_S: Final = 120.0
+FORGOTTEN_S: Final = 10  # after which the server forgets a visitor who left; two minutes by default
+WARM_S: Final = 40  # that one visitor clicks quickly through all pages before anything is measured
+HARMLESS: Final = ("classify.others", "data.class.more")
+"""Buttons that change nothing for others, by the end of their ids."""
 FINISHED: Final = ForwardMsg.FINISHED_SUCCESSFULLY
 PART_FINISHED: Final = ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
 
@@ -118,24 +114,30 @@ class Visitor:
             try:
                 await self._click("first page", "")
                 while time.monotonic() < until:
-                    await self._visit_one(uploads)
+                    await self._visit_each(until, uploads)
             finally:
                 following.cancel()
                 for task in (*self._tasks, *self._repeated.values()):
                     task.cancel()
 
-    async def _visit_one(self, uploads: bool) -> None:
-        for name in [name for name in self.pages if name != self.page]:
-            await asyncio.sleep(self.dice.expovariate(1 / self.think_s))
+    async def _visit_each(self, until: float, uploads: bool) -> None:
+        names = [name for name in self.pages if name != self.page]
+        for name in self.dice.sample(names, len(names)):
+            await self._think(until)
+            if time.monotonic() >= until:
+                return
             self.page = name
             self.values.clear()
             await self._click(name, self.pages[name])
-            await asyncio.sleep(self.dice.expovariate(1 / self.think_s))
+            await self._think(until)
             if uploads and name in ("classify", "data") and self.uploaders:
                 await self._upload(name)
             elif self.parts:
                 part = self.dice.choice(list(self.parts.values()))
                 await self._click(f"{name}: part", self.pages[name], part)
+
+    async def _think(self, until: float) -> None:
+        await asyncio.sleep(min(self.dice.expovariate(1 / self.think_s), max(0.0, until - time.monotonic())))
 
     async def _click(self, what: str, page: str, part: Part | None = None) -> None:
         """Send it, and wait until the page stands."""
@@ -343,32 +345,28 @@ async def crowd(address: str, seen: Seen, visitors: int, until: float, think_s: 
 class Training:
     """Runs of one kind, one after the other, in the server's worker."""
 
-    def __init__(self, home: Path, epochs: int) -> None:
-        self.home, self.epochs, self.seed = home, epochs, 0
+    def __init__(self, epochs: int) -> None:
+        self.store, self.epochs, self.seed = RunStore(), epochs, 0
 
-    def runs(self) -> list[dict[str, Any]]:
-        return list(json.loads(self._core("-m", "core", "runs", "--json"))["runs"])
+    def is_on(self) -> bool:
+        return self.store.is_busy()
 
     def start(self) -> None:
         self.seed += 1
-        self._core("-c", TRAINING, str(self.epochs), str(self.seed))
+        model, optim = ModelSettings(scenario="finetuned"), OptimSettings(epochs=self.epochs, train_size=96)
+        plan = RunSettings(model=model, optim=optim, seed=self.seed)
+        submit(self.store, [plan], ingest("builtin"), as_race=False)
 
     def seconds(self) -> list[float]:
         """Of each finished run, in their order."""
-        ours = [run for run in reversed(self.runs()) if run["state"] == "finished" and run["scenario"] == "finetuned"]
-        return [float(run["timings"]["train"]) for run in ours if run["race"] is None]
-
-    def _core(self, *command: str) -> str:
-        environment = {**os.environ, "THAW_HOME": str(self.home)}
-        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, text=True, check=True)
-        return done.stdout
+        ours = [run for run in self.store.runs(states=["finished"]) if run.race is None]
+        return [load_record(run.id).timings.train for run in reversed(ours)]
 
     async def keep_on(self) -> None:
         """Another run as soon as the last one has ended."""
         while True:
-            runs = await asyncio.to_thread(self.runs)
-            if not any(run["state"] in ("queued", "running") for run in runs):
-                await asyncio.to_thread(self.start)
+            if not self.is_on():
+                self.start()
             await asyncio.sleep(3)
 
 
@@ -383,12 +381,20 @@ def megabytes(process: psutil.Process) -> float:
     return float(process.memory_info().rss) / 1e6
 
 
+def busy(server: psutil.Process) -> dict[str, float]:
+    """Seconds that the server, what trains for it, and the visitors have computed."""
+    processes = {"server": [server], "training": server.children(recursive=True), "visitors": [psutil.Process()]}
+    return {who: sum(sum(one.cpu_times()[:2]) for one in several) for who, several in processes.items()}
+
+
 def percentile(values: list[float], share: float) -> float:
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def report(seen: Seen, memory: dict[str, float], alone: list[float], beside: list[float]) -> bool:
+def report(
+    seen: Seen, memory: dict[str, float], cores: dict[str, float], alone: list[float], beside: list[float]
+) -> bool:
     """Print it; whether nothing went wrong."""
     print(f"{'click':24} {'number':>7} {'p50':>8} {'p95':>8} {'most':>8}")
     everything = [second for name, seconds in seen.clicks.items() if "and all" not in name for second in seconds]
@@ -396,6 +402,7 @@ def report(seen: Seen, memory: dict[str, float], alone: list[float], beside: lis
         p50, p95 = percentile(seconds, 0.5), percentile(seconds, 0.95)
         print(f"{name:24} {len(seconds):7} {p50:7.2f}s {p95:7.2f}s {max(seconds):7.2f}s")
     print(f"pictures fetched {seen.fetched}, uploads {seen.uploads}")
+    print("cores at work: " + ", ".join(f"{who} {share:.2f}" for who, share in cores.items()))
     print("server's memory: " + ", ".join(f"{when} {size:.0f} MB" for when, size in memory.items()))
     if alone and beside:
         slower = statistics.median(beside) / statistics.median(alone)
@@ -415,17 +422,17 @@ def prepared(home: Path, given: Path | None) -> None:
         shutil.copytree(given, home, dirs_exist_ok=True)
         return
     race = ["race", "--data", "builtin", "--epochs", "1", "--train-size", "96", "--seeds", "0,1,2"]
-    environment = {**os.environ, "THAW_HOME": str(home)}
-    subprocess.run([sys.executable, "-m", "core", *race], env=environment, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "core", *race], check=True, stdout=subprocess.DEVNULL)
 
 
-async def measure(address: str, home: Path, given: argparse.Namespace) -> bool:
-    process, training, memory = server_process(address), Training(home, given.epochs), dict[str, float]()
-    await crowd(address, Seen(), 1, time.monotonic() + 1, 0.1)  # everything is loaded once
+async def measure(address: str, given: argparse.Namespace) -> bool:
+    process, training, memory = server_process(address), Training(given.epochs), dict[str, float]()
+    await crowd(address, Seen(), 1, time.monotonic() + WARM_S, 0.1)  # every page has been asked for
     await _alone(training, given.alone)
     alone = training.seconds()
     memory["before"] = megabytes(process)
-    seen, until = Seen(), time.monotonic() + 60 * given.minutes
+    before, began = busy(process), time.monotonic()
+    seen, until = Seen(), began + 60 * given.minutes
     keeping = asyncio.create_task(training.keep_on())
     watching = asyncio.create_task(_watch(process, memory))
     await crowd(address, seen, given.visitors, until, given.think)
@@ -433,17 +440,19 @@ async def measure(address: str, home: Path, given: argparse.Namespace) -> bool:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
+    took = time.monotonic() - began
+    cores = {who: (seconds - before[who]) / took for who, seconds in busy(process).items()}
     memory["at the end"] = megabytes(process)
     beside = training.seconds()[len(alone) :]
     await asyncio.sleep(2 * FORGOTTEN_S + 5)
     memory["when all have left"] = megabytes(process)
-    return report(seen, memory, alone, beside)
+    return report(seen, memory, cores, alone, beside)
 
 
 async def _alone(training: Training, times: int) -> None:
     for _ in range(times):
         training.start()
-        while any(run["state"] in ("queued", "running") for run in training.runs()):
+        while training.is_on():
             await asyncio.sleep(1)
 
 
@@ -467,9 +476,11 @@ def main() -> int:
     os.environ["STREAMLIT_SERVER_DISCONNECTED_SESSION_TTL"] = str(FORGOTTEN_S)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder) / "home"
+        os.environ["THAW_HOME"] = str(home)
         prepared(home, given.home)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the server goes, too
         with served(home) as address:
-            return 0 if asyncio.run(measure(address, home, given)) else 1
+            return 0 if asyncio.run(measure(address, given)) else 1
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ from core.storage import explained, home_path, home_sentence
 
 ABANDONED_AFTER_S = 86_400.0
 LOOK_AGAIN_S = 0.2
+BELIEVED_S: Final = 1.0
+"""That the home folder is there, since it was last looked for: a page asks for it a hundred times."""
 WORKSPACES: Final = "workspaces"
 GONE: Final = "This workspace is not here any more: it was deleted, or its time was up. Reload the page to begin anew."
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
@@ -36,6 +38,9 @@ _NO_SEAL: Final = re.compile(rb'\{\s*"version"')
 _said: ContextVar[str | None] = ContextVar("workspace", default=None)
 _ask: Callable[[], str] = str
 """Whose workspace is meant where nobody has said so; a server that tells visitors apart replaces it."""
+
+
+_looked: dict[Path, float] = {}
 
 
 def workspace() -> str:
@@ -88,8 +93,13 @@ def server_home() -> Path:
         StorageError: it cannot be made.
     """
     home = home_path()
+    now = time.monotonic()
+    if now - _looked.get(home, -BELIEVED_S) < BELIEVED_S:
+        return home
     try:
         home.mkdir(parents=True, exist_ok=True)
+        _looked.clear()
+        _looked[home] = now
     except OSError as error:
         reason = "it is a file" if os.path.isfile(home) else os.strerror(error.errno or 0)
         raise StorageError(home_sentence(reason)) from error
@@ -108,7 +118,8 @@ def server_folder(*parts: str) -> Path:
 
 @explained()
 def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

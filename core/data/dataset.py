@@ -21,7 +21,7 @@ from core.data.pictures import Picture
 from core.data.pixels import FILE_NAME, PixelStore, damaged, length_of
 from core.data.splits import Parts, divide
 from core.errors import DatasetError, shown
-from core.home import home_folder, ordinary, sealed, unsealed
+from core.home import home_folder, ordinary, sealed, thaw_home, unsealed
 from core.objects.cache import fetch_again, forget, here, is_elsewhere, names_in
 from core.records import Amount, Count, read_json
 from core.settings.schema import DataSettings
@@ -208,8 +208,9 @@ def _check_pixels(dataset: Dataset, folder: Path) -> None:
 
 def stamp_of(dataset_id: str) -> tuple[int, ...]:
     """Tells the files of a data set from others that took their place; empty where they are not here."""
+    folder = thaw_home() / "datasets" / dataset_id  # not made: pages ask this for every picture
     try:
-        pixels, manifest = ((dataset_folder(dataset_id) / name).stat() for name in (FILE_NAME, MANIFEST))
+        pixels, manifest = (folder / FILE_NAME).stat(), (folder / MANIFEST).stat()
     except OSError:
         return ()
     # not the manifest's time, which says since when all is known to be well

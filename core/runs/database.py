@@ -4,8 +4,9 @@ States: queued -> running -> finished | failed | cancelled. A run whose worker i
 """
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NotRequired, TypedDict, TypeVar
@@ -32,6 +33,9 @@ LONGEST_ID: Final = 32
 PATIENCE_S: Final = 5.0
 """That a server may take to start anew before its database is said not to answer."""
 LOOK_AGAIN_S: Final = 0.2
+SETTLED_S: Final = 0.1
+"""Since a file was last written; before, it may be written again without its time telling the two apart."""
+MOST_REMEMBERED: Final = 100
 T = TypeVar("T")
 
 METADATA = sa.MetaData()
@@ -189,6 +193,7 @@ class Database:
         """
         self.engine = engine_of(url or (None if workspace() else os.environ.get("THAW_DATABASE")))
         self._patience_s = patience_s
+        self._known = _Known()
         if upgraded and not self._is_current():
             with self.write() as connection:
                 one_at_a_time(connection)
@@ -230,6 +235,24 @@ class Database:
         with self.reading() as connection:
             return understand(connection.execute(query))
 
+    def remembered(self, name: Hashable, look: Callable[[], T]) -> T:
+        """What `look` finds, or found under this name in the same file, if nobody has written there since: read-only.
+
+        Pages ask the same again and again, many at once. Of a server nothing is remembered.
+        """
+        return self._known.found(self._stamp(), name, look)
+
+    def _stamp(self) -> tuple[int, ...] | None:
+        """Tells the file as it is from what it will be after the next write; None where that cannot be told."""
+        if not self.is_file:
+            return None
+        try:
+            file = os.stat(self.engine.url.database or "")
+        except OSError:
+            return None
+        is_settled = abs(time.time() - file.st_mtime) > SETTLED_S
+        return (file.st_ino, file.st_size, file.st_mtime_ns) if is_settled else None
+
     def _is_current(self) -> bool:
         with self.reading() as connection:
             return is_current(connection)
@@ -246,6 +269,26 @@ class Database:
             except sa.exc.TimeoutError as error:
                 raise DatabaseAway("All connections to the database are in use. Try again.") from error
             time.sleep(LOOK_AGAIN_S)
+
+
+class _Known:
+    """What was found in one state of a file. One thread looks at a time, for all that wait."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._stamp: tuple[int, ...] | None = None
+        self._found: dict[Hashable, Any] = {}
+
+    def found(self, stamp: tuple[int, ...] | None, name: Hashable, look: Callable[[], T]) -> T:
+        if stamp is None:
+            return look()
+        with self._lock:
+            if stamp != self._stamp or len(self._found) > MOST_REMEMBERED:
+                self._stamp, self._found = stamp, {}
+            if name not in self._found:
+                self._found[name] = look()
+            found: T = self._found[name]
+            return found
 
 
 def runs_of(result: sa.Result[Any]) -> list[Run]:

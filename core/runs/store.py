@@ -6,9 +6,10 @@ disturb its successor. A run may belong to a process, as a command line's runs d
 
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -134,7 +135,7 @@ class RunStore:
             RunError: there is none, or several.
         """
         query = sa.select(RUNS).where(RUNS.c.id.startswith(run_id, autoescape=True)).limit(2)
-        found = self._database.read(query) if run_id.isalnum() and len(run_id) <= LONGEST_ID else []
+        found = self._runs(("get", run_id), query) if run_id.isalnum() and len(run_id) <= LONGEST_ID else []
         if len(found) != 1:
             raise RunError(f"There {'are several runs' if found else 'is no run'} {shown(run_id)}.")
         return found[0]
@@ -161,7 +162,11 @@ class RunStore:
             query = query.where(RUNS.c.id.in_(ids))
         if study is not None:
             query = query.where(RUNS.c.race.startswith(f"{study}-", autoescape=True)).limit(None)
-        return self._database.read(query)
+        sets = (None if names is None else frozenset(names) for names in (states, ids))
+        return self._runs(("runs", *sets, race, limit, study), query)
+
+    def _runs(self, name: Hashable, query: sa.Select[Any]) -> list[Run]:
+        return list(self._database.remembered(name, lambda: self._database.read(query)))
 
     def cancel(self, run_id: str, cause: str | None = None) -> None:
         """A queued run ends at once, a running one before its next batch; an ended one stays as it is."""
@@ -186,11 +191,12 @@ class RunStore:
     def evaluations(self, test_part: str) -> int:
         """How many runs have been tested on these test pictures, deleted ones included."""
         query = sa.select(sa.func.count()).select_from(EVALUATIONS).where(EVALUATIONS.c.test_part == test_part)
-        return self._database.ask(query, lambda found: int(found.scalar_one()))
+        ask = partial(self._database.ask, query, lambda found: int(found.scalar_one()))
+        return self._database.remembered(("evaluations", test_part), ask)
 
     def labels(self) -> dict[str, Label]:
         """What people have noted about experiments, by the experiment's key."""
-        return self._database.ask(sa.select(LABELS), labels_of)
+        return dict(self._database.remembered("labels", partial(self._database.ask, sa.select(LABELS), labels_of)))
 
     def names(self) -> dict[str, str]:
         """The names that a person gave to experiments, by key."""

@@ -14,10 +14,10 @@ from .addressed import say_what_is_gone
 from .frame import framed
 from .help import glossary_popover
 from .messages import md
-from .progress import TICK_S, stage_words
+from .progress import TICK_S, stage_words, tick_s
 from .projector import projector_switch
 from .queue import Ahead, ahead, mates_of, name_of, stop, tell_what_changed, watched_at, where_they_train
-from .resources import run_store
+from .resources import heal, run_store
 from .sharing import share
 from .wording import rough_time
 
@@ -59,10 +59,10 @@ def _work(page: str) -> None:
     store = run_store()
     watching = bool(store.runs(states=ACTIVE, limit=1))
 
-    @st.fragment(run_every=2 * TICK_S if watching else None)
+    @st.fragment(run_every=tick_s(2 * TICK_S) if watching else None)
     @framed
     def chip() -> None:
-        store.heal()
+        heal()
         runs = store.runs(states=ACTIVE)
         if watching and not runs:
             st.rerun()

@@ -1,8 +1,10 @@
 """Work that is going on: a live view of chosen runs, which only reads the store."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import streamlit as st
+from streamlit.runtime import Runtime
 
 from core.runs.experiments import experiments_of, names_of
 from core.runs.store import Run
@@ -15,7 +17,15 @@ from .resources import run_store
 from .watched import live_curves, live_pictures
 from .wording import PHASES, STATES, per_cent, run_label
 
-TICK_S = 1.0
+TICK_S: Final = 1.0
+MOST_A_SECOND: Final = 10.0
+"""Of what pages draw anew by themselves, for all visitors together: it must leave room for what they click."""
+
+
+def tick_s(least: float = TICK_S) -> float:
+    """Seconds until a part of a page is drawn anew by itself: longer where many pages are open."""
+    sessions = getattr(Runtime.instance(), "_session_mgr", None) if Runtime.exists() else None
+    return max(least, len(sessions.list_active_sessions()) / MOST_A_SECOND) if sessions else least
 
 
 def live(ids: Sequence[str], key: str) -> None:
@@ -24,12 +34,11 @@ def live(ids: Sequence[str], key: str) -> None:
     For pages that found one of them at work. What they found may be over by now: only what is read here counts. Stop is
     in the header, on every page.
     """
-    store = run_store()
 
-    @st.fragment(run_every=TICK_S)
+    @st.fragment(run_every=tick_s())
     @framed
     def view() -> None:
-        store.heal()
+        run_store().heal()
         runs = _still_there(ids)
         active = sorted((run for run in runs if run.is_active), key=lambda run: (run.state != "running", run.number))
         if not active:  # no empty page until the answer is drawn

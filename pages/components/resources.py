@@ -47,6 +47,16 @@ def _run_store(home: str) -> RunStore:
     return RunStore()
 
 
+def heal() -> None:
+    """Look after the runs of this home folder: once a second, however many pages ask."""
+    _heal(str(thaw_home()))
+
+
+@st.cache_data(max_entries=256, ttl=1.0, show_spinner=False)
+def _heal(home: str) -> None:
+    run_store().heal()
+
+
 class _Shelf:
     """A data set, and all that is kept of its pictures: it goes with them, and nothing of another's does."""
 

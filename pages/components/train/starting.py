@@ -15,7 +15,7 @@ from core.settings.schema import RunSettings
 
 from ..frame import framed
 from ..messages import md
-from ..progress import TICK_S, live
+from ..progress import TICK_S, live, tick_s
 from ..queue import ahead
 from ..resources import run_store
 from ..wording import rough_time
@@ -45,7 +45,7 @@ def _when_it_starts(mine: Sequence[Run]) -> None:
         return
     first, ids = min(run.number for run in mine), {run.id for run in mine}
 
-    @st.fragment(run_every=2 * TICK_S)
+    @st.fragment(run_every=tick_s(2 * TICK_S))
     @framed
     def line() -> None:
         active = run_store().runs(states=ACTIVE)

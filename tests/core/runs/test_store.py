@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict
@@ -13,10 +14,12 @@ from helpers import claim_run, queue_runs
 from core.errors import RunError, StorageError
 from core.home import thaw_home
 from core.runs import life
+from core.runs.database import Database
 from core.runs.healing import SILENCE_S
 from core.runs.store import Run, RunStore
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.settings.versions import to_dict
+from core.storage import DATABASE
 from core.training.history import EpochRecord, Progress
 
 HALF = Progress(phase="train", done=1, total=2, fraction=0.5)
@@ -32,6 +35,32 @@ def test_a_queued_run_is_what_was_asked(store: RunStore):
 
     assert (run.settings, run.dataset_title, run.race, run.decode_s) == (plan, "Bilder ü 漢", "r", 1.5)
     assert (run.state, run.attempt, run.crashes, run.cancel, run.is_active) == ("queued", 0, 0, False, True)
+
+
+def test_what_is_asked_again_is_looked_up_again_once_somebody_has_written(
+    store: RunStore, monkeypatch: pytest.MonkeyPatch
+):
+    first, second = queue_runs(store, 2)
+    looked, look = list[str](), Database.read
+    monkeypatch.setattr(Database, "read", lambda self, query: looked.append("") or look(self, query))
+
+    for _ in range(3):
+        _let_time_pass()
+        assert [run.id for run in store.runs(states=["queued"])] == [second, first]
+    assert len(looked) == 3, "each time the file had another time"
+    for _ in range(3):
+        store.runs(states=["queued"]).clear()
+        assert store.get(first).state == "queued"
+    assert len(looked) == 4, "once more for the run by its id"
+
+    RunStore().cancel(first)
+
+    assert [run.id for run in store.runs(states=["queued"])] == [second] and store.get(first).state == "cancelled"
+
+
+def _let_time_pass() -> None:
+    """As if the database had been written a second ago."""
+    os.utime(thaw_home() / DATABASE, (time.time() - 1, time.time() - 1))
 
 
 def test_runs_are_found_by_the_beginning_of_their_id(store: RunStore):
