@@ -9,7 +9,10 @@ accuracies to spread by the given number of points. Since the truth is known, ev
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
 trained models, and single ones), `exponents` (why the degrees of freedom are as they are), `grades` (how often a
 conclusion calls one of several equals better), `graded` (by number of seeds, the grade that is shown), `uneven` (equals
-of which only one varies from seed to seed). Prints Markdown.
+of which only one varies from seed to seed), `groups` (pictures in groups). Prints Markdown.
+
+In groups a part of a picture's difficulty is the same for all pictures of its group, as large as it takes for right and
+wrong of two of them to correlate by the given number.
 """
 
 import argparse
@@ -18,7 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
@@ -37,11 +40,12 @@ from core.comparison.crossed import (
     crossed_share,
     error_and_df,
     estimate_of,
+    grouped_share,
     mean_squares,
 )
 from core.comparison.race import decide_over_models, decide_over_seeds
 from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
-from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT, Verdict, decide
+from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT, Verdict, decide, discordant_units
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
 ACCURACY = 0.94
@@ -50,6 +54,10 @@ DIFFICULTY, OWN_DIFFICULTY, REST = 0.65, 0.2, 0.15
 """Shares of the latent variance: two runs of one recipe then disagree on 7 % of pictures, and of what varies from
 picture to picture a quarter to a third is the same for every seed, as in the recorded race."""
 SAID: dict[Verdict, str] = {"a-better": "A is better", "b-better": "B is better", "same": "the same"}
+GROUPS, SIZES, ALIKE = (5, 8, 10, 15, 30), ((2, 2), (4, 4), (8, 8), (2, 8)), (0.0, 0.2, 0.5, 0.9)
+"""How many groups; the fewest and the most pictures of one; how much right and wrong of its pictures correlate."""
+TOLD_NOTHING = 0.05
+"""Where more races than that have every picture right, intervals hold the truth too often by necessity."""
 AT_ONCE = 2_000_000  # cells of the table that are drawn together
 CHECKED = 5  # races of each batch that are held against core, where a batch is judged at once
 
@@ -297,6 +305,87 @@ def print_uneven(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
+@cache
+def shared_by_groups(accuracy: float, correlation: float) -> float:
+    """Share of the latent variance that belongs to the group if right and wrong of its pictures correlate so much."""
+    points = np.linspace(-8, 8, 8001)
+    weights = norm.pdf(points) / norm.pdf(points).sum()
+
+    def excess(shared: float) -> float:
+        of_group = norm.cdf((norm.ppf(accuracy) - np.sqrt(shared) * points) / np.sqrt(1 - shared))
+        return float(weights @ of_group**2 - accuracy**2) / (accuracy * (1 - accuracy)) - correlation
+
+    return float(brentq(excess, 0, 0.9999)) if correlation else 0.0
+
+
+def race_in_groups(
+    rng: np.random.Generator, members: np.ndarray, accuracy: float, correlation: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Two equal ways of training, three seeds each, on pictures of the groups `members`, (N,) numbers from 0.
+
+    Returns:
+        (S, N) of bool for either, and how accurate the first one's first model is.
+    """
+    shared, (mean, deviation) = shared_by_groups(accuracy, correlation), latent(accuracy, SPREADS[0])
+
+    def difficulty(share: float) -> np.ndarray:
+        of_group = np.sqrt(shared * share / (DIFFICULTY + OWN_DIFFICULTY)) * rng.standard_normal(members.max() + 1)
+        found: np.ndarray = of_group[members] + np.sqrt((1 - shared) * share) * rng.standard_normal(members.size)
+        return found
+
+    common = difficulty(DIFFICULTY)
+    of_seeds = mean + deviation * rng.standard_normal((2, SEEDS[0], 1))
+    rest = np.sqrt((1 - shared) * REST) * rng.standard_normal((2, SEEDS[0], members.size))
+    a, b = (
+        common + difficulty(OWN_DIFFICULTY) + of_seed + left > 0 for of_seed, left in zip(of_seeds, rest, strict=True)
+    )
+    return a, b, float(norm.cdf(of_seeds[0, 0, 0]))
+
+
+def over_groups(rng: np.random.Generator, members: np.ndarray, accuracy: float, correlation: float) -> list[float]:
+    """Of one race what a row of `print_groups` averages."""
+    a, b, of_first = race_in_groups(rng, members, accuracy, correlation)
+    ends, of_model = crossed_share(a, members), grouped_share(a[0], members)
+    pair = crossed_difference(a, b, members).estimate
+    tell_apart = discordant_units((a != b).any(axis=0), members)
+    said = decide_over_seeds(pair.value, pair.interval, pair.p_value, tell_apart, BAND)
+    return [
+        a.all(),
+        ends.low <= accuracy <= ends.high,
+        ends.high - ends.low,
+        of_model.low <= of_first <= of_model.high,
+        pair.interval.low <= 0 <= pair.interval.high,
+        pair.interval.high - pair.interval.low,
+        said in ("a-better", "b-better"),
+    ]
+
+
+def print_groups(rng: np.random.Generator, repeats: int) -> None:
+    """Pictures in groups: how often intervals over three seeds hold the truth, and equals are called different."""
+    print("| accuracy | groups | of each | alike | all right | held | width | one model | pair held | width | better |")
+    print("|---|---|---|---|---|---|---|---|---|---|---|")
+    rows = []
+    for accuracy, count, (fewest, most), correlation in product((0.8, 0.95), GROUPS, SIZES, ALIKE):
+        races = []
+        for _ in range(repeats):
+            members = np.repeat(np.arange(count), rng.integers(fewest, most + 1, count))
+            races.append(over_groups(rng, members, accuracy, correlation))
+        rows.append(np.mean(races, axis=0))
+        each = f"{fewest}" if fewest == most else f"{fewest} to {most}"
+        cells = " | ".join(f"{100 * share:.1f}" for share in rows[-1])
+        print(f"| {accuracy:.0%} | {count} | {each} | {correlation} | {cells} |", flush=True)
+    found = np.array(rows)
+    told = found[found[:, 0] <= TOLD_NOTHING]
+    for name, column in (
+        ("Accuracies' intervals", told[:, 1]),
+        ("One model's", told[:, 3]),
+        ("A pair's", found[:, 4]),
+        ("Called better", found[:, 6]),
+    ):
+        print(f"\n{name}: {column.min():.1%} to {column.max():.1%}, mean {column.mean():.1%}.")
+    print()
+
+
 def print_exponents(rng: np.random.Generator, repeats: int) -> None:
     """Equals called different by three seeds on 1,000 pictures, with Hillis's degrees of freedom and with ours."""
     print("| accuracy | spread | exponent 2 | exponent 1.5 |")
@@ -324,6 +413,7 @@ PARTS = {
     "grades": print_grades,
     "graded": print_graded,
     "uneven": print_uneven,
+    "groups": print_groups,
 }
 
 

@@ -58,6 +58,8 @@ SEEDS: Final = 10
 POOL = 5_000
 INDIVIDUALS, EACH = 600, 8
 FOLDS, FOLD_SEEDS = 5, 3
+GROUP_COUNTS: Final = ((1, 4), (5, 9), (10, INDIVIDUALS))
+"""Of test pictures, the fewest and the most in a row of the report."""
 Row = dict[str, Any]
 
 
@@ -212,6 +214,23 @@ def shares(rows: Sequence[Row], seeds: int) -> Iterator[str]:
         yield f"| all {len(held)} | {name} | {np.mean(held):.1%} ({ends_of(held)}) | | |"
 
 
+def shares_by_groups(rows: Sequence[Row], seeds: int) -> Iterator[str]:
+    """Table rows: the same, how wide the interval is and how far off the mean, by number of groups of test pictures."""
+    for name in rows[0]["recipes"]:
+        of_recipe = [row["recipes"][name] for row in rows]
+        for fewest, most in GROUP_COUNTS:
+            found = [row for row in of_recipe if fewest <= len(set(row["groups"])) <= most]
+            ends = [crossed_share(unpacked(row["right"])[:seeds], row["groups"]) for row in found]
+            held = [one.low <= np.mean(row["true"]) <= one.high for one, row in zip(ends, found, strict=True)]
+            if held:
+                width = 100 * np.mean([one.high - one.low for one in ends])
+                off = [unpacked(row["right"])[:seeds].mean() - np.mean(row["true"]) for row in found]
+                rms = 100 * np.sqrt(np.mean(np.square(off)))
+                cells = f"{np.mean(held):.1%} ({ends_of(held)}) | {width:.0f} points | {rms:.1f} points"
+                largest = max(len(set(row["groups"])) for row in found)
+                yield f"| {fewest} to {largest} | {len(held)} | {name} | {cells} |"
+
+
 def ends_of(held: Sequence[bool]) -> str:
     """What chance leaves of a share of so many data sets: its Wilson interval."""
     ends = wilson(sum(held), len(held))
@@ -265,6 +284,10 @@ def report() -> None:
         print("| pictures | recipe | its interval holds the truth | and that of new data sets | Wilson, one model |")
         print("|---|---|---|---|---|")
         print("\n".join(shares(rows, seeds)))
+        if name == "groups":
+            print("\n| groups of test pictures | data sets | recipe | interval holds it | its width | off by (rms) |")
+            print("|---|---|---|---|---|---|")
+            print("\n".join(shares_by_groups(rows, seeds)))
         print("\n| a | b | true gap | interval holds it | better, rightly | wrongly | same, rightly | wrongly |")
         print("|---|---|---|---|---|---|---|---|")
         print("\n".join(pairs(rows, seeds)))
