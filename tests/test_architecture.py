@@ -318,7 +318,7 @@ def test_pages_get_nobody_s_files_but_the_visitor_s():
 
 
 SHARED_BY_ALL = {"_drawn", "_everybody_waiting", "_lesson", "_mistake", "anatomy_of", "model_description"}
-SHARED_BY_ALL |= {"preprocessing", "unknown_inputs"}
+SHARED_BY_ALL |= {"pages", "preprocessing", "unknown_inputs"}
 """Cached functions about nobody's files: what ships with Thaw, and numbers without names."""
 
 
