@@ -54,7 +54,10 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
 
     def connected(connection: Any, record: object) -> None:
         if isinstance(connection, sqlite3.Connection):
-            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA busy_timeout = 0")
+            with suppress(sqlite3.OperationalError):  # it is locked, and nobody shall wait for this
+                connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA busy_timeout = 5000")  # as Python has it
 
     sa.event.listen(sa.pool.Pool, "connect", connected)
     with pytest.MonkeyPatch.context() as patch:
