@@ -132,7 +132,10 @@ def _offer_check(
 def _record() -> str:
     """How often it has been right: here, and in our own checks."""
     here = checks_here(run_store())
-    ours = f"In our own checks, which the rule was made on, it was right in {OUR_CHECKS.right} of {OUR_CHECKS.checks}."
+    ours = (
+        f"In our own checks it was right in {OUR_CHECKS.right} of {OUR_CHECKS.checks}; less would have done in "
+        f"{OUR_CHECKS.more_than_needed}, more was needed in {OUR_CHECKS.too_little}."
+    )
     return f"Right in {here.right} of {counted(here.checks, 'check')} here. {ours}" if here.checks else ours
 
 
