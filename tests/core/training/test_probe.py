@@ -217,8 +217,10 @@ def test_training_in_bf16_is_timed_once_where_it_cannot_even_help_forward_passes
     assert set(times.values()) == {1} and len(times) == 6
     assert speeds.probed["forward/bf16"] == pytest.approx(probe.MOST_PICTURES / half, abs=1e-3)
     for work in ("train-kept", "train-adapted"):
-        assert speeds.probed[f"{work}/fp32"] == probe.TRAIN_BATCH
-        assert speeds.probed[f"{work}/bf16"] == pytest.approx(probe.TRAIN_BATCH / (half if raced else 3.0), abs=1e-3)
+        assert speeds.probed[f"{work}/fp32"] == pytest.approx(probe.LARGER * probe.TRAIN_BATCH, abs=1e-3)
+        assert speeds.probed[f"{work}/bf16"] == pytest.approx(
+            probe.LARGER * probe.TRAIN_BATCH / (half if raced else 3.0), abs=1e-3
+        )
         assert speeds.precision(work) == "fp32"
 
 
@@ -240,7 +242,7 @@ def test_a_round_of_fp32_that_was_disturbed_chooses_nothing(monkeypatch: pytest.
 
     speeds = measure_speeds("efficientnet_lite0")
 
-    assert speeds.probed["train-kept/fp32"] == probe.TRAIN_BATCH
+    assert speeds.probed["train-kept/fp32"] == pytest.approx(probe.LARGER * probe.TRAIN_BATCH, abs=1e-3)
     assert speeds.precision("train-kept") == speeds.precision("train-adapted") == "fp32"
 
 
