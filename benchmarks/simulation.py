@@ -345,12 +345,13 @@ def race_in_groups(
 def over_groups(rng: np.random.Generator, members: np.ndarray, accuracy: float, correlation: float) -> list[float]:
     """Of one race what a row of `print_groups` averages."""
     a, b, of_first = race_in_groups(rng, members, accuracy, correlation)
-    ends, of_model = crossed_share(a, members), grouped_share(a[0], members)
-    pair = crossed_difference(a, b, members).estimate
-    tell_apart = discordant_units((a != b).any(axis=0), members)
+    groups = [str(member) for member in members]
+    ends, of_model = crossed_share(a, groups), grouped_share(a[0], groups)
+    pair = crossed_difference(a, b, groups).estimate
+    tell_apart = discordant_units((a != b).any(axis=0), groups)
     said = decide_over_seeds(pair.value, pair.interval, pair.p_value, tell_apart, BAND)
     return [
-        a.all(),
+        float(a.all()),
         ends.low <= accuracy <= ends.high,
         ends.high - ends.low,
         of_model.low <= of_first <= of_model.high,
