@@ -3,9 +3,10 @@
     python benchmarks/load.py [--visitors 50] [--minutes 10] [--think 10] [--home FOLDER]
 
 A visitor is what Streamlit's page in a browser is to its server: a WebSocket that speaks Streamlit's own messages, the
-cookie and the token of uploads, pictures fetched over HTTP, parts of a page that ask again by themselves. Between two
-clicks a visitor thinks, for `--think` seconds on average. Every other click opens something on the page where there
-is something. Prints what went wrong, how long clicks take, the server's memory, and how much slower training is.
+cookie and the token of uploads, pictures fetched over HTTP, parts of a page that ask again by themselves. One has seen
+every page before the others come: what a page needs only once is not among their clicks. Between two clicks a visitor
+thinks, for `--think` seconds on average. Every other click opens something on the page where there is something. Prints
+what went wrong, how long clicks take, the server's memory, and how much slower training is.
 """
 
 import argparse

@@ -17,11 +17,6 @@ def keep_answers() -> None:
     ForwardMsgQueue.clear = _clear_but_answers  # type: ignore[method-assign]
 
 
-def drop_answers() -> None:
-    """As Streamlit has it."""
-    ForwardMsgQueue.clear = _plain_clear  # type: ignore[method-assign]
-
-
 def _clear_but_answers(
     self: ForwardMsgQueue, retain_lifecycle_msgs: bool = False, fragment_ids_this_run: list[str] | None = None
 ) -> None:
