@@ -138,6 +138,23 @@ def some(*folders: str, count: int = 12) -> list[str]:
     return [f"{folder}/{number}.jpg" for folder in folders for number in range(count)]
 
 
+def take_photo(app: Any, after_s: float = 0.0) -> float:
+    """Click once the camera shows something: before that it takes no photo, and says nothing.
+
+    app: a Playwright page, or a frame in one.
+    after_s: seconds that the camera has run for at least. Chromium's test pattern begins anew with every camera: two
+        photos of the same moment are the same picture.
+    Returns the seconds it had run for.
+    """
+    video = app.locator("video").element_handle()
+    video.evaluate(
+        "async (video, after) => { while (video.currentTime <= after) await new Promise(requestAnimationFrame) }",
+        after_s,
+    )
+    app.get_by_role("button", name="Take photo").click()
+    return float(video.evaluate("video => video.currentTime"))
+
+
 def write_files(folder: Path, files: Mapping[str, bytes]) -> Path:
     """Put files by relative name below a folder."""
     for name, content in files.items():

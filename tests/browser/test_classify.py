@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import FinishedRace, drawn
+from helpers import FinishedRace, drawn, take_photo
 
 pytestmark = pytest.mark.browser
 
@@ -104,8 +104,9 @@ def test_photos_are_taken_one_after_the_other_and_each_is_answered(opened: Any):
     answer.wait_for(state="detached")  # that was no photo's
     photo = opened.locator(".st-key-classify-answer img")
     shown: list[str] = []
+    taken_s = 0.0
     for _ in range(2):
-        opened.get_by_role("button", name="Take photo").click()
+        taken_s = take_photo(opened, taken_s + 1)
         opened.wait_for_function(
             "before => { const image = document.querySelector('.st-key-classify-answer img');"
             " return image && image.src !== before }",

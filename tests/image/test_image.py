@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 from container import Container, Images
-from helpers import drawn, drawn_classes, write_zip
+from helpers import drawn, drawn_classes, take_photo, write_zip
 from proxy import ReverseProxy
 from websockets import Origin
 from websockets.exceptions import InvalidStatus
@@ -263,7 +263,7 @@ def test_a_stranger_races_classifies_and_takes_the_network_home(
     stranger.keeps("4-classify")
     app.get_by_text("Camera", exact=True).click()
     answer.wait_for(state="detached")
-    app.get_by_role("button", name="Take photo").click()
+    take_photo(app)
     answer.wait_for()
     stranger.keeps("5-camera")
     app.get_by_role("button", name="Export model").press("Enter")

@@ -60,7 +60,9 @@ def _photo() -> list[InputPicture]:
     component of our own could, but Streamlit runs such from a `blob:`, which our security policy refuses.
     """
     key = f"classify.camera.{st.session_state.get(_PHOTOS, 0)}"
-    st.camera_input("A photo", key=key, label_visibility="collapsed", on_change=_take_photo, args=(key,))
+    st.camera_input(
+        "A photo", key=key, label_visibility="collapsed", on_change=_take_photo, args=(key,), resolution="480p"
+    )
     photo: InputPicture | None = st.session_state.get(_PHOTO)
     return [photo] if photo else []
 

@@ -154,7 +154,7 @@ def _camera(row: int) -> list[io.BytesIO]:
     """Pictures taken for a class so far."""
     taken: list[io.BytesIO] = st.session_state.setdefault(f"data.class.{row}.taken", [])
     if st.toggle("With the camera", key=f"data.class.{row}.camera"):
-        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot")
+        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot", resolution="480p")
         if shot is not None and shot.file_id not in {file.name.removesuffix(".jpg") for file in taken}:
             kept = io.BytesIO(shot.getvalue())
             kept.name = f"{shot.file_id}.jpg"
