@@ -29,13 +29,16 @@ from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 from core.training.scenarios import train_run
 
 FINETUNED, USUAL = ModelSettings(scenario="finetuned"), OptimSettings()
+PROBED = ModelSettings(scenario="probe-then-finetune")
 RECIPES: dict[str, tuple[ModelSettings, OptimSettings]] = {
     "finetuned": (FINETUNED, USUAL),
     "finetuned, 192 px": (FINETUNED, OptimSettings(train_size=192)),
     "finetuned, 176 px": (FINETUNED, OptimSettings(train_size=176)),
     "finetuned, 4 epochs": (FINETUNED, OptimSettings(epochs=4)),
     "frozen": (ModelSettings(scenario="frozen"), USUAL),
-    "probe-then-finetune": (ModelSettings(scenario="probe-then-finetune"), USUAL),
+    "probe-then-finetune": (PROBED, USUAL),
+    "probe-then-finetune, 3 epochs": (PROBED, OptimSettings(epochs=3)),
+    "probe-then-finetune, 2 epochs": (PROBED, OptimSettings(epochs=2)),
     "last stage": (ModelSettings(scenario="last-stages", last_stages=1), USUAL),
     "last 2 stages": (ModelSettings(scenario="last-stages", last_stages=2), USUAL),
 }
