@@ -148,11 +148,11 @@ class Container:
         assert self._inside
         return self._inside.submit(lambda: socket.create_connection(("127.0.0.1", 7860), timeout=PATIENCE_S)).result()
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *command: str, within_s: float = PATIENCE_S) -> subprocess.CompletedProcess[str]:
         """A command beside the app: the same user, environment and network."""
         inside = self.images.command("run", "--isolation", "chroot", self.name, "--", *command)
         network = ["nsenter", f"--net=/proc/{self.first().pid}/ns/net"]
-        return subprocess.run([*network, *inside], capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+        return subprocess.run([*network, *inside], capture_output=True, text=True, timeout=within_s, check=False)
 
     def stop(self) -> float:
         """As `docker stop` begins: SIGTERM for the first process; seconds until all was over."""
