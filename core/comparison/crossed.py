@@ -19,7 +19,7 @@ from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval
-from core.comparison.weighing import of_groups
+from core.comparison.weighing import design_effect, of_groups
 
 LEAST_SEEDS: Final = 3
 """With two seeds "better" would be said too often where nothing is: in 8 to 13 % of simulated races."""
@@ -233,12 +233,17 @@ def crossed_share(right: Array, groups: Sequence[str] = ()) -> Interval:
     half a picture that every seed gets right and half a one that all get wrong are added, so that a way of training
     that was never wrong has the interval of about N pictures and not a point.
 
+    Pictures in groups count less, by their `design_effect`: those of a group that are all alike as one, those that have
+    nothing in common in full. An effective number of pictures is what survey statistics puts into such intervals (Korn
+    and Graubard, Survey Methodology 24 (1998) 193-201; into Wilson's: Franco, Little, Louis and Slud, Journal of Survey
+    Statistics and Methodology 7 (2019) 334-364).
+
     Args:
         right: (S, N) of bool, at least three seeds and one picture; or scores whose mean is a share, such as
             `balanced_scores` of it.
-        groups: as of `crossed_difference`.
+        groups: of the pictures, where several show the same subject.
     """
-    table, weights = _with_two_halves(of_groups(right, groups))
+    table, weights = _with_two_halves(right, groups)
     error, df = error_and_df(mean_squares(table, weights), len(right), float(weights.sum()))
     padded = float((table @ weights).mean() / weights.sum())
     return _effective_wilson(float(right.mean()), padded, error, df)
@@ -258,8 +263,8 @@ def grouped_difference(right_a: Array, right_b: Array, groups: Sequence[str]) ->
 
 
 def grouped_share(right: Array, groups: Sequence[str]) -> Interval:
-    """95 % interval of a model's accuracy, right (N,), over new groups: Wilson's with an effective number of them."""
-    table, weights = _with_two_halves(of_groups(np.asarray(right)[None], groups))
+    """95 % interval of a model's accuracy, right (N,), over new groups, as `crossed_share` has it over seeds."""
+    table, weights = _with_two_halves(np.asarray(right)[None], groups)
     count, row = float(weights.sum()), table[0]
     padded = float(row @ weights) / count
     variance = float(np.square(row - padded) @ weights) / max(count - 1, 0.5)
@@ -273,11 +278,11 @@ def _effective_wilson(share: float, padded: float, error: float, df: float) -> I
     return Interval(low=float(low), high=float(high))
 
 
-def _with_two_halves(scores: Array) -> tuple[Array, Array]:
+def _with_two_halves(scores: Array, groups: Sequence[str]) -> tuple[Array, Array]:
     """The table with a column of right and one of wrong, (S, N + 2), and how much each column counts."""
-    seeds = len(scores)
+    seeds, pictures = scores.shape
     table = np.hstack([scores, np.ones((seeds, 1)), np.zeros((seeds, 1))])
-    return table, np.append(np.ones(scores.shape[1]), [0.5, 0.5])
+    return table, np.append(np.full(pictures, 1 / design_effect(scores, groups)), [0.5, 0.5])
 
 
 def resampled(differences: Sequence[float], shared: float) -> Estimate | None:

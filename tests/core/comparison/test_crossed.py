@@ -285,3 +285,25 @@ def test_intervals_over_groups_hold_the_truth_where_those_over_pictures_do_not()
         naive += without.low <= truth <= without.high
 
     assert 0.92 <= held / 400 <= 0.98 and naive / 400 < 0.85
+
+
+def test_pictures_of_a_group_that_have_nothing_in_common_count_almost_as_if_there_were_none():
+    random, ratios = np.random.default_rng(6), []
+    groups = [str(group) for group in range(15) for _ in range(8)]
+    for _ in range(60):
+        right = random.random((3, 120)) < 0.85
+        ends, without = crossed_share(right, groups), crossed_share(right)
+        ratios.append((ends.high - ends.low) / (without.high - without.low))
+
+    assert 1 <= np.mean(ratios) < 1.15  # half a group right and half a one wrong would make it 1.4
+
+
+def test_intervals_over_groups_of_very_unequal_sizes_hold_the_truth():
+    random, held = np.random.default_rng(7), 0
+    for _ in range(400):
+        members = np.repeat(np.arange(40), np.round(24 ** random.random(40)).astype(int))
+        right = (random.random(40) < 0.9)[members]  # all pictures of a group are alike
+        ends = grouped_share(right, members.tolist())
+        held += ends.low <= 0.9 <= ends.high
+
+    assert 0.93 <= held / 400 <= 0.99
