@@ -35,8 +35,14 @@ from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
 PENALTIES = (0.001, 0.003, 0.02, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-FIRST_EVER = "frozen, nothing measured"
-SCENARIOS = {"frozen": "frozen", FIRST_EVER: "frozen", "finetuned": "finetuned", "probe-then-finetune": "finetuned"}
+FIRST_EVER, FEWER = "frozen, nothing measured", "probe-then-finetune, 3 epochs"
+SCENARIOS = {
+    "frozen": "frozen",
+    FIRST_EVER: "frozen",
+    "finetuned": "finetuned",
+    "probe-then-finetune": "finetuned",
+    FEWER: "finetuned",
+}
 """Ours -> the recipe's."""
 
 
@@ -67,6 +73,7 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
             "--arm",
             scenario.partition(",")[0],
             backbone,
+            "3" if scenario == FEWER else "5",
             "--seeds",
             str(seed),
         ]
@@ -75,7 +82,7 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
     return values
 
 
-def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]:
+def arm(photos: Path, scenario: str, backbone: str, epochs: int, seed: int) -> dict[str, Any]:
     """What `thaw` runs: the command, and for frozen with other penalties, when everything is cached.
 
     Once more as it was, and nine times as a page does it, where the pictures are known by their name in the store.
@@ -94,7 +101,7 @@ def arm(photos: Path, scenario: str, backbone: str, seed: int) -> dict[str, Any]
     model = ModelSettings(backbone=backbone, scenario=scenario, weights=None if backbone == BACKBONE else "none")
 
     def run(where: str, l2: float | None) -> dict[str, Any]:
-        settings = RunSettings(model=model, optim=OptimSettings(l2=l2), seed=seed)
+        settings = RunSettings(model=model, optim=OptimSettings(l2=l2, epochs=epochs), seed=seed)
         start = time.perf_counter()
         values, _ = train(where, settings, lambda text: None)
         seconds = time.perf_counter() - start
@@ -181,12 +188,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1, help="of the recipe that are really run")
     parser.add_argument("--runs", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--arm", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--arm", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     photos = arguments.photos.resolve()
     if arguments.arm:
-        scenario, backbone = arguments.arm
-        print(json.dumps(arm(photos, scenario, backbone, arguments.seeds)))
+        scenario, backbone, epochs = arguments.arm
+        print(json.dumps(arm(photos, scenario, backbone, int(epochs), arguments.seeds)))
         return
     with tempfile.TemporaryDirectory() as place:
         os.environ["THAW_HOME"] = place
