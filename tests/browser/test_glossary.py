@@ -19,11 +19,11 @@ def test_every_entry_has_its_address_and_a_link_leads_to_it(common, chromium):
     page.wait_for_function(
         "id => { const top = document.getElementById(id).getBoundingClientRect().top; return 0 <= top && top < 300 }",
         arg=term.anchor,
-        timeout=30_000,
+        timeout=180_000,
     )
     page.wait_for_function(
         "ids => ids.every(id => document.getElementById(id))",
         arg=[term.anchor for term in glossary().values()],
-        timeout=30_000,
+        timeout=180_000,
     )
     page.close()
