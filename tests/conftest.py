@@ -12,7 +12,7 @@ import zipfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
@@ -23,6 +23,9 @@ os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads cra
 from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
 
 from core.data.reading.intake import take_in
+
+if TYPE_CHECKING:
+    from core.data.dataset import Dataset
 
 
 @pytest.hookimpl(trylast=True)
@@ -117,17 +120,49 @@ def tiny_folder(once: Once) -> Path:
 
 
 @pytest.fixture
-def tiny_dataset(tiny_folder: Path):
+def tiny_dataset(_stored: Callable[[Path], Path], tiny_folder: Path) -> "Dataset":
     """The drawn pictures in this test's own store."""
-    from core.data.ingest import ingest
-
-    return ingest(tiny_folder).dataset
+    return _brought(_stored(tiny_folder))
 
 
 @pytest.fixture(scope="session")
 def few_folder(once: Once) -> Path:
     """Five small drawn pictures of each class, where a network trains and their number proves nothing; read only."""
     return once("few", lambda folder: write_files(folder / "few", drawn_classes(5))) / "few"
+
+
+@pytest.fixture
+def few_dataset(_stored: Callable[[Path], Path], few_folder: Path) -> "Dataset":
+    """Those in this test's own store."""
+    return _brought(_stored(few_folder))
+
+
+@pytest.fixture(scope="session")
+def _stored(once: Once) -> Callable[[Path], Path]:
+    """The folder of the data set that a folder of pictures makes, taken in once for all tests; read only."""
+    from core.data.ingest import ingest
+
+    def taken_in(pictures: Path) -> Path:
+        def take(folder: Path) -> None:
+            with home_at(folder), pytest.MonkeyPatch.context() as patch:
+                patch.setattr("core.data.ingest.take_in_contained", take_in)
+                ingest(pictures)
+
+        (dataset,) = (once(f"stored-{pictures.name}", take) / "datasets").iterdir()
+        return dataset
+
+    return taken_in
+
+
+def _brought(stored: Path) -> "Dataset":
+    """A copy of it in the home of now, as taking in the same pictures would leave it: nothing is decoded again."""
+    from core.data.dataset import load_stored
+    from core.home import home_folder
+
+    there = home_folder("datasets") / stored.name
+    if not there.exists():
+        shutil.copytree(stored, there)
+    return load_stored(stored.name)
 
 
 @pytest.fixture(scope="session")
@@ -150,6 +185,12 @@ def finished_race(_race: FinishedRace, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The race, with Thaw's home set to the one it lives in; the test must not change it."""
     monkeypatch.setenv("THAW_HOME", str(_race.home))
     yield _race
+
+
+@pytest.fixture
+def quick_translation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is packed has something else for the ONNX file, which takes ten seconds to make."""
+    monkeypatch.setattr("core.takehome.export._save_onnx", lambda *made: made[-1].write_bytes(b"ONNX"))
 
 
 @pytest.fixture(scope="session")
@@ -220,7 +261,7 @@ def _drawn(_drawn_once: Path) -> Path:
     return dataset
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bring_drawn_set(_drawn: Path) -> Callable[[Path], str]:
     """Puts the built-in set into a home, where it is after a first visit, and says its id."""
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from helpers import REPOSITORY, drawn_classes, python, write_files
 
-from core.machine.speeds import Peaks, save_peaks
 from core.settings.scenarios import SCENARIOS
 
 MODULES = sorted(
@@ -176,7 +175,6 @@ def test_a_command_that_only_looks_waits_for_nothing_it_does_not_need(command: s
     words = LOOKING[command]
     if command == "data":
         words = [*words, str(write_files(tmp_path / "pictures", drawn_classes()))]
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
 
     loaded = python(
         "import sys; from core.__main__ import main\n"

@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tomllib
 import venv
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, packages_distributions
 from pathlib import Path
@@ -42,11 +43,17 @@ def names(requirements: list[str]) -> set[str]:
 
 
 @cache
+def distributions_of_modules() -> Mapping[str, list[str]]:
+    """Of every module that is installed: what each package says of itself is read, which takes seconds."""
+    return packages_distributions()
+
+
+@cache
 def imported(*places: str) -> dict[str, str]:
     """Distributions that our modules import, each with a module that does; one that is not here by its own name."""
     ours = {"core", "pages", "benchmarks", "components", "app", "doors", "proving"}
     ours |= {path.stem for path in REPOSITORY.glob("[bt]e*/**/*.py")}
-    known, found = packages_distributions(), {}
+    known, found = distributions_of_modules(), {}
     for path in (path for place in places for path in sorted(REPOSITORY.glob(place))):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -91,7 +98,7 @@ def test_what_is_optional_is_imported_only_when_it_is_asked_for():
         if isinstance(node, ast.Import | ast.ImportFrom)
     }
 
-    known = packages_distributions()
+    known = distributions_of_modules()
     found = {
         where
         for where, module in at_once

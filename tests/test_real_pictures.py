@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from helpers import REPOSITORY, shared_file
+from safetensors.numpy import load_file
 
 pytestmark = pytest.mark.slow
 
@@ -30,11 +33,21 @@ def by_scenario(race: dict) -> dict[str, dict]:
     return {run["scenario"]: run for run in race["runs"]}
 
 
-@pytest.mark.takes(75)
-def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(tmp_path):
+@pytest.fixture(scope="module")
+def raced(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
+    """A home in which Frozen raced Fine-tuned on the photos, and `race.json`, what was printed; read only."""
     photos = str(shared_file("data", "hymenoptera_data.zip"))
 
-    runs = by_scenario(core(tmp_path, "race", "--data", photos, "--scenarios", "frozen,finetuned"))
+    def race(home: Path) -> None:
+        printed = core(home, "race", "--data", photos, "--scenarios", "frozen,finetuned")
+        (home / "race.json").write_text(json.dumps(printed))
+
+    return once("photos", race)
+
+
+@pytest.mark.takes(75)
+def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(raced: Path):
+    runs = by_scenario(json.loads((raced / "race.json").read_text()))
 
     assert runs["frozen"]["test_accuracy"] >= 0.92
     assert runs["finetuned"]["test_accuracy"] >= 0.90
@@ -55,19 +68,14 @@ def test_on_the_drawings_more_thawing_is_better_and_from_scratch_is_behind(tmp_p
     assert set(better) == {("frozen", "finetuned"), ("frozen", "scratch"), ("finetuned", "scratch")}
 
 
-def test_classify_gives_the_stored_test_predictions_on_the_photos(tmp_path):
-    import zipfile
-
-    from safetensors.numpy import load_file
-
-    path = shared_file("data", "hymenoptera_data.zip")
-    run = core(tmp_path, "train", "--data", str(path), "--scenario", "frozen", "--epochs", "3")["run"]
-    record = json.loads((tmp_path / "runs" / run / "record.json").read_text())
-    stored = load_file(tmp_path / "runs" / run / "predictions.safetensors")["probabilities"]
-    with zipfile.ZipFile(path) as archive:
+def test_classify_gives_the_stored_test_predictions_on_the_photos(raced: Path, tmp_path: Path):
+    run = by_scenario(json.loads((raced / "race.json").read_text()))["frozen"]["run"]
+    record = json.loads((raced / "runs" / run / "record.json").read_text())
+    stored = load_file(raced / "runs" / run / "predictions.safetensors")["probabilities"]
+    with zipfile.ZipFile(shared_file("data", "hymenoptera_data.zip")) as archive:
         files = [archive.extract(name, tmp_path / "photos") for name in record["test_names"]]
 
-    answers = core(tmp_path, "classify", run, *files)["pictures"]
+    answers = core(raced, "classify", run, *files)["pictures"]
 
     given = [list(answer["probabilities"].values()) for answer in answers]
     assert given == [pytest.approx(row, abs=1e-5) for row in stored.tolist()]

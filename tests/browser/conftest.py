@@ -1,20 +1,25 @@
-"""A real server and a real Chromium.
+"""Real servers and a real Chromium.
 
-Where there is no Chromium, the tests are skipped with that reason, unless `THAW_REQUIRE_BROWSER` is set.
+Who leaves a server's home as good as it was shares one: `common`, `raced`. Where there is no Chromium, the tests are
+skipped with that reason, unless `THAW_REQUIRE_BROWSER` is set.
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 import pytest
+from helpers import FinishedRace, know_speeds
 
 from benchmarks.shown import browsing
 
@@ -78,14 +83,63 @@ class Server:
         return (self.home / "server.log").read_text(errors="replace")
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    home = tmp_path / "served"
-    home.mkdir()
+@contextmanager
+def serving(home: Path) -> Iterator[Server]:
+    """The app on a home folder, stopped at the end."""
+    home.mkdir(exist_ok=True)
     running = Server(home)
     running.start()
     yield running
     running.stop()
+
+
+Prepare = Callable[[Path], Path]
+
+
+@pytest.fixture(scope="session")
+def prepare(bring_drawn_set: Callable[[Path], str]) -> Prepare:
+    """Puts the built-in pictures and the machine's speeds into a home: no server draws or measures for a minute."""
+
+    def prepared(home: Path) -> Path:
+        know_speeds(home)
+        bring_drawn_set(home)
+        return home
+
+    return prepared
+
+
+@pytest.fixture
+def server(tmp_path: Path, prepare: Prepare) -> Iterator[Server]:
+    """The test's own."""
+    with serving(prepare(tmp_path / "served")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def common(tmp_path_factory: pytest.TempPathFactory, prepare: Prepare) -> Iterator[Server]:
+    """For whoever needs no run, and trains none."""
+    with serving(prepare(tmp_path_factory.mktemp("common") / "home")) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Raced:
+    """A server whose home has a finished race in it."""
+
+    url: str
+    dataset: str
+    """The id of the pictures of the race."""
+    finetuned: str
+    """The id of its run."""
+
+
+@pytest.fixture(scope="session")
+def raced(_race: FinishedRace, tmp_path_factory: pytest.TempPathFactory, prepare: Prepare) -> Iterator[Raced]:
+    """For whoever only asks."""
+    home = tmp_path_factory.mktemp("raced") / "home"
+    (dataset,) = (path.name for path in (shutil.copytree(_race.home, home) / "datasets").iterdir())
+    with serving(prepare(home)) as running:
+        yield Raced(url=running.url, dataset=dataset, finetuned=_race.run("finetuned"))
 
 
 @pytest.fixture(scope="module")

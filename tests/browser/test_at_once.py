@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 import pytest
-from helpers import home_at, know_speeds
+from helpers import home_at
 
 from core.runs.store import RunStore
 
@@ -27,11 +27,7 @@ WATCH = """() => {
 ANSWERS = "[...document.querySelectorAll('.st-key-home-live-watched')].map(one => one.innerText).join()"
 
 
-def test_a_race_and_its_stop_show_at_once_and_pictures_change_while_it_trains(
-    server: Any, chromium: Any, bring_drawn_set: Any
-) -> None:
-    know_speeds(server.home)
-    bring_drawn_set(server.home)
+def test_a_race_and_its_stop_show_at_once_and_pictures_change_while_it_trains(server: Any, chromium: Any) -> None:
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(CLICK_MS)
     page.goto(f"{server.url}/?epochs=60&train_size=96&strategies=finetuned&seeds=1&recipe=own")

@@ -4,13 +4,14 @@ Run with `python -m pytest tests/browser/test_classify.py -m browser`.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import FinishedRace, drawn, take_photo
+from helpers import drawn, take_photo
+
+from .conftest import Raced
 
 pytestmark = pytest.mark.browser
 
@@ -26,22 +27,13 @@ SCROLLED = "[document.querySelector('[data-testid=\"stMain\"]').scrollTop, scrol
 
 
 @pytest.fixture
-def trained(server: Any, _race: FinishedRace) -> Any:
-    """A server whose home has a finished race in it."""
-    server.stop()
-    shutil.copytree(_race.home, server.home, dirs_exist_ok=True)
-    server.start()
-    return server
-
-
-@pytest.fixture
-def opened(chromium: Any, trained: Any, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+def opened(chromium: Any, raced: Raced, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
     """Classify as it opens in a window of a size, light or dark."""
     size, colours = request.param
     context = chromium.new_context(viewport=size, color_scheme=colours)
     page = context.new_page()
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(f"{trained.url}/classify")
+    page.goto(f"{raced.url}/classify")
     page.locator(".st-key-classify-examples button").last.wait_for()
     page.locator("summary", has_text="Import model").wait_for()
     yield page

@@ -1,23 +1,24 @@
 """Two experiments made on Train are compared with no click, and the pictures they disagree on with one."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers import home_at
 
 from core.runs.example import example_runs
 from core.runs.record import load_predictions, load_record, save_run, summary_of
 from core.runs.store import RunStore
+
+from .conftest import Prepare, serving
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 180_000
 SIZES = ({"width": 1280, "height": 800}, {"width": 390, "height": 844})
 
 
-@pytest.fixture
-def two_experiments(server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three seeds of two strategies, each started alone, as if they had been trained here."""
-    monkeypatch.setenv("THAW_HOME", str(server.home))
+def keep_two_experiments() -> None:
     store = RunStore()
     for number, run in enumerate(run for run in example_runs() if run.settings.seed < 3):
         if run.settings.model.scenario == "looks-frozen":
@@ -27,12 +28,20 @@ def two_experiments(server, monkeypatch: pytest.MonkeyPatch) -> None:
         store.adopt(record.run, record.settings, record.dataset.title, summary_of(record), record.test_part)
 
 
-@pytest.mark.usefixtures("two_experiments")
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, prepare: Prepare) -> Iterator[str]:
+    """An app with three seeds of two strategies, each started alone, as if they had been trained here."""
+    with home_at(prepare(tmp_path_factory.mktemp("compared") / "home")) as home:
+        keep_two_experiments()
+    with serving(home) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("size", SIZES, ids=["wide", "phone"])
-def test_two_experiments_are_compared_with_no_click(server, chromium, size):
+def test_two_experiments_are_compared_with_no_click(compared, chromium, size):
     page = chromium.new_page(viewport=size)
     page.set_default_timeout(PATIENCE_MS)
-    page.goto(f"{server.url}/compare")
+    page.goto(f"{compared}/compare")
 
     headline = page.get_by_role("heading", level=2).first
     headline.wait_for()

@@ -4,8 +4,7 @@ Run with `python -m pytest tests/browser/test_for_everybody.py -m browser`. A pa
 in light and dark, and as wide as a telephone; in the home with a race all that is folded is opened first.
 """
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from helpers import FinishedRace, drawn, know_speeds
+from helpers import drawn
 from playwright.sync_api import ViewportSize
 
 from benchmarks.shown import PAGES, PHONE, WIDE, settle, tab, visit, wait_for_rest
 
-from .conftest import Server
+from .conftest import Prepare, serving
 
 pytestmark = pytest.mark.browser
 
@@ -54,39 +53,30 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def homes(_race: FinishedRace, _drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, str]]:
-    """Folder and address of one where nothing has been done yet, and of one with a finished race."""
-    empty, full = (tmp_path_factory.mktemp(name) / "home" for name in LOOKS)
-    (raced,) = (path.name for path in (shutil.copytree(_race.home, full) / "datasets").iterdir())
-    for home in (empty, full):
-        shutil.copytree(_drawn, home / "datasets" / _drawn.name, dirs_exist_ok=True)
-        know_speeds(home)
-    return {"empty": (empty, ""), "full": (full, f"?data={raced}")}
+def empty(tmp_path_factory: pytest.TempPathFactory, prepare: Prepare) -> Iterator[str]:
+    """The address of an app where nothing has been done yet."""
+    with serving(prepare(tmp_path_factory.mktemp("empty") / "home")) as server:
+        yield server.url
+
+
+@pytest.fixture(params=LOOKS)
+def home(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture
+def address(home: str, request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Of an app on that home, and of its pictures."""
+    if home == "empty":
+        return request.getfixturevalue("empty"), ""
+    raced = request.getfixturevalue("raced")
+    return raced.url, f"?data={raced.dataset}"
 
 
 @pytest.fixture(scope="module")
-def look(chromium: Any, homes: dict[str, tuple[Path, str]]) -> Iterator[Callable[[str, str], Seen]]:
-    """Looks at a page of a home."""
-    started: dict[str, Server] = {}
-
-    def served(name: str) -> str:
-        if name not in started:
-            started[name] = Server(homes[name][0])
-            started[name].start()
-        return started[name].url
-
+def page(chromium: Any) -> Iterator[Any]:
     with tab(chromium) as page:
-
-        def look_at(home: str, name: str) -> Seen:
-            visit(page, served(home), name, homes[home][1])
-            page.add_style_tag(content="* { transition: none !important; animation: none !important }")
-            if home == "full":
-                show_all(page, name)
-            return seen_on(page, home)
-
-        yield look_at
-    for server in started.values():
-        server.stop()
+        yield page
 
 
 def show_all(page: Any, name: str) -> None:
@@ -133,16 +123,16 @@ def without_ring(page: Any) -> list[str]:
     return unseen
 
 
-@pytest.fixture(params=LOOKS)
-def home(request: pytest.FixtureRequest) -> str:
-    return request.param
-
-
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_nothing_serious_headings_are_in_order_and_the_focus_is_seen(
-    look: Callable[[str, str], Seen], home: str, name: str
+    page: Any, home: str, address: tuple[str, str], name: str
 ):
-    seen = look(home, name)
+    url, pictures = address
+    visit(page, url, name, pictures)
+    page.add_style_tag(content="* { transition: none !important; animation: none !important }")
+    if home == "full":
+        show_all(page, name)
+    seen = seen_on(page, home)
 
     assert {looked_at: found for looked_at, found in seen.axe.items() if found} == {}
     assert seen.headings[0] == 1 and seen.headings.count(1) == 1

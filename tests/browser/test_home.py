@@ -1,13 +1,24 @@
 """From an empty home to an answer over three seeds: one click on one page, and all that moves meanwhile."""
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .conftest import Server, serving
+
 pytestmark = pytest.mark.browser
 CLICK_MS, WORK_MS = 180_000, 600_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Server]:
+    """On a machine that was never measured, without the built-in pictures."""
+    with serving(tmp_path / "empty") as running:
+        yield running
 
 
 @pytest.mark.parametrize(
@@ -18,11 +29,11 @@ ANSWER = re.compile("better than|practically the same|Not decided yet")
     ],
 )
 def test_one_click_leads_from_an_empty_home_to_an_answer_over_three_seeds(
-    chromium: Any, server: Any, address: str
+    chromium: Any, empty: Server, address: str
 ) -> None:
     page = chromium.new_page(viewport={"width": 1280, "height": 800})
     page.set_default_timeout(CLICK_MS)
-    page.goto(server.url + address)
+    page.goto(empty.url + address)
     page.get_by_role("button", name="Run the race").click()
 
     page.get_by_text(re.compile("^Run 1 of 6")).wait_for()

@@ -46,7 +46,7 @@ def is_refused(url: str, **headers: str) -> bool:
 
 @pytest.mark.slow
 def test_files_can_be_brought_in_a_frame_of_another_site_or_it_is_said_that_they_cannot(
-    chromium: Any, server: Any, tmp_path: Path
+    chromium: Any, common: Any, tmp_path: Path
 ):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
@@ -55,7 +55,7 @@ def test_files_can_be_brought_in_a_frame_of_another_site_or_it_is_said_that_they
     page.on("response", lambda answer: answers.append((answer.request.method, answer.status)))
     zipped = write_zip(tmp_path / "mine.zip", drawn_classes(10)).read_bytes()
 
-    inside = framed(page, f"{server.url}/data")
+    inside = framed(page, f"{common.url}/data")
     brought = {"name": "mine.zip", "mimeType": "application/zip", "buffer": zipped}
     inside.locator('input[type="file"]').first.set_input_files([brought])
     inside.get_by_role("heading", name="mine", exact=True).wait_for()
@@ -67,13 +67,13 @@ def test_files_can_be_brought_in_a_frame_of_another_site_or_it_is_said_that_they
     page = context.new_page()
     page.set_default_timeout(CLICK_MS)
     page.route(re.compile("/_stcore/(health|host-config)"), without_cookies)
-    inside = framed(page, f"{server.url}/data")
+    inside = framed(page, f"{common.url}/data")
     inside.get_by_text("Files cannot be brought here").wait_for()
     link = inside.get_by_role("link", name="Open Thaw by itself")
-    assert link.get_attribute("href").startswith(server.url) and link.get_attribute("target") == "_blank"
+    assert link.get_attribute("href").startswith(common.url) and link.get_attribute("target") == "_blank"
     context.close()
 
-    upload = f"{server.url}/_stcore/upload_file/a/b"  # what a page elsewhere could make a browser send
+    upload = f"{common.url}/_stcore/upload_file/a/b"  # what a page elsewhere could make a browser send
     assert is_refused(upload)
     assert is_refused(upload, Cookie="_streamlit_xsrf=2|00000000|aa|1")
     assert is_refused(upload, **{"Cookie": "_streamlit_xsrf=2|00000000|aa|1", "X-Xsrftoken": "2|00000000|bb|1"})

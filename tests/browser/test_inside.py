@@ -3,18 +3,16 @@
 Run with `python -m pytest tests/browser/test_inside.py -m browser`.
 """
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from helpers import FinishedRace, know_speeds
 
 from benchmarks.shown import settle, tab, visit
 
-from .conftest import Server
+from .conftest import Raced
 
 pytestmark = pytest.mark.browser
 
@@ -23,19 +21,10 @@ MOST_STOPS = 120
 
 
 @pytest.fixture(scope="module")
-def inside(
-    chromium: Any, _race: FinishedRace, _drawn: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Any, str, str]]:
+def inside(chromium: Any, raced: Raced) -> Iterator[tuple[Any, str, str]]:
     """A tab, the server's address and a fine-tuned run."""
-    home = tmp_path_factory.mktemp("inside") / "home"
-    shutil.copytree(_race.home, home)
-    shutil.copytree(_drawn, home / "datasets" / _drawn.name, dirs_exist_ok=True)
-    know_speeds(home)
-    server = Server(home)
-    server.start()
     with tab(chromium) as page:
-        yield page, server.url, _race.run("finetuned")
-    server.stop()
+        yield page, raced.url, raced.finetuned
 
 
 def reach(page: Any, selector: str) -> None:

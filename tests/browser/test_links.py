@@ -48,8 +48,8 @@ def chosen(page: Any) -> dict[str, Any]:
     }
 
 
-def test_a_student_who_opens_a_teacher_s_link_has_the_same_choices(server: Any, chromium: Any) -> None:
-    teacher = opened(chromium, server.url)
+def test_a_student_who_opens_a_teacher_s_link_has_the_same_choices(common: Any, chromium: Any) -> None:
+    teacher = opened(chromium, common.url)
     plain = chosen(teacher)
     go(teacher, "Home")
     teacher.locator(".st-key-home-seeds").get_by_text("5", exact=True).click()

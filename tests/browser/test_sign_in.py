@@ -23,7 +23,7 @@ pytest.importorskip("authlib", reason="Authlib is not installed: the extra signi
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
-from .conftest import Server
+from .conftest import Prepare, Server
 
 pytestmark = pytest.mark.browser
 PATIENCE_MS = 180_000
@@ -101,8 +101,8 @@ def _flat(query: str) -> dict[str, str]:
 
 
 @pytest.fixture
-def shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Server, Provider]]:
-    server = Server(tmp_path)
+def shared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, prepare: Prepare) -> Iterator[tuple[Server, Provider]]:
+    server = Server(prepare(tmp_path / "home"))
     with Provider() as provider:
         threading.Thread(target=provider.serve_forever, daemon=True).start()
         for name, value in {

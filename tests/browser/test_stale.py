@@ -23,18 +23,18 @@ WATCH = """([title, finding]) => {
 """Counts the frames that show the heading of one data set and a finding about another."""
 
 
-def test_no_finding_of_the_data_set_before_is_on_the_screen(server: Any, chromium: Any, tmp_path: Any) -> None:
+def test_no_finding_of_the_data_set_before_is_on_the_screen(common: Any, chromium: Any, tmp_path: Any) -> None:
     same = drawn("discs", 77)
     torn = {f"{kind}/{n}.png": drawn(kind, n) for kind in KINDS for n in range(12)}
     torn |= {"discs/same.png": same, "squares/same.png": same}
     many = {f"{kind}/{n}.png": noise(place, n) for place, kind in enumerate(KINDS) for n in range(400)}
-    with home_at(server.home):  # many pictures: looking through them takes a while
+    with home_at(common.home):  # many pictures: looking through them takes a while
         first = ingest(write_files(tmp_path / "torn", torn)).dataset
         ingest(write_files(tmp_path / "many", many))
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.set_default_timeout(180_000)
 
-    page.goto(f"{server.url}/data?data={first.id}")
+    page.goto(f"{common.url}/data?data={first.id}")
     page.get_by_text("2 pictures stand in two classes at once").first.wait_for()
     page.evaluate(WATCH, ["many", "stand in two classes at once"])
     page.get_by_role("combobox", name="Data set").click()

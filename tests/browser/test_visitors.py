@@ -17,15 +17,20 @@ from helpers import drawn_classes, write_zip
 from benchmarks.canaries import FEWER, MISSED, fetch, leaks, try_all
 from benchmarks.shown import settle
 
+from .conftest import Prepare, Server, serving
+
 pytestmark = pytest.mark.browser
 CLICK_MS = 180_000  # a first visit has pictures drawn, beside whatever else a machine does
 KEY = re.compile(r"[?&]w=([A-Za-z0-9_-]{22})")
 
 
-@pytest.fixture
-def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Iterator[Any]:
-    monkeypatch.setenv("THAW_HOSTED", "1")
-    yield request.getfixturevalue("server")
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, prepare: Prepare) -> Iterator[Server]:
+    """One server for all these strangers, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("THAW_HOSTED", "1")
+        with serving(prepare(tmp_path_factory.mktemp("shared") / "home")) as running:
+            yield running
 
 
 def opened(context: Any, address: str) -> Any:

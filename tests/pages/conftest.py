@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import streamlit as st
 from helpers import REPOSITORY, made_up_record
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from core.comparison.metrics import confusion_matrix
@@ -30,6 +31,15 @@ from pages.components.media import everybodys_media
 def described(settings: ModelSettings, num_classes: int) -> tuple[ParameterCount, list[LayerRow]]:
     """`describe_model`, which knows nothing but its arguments: once for all tests."""
     return describe_model(settings, num_classes)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _installed_once() -> Iterator[None]:
+    """Which components of others are installed: else every AppTest reads what each package says of itself."""
+    found = cache(manifest_scanner.scan_component_manifests)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture(autouse=True)

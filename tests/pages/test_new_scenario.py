@@ -15,7 +15,7 @@ from helpers import FinishedRace, home_at
 from safetensors.torch import load_model
 
 from core.__main__ import main
-from core.data.ingest import ingest
+from core.data.dataset import Dataset
 from core.models.build import build_model
 from core.runs.record import load_record, run_folder
 from core.runs.store import RunStore
@@ -80,10 +80,10 @@ def test_its_audit_is_about_all_that_did_not_train(run: str):
     assert audit.bit_identical and audit.checked == len(weights) > 0
 
 
-def test_its_pace_is_not_taken_for_that_of_a_whole_network(few_folder: Path):
+def test_its_pace_is_not_taken_for_that_of_a_whole_network(few_dataset: Dataset):
     settings = RunSettings(model=ModelSettings(scenario="bias-only"), optim=OptimSettings(epochs=1, train_size=96))
 
-    paces = train_run(settings, ingest(few_folder).dataset).watch.paces
+    paces = train_run(settings, few_dataset).watch.paces
 
     assert {work for work, _ in paces} == {"forward"}
 
@@ -95,9 +95,9 @@ def test_it_is_compared_with_frozen(raced: FinishedRace):
     assert pair["outcome"] != "not-comparable"
 
 
-def test_it_goes_home_with_a_script_that_trains_the_same(run: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    # its translation knows no scenario, and takes ten seconds
-    monkeypatch.setattr("core.takehome.export._save_onnx", lambda *made: made[-1].write_bytes(b"ONNX"))
+def test_it_goes_home_with_a_script_that_trains_the_same(
+    run: str, tmp_path: Path, quick_translation: None, monkeypatch: pytest.MonkeyPatch
+):
     assert main(["export", run, str(tmp_path / "run.zip")]) == 0
     with zipfile.ZipFile(tmp_path / "run.zip") as archive:
         archive.extractall(tmp_path / "run")

@@ -54,7 +54,7 @@ def test_an_interrupted_training_is_cancelled(tiny_folder: Path):
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=120)
 
-    assert process.returncode == 130 and b"Traceback" not in said
+    assert process.returncode == 130 and b"Traceback" not in said, said
     assert [(run.state, run.cause) for run in RunStore().runs()] == [("cancelled", None)] * 2
 
 

@@ -30,7 +30,8 @@ def test_a_sweep_says_accuracy_seconds_bytes_and_what_shifts_do(asked, few_folde
 
 
 def test_a_crossing_learns_from_as_many_pictures_as_it_says(asked, few_folder, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(plans, "FEWEST_STEPS", 2)  # how many there are at least, test_plans.py says
+    for fewest in ("FEWEST_STEPS", "FEWEST_EPOCHS"):  # how many there are at least, test_plans.py says
+        monkeypatch.setattr(plans, fewest, 1)
     found = asked("crossing", "--data", str(few_folder), "--sizes", "2,all", "--train-size", "96", *QUICK)
 
     assert len(found["curves"]) == 4 and all(curve["sizes"][0] == 2 for curve in found["curves"])

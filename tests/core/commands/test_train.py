@@ -60,9 +60,9 @@ def test_a_run_says_what_it_did(finished_race: FinishedRace):
     )
 
 
-def test_train_gives_one_run(asked: Asked, tiny_folder: Path):
+def test_train_gives_one_run(asked: Asked, few_folder: Path):
     options = ["--scenario", "frozen", "--seed", "4", "--epochs", "2", "--backbone", "efficientnet_lite0"]
-    values = asked("train", "--data", str(tiny_folder), *options)
+    values = asked("train", "--data", str(few_folder), *options)
 
     assert set(values) >= RUN_FIELDS
     record = load_record(values["run"])
@@ -198,11 +198,11 @@ def test_groups_are_told_and_are_what_a_race_divides_by(
 
 
 def test_a_race_over_folds_tests_every_picture_once_and_says_which_question_that_answers(
-    asked: Asked, tiny_folder: Path
+    asked: Asked, few_folder: Path
 ):
     options = ("--scenarios", "frozen", "--seeds", "0,1", "--folds", "2", "--weights", "none", *CHEAP)
 
-    values = asked("race", "--data", str(tiny_folder), *options)
+    values = asked("race", "--data", str(few_folder), *options)
 
     records = [load_record(run["run"]) for run in values["runs"]]
     assert [(record.settings.seed, record.settings.data.fold) for record in records] == [
@@ -210,10 +210,10 @@ def test_a_race_over_folds_tests_every_picture_once_and_says_which_question_that
     ]
     for seed in (0, 1):
         names = [name for record in records if record.settings.seed == seed for name in record.test_names]
-        assert len(names) == len(set(names)) == 30
+        assert len(names) == len(set(names)) == 15
     assert "Over 2 folds every picture was tested once" in values["verdict"]["question"]
     (arm,) = values["verdict"]["arms"]
-    right = [sum(np.trace(r.confusion) for r in records if r.settings.seed == seed) / 30 for seed in (0, 1)]
+    right = [sum(np.trace(r.confusion) for r in records if r.settings.seed == seed) / 15 for seed in (0, 1)]
     assert arm["accuracies"] == pytest.approx(right)
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,16 @@ ON_HUB = [name for name, spec in BACKBONES.items() if spec.source == "hub"]
 every = [NAME, *(pytest.param(name, marks=pytest.mark.slow) for name in ON_HUB if name != NAME)]
 
 
+@lru_cache(maxsize=2)
+def drawn_weights(name: str, seed: int) -> dict[str, torch.Tensor]:
+    torch.manual_seed(seed)
+    return timm.create_model(get_backbone(name).timm_name, pretrained=False).state_dict()
+
+
 def publish(name: str, server: Any, monkeypatch: pytest.MonkeyPatch, seed: int = 0) -> Path:
     """Weights of ours, of the very network that timm publishes, where the Hub would have them."""
-    torch.manual_seed(seed)
     path: Path = server.folder / remote_file(name).file_name
-    save_file(timm.create_model(get_backbone(name).timm_name, pretrained=False).state_dict(), path)
+    save_file(drawn_weights(name, seed), path)
     monkeypatch.setenv("HF_ENDPOINT", server.url)
     return path
 

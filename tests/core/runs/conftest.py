@@ -16,7 +16,7 @@ from helpers import claim_run
 
 import core.runs.store
 from core.data.dataset import Dataset
-from core.data.ingest import Ingested, ingest
+from core.data.ingest import Ingested
 from core.runs import life
 from core.runs.database import engine_of
 from core.runs.race import submit
@@ -30,19 +30,14 @@ def store() -> RunStore:
 
 
 @pytest.fixture
-def trained_on(few_folder: Path) -> Dataset:
-    return ingest(few_folder).dataset
-
-
-@pytest.fixture
-def claimed(trained_on: Dataset) -> Callable[..., tuple[RunStore, Run]]:
+def claimed(few_dataset: Dataset) -> Callable[..., tuple[RunStore, Run]]:
     """Queues and claims a run on few drawn pictures."""
 
     def make(scenario: str = "frozen", **optim: object) -> tuple[RunStore, Run]:
         store = RunStore()
         small = OptimSettings(**{"epochs": 1, "batch_size": 8, "train_size": 96, **optim})
         plan = RunSettings(model=ModelSettings(scenario=scenario), optim=small)
-        submit(store, [plan], Ingested(dataset=trained_on, decode_s=0.5), as_race=False)
+        submit(store, [plan], Ingested(dataset=few_dataset, decode_s=0.5), as_race=False)
         run = store.claim()
         assert run is not None
         return store, run

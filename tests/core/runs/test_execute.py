@@ -219,9 +219,9 @@ def test_little_work_says_nothing_about_speed(claimed: Callable[..., tuple[RunSt
     assert load_record(run.id).work["pictures_forward"] == 15 and seen() == {}
 
 
-def test_a_damaged_data_set_is_not_trained_on(claimed: Callable[..., tuple[RunStore, Run]], trained_on: Dataset):
+def test_a_damaged_data_set_is_not_trained_on(claimed: Callable[..., tuple[RunStore, Run]], few_dataset: Dataset):
     store, run = claimed()
-    path = trained_on.folder / "pixels.u8"
+    path = few_dataset.folder / "pixels.u8"
     before = path.stat()
     path.write_bytes(bytes(before.st_size))
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # nothing but the pixels tells
@@ -229,4 +229,4 @@ def test_a_damaged_data_set_is_not_trained_on(claimed: Callable[..., tuple[RunSt
     execute(store, run, never)
 
     ended = store.get(run.id)
-    assert ended.state == "failed" and f"The files of data set '{trained_on.id}' are damaged" in str(ended.cause)
+    assert ended.state == "failed" and f"The files of data set '{few_dataset.id}' are damaged" in str(ended.cause)

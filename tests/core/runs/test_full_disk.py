@@ -74,7 +74,7 @@ def left_behind(thaw_home: Path) -> list[Path]:
 
 
 @pytest.fixture
-def trained_on(tmp_path: Path) -> Dataset:
+def few_dataset(tmp_path: Path) -> Dataset:
     """As few pictures as there may be: one test trains anew for every time that something is written."""
     files = {name: content for name, content in drawn_classes(3).items() if "stripes" not in name}
     return ingest(write_files(tmp_path / "fewest", files)).dataset

@@ -14,7 +14,6 @@ import pytest
 from helpers import NEEDS_RAY, REPOSITORY
 
 from core.data.ingest import Ingested
-from core.machine.speeds import Peaks, save_peaks
 from core.runs.race import plan_race, submit
 from core.runs.record import load_predictions, load_record
 from core.runs.store import Run, RunStore
@@ -35,7 +34,6 @@ def wait_for(condition: Callable[[], Any]) -> None:
 @pytest.fixture
 def worker(tmp_path: Path) -> Iterator[Worker]:
     """Starts workers as a server does, one after the other."""
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     processes: list[subprocess.Popen[bytes]] = []
     log = (tmp_path / "worker.log").open("wb")
 

@@ -17,7 +17,6 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested, ingest
-from core.machine.speeds import Peaks, save_peaks
 from core.runs import healing
 from core.runs import supervisor as module
 from core.runs.race import submit
@@ -41,8 +40,6 @@ threading.Event().wait()
 
 @pytest.fixture
 def supervisor() -> Iterator[Supervisor]:
-    # known, as the speeds are: or the worker would first measure the machine
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     one = Supervisor()
     one.start()
     yield one
@@ -298,7 +295,6 @@ def test_thirty_restarts_of_a_ten_minute_training(monkeypatch: pytest.MonkeyPatc
 
 def test_a_log_that_cannot_be_written_leaves_server_and_worker_alone(thaw_home: Path):
     (thaw_home / "logs").write_text("a file")
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     one = Supervisor()
     one.start()
 
@@ -328,7 +324,6 @@ def test_a_system_without_another_process_is_asked_again(monkeypatch: pytest.Mon
 
 def test_a_worker_waits_for_its_database_and_says_so_once(thaw_home: Path):
     (thaw_home / "thaw.db").mkdir()
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     one, log = Supervisor(), thaw_home / "logs" / "worker.log"
     one.start()
     wait_for(lambda: log.is_file() and "waiting for the storage" in log.read_text())

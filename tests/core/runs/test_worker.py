@@ -14,7 +14,7 @@ import pytest
 from helpers import REPOSITORY
 
 from core.data.ingest import Ingested
-from core.machine.speeds import PRECISIONS, WORKS, Peaks, load_peaks, load_speeds, save_peaks
+from core.machine.speeds import PRECISIONS, WORKS, load_peaks, load_speeds
 from core.runs import engine, worker
 from core.runs.life import READY
 from core.runs.race import submit
@@ -31,8 +31,6 @@ Start = Callable[[], subprocess.Popen[bytes]]
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
     """Starts workers whose log is kept, and ends what is left of them."""
-    # known, as the speeds are: the worker need not measure first
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     processes: list[subprocess.Popen[bytes]] = []
     log = (tmp_path / "worker.log").open("wb")
 
@@ -75,9 +73,15 @@ def has_trained(store: RunStore, run: str) -> Callable[[], bool]:
     return check
 
 
-def test_a_worker_trains_what_is_queued_and_gives_back_what_it_is_at_when_asked_to_go(tiny_dataset, start: Start):
-    store, (first, second) = queue(tiny_dataset, count=2)
+def test_a_worker_is_ready_before_there_is_anything_to_train_and_gives_back_what_it_is_at_when_asked_to_go(
+    few_dataset, start: Start, tmp_path: Path
+):
     process = start()
+    wait_for(lambda: READY in (tmp_path / "worker.log").read_bytes())
+    assert any("libtorch_cpu" in loaded.path for loaded in psutil.Process(process.pid).memory_maps())
+    assert RunStore().runs() == []
+
+    store, (first, second) = queue(few_dataset, count=2)
     wait_for(lambda: store.get(first).state == "running")
     process.send_signal(signal.SIGINT)  # Ctrl-C in the terminal is for the server, not for its worker
 
@@ -85,7 +89,7 @@ def test_a_worker_trains_what_is_queued_and_gives_back_what_it_is_at_when_asked_
 
     assert [store.get(run).state for run in (first, second)] == ["finished", "finished"]
     assert load_record(first).run == first
-    _, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
+    _, (run,) = queue(few_dataset, "finetuned", epochs=200)
     wait_for(has_trained(store, run))
     process.send_signal(signal.SIGTERM)
     assert process.wait(PATIENCE_S) == 0
@@ -93,26 +97,22 @@ def test_a_worker_trains_what_is_queued_and_gives_back_what_it_is_at_when_asked_
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
-def test_a_worker_is_ready_before_there_is_anything_to_train_and_gives_its_run_back_when_its_parent_goes(
-    tiny_dataset, start: Start, tmp_path: Path
-):
+@pytest.mark.slow
+def test_a_worker_gives_its_run_back_when_its_parent_goes(few_dataset, start: Start):
+    store, (run,) = queue(few_dataset, "finetuned", epochs=200)
     process = start()
-
-    wait_for(lambda: READY in (tmp_path / "worker.log").read_bytes())
-
-    assert any("libtorch_cpu" in loaded.path for loaded in psutil.Process(process.pid).memory_maps())
-    assert RunStore().runs() == []
-    store, (run,) = queue(tiny_dataset, "finetuned", epochs=200)
     wait_for(has_trained(store, run))
+
     assert process.stdin is not None
     process.stdin.close()
+
     assert process.wait(PATIENCE_S) == 0
     waiting = store.get(run)
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
-def test_stop_is_heard_while_the_head_is_solved_for(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
-    store, (run,) = queue(tiny_dataset)
+def test_stop_is_heard_while_the_head_is_solved_for(few_dataset, monkeypatch: pytest.MonkeyPatch):
+    store, (run,) = queue(few_dataset)
     minimise = head.minimise
 
     def slowly(*args: Any, should_stop: Callable[[], bool], **values: Any) -> Any:
@@ -169,8 +169,8 @@ def test_a_worker_that_wakes_after_it_was_given_up_goes_and_leaves_everything_as
 
 
 @pytest.mark.slow
-def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_dataset, tmp_path: Path):
-    store, (run,) = queue(tiny_dataset)
+def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(few_dataset, tmp_path: Path):
+    store, (run,) = queue(few_dataset)
     code = (
         "import threading\nfrom core.runs import execute, worker\nworker._measure_next = lambda *args: False\n"
         "execute.train_run = lambda *args, **options: threading.Event().wait()\nworker.main()"
@@ -189,10 +189,10 @@ def test_a_worker_whose_run_was_taken_away_in_a_batch_without_end_leaves(tiny_da
 
 @pytest.mark.slow
 def test_on_a_machine_that_has_never_trained_a_run_comes_first_and_then_it_is_measured(
-    tiny_dataset, thaw_home: Path, start: Start
+    few_dataset, thaw_home: Path, start: Start
 ):
     (thaw_home / "speeds.json").unlink()
-    store, (run,) = queue(tiny_dataset)
+    store, (run,) = queue(few_dataset)
     process = start()
     wait_for(lambda: load_speeds("efficientnet_lite0") is not None)
 
@@ -205,10 +205,10 @@ def test_on_a_machine_that_has_never_trained_a_run_comes_first_and_then_it_is_me
 
 
 def test_nothing_is_measured_while_a_run_waits_and_all_of_it_in_the_next_pause(
-    tiny_dataset, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
+    few_dataset, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (thaw_home / "speeds.json").unlink()
-    store, runs = queue(tiny_dataset)
+    store, runs = queue(few_dataset)
     monkeypatch.setattr(probe, "_seconds", lambda work: 1.0)
     monkeypatch.setattr(probe, "worthwhile", lambda: PRECISIONS)
     stop = threading.Event()
@@ -229,7 +229,7 @@ def test_a_machine_that_cannot_be_measured_goes_on(thaw_home: Path, monkeypatch:
     assert not worker._measure_next(RunStore(), threading.Event())
 
 
-def test_a_run_that_comes_while_the_worker_does_something_else_is_told_what(tiny_dataset):
+def test_a_run_that_comes_while_the_worker_does_something_else_is_told_what(few_dataset):
     with worker._telling(RunStore(), "timing"):
-        store, (run,) = queue(tiny_dataset)
+        store, (run,) = queue(few_dataset)
         wait_for(lambda: (store.get(run).progress or NOTHING_YET).phase == "timing")

@@ -180,7 +180,9 @@ def test_the_zip_needs_what_its_requirements_name_and_holds_nothing_of_thaw(unpa
 
 
 @pytest.mark.slow
-def test_the_same_run_gives_the_same_bytes_but_for_the_onnx_file(unpacked: Path, finished_race: FinishedRace):
+def test_the_same_run_gives_the_same_bytes_but_for_the_onnx_file(
+    unpacked: Path, finished_race: FinishedRace, quick_translation: None
+):
     file = io.BytesIO()
     export_run(finished_race.run("finetuned"), file)
 

@@ -68,7 +68,9 @@ def test_a_run_that_comes_back_after_it_was_deleted_has_looked_at_the_test_part_
 
 
 @pytest.mark.slow
-def test_what_came_back_can_be_packed_again_and_is_the_same(packed: Path, members: Members, tmp_path: Path):
+def test_what_came_back_can_be_packed_again_and_is_the_same(
+    packed: Path, members: Members, tmp_path: Path, quick_translation: None
+):
     run = import_run(RunStore(), packed)
 
     assert main(["export", run.id, str(tmp_path / "again.zip")]) == 0

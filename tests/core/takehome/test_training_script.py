@@ -133,7 +133,9 @@ def test_balanced_classes_are_in_the_script_wherever_there_is_a_loss(record: Run
 
 
 @pytest.mark.slow
-def test_a_balanced_head_is_solved_for_by_the_script_as_by_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_balanced_head_is_solved_for_by_the_script_as_by_the_run(
+    tmp_path: Path, quick_translation: None, monkeypatch: pytest.MonkeyPatch
+):
     files = {name: data for name, data in drawn_classes(12).items() if name[:7] not in {f"discs/{n}" for n in "456789"}}
     pictures = write_files(tmp_path / "pictures", {n: d for n, d in files.items() if not n.startswith("discs/1")})
     options = ["--augment", "centre-crop", "--class-weights", "balanced", "--l2", "0.01"]
@@ -221,9 +223,7 @@ def test_the_script_finds_its_pictures_under_any_name_and_trains(packed: Path, t
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", at_length(name for name in SCENARIOS if name not in ON_PHOTOS))
-def test_every_other_scenarios_script_runs(
-    scenario: str, few_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_every_other_scenarios_script_runs(scenario: str, few_folder: Path, tmp_path: Path, quick_translation: None):
     options = ["--epochs", "1", "--batch-size", "5", "--train-size", "96", "--scenario", scenario]
     assert main(["train", "--data", str(few_folder), *options]) == 0
     run = RunStore().runs()[0]
@@ -236,7 +236,7 @@ def test_every_other_scenarios_script_runs(
 @pytest.mark.slow
 @pytest.mark.takes(60)
 @pytest.mark.parametrize("scenario", at_length(ON_PHOTOS))
-def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path):
+def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path, quick_translation: None):
     archive = shared_file("data", "hymenoptera_data.zip")
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(tmp_path / "photos")

@@ -4,9 +4,9 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
-import venv
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -33,8 +33,9 @@ def program() -> Path:
     """`mlflow`, whole; installed once."""
     python, found = INSTALLED / "bin" / "python", INSTALLED / "bin" / "mlflow"
     if not found.exists():
-        venv.create(INSTALLED, with_pip=True)
-        done = subprocess.run([python, "-m", "pip", "install", "-q", f"mlflow=={mlflow.__version__}"], timeout=900)
+        uv, server = [sys.executable, "-m", "uv"], f"mlflow=={mlflow.__version__}"
+        subprocess.run([*uv, "venv", "--quiet", "--python", sys.executable, INSTALLED], check=True)
+        done = subprocess.run([*uv, "pip", "install", "--quiet", "--python", python, server], timeout=900)
         if done.returncode:
             shutil.rmtree(INSTALLED)
             pytest.skip("mlflow cannot be installed here")
@@ -78,18 +79,24 @@ def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
     pytest.fail("the MLflow server did not start")
 
 
+def tell_and_go(remote: Remote, *data: str, tell: Callable[..., None] = Remote.tell_data) -> None:
+    tell(remote, *data)
+    raise TrackerAway("gone")
+
+
 def test_a_race_is_on_the_server_whole_and_once_though_it_went_away(
     _race: FinishedRace,
     thaw_home: Path,
     serve: Callable[[], AbstractContextManager[str]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    quick_translation: None,
 ):
     shutil.copytree(_race.home, thaw_home, dirs_exist_ok=True)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     runs = RunStore().runs(["finished"])
     with serve() as address, monkeypatch.context() as patch:  # cut off where the files are to be sent
-        patch.setattr(Remote, "keep", lambda *_: (_ for _ in ()).throw(TrackerAway("gone")))
+        patch.setattr(Remote, "tell_data", tell_and_go)
         with pytest.raises(TrackerAway):
             export_missing(address)
     with pytest.raises(TrackerAway, match="does not take runs"):

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from core.data.dataset import Dataset
-from core.data.ingest import ingest
 from core.home import home_folder
 from core.models.freezing import state_hashes
 from core.settings.schema import ModelSettings, OptimSettings, RunSettings
@@ -36,11 +35,6 @@ CASES = {
 
 
 SLOW = ("everything", "statistics move")
-
-
-@pytest.fixture
-def pictures(few_folder: Path) -> Dataset:
-    return ingest(few_folder).dataset
 
 
 @pytest.fixture
@@ -79,20 +73,20 @@ def essence(trained: Trained) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("case", [pytest.param(case, marks=[pytest.mark.slow] * (case in SLOW)) for case in CASES])
-def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, pictures: Dataset, path: Path):
+def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(case: str, few_dataset: Dataset, path: Path):
     plan = CASES[case]
-    whole = train_run(plan, pictures)
-    before = interrupt(plan, pictures, path, plan.optim.epochs - 1)
+    whole = train_run(plan, few_dataset)
+    before = interrupt(plan, few_dataset, path, plan.optim.epochs - 1)
     torch.manual_seed(99)  # whatever other runs have drawn meanwhile
     steps: list[Progress] = []
-    resumed = train_run(plan, pictures, on_progress=steps.append, checkpoint=Checkpoint(path))
+    resumed = train_run(plan, few_dataset, on_progress=steps.append, checkpoint=Checkpoint(path))
 
     assert essence(resumed) == essence(whole)
     assert {step.epoch for step in steps if step.phase == "train"} == {whole.history[-1].epoch}, "one epoch was left"
     times = [epoch.elapsed_s for epoch in resumed.history]
     assert times == sorted(times) and times[-2] == before[-1].elapsed_s
     assert resumed.watch.work["optimizer_steps"] == whole.watch.work["optimizer_steps"]
-    assert resumed.watch.earlier_s > 0
+    assert resumed.watch.earlier_s, "negative where it took longer to go on than all before had taken"
     fractions = [step.fraction for step in steps if step.phase == "train"]
     assert fractions[0] > 0.4, "it tells from where it went on"
 
@@ -111,50 +105,50 @@ def first_epoch(plan: RunSettings, dataset: Dataset, path: Path) -> int:
     return steps[-1].epoch
 
 
-def test_a_worker_that_has_lost_its_run_puts_no_file_in_place(pictures: Dataset, path: Path):
+def test_a_worker_that_has_lost_its_run_puts_no_file_in_place(few_dataset: Dataset, path: Path):
     @contextmanager
     def lost() -> Iterator[None]:
         raise Cancelled
         yield
 
     with pytest.raises(Cancelled):
-        train_run(settings("finetuned", epochs=1), pictures, checkpoint=Checkpoint(path, lost))
+        train_run(settings("finetuned", epochs=1), few_dataset, checkpoint=Checkpoint(path, lost))
 
     assert list(path.parent.iterdir()) == []
 
 
 def test_a_damaged_file_another_machine_or_other_settings_begin_anew(
-    pictures: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
+    few_dataset: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plan = settings("finetuned", epochs=2)
-    interrupt(plan, pictures, path, 1)
+    interrupt(plan, few_dataset, path, 1)
     content = path.read_bytes()
-    assert first_epoch(plan, pictures, path) == 2
+    assert first_epoch(plan, few_dataset, path) == 2
 
     for damaged in (content[:-1000], b"", b"x" * 99):
         path.write_bytes(damaged)
-        assert first_epoch(plan, pictures, path) == 1
+        assert first_epoch(plan, few_dataset, path) == 1
 
     path.write_bytes(content)
-    assert first_epoch(replace(plan, seed=1), pictures, path) == 1
+    assert first_epoch(replace(plan, seed=1), few_dataset, path) == 1
     elsewhere = replace(session.this_machine(), processor="another one")
     monkeypatch.setattr(session, "this_machine", lambda: elsewhere)
     path.write_bytes(content)
-    assert first_epoch(plan, pictures, path) == 1
+    assert first_epoch(plan, few_dataset, path) == 1
 
 
 def test_a_file_is_written_now_and_then_and_the_old_one_stays_until_the_new_is_whole(
-    pictures: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
+    few_dataset: Dataset, path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     plan = settings("finetuned", epochs=2)
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "SAVE_EVERY_S", 20.0)
-        train_run(plan, pictures, checkpoint=Checkpoint(path))
+        train_run(plan, few_dataset, checkpoint=Checkpoint(path))
     assert not path.exists(), "such a short run needs none"
 
-    interrupt(plan, pictures, path, 1)
+    interrupt(plan, few_dataset, path, 1)
     content = path.read_bytes()
     monkeypatch.setattr("os.fsync", lambda handle: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     epochs: list[EpochRecord] = []
-    train_run(plan, pictures, on_epoch=epochs.append, checkpoint=Checkpoint(path))
+    train_run(plan, few_dataset, on_epoch=epochs.append, checkpoint=Checkpoint(path))
     assert len(epochs) == 2 and path.read_bytes() == content, "training goes on where nothing can be written"

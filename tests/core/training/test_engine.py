@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
 from core.augment.pipelines import normalise
 from core.data.dataset import Dataset
-from core.data.ingest import Ingested, ingest
+from core.data.ingest import Ingested
 from core.inference.predictor import Predictor
 from core.machine.speeds import Engine, load_speeds, save_speeds
 from core.models import accel
@@ -29,11 +28,6 @@ SMALL = OptimSettings(epochs=1, batch_size=8, train_size=96, views=1, l2=0.1)
 
 def settings(scenario: str = "frozen", optim: OptimSettings = SMALL) -> RunSettings:
     return RunSettings(model=ModelSettings(scenario=scenario), optim=optim)
-
-
-@pytest.fixture
-def pictures(few_folder: Path) -> Dataset:
-    return ingest(few_folder).dataset
 
 
 @pytest.fixture
@@ -73,23 +67,23 @@ def asked_anew(trained: Trained, dataset: Dataset, plan: RunSettings) -> torch.T
 
 @pytest.mark.parametrize("scenario", ["frozen", "finetuned", "probe-then-finetune", "looks-frozen"])
 def test_the_test_part_is_what_the_final_weights_say(
-    pictures: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone], scenario: str
+    few_dataset: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone], scenario: str
 ):
     use("onnxruntime")
 
-    trained = train_run(settings(scenario), pictures)
+    trained = train_run(settings(scenario), few_dataset)
 
     assert trained.compute.engine == "onnxruntime"
-    expected = asked_anew(trained, pictures, settings(scenario))
+    expected = asked_anew(trained, few_dataset, settings(scenario))
     assert (trained.test.probabilities - expected).abs().max() < 1e-4
     assert len(made) == (2 if scenario == "probe-then-finetune" else 1), "once for weights that stand still"
 
 
-def test_engines_agree_and_do_the_same_work(pictures: Dataset, use: Callable[[Engine], None]):
+def test_engines_agree_and_do_the_same_work(few_dataset: Dataset, use: Callable[[Engine], None]):
     runs = {}
     for engine in ("torch", "onnxruntime"):
         use(engine)
-        runs[engine] = train_run(settings(), pictures)
+        runs[engine] = train_run(settings(), few_dataset)
     one, other = runs.values()
 
     assert one.watch.work["pictures_forward"] == other.watch.work["pictures_forward"] > 0
@@ -107,7 +101,7 @@ def threads_as_before() -> Iterator[None]:
 
 @pytest.mark.usefixtures("threads_as_before")
 def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
-    pictures: Dataset, use: Callable[[Engine], None], monkeypatch: pytest.MonkeyPatch
+    few_dataset: Dataset, use: Callable[[Engine], None], monkeypatch: pytest.MonkeyPatch
 ):
     threads: dict[str, set[int]] = {}
 
@@ -124,15 +118,17 @@ def test_torch_leaves_the_cores_to_an_engine_that_has_taken_them_all(
         save_speeds("efficientnet_lite0", replace(speeds, threads=2))
         use(engine)
         monkeypatch.setattr(session, "normalise", noting(engine))
-        train_run(settings(), pictures)
+        train_run(settings(), few_dataset)
 
     assert threads == {"torch": {2}, "onnxruntime": {1}} and torch.get_num_threads() == 2
 
 
-def test_a_second_run_computes_nothing(pictures: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone]):
+def test_a_second_run_computes_nothing(
+    few_dataset: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone]
+):
     use("onnxruntime")
-    first = train_run(settings(), pictures)
-    again = train_run(settings(optim=replace(SMALL, l2=0.5)), pictures)
+    first = train_run(settings(), few_dataset)
+    again = train_run(settings(optim=replace(SMALL, l2=0.5)), few_dataset)
 
     assert again.watch.work.get("pictures_forward", 0) == 0
     assert again.watch.work["features_from_cache"] == first.watch.work["pictures_forward"]
@@ -140,19 +136,19 @@ def test_a_second_run_computes_nothing(pictures: Dataset, use: Callable[[Engine]
 
 
 def test_half_precision_and_front_halves_stay_with_torch(
-    pictures: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone]
+    few_dataset: Dataset, use: Callable[[Engine], None], made: list[CompiledBackbone]
 ):
     use("onnxruntime")
     plan = settings("last-stages", OptimSettings(epochs=3, batch_size=8, precision="bf16"))
     plan = replace(plan, model=replace(plan.model, last_stages=1))
 
-    trained = train_run(plan, pictures)
+    trained = train_run(plan, few_dataset)
 
     assert trained.watch.work["pictures_forward"] > len(trained.split.test)
     assert len(made) == 1, "for the test part alone"
 
 
-def test_it_can_be_stopped_while_features_are_computed(pictures: Dataset, use: Callable[[Engine], None]):
+def test_it_can_be_stopped_while_features_are_computed(few_dataset: Dataset, use: Callable[[Engine], None]):
     use("onnxruntime")
     asked = 0
 
@@ -162,15 +158,15 @@ def test_it_can_be_stopped_while_features_are_computed(pictures: Dataset, use: C
         return asked > 1
 
     with pytest.raises(Cancelled):
-        train_run(settings(), pictures, should_stop=should_stop)
+        train_run(settings(), few_dataset, should_stop=should_stop)
 
 
 def test_the_record_says_who_computed_and_a_predictor_says_the_same_to_the_last_bits(
-    pictures: Dataset, use: Callable[[Engine], None]
+    few_dataset: Dataset, use: Callable[[Engine], None]
 ):
     use("onnxruntime")
     store = RunStore()
-    submit(store, [settings("finetuned")], Ingested(dataset=pictures, decode_s=0.0), as_race=False)
+    submit(store, [settings("finetuned")], Ingested(dataset=few_dataset, decode_s=0.0), as_race=False)
     run = store.claim()
     assert run is not None
 
@@ -178,7 +174,7 @@ def test_the_record_says_who_computed_and_a_predictor_says_the_same_to_the_last_
 
     record, stored = load_record(run.id), load_predictions(run.id).probabilities
     predictor = Predictor.load(run.id)
-    shown = [pictures.pixels[index] for index in record.test_pictures]
+    shown = [few_dataset.pixels[index] for index in record.test_pictures]
     assert record.engine == "onnxruntime"
     assert isinstance(predictor._backbone, CompiledBackbone)
     together = predictor.look(shown)
@@ -188,10 +184,10 @@ def test_the_record_says_who_computed_and_a_predictor_says_the_same_to_the_last_
         assert abs(probabilities[0] - stored[place]).max() < 1e-6
 
 
-def test_without_a_measurement_a_predictor_stays_with_torch(pictures: Dataset, use: Callable[[Engine], None]):
+def test_without_a_measurement_a_predictor_stays_with_torch(few_dataset: Dataset, use: Callable[[Engine], None]):
     use("torch")
     store = RunStore()
-    submit(store, [settings()], Ingested(dataset=pictures, decode_s=0.0), as_race=False)
+    submit(store, [settings()], Ingested(dataset=few_dataset, decode_s=0.0), as_race=False)
     run = store.claim()
     assert run is not None
     execute(store, run, lambda: False)

@@ -1,7 +1,6 @@
 """A training that is refused, stopped, short of memory, or of a class that some part lacks."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +8,6 @@ import torch
 from trainings import SMALL, settings
 
 from core.data.dataset import Dataset
-from core.data.ingest import ingest
 from core.errors import DatasetError, SettingsError, TrainingError
 from core.settings.schema import RunSettings
 from core.training import scenarios
@@ -36,16 +34,17 @@ def test_one_class_in_train_is_refused_before_anything_is_built(dataset: Dataset
 
 
 @pytest.mark.parametrize("scenario", ["frozen", "probe-then-finetune"])
-def test_a_class_that_a_part_lacks_is_put_up_with(few_folder: Path, scenario: str):
+def test_a_class_that_a_part_lacks_is_put_up_with(few_dataset: Dataset, scenario: str):
     """Stripes are in test alone, squares in train alone: nothing breaks, and stripes are never named."""
-    dataset = ingest(few_folder).dataset
     parts = {0: ["train", "val", "test"], 1: ["train"], 2: ["test"]}
     given = tuple(
         replace(picture, given=parts[picture.target][place % len(parts[picture.target])])
-        for place, picture in enumerate(dataset.pictures)
+        for place, picture in enumerate(few_dataset.pictures)
     )
 
-    trained = train_run(settings(scenario, **({} if scenario == "frozen" else SMALL)), replace(dataset, pictures=given))
+    plan = settings(scenario, **({} if scenario == "frozen" else SMALL))
+
+    trained = train_run(plan, replace(few_dataset, pictures=given))
 
     assert np.isfinite(trained.test.probabilities.numpy()).all()
     assert 2 not in trained.test.probabilities.argmax(1).tolist()

@@ -43,22 +43,22 @@ def by_the_whole_network(model: TransferModel, dataset, test) -> dict[str, tuple
 
 
 @pytest.mark.parametrize("scenario", ["frozen", "last-stages", "finetuned"])
-def test_every_shift_is_answered_as_the_whole_network_would(tiny_dataset, scenario: str):
-    settings, test = settings_of(scenario), tiny_dataset.split(0).test[:10]
+def test_every_shift_is_answered_as_the_whole_network_would(few_dataset, scenario: str):
+    settings, test = settings_of(scenario), few_dataset.split(0).test
     model = built(settings)
 
-    found = right_when_shifted(settings, model, tiny_dataset, test)
+    found = right_when_shifted(settings, model, few_dataset, test)
 
-    assert found == by_the_whole_network(model, tiny_dataset, test) and list(found) == list(SHIFTS)
-    assert right_when_shifted(settings, model, tiny_dataset, test) == found, "from what was kept"
+    assert found == by_the_whole_network(model, few_dataset, test) and list(found) == list(SHIFTS)
+    assert right_when_shifted(settings, model, few_dataset, test) == found, "from what was kept"
 
 
 @pytest.mark.parametrize(("scenario", "asked_again"), [("frozen", 0), ("last-stages", 0), ("finetuned", 5)])
 def test_frozen_stages_are_asked_once_whatever_the_head(
-    tiny_dataset, monkeypatch: pytest.MonkeyPatch, scenario: str, asked_again: int
+    few_dataset, monkeypatch: pytest.MonkeyPatch, scenario: str, asked_again: int
 ):
-    settings, test = settings_of(scenario), tiny_dataset.split(0).test
-    right_when_shifted(settings, built(settings), tiny_dataset, test)
+    settings, test = settings_of(scenario), few_dataset.split(0).test
+    right_when_shifted(settings, built(settings), few_dataset, test)
     shifted: list[str] = []
     inputs = ShiftedPictures.inputs
     monkeypatch.setattr(
@@ -66,33 +66,33 @@ def test_frozen_stages_are_asked_once_whatever_the_head(
     )
     model = built(settings, seed=1)
 
-    found = right_when_shifted(replace(settings, seed=1), model, tiny_dataset, test)
+    found = right_when_shifted(replace(settings, seed=1), model, few_dataset, test)
 
-    assert len(shifted) == asked_again and found == by_the_whole_network(model, tiny_dataset, test)
+    assert len(shifted) == asked_again and found == by_the_whole_network(model, few_dataset, test)
 
 
-def test_a_shift_of_another_strength_is_another_question(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
-    settings, test = settings_of("frozen"), tiny_dataset.split(0).test
-    right_when_shifted(settings, built(settings), tiny_dataset, test)
+def test_a_shift_of_another_strength_is_another_question(few_dataset, monkeypatch: pytest.MonkeyPatch):
+    settings, test = settings_of("frozen"), few_dataset.split(0).test
+    right_when_shifted(settings, built(settings), few_dataset, test)
     monkeypatch.setattr(module, "STRENGTHS", (*module.STRENGTHS[:-1], 0.1))
 
     with pytest.raises(Cancelled):
-        right_when_shifted(settings, built(settings), tiny_dataset, test, should_stop=lambda: True)
+        right_when_shifted(settings, built(settings), few_dataset, test, should_stop=lambda: True)
 
 
-def test_some_of_the_pictures_get_the_noise_that_they_get_among_all(tiny_dataset):
-    test = tiny_dataset.split(0).test
-    pictures = ShiftedPictures(tiny_dataset, test, preprocessing_of("efficientnet_lite0"), lambda: False)
+def test_some_of_the_pictures_get_the_noise_that_they_get_among_all(few_dataset):
+    test = few_dataset.split(0).test
+    pictures = ShiftedPictures(few_dataset, test, preprocessing_of("efficientnet_lite0"), lambda: False)
 
     everyone = torch.cat(list(pictures.inputs("noise", range(len(test)))))
 
     assert torch.equal(torch.cat(list(pictures.inputs("noise", [1, 2]))), everyone[1:3])
 
 
-def test_stages_that_say_too_much_are_asked_each_time(tiny_dataset, monkeypatch: pytest.MonkeyPatch):
-    settings, test = settings_of("last-stages"), tiny_dataset.split(0).test[:10]
+def test_stages_that_say_too_much_are_asked_each_time(few_dataset, monkeypatch: pytest.MonkeyPatch):
+    settings, test = settings_of("last-stages"), few_dataset.split(0).test
     monkeypatch.setattr(module, "BOUNDARY_BYTES", 1000)
     monkeypatch.setattr(module, "FeatureStore", lambda *_: pytest.fail("it would not fit"))
     model = built(settings)
 
-    assert right_when_shifted(settings, model, tiny_dataset, test) == by_the_whole_network(model, tiny_dataset, test)
+    assert right_when_shifted(settings, model, few_dataset, test) == by_the_whole_network(model, few_dataset, test)

@@ -13,7 +13,7 @@ from helpers import REPOSITORY, know_speeds
 from core.data.dataset import Dataset
 from core.machine import process
 from core.machine.process import PROCESS_ENVIRONMENT, imports_exempt_from_gc, keep_freed_memory, prepare_process
-from core.machine.speeds import Peaks, load_speeds, save_peaks
+from core.machine.speeds import load_speeds
 from core.models.accel import Shelf, engines_of, is_plain, one_thread, standing_still
 from core.models.build import build_model
 from core.models.catalogue import BACKBONES
@@ -67,13 +67,13 @@ def test_features_are_kept_apart_where_they_differ_and_only_there(name: str, mon
 
 @pytest.mark.parametrize("scenario", ["frozen", "finetuned"])
 def test_a_run_says_what_computed_it_and_agrees_with_a_quick_one(
-    scenario: str, tiny_dataset: Dataset, tricks: None, monkeypatch: pytest.MonkeyPatch
+    scenario: str, few_dataset: Dataset, tricks: None, monkeypatch: pytest.MonkeyPatch
 ):
     optim = OptimSettings(epochs=1, batch_size=8, train_size=96)
     settings = RunSettings(model=ModelSettings(scenario=scenario), optim=optim)
-    quick = train_run(settings, tiny_dataset)
+    quick = train_run(settings, few_dataset)
     monkeypatch.setenv("THAW_PLAIN", "1")
-    slow = train_run(settings, tiny_dataset)
+    slow = train_run(settings, few_dataset)
 
     assert (slow.compute.engine, slow.compute.features, slow.compute.train) == ("torch", "fp32", "fp32")
     assert not slow.watch.work.get("features_from_cache"), "features that round in another way are not taken for these"
@@ -119,7 +119,6 @@ def test_nobody_looks_behind_the_door():
 def test_the_command_line_says_so(value: str, thaw_home: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("THAW_PLAIN", value)
     know_speeds(thaw_home)
-    save_peaks(Peaks(matmul_fp32=1.0, matmul_bf16=1.0, conv_fp32=1.0, conv_bf16=1.0, memory=1.0, decode=1.0))
     code = "import sys; from core.__main__ import main; sys.exit(main(['machine']))"
 
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)

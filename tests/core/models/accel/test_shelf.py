@@ -48,11 +48,11 @@ def model() -> TransferModel:
     return build_model("efficientnet_lite0", 3, start="imagenet", seed=0)
 
 
-def test_a_frozen_run_serves_the_next_one_and_it_says_the_same(tiny_dataset: Dataset, built: list[TransferModel]):
+def test_a_frozen_run_serves_the_next_one_and_it_says_the_same(few_dataset: Dataset, built: list[TransferModel]):
     shelf = Shelf()
-    train_run(settings(l2=1.0, seed=5), tiny_dataset, shelf=shelf)
-    again = train_run(settings(l2=0.1), tiny_dataset, shelf=shelf)
-    alone = train_run(settings(l2=0.1), tiny_dataset)
+    train_run(settings(l2=1.0, seed=5), few_dataset, shelf=shelf)
+    again = train_run(settings(l2=0.1), few_dataset, shelf=shelf)
+    alone = train_run(settings(l2=0.1), few_dataset)
 
     assert len(built) == 2 and again.model.backbone is built[0].backbone, "once for two, once for the one alone"
     assert torch.equal(again.test.probabilities, alone.test.probabilities)
@@ -61,35 +61,35 @@ def test_a_frozen_run_serves_the_next_one_and_it_says_the_same(tiny_dataset: Dat
     assert again.parameters == alone.parameters and again.model.weights_sha256 == alone.model.weights_sha256
 
 
-def test_what_trains_the_backbone_has_its_own(tiny_dataset: Dataset, built: list[TransferModel]):
+def test_what_trains_the_backbone_has_its_own(few_dataset: Dataset, built: list[TransferModel]):
     shelf = Shelf()
-    train_run(settings(), tiny_dataset, shelf=shelf)
-    train_run(settings(model=ModelSettings(scenario="finetuned")), tiny_dataset, shelf=shelf)
-    last = train_run(settings(), tiny_dataset, shelf=shelf)
+    train_run(settings(), few_dataset, shelf=shelf)
+    train_run(settings(model=ModelSettings(scenario="finetuned")), few_dataset, shelf=shelf)
+    last = train_run(settings(), few_dataset, shelf=shelf)
 
     assert len(built) == 2
     assert last.model.backbone is built[0].backbone is not built[1].backbone and last.audit.bit_identical
 
 
-def test_a_backbone_that_was_changed_in_between_is_told_and_not_kept(tiny_dataset: Dataset, built: list[TransferModel]):
+def test_a_backbone_that_was_changed_in_between_is_told_and_not_kept(few_dataset: Dataset, built: list[TransferModel]):
     shelf = Shelf()
-    first = train_run(settings(), tiny_dataset, shelf=shelf)
+    first = train_run(settings(), few_dataset, shelf=shelf)
     with torch.no_grad():
         next(first.model.backbone.parameters()).add_(1)
 
-    second = train_run(settings(), tiny_dataset, shelf=shelf)
-    third = train_run(settings(), tiny_dataset, shelf=shelf)
+    second = train_run(settings(), few_dataset, shelf=shelf)
+    third = train_run(settings(), few_dataset, shelf=shelf)
 
     assert len(second.audit.changed) == 1 and not second.audit.bit_identical
     assert len(built) == 2 and third.audit.bit_identical
 
 
-def test_a_run_that_was_stopped_keeps_nothing(tiny_dataset: Dataset, built: list[TransferModel]):
+def test_a_run_that_was_stopped_keeps_nothing(few_dataset: Dataset, built: list[TransferModel]):
     shelf = Shelf()
-    train_run(settings(), tiny_dataset, shelf=shelf)
+    train_run(settings(), few_dataset, shelf=shelf)
     with pytest.raises(Cancelled):
-        train_run(settings(), tiny_dataset, shelf=shelf, should_stop=lambda: True)
-    train_run(settings(), tiny_dataset, shelf=shelf)
+        train_run(settings(), few_dataset, shelf=shelf, should_stop=lambda: True)
+    train_run(settings(), few_dataset, shelf=shelf)
 
     assert len(built) == 2
 
