@@ -145,11 +145,11 @@ def _run_check(world: kills.World, tally: Tally, where: str) -> None:
         if small.essence(run.id) != world.reference["probe-then-finetune", 0]:
             tally.add("corrupt")
             tally.faults.append(f"{where}: the run gave something else")
-        return
-    tally.add("ended with a sentence")
-    if run.state != "failed" or not run.cause or "did not expect" in run.cause:
-        tally.add("without a sentence")
-        tally.faults.append(f"{where}: {run.state}, {run.cause}")
+    else:
+        tally.add("ended with a sentence")
+        if run.state != "failed" or not run.cause or "did not expect" in run.cause:
+            tally.add("without a sentence")
+            tally.faults.append(f"{where}: {run.state}, {run.cause}")
     kills.drain(world)  # whose start sweeps
 
 

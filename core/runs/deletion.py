@@ -1,5 +1,6 @@
 """Away with runs, their rows and their files, also where a full disk takes no more writing."""
 
+from contextlib import suppress
 from typing import Final
 
 from core.comparison.experiments import experiment_key
@@ -55,7 +56,8 @@ def sweep_runs(store: RunStore) -> None:
     kept = {checkpoint_path(run.id) for run in store.runs(ACTIVE)}
     for path in home_folder("checkpoints").iterdir():
         if path not in kept:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a worker starts, whatever it cannot clear away
+                path.unlink()
     sweep_elsewhere(store)
     folders = [path.name for path in home_folder("runs").iterdir()]
     for run in store.runs(("failed", "cancelled"), ids=folders):

@@ -9,7 +9,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -388,11 +388,12 @@ def predictions_from(arrays: dict[str, np.ndarray]) -> Predictions:
 
 
 def delete_files(run_id: str) -> None:
-    """Remove a run's folder, if it has one."""
+    """Remove a run's folder and its checkpoint, if it has any, as far as the system lets us."""
     if not is_recorded(run_id):
         forget(run_folder(run_id))
         shutil.rmtree(run_folder(run_id), ignore_errors=True)
-        checkpoint_path(run_id).unlink(missing_ok=True)
+        with suppress(OSError):
+            checkpoint_path(run_id).unlink()
 
 
 def summary_of(record: RunRecord) -> dict[str, object]:

@@ -10,7 +10,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
@@ -98,9 +98,10 @@ class Checkpoint:
         return msgspec.convert(values["history"], list[EpochRecord]), float(values["done"])
 
     def remove(self) -> None:
-        """The run has ended."""
+        """The run has ended. What cannot be removed now is swept when the next worker starts."""
         if self._path is not None:
-            self._path.unlink(missing_ok=True)
+            with suppress(OSError):
+                self._path.unlink()
 
 
 def _tensors(stepper: Stepper, best: Best) -> Iterator[tuple[str, Tensor]]:

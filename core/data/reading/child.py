@@ -1,7 +1,8 @@
 """The process that reads strangers' bytes, from outside: started with limits, watched, and started again.
 
-A picture that ends it, or keeps it busy for too long, is found by going on one by one, costs its own line in the
-report and nothing else. Where a system has no limits for processes, the watching alone must do.
+A picture that ends it twice, or keeps it busy for too long, is found by going on one by one, costs its own line in
+the report and nothing else. Once is not enough: where memory is short, the system ends the reader, whatever it reads.
+Where a system has no limits for processes, the watching alone must do.
 """
 
 import json
@@ -28,9 +29,9 @@ _log = logging.getLogger(__name__)
 class _Ended(Exception):
     """The process ended, or was ended, before it had finished."""
 
-    def __init__(self, reason: str, culprit: str | None) -> None:
+    def __init__(self, reason: str, culprit: str | None, suddenly: bool) -> None:
         super().__init__(reason)
-        self.reason, self.culprit = reason, culprit
+        self.reason, self.culprit, self.suddenly = reason, culprit, suddenly
 
 
 def take_in_contained(request: Request, emit: Emit) -> None:
@@ -39,6 +40,7 @@ def take_in_contained(request: Request, emit: Emit) -> None:
     Raises:
         DatasetError: the whole cannot be used, or too many files ended the process.
     """
+    suspect = None
     while True:
         try:
             _run(request, emit)
@@ -46,6 +48,9 @@ def take_in_contained(request: Request, emit: Emit) -> None:
         except _Ended as ended:
             if not request.one_by_one:
                 request = replace(request, one_by_one=True)
+                continue
+            if ended.suddenly and ended.culprit not in (None, suspect):
+                suspect = ended.culprit
                 continue
             if ended.culprit is None or len(request.culprits) >= limits.MAX_CULPRITS:
                 raise DatasetError(
@@ -78,9 +83,9 @@ def _run(request: Request, emit: Emit) -> None:
             try:
                 line = lines.get(timeout=limits.PICTURE_S if request.one_by_one else limits.SILENCE_S)
             except queue.Empty:
-                raise _Ended("took too long", current) from None
+                raise _Ended("took too long", current, suddenly=False) from None
             if line is None:
-                raise _Ended(_how_it_ended(process.wait()), current)
+                raise _ended(process.wait(), current)
             message: dict[str, Any] = json.loads(line)
             if "refused" in message:
                 raise DatasetError(message["refused"])
@@ -92,7 +97,7 @@ def _run(request: Request, emit: Emit) -> None:
             if "listed" in message:
                 return
     except BrokenPipeError:
-        raise _Ended(_how_it_ended(process.wait()), current) from None
+        raise _ended(process.wait(), current) from None
     finally:
         process.kill()
         process.wait()
@@ -110,10 +115,10 @@ def _pass_on(stream: IO[bytes], lines: "queue.Queue[bytes | None]") -> None:
     lines.put(None)
 
 
-def _how_it_ended(code: int) -> str:
+def _ended(code: int, culprit: str | None) -> _Ended:
     if code == -getattr(signal, "SIGXCPU", 0):
-        return "took too much processor time"
-    return "crashed" if code < 0 else "failed"
+        return _Ended("took too much processor time", culprit, suddenly=False)
+    return _Ended("crashed" if code < 0 else "failed", culprit, suddenly=True)
 
 
 def _environment() -> dict[str, str]:

@@ -13,7 +13,7 @@ from core.machine.speeds import Speeds, load_speeds
 from core.runs import execute as module
 from core.runs import finish
 from core.runs import record as record_module
-from core.runs.deletion import sweep_runs
+from core.runs.deletion import delete_run, sweep_runs
 from core.runs.execute import execute
 from core.runs.record import HeadRecord, PrecisionRecord, checkpoint_path, load_record, run_folder
 from core.runs.store import Run, RunStore
@@ -114,6 +114,21 @@ def test_what_no_run_needs_any_more_is_swept(claimed: Callable[..., tuple[RunSto
     store.end(run, "failed", cause="It was killed three times, the last time when its folder was in place.")
     sweep_runs(store)
     assert not run_folder(run.id).exists() and not checkpoint_path(run.id).exists()
+
+
+def test_what_the_system_does_not_remove_stops_no_run_no_deletion_and_no_worker(
+    claimed: Callable[..., tuple[RunStore, Run]],
+):
+    store, run = claimed()
+    for name in (run.id, "0123456789"):
+        checkpoint_path(name).mkdir()  # where a file is expected: removing it fails, as on a disk that is ill
+
+    sweep_runs(store)
+    checkpoint.Checkpoint(checkpoint_path(run.id)).remove()
+    store.end(run, "failed", cause="The disk is ill.")
+    delete_run(store, run.id)
+
+    assert store.runs() == []
 
 
 @pytest.mark.parametrize(

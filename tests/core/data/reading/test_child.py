@@ -25,10 +25,18 @@ MISCHIEF = """
 import os, time
 from PIL import Image
 opened = Image.open
+DEATHS = os.path.join(os.path.dirname(__file__), "deaths")
+
+def died():
+    return os.path.getsize(DEATHS) if os.path.exists(DEATHS) else 0
 
 def open_oddly(fp, *args, **kwargs):
     data = fp.getvalue()
     if b"CRASH" in data:
+        os.kill(os.getpid(), 11)
+    if b"TWICE" in data and died() < 2:
+        with open(DEATHS, "a") as deaths:
+            deaths.write("x")
         os.kill(os.getpid(), 11)
     if b"HANG" in data:
         time.sleep(3600)
@@ -87,6 +95,17 @@ def test_pictures_that_crash_the_reader_cost_a_line_each_and_nothing_else(tmp_pa
     assert len(done.dataset.pictures) == 15
     crashed = ("could not be read: the reader crashed; re-export it", "IMG_CONTAINED")
     assert reasons(done) == {"a": crashed, "m": crashed, "z": crashed}
+
+
+def test_a_picture_at_which_the_reader_was_ended_by_something_else_is_taken_in(tmp_path: Path):
+    """As the system ends a process where memory is short: once with all pictures in flight, once with this one."""
+    files = drawn_classes(5)
+    files["discs/3.png"] += b"TWICE"
+
+    done = ingest(write_files(tmp_path / "innocent", files))
+
+    assert (tmp_path / "mischief" / "deaths").read_text() == "xx"
+    assert len(done.dataset.pictures) == 15 and reasons(done) == {}
 
 
 def test_a_picture_that_hangs_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
