@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
 from core.errors import ThawError
-from core.visitors.registry import COOKIE, KEY, Registry, hash_of, new_key
+from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET, SECRET_LENGTH, Registry, hash_of, new_key
 from core.visitors.signin import SIGN_IN, SIGNING_IN
 
 MEDIA: Final = "/media/"
@@ -23,8 +23,9 @@ class Workspaces:
 
     The key is a cookie that no script can read. A link with a key is opened beside it: it takes the cookie's place only
     where that opens nothing. Streamlit serves pictures and downloads to whoever asks; their addresses begin with the
-    workspace (`components.media`), and here the request must bring a key of it. The registry is asked in a thread: a
-    database that is busy has one visitor wait, and not the loop that serves all.
+    workspace (`components.media`), and here the request must bring a key of it. A cookie says where a browser shows
+    Thaw in a frame: Chromium brings no cookies of a frame when it downloads, so addresses have a secret there. The
+    registry is asked in a thread: a database that is busy has one visitor wait, and not the loop that serves all.
     """
 
     def __init__(self, app: Any, is_trusted: Callable[[Any], bool]) -> None:
@@ -48,6 +49,8 @@ class Workspaces:
                     given = await run_in_threadpool(keys_for, keys, asked.query_params.get("w", ""))
                     if SIGN_IN in asked.query_params:
                         given[SIGNING_IN] = [*given.values()][-1]  # the link's, if there is one
+                    if asked.headers.get("sec-fetch-dest") == "iframe":
+                        given[FRAMED] = "1"
                     for name, key in given.items():
                         headers.append("set-cookie", self._cookie(scope, name, key))
             await send(message)
@@ -85,11 +88,14 @@ def is_owned(path: str) -> bool:
 def may_have(path: str, keys: dict[str, str]) -> bool:
     """Whether a picture or a download is for whoever brings these keys.
 
-    Where a browser keeps no cookies, its session has put a secret of its own in the owner's place.
+    Where a browser keeps no cookies, or does not always bring them, its session has put a secret of its own before the
+    owner: whoever knows it brings the owner's key, or none.
     """
     owner = path.rpartition("/")[2].partition("-")[0]
     opened = {opened_by(key) for key in keys.values()} - {None}
-    return owner in opened or (owner.startswith("session") and not opened)
+    return owner in opened or (
+        owner.startswith(SECRET) and (not opened or owner[len(SECRET) + SECRET_LENGTH :] in opened)
+    )
 
 
 def opened_by(key: str) -> str | None:

@@ -1,6 +1,8 @@
 """Who may come in where strangers share a server: keys in cookies, and pictures for their owner alone."""
 
 import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -31,7 +33,8 @@ def test_fonts_are_everybody_s_and_pictures_their_owner_s():
     for keys in ({}, {"thaw": other}, {"thaw": "A" * 22}):
         assert not may_have(f"/media/{mine.id}-ab.jpg", keys)
         assert not may_have("/media/ab.jpg", keys), "what has no owner is nobody's"
-    assert may_have("/media/sessionab-cd.jpg", {}) and not may_have("/media/sessionab-cd.jpg", {"thaw": other})
+    secret = f"/media/session{'5' * 32}{mine.id}-cd.jpg"
+    assert may_have(secret, {}) and may_have(secret, {"thaw": key}) and not may_have(secret, {"thaw": other})
 
 
 def test_who_goes_to_sign_in_brings_back_what_the_link_named():
@@ -46,7 +49,9 @@ def test_who_goes_to_sign_in_brings_back_what_the_link_named():
     assert not any(given.startswith(SIGNING_IN) for given in answered("/workspace", f"thaw={key}", f"w={other}")[1])
 
 
-def answered(path: str, cookie: str = "", link: str = "") -> tuple[int, list[str]]:
+def answered(
+    path: str, cookie: str = "", link: str = "", headers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[int, list[str]]:
     """Status and cookies of the answer that a browser gets."""
     sent: list[dict[str, Any]] = []
 
@@ -57,8 +62,9 @@ def answered(path: str, cookie: str = "", link: str = "") -> tuple[int, list[str
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    headers = [(b"cookie", cookie.encode())] if cookie else []
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": link.encode(), "headers": headers}
+    brought = {"cookie": cookie, **headers}
+    raw = [(name.encode(), value.encode()) for name, value in brought.items() if value]
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": link.encode(), "headers": raw}
     asyncio.run(Workspaces(page, is_trusted=lambda scope: False)(scope, None, send))
     cookies = [value.decode() for name, value in sent[0]["headers"] if name == b"set-cookie"]
     return sent[0]["status"], cookies
@@ -74,6 +80,14 @@ def test_a_page_gives_a_key_and_a_picture_is_for_whoever_brings_it():
     picture = f"/media/{mine.id}-ab.jpg"
     assert answered(picture, f"a=b; thaw={key}")[0] == 200
     assert answered(picture)[0] == answered(picture, f"thaw={other}")[0] == 404
+
+
+def test_a_browser_that_shows_a_page_in_a_frame_is_told_apart():
+    assert not any(given.startswith("thaw-framed") for given in answered("/")[1])
+    assert [given.split(";")[0] for given in answered("/", headers={"sec-fetch-dest": "iframe"})[1]][1:] == [
+        "thaw-framed=1"
+    ]
+    assert keys_in({"thaw-framed": "1"}) == {}, "it opens nothing"
 
 
 def test_a_link_takes_a_browser_s_own_key_s_place_only_where_that_opens_nothing():

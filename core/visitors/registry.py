@@ -27,6 +27,11 @@ from core.visitors.fair_use import fair_use
 
 COOKIE: Final = "thaw"
 """Of a browser's own key; those of links that were opened have their beginning behind it."""
+FRAMED: Final = f"{COOKIE}-framed"
+"""Of a browser that shows Thaw in a frame of another site."""
+SECRET: Final = "session"
+"""Begins the owner of a picture's address where that has a secret of `SECRET_LENGTH` characters before the owner."""
+SECRET_LENGTH: Final = 32
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 CODE_LENGTH: Final = 10
 KEPT_PACES: Final = 100

@@ -19,7 +19,7 @@ from core.errors import WorkspaceError
 from core.home import ask_for_workspace
 from core.runs.line import Line, Waiting, everybody_waiting, line_of
 from core.storage import is_hosted
-from core.visitors.registry import COOKIE, KEY
+from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET, SECRET_LENGTH
 from core.visitors.signin import SIGNING_IN, can_sign_in
 from core.workspaces.workspace import (
     Workspace,
@@ -191,8 +191,13 @@ def _found_by(account: str) -> Mine:
 
 
 def _media_of(workspace: Workspace, proven: bool) -> str:
-    """The workspace, which a request must bring the key of; without cookies, a secret that ends with the session."""
-    return workspace.id if proven else f"session{secrets.token_hex(16)}"
+    """The workspace, of which a request must bring the key; where it may not, behind a secret of the session's own.
+
+    Without cookies no request brings it, and in a frame downloads do not.
+    """
+    if proven and FRAMED not in st.context.cookies:
+        return workspace.id
+    return f"{SECRET}{secrets.token_hex(SECRET_LENGTH // 2)}{workspace.id}"
 
 
 def _whose() -> str:

@@ -7,6 +7,7 @@ import re
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from benchmarks.canaries import FEWER, MISSED, fetch, leaks, try_all
 from benchmarks.shown import settle
 
 from .conftest import Prepare, Server, serving
+from .test_in_a_frame import framed
 
 pytestmark = pytest.mark.browser
 CLICK_MS = 180_000  # a first visit has pictures drawn, beside whatever else a machine does
@@ -157,3 +159,19 @@ def test_no_canary_is_found(chromium: Any, shared: Any, monkeypatch: pytest.Monk
     found = try_all(chromium, shared.url, shared.home, short=True)
 
     assert leaks(found) == [] and found["owner"] >= sum(FEWER.values()) - MISSED, found["not seen by the owner"]
+
+
+def test_in_a_frame_of_another_site_a_visitor_can_download(chromium: Any, shared: Any):
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(CLICK_MS)
+    inside = framed(page, f"{shared.url}/workspace")
+    inside.get_by_role("button", name="Export everything").click()
+    ready = inside.get_by_role("button", name=re.compile("^Download"))
+    ready.wait_for()
+
+    with page.expect_download() as download:
+        ready.click()
+
+    assert zipfile.is_zipfile(download.value.path())
+    context.close()
