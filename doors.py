@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 
 from core.errors import ThawError
-from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET, SECRET_LENGTH, Registry, hash_of, new_key
+from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET, Registry, hash_of, new_key
 from core.visitors.signin import SIGN_IN, SIGNING_IN
 
 MEDIA: Final = "/media/"
@@ -91,11 +91,9 @@ def may_have(path: str, keys: dict[str, str]) -> bool:
     Where a browser keeps no cookies, or does not always bring them, its session has put a secret of its own before the
     owner: whoever knows it brings the owner's key, or none.
     """
-    owner = path.rpartition("/")[2].partition("-")[0]
+    secret, _, owner = path.rpartition("/")[2].partition("-")[0].rpartition("_")
     opened = {opened_by(key) for key in keys.values()} - {None}
-    return owner in opened or (
-        owner.startswith(SECRET) and (not opened or owner[len(SECRET) + SECRET_LENGTH :] in opened)
-    )
+    return owner in opened or (secret.startswith(SECRET) and not opened)
 
 
 def opened_by(key: str) -> str | None:

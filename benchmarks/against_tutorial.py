@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,8 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
             __file__,
             str(photos),
             "--arm",
-            scenario.partition(",")[0],
+            scenario,
             backbone,
-            "3" if scenario == FEWER else "5",
             "--seeds",
             str(seed),
         ]
@@ -82,7 +82,7 @@ def thaw(photos: Path, scenario: str, seed: int, speeds: Path, backbone: str = B
     return values
 
 
-def arm(photos: Path, scenario: str, backbone: str, epochs: int, seed: int) -> dict[str, Any]:
+def arm(photos: Path, run_name: str, backbone: str, seed: int) -> dict[str, Any]:
     """What `thaw` runs: the command, and for frozen with other penalties, when everything is cached.
 
     Once more as it was, and nine times as a page does it, where the pictures are known by their name in the store.
@@ -98,10 +98,12 @@ def arm(photos: Path, scenario: str, backbone: str, epochs: int, seed: int) -> d
     from core.settings.schema import ModelSettings, OptimSettings, RunSettings
 
     # a random start is as fast, and needs no weights
+    scenario = run_name.partition(",")[0]
+    optim = OptimSettings(epochs=3) if run_name == FEWER else OptimSettings()
     model = ModelSettings(backbone=backbone, scenario=scenario, weights=None if backbone == BACKBONE else "none")
 
     def run(where: str, l2: float | None) -> dict[str, Any]:
-        settings = RunSettings(model=model, optim=OptimSettings(l2=l2, epochs=epochs), seed=seed)
+        settings = RunSettings(model=model, optim=replace(optim, l2=l2), seed=seed)
         start = time.perf_counter()
         values, _ = train(where, settings, lambda text: None)
         seconds = time.perf_counter() - start
@@ -188,12 +190,12 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1, help="of the recipe that are really run")
     parser.add_argument("--runs", nargs="*", choices=SCENARIOS, default=list(SCENARIOS))
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--arm", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--arm", nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     photos = arguments.photos.resolve()
     if arguments.arm:
-        scenario, backbone, epochs = arguments.arm
-        print(json.dumps(arm(photos, scenario, backbone, int(epochs), arguments.seeds)))
+        name, backbone = arguments.arm
+        print(json.dumps(arm(photos, name, backbone, arguments.seeds)))
         return
     with tempfile.TemporaryDirectory() as place:
         os.environ["THAW_HOME"] = place

@@ -149,10 +149,8 @@ def take_photo(app: Any, after_s: float = 0.0) -> float:
     Returns the seconds it had run for.
     """
     video = app.locator("video").element_handle()
-    video.evaluate(
-        "async (video, after) => { while (video.currentTime <= after) await new Promise(requestAnimationFrame) }",
-        after_s,
-    )
+    frame = video.owner_frame()
+    frame.wait_for_function("([video, after]) => video.currentTime > after", arg=[video, after_s])
     app.get_by_role("button", name="Take photo").click()
     return float(video.evaluate("video => video.currentTime"))
 

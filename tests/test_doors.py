@@ -33,7 +33,7 @@ def test_fonts_are_everybody_s_and_pictures_their_owner_s():
     for keys in ({}, {"thaw": other}, {"thaw": "A" * 22}):
         assert not may_have(f"/media/{mine.id}-ab.jpg", keys)
         assert not may_have("/media/ab.jpg", keys), "what has no owner is nobody's"
-    secret = f"/media/session{'5' * 32}{mine.id}-cd.jpg"
+    secret = f"/media/session{'5' * 32}_{mine.id}-cd.jpg"
     assert may_have(secret, {}) and may_have(secret, {"thaw": key}) and not may_have(secret, {"thaw": other})
 
 

@@ -30,8 +30,7 @@ COOKIE: Final = "thaw"
 FRAMED: Final = f"{COOKIE}-framed"
 """Of a browser that shows Thaw in a frame of another site."""
 SECRET: Final = "session"
-"""Begins the owner of a picture's address where that has a secret of `SECRET_LENGTH` characters before the owner."""
-SECRET_LENGTH: Final = 32
+"""Begins a picture's address where a secret and `_` stand before the owner."""
 KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 CODE_LENGTH: Final = 10
 KEPT_PACES: Final = 100

@@ -19,7 +19,7 @@ from core.errors import WorkspaceError
 from core.home import ask_for_workspace
 from core.runs.line import Line, Waiting, everybody_waiting, line_of
 from core.storage import is_hosted
-from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET, SECRET_LENGTH
+from core.visitors.registry import COOKIE, FRAMED, KEY, SECRET
 from core.visitors.signin import SIGNING_IN, can_sign_in
 from core.workspaces.workspace import (
     Workspace,
@@ -197,7 +197,7 @@ def _media_of(workspace: Workspace, proven: bool) -> str:
     """
     if proven and FRAMED not in st.context.cookies:
         return workspace.id
-    return f"{SECRET}{secrets.token_hex(SECRET_LENGTH // 2)}{workspace.id}"
+    return f"{SECRET}{secrets.token_hex(16)}_{workspace.id}"
 
 
 def _whose() -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -29,6 +30,19 @@ IN_FRAMES = "--disable-features=LocalNetworkAccessChecks"
 # a camera that shows a pattern, and nobody to ask whether it may
 CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PATIENCE_S = 120
+OUTER = "https://huggingface.co/spaces/someone/thaw"
+
+
+def framed(page: Any, address: str) -> Any:
+    """The app at an address, inside a page of another site."""
+    page.route(
+        "https://huggingface.co/**",
+        lambda route: route.fulfill(
+            content_type="text/html", body=f"<iframe id=app src='{address}' width=1200 height=850></iframe>"
+        ),
+    )
+    page.goto(OUTER)
+    return page.frame_locator("#app")
 
 
 class Server:

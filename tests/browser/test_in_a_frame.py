@@ -12,20 +12,9 @@ from typing import Any
 import pytest
 from helpers import drawn_classes, write_zip
 
+from .conftest import framed
+
 CLICK_MS = 180_000
-OUTER = "https://huggingface.co/spaces/someone/thaw"
-
-
-def framed(page: Any, address: str) -> Any:
-    """The app at an address, inside a page of another site."""
-    page.route(
-        "https://huggingface.co/**",
-        lambda route: route.fulfill(
-            content_type="text/html", body=f"<iframe id=app src='{address}' width=1200 height=850></iframe>"
-        ),
-    )
-    page.goto(OUTER)
-    return page.frame_locator("#app")
 
 
 def without_cookies(route: Any) -> None:

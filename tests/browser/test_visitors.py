@@ -18,8 +18,7 @@ from helpers import drawn_classes, write_zip
 from benchmarks.canaries import FEWER, MISSED, fetch, leaks, try_all
 from benchmarks.shown import settle
 
-from .conftest import Prepare, Server, serving
-from .test_in_a_frame import framed
+from .conftest import Prepare, Server, framed, serving
 
 pytestmark = pytest.mark.browser
 CLICK_MS = 180_000  # a first visit has pictures drawn, beside whatever else a machine does

@@ -10,6 +10,7 @@ from core.errors import DatasetError
 from core.runs.record import RunRecord
 
 from .. import chosen
+from ..camera import RESOLUTION
 from ..hosting import say_if_uploads_are_refused
 from ..messages import LONGEST_MESSAGE, md, show_error
 from ..resources import thumbnail
@@ -61,7 +62,7 @@ def _photo() -> list[InputPicture]:
     """
     key = f"classify.camera.{st.session_state.get(_PHOTOS, 0)}"
     st.camera_input(
-        "A photo", key=key, label_visibility="collapsed", on_change=_take_photo, args=(key,), resolution="480p"
+        "A photo", key=key, label_visibility="collapsed", on_change=_take_photo, args=(key,), resolution=RESOLUTION
     )
     photo: InputPicture | None = st.session_state.get(_PHOTO)
     return [photo] if photo else []

@@ -20,6 +20,7 @@ from core.storage import is_hosted
 
 from .. import chosen
 from ..brought import let_go
+from ..camera import RESOLUTION
 from ..messages import LONGEST_MESSAGE, md, show_error
 from ..taking_in import watched
 from .uploads import add_classes, add_folder, add_photos, add_zip
@@ -154,7 +155,7 @@ def _camera(row: int) -> list[io.BytesIO]:
     """Pictures taken for a class so far."""
     taken: list[io.BytesIO] = st.session_state.setdefault(f"data.class.{row}.taken", [])
     if st.toggle("With the camera", key=f"data.class.{row}.camera"):
-        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot", resolution="480p")
+        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot", resolution=RESOLUTION)
         if shot is not None and shot.file_id not in {file.name.removesuffix(".jpg") for file in taken}:
             kept = io.BytesIO(shot.getvalue())
             kept.name = f"{shot.file_id}.jpg"
