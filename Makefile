@@ -80,11 +80,12 @@ pictures: $(VENV)/.tests ## README's pictures anew, of the home OF=folder, else 
 clean: ## remove the environments
 	rm -rf $(VENV) $(VENV)-lowest
 
+# not compiled: most modules of torch are never imported, the others are compiled when they are
 $(VENV)/.app: requirements.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.app tests/requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r tests/requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r tests/requirements.txt
 	@touch $@
