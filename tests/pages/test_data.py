@@ -175,6 +175,28 @@ def test_pictures_can_be_brought_class_by_class_and_their_uploads_are_let_go(sta
     ]
 
 
+def test_photo_after_photo_is_taken_for_a_class_and_the_last_can_be_removed(start, tiny_dataset):
+    at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("classes").run()
+    at.text_input(key="data.class.0").set_value("squares").run()
+    at.toggle(key="data.class.0.camera").set_value(True).run()
+
+    for number in range(3):
+        photo = encoded(draw_picture("squares", 300 + number), "JPEG")
+        at.camera_input(key=f"data.class.0.shot.{number}").upload("photo.jpg", photo, "image/jpeg").run()
+        assert f"{number + 1} from the camera" in said(at)
+    at.button(key="data.class.0.remove").click().run()
+    assert "2 from the camera" in said(at)
+    at.text_input(key="data.class.1").set_value("discs").run()
+    files = [(f"{n}.png", drawn("discs", 300 + n), "image/png") for n in range(4)]
+    at.file_uploader(key="data.class.1.files").set_value(files).run()
+    at.button(key="data.class.use").click().run()
+
+    now = load_stored(at.session_state["chosen.settings"].data.dataset)
+    assert not at.exception and not at.error
+    assert now.class_names == ("discs", "squares") and len(now.pictures) == 6
+
+
 def day_and_night() -> dict[str, bytes]:
     return {f"{name}/{time}/{n}.png": drawn(name, n + 20 * (time == "day")) for name in ("discs", "squares")
             for time in ("day", "night") for n in range(6)}  # fmt: skip

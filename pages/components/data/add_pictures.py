@@ -25,6 +25,8 @@ from ..messages import LONGEST_MESSAGE, md, show_error
 from ..taking_in import watched
 from .uploads import add_classes, add_folder, add_photos, add_zip
 
+CAMERA_WIDTH: Final = 480  # pixels: its button and the photos are in sight with it
+SEEN: Final = 8  # of a class's photos, the last
 _ENDINGS = sorted(ending.lstrip(".") for ending in PICTURE_ENDINGS)
 
 
@@ -152,19 +154,35 @@ def _forget_classes(rows: list[int], fresh: list[int]) -> None:
 
 
 def _camera(row: int) -> list[io.BytesIO]:
-    """Pictures taken for a class so far."""
+    """Pictures taken for a class so far. After each the camera is ready for the next."""
     taken: list[io.BytesIO] = st.session_state.setdefault(f"data.class.{row}.taken", [])
     if st.toggle("With the camera", key=f"data.class.{row}.camera"):
-        shot = st.camera_input("Take a picture", key=f"data.class.{row}.shot", resolution=RESOLUTION)
-        if shot is not None and shot.file_id not in {file.name.removesuffix(".jpg") for file in taken}:
-            kept = io.BytesIO(shot.getvalue())
-            kept.name = f"{shot.file_id}.jpg"
-            taken.append(kept)
+        key = f"data.class.{row}.shot.{st.session_state.setdefault(f'data.class.{row}.shots', 0)}"
+        st.camera_input(
+            "Take pictures", key=key, on_change=_keep_shot, args=(row, key), resolution=RESOLUTION, width=CAMERA_WIDTH
+        )
     if taken:
-        st.caption(f"{len(taken)} from the camera")
+        with st.container(horizontal=True, gap="xsmall"):
+            for number, file in list(enumerate(taken, start=1))[-SEEN:]:
+                st.image(file.getvalue(), width=64, alt=f"Photo {number}")
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.caption(f"{len(taken)} from the camera", width="content")
+            if st.button("Remove the last", icon=":material/undo:", key=f"data.class.{row}.remove"):
+                taken.pop()
+                st.rerun()
     for file in taken:
         file.seek(0)
     return taken
+
+
+def _keep_shot(row: int, key: str) -> None:
+    """Put a photo with the others of its class, and a new camera in the place of the one that shows it."""
+    shot = st.session_state[key]
+    if shot is not None:
+        kept = io.BytesIO(shot.getvalue())
+        kept.name = f"{shot.file_id}.jpg"
+        st.session_state[f"data.class.{row}.taken"].append(kept)
+        st.session_state[f"data.class.{row}.shots"] += 1
 
 
 def _photos() -> None:
