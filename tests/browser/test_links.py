@@ -31,6 +31,7 @@ def go(page: Any, name: str) -> None:
 def pressed(page: Any, group: str) -> list[str]:
     """What is chosen in a row of buttons."""
     buttons = page.locator(f".st-key-{group} button")
+    buttons.first.wait_for()
     return [one.inner_text() for one in buttons.all() if one.get_attribute("data-selected") == "true"] or [
         one.inner_text() for one in buttons.all() if "Active" in (one.get_attribute("data-testid") or "")
     ]
