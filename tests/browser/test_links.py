@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.shown import settle
+
 pytestmark = pytest.mark.browser
 CLICK_MS = 180_000
 
@@ -14,12 +16,6 @@ def opened(chromium: Any, address: str) -> Any:
     page.goto(address)
     settle(page)
     return page
-
-
-def settle(page: Any) -> None:
-    page.wait_for_timeout(500)  # what a click does begins a moment later
-    page.locator("h1").first.wait_for()
-    page.get_by_test_id("stStatusWidget").wait_for(state="detached")
 
 
 def go(page: Any, name: str) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import pytest
 
+from benchmarks.shown import settle
 from core.data.drawn.drawings import draw
 
 pytestmark = pytest.mark.browser
@@ -57,18 +58,9 @@ class Person:
 
         Pictures of a page that is left are dropped by the server: who leaves before they have arrived gets 404s.
         """
-        self.page.wait_for_timeout(500)  # what a click does begins a moment later
-        self.page.locator("h1").first.wait_for()
-        self.page.get_by_test_id("stStatusWidget").wait_for(state="detached")
-        for _ in range(CLICK_MS // 100):
-            if self.page.evaluate("[...document.images].every(image => image.complete)"):
-                break
-            self.page.wait_for_timeout(100)
-        else:
-            pytest.fail("pictures of the page did not arrive")
-        assert self.page.get_by_test_id("stException").count() == 0, self.page.get_by_test_id(
-            "stException"
-        ).inner_text()
+        settle(self.page)
+        failure = self.page.get_by_test_id("stException")
+        assert failure.count() == 0, failure.inner_text()
 
     def sees(self, text: str | re.Pattern[str], timeout: int = CLICK_MS) -> None:
         self.page.get_by_text(text).first.wait_for(timeout=timeout)
