@@ -48,7 +48,7 @@ from core.settings.schema import BatchNorm, ModelSettings
 from core.training.loop import Stepper, cast, train_one_epoch
 from core.training.optimizers import build_optimizer, build_schedule
 from core.training.probe import known_speeds
-from core.training.scenarios import PIECE
+from core.training.ways import PIECE
 
 CAPS = ("", "AVX512_CORE", "AVX2")
 BATCH = 16

@@ -19,6 +19,7 @@ import core.runs.finish
 import core.runs.healing
 import core.training.features
 import core.training.scenarios
+import core.training.ways
 from core.runs.execute import _Reporter
 from core.runs.store import RunStore
 from core.training.loop import Stepper
@@ -107,7 +108,7 @@ POINTS: Final[dict[str, Point]] = {
     "before a batch": Point(Stepper, "step", most=8),
     "after a batch": Point(Stepper, "step", after=True, most=8),
     "between optimiser and schedule": Point(LRScheduler, "step", most=9),
-    "validation": Point(core.training.scenarios, "evaluate", most=4),
+    "validation": Point(core.training.ways, "evaluate", most=4),
     "an epoch is told": Point(_Reporter, "flush", after=True, most=4),
     "checkpoint half written": Point(os, "fdopen", fits=_handle_in(_KEPT), half=True, most=3),
     "checkpoint written, not synced": Point(os, "fsync", fits=_handle_in(_KEPT), most=3),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Way = Literal["head", "network", "boundary", "head-then-network"]
-"""The function of `core.training.scenarios` that trains: the head is solved for on features that the backbone gives
+"""The function of `core.training.ways` that trains: the head is solved for on features that the backbone gives
 once per view; the network takes steps, epoch by epoch; it does so from what its frozen stages give once per view, where
 that pays; or the head first, and then the network."""
 
