@@ -8,16 +8,28 @@ from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import binomtest, bootstrap, norm
-from statsmodels.stats.contingency_tables import cochrans_q
-from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval, Rate
 
 
 def wilson(correct: float, total: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share (Wilson 1927); `total` is at least 1, `correct` may be a mean over seeds."""
-    low, high = proportion_confint(correct, total, alpha=1 - confidence, method="wilson")
-    return Interval(low=float(low), high=float(high))
+    return score_interval(correct / total, total, float(norm.isf((1 - confidence) / 2)))
+
+
+def score_interval(share: float, count: float, z: float) -> Interval:
+    """The shares from which the one that was seen, of `count`, whole or not, is at most `z` standard errors away.
+
+    Wilson, JASA 22 (1927) 209-212. Written out: statsmodels, which has it, brings pandas, and everybody who compares
+    would wait for that.
+    """
+    pull = z * z / (2 * count)
+
+    def lower(share: float) -> float:
+        reach = math.sqrt(2 * pull * share * (1 - share) + pull * pull)
+        return max(share + pull - reach, 0.0) / (1 + 2 * pull)
+
+    return Interval(low=lower(share), high=1 - lower(1 - share))
 
 
 def rate(correct: int, total: int) -> Rate | None:
@@ -127,5 +139,7 @@ def cochran_q(right: Array) -> float:
     Args:
         right: (pictures, runs) of bool. Where all runs are right on the same pictures there is nothing to test: p is 1.
     """
+    from statsmodels.stats.contingency_tables import cochrans_q  # here: it brings pandas, and few ask
+
     told_apart = right.any(axis=1) & ~right.all(axis=1)
     return float(cochrans_q(right.astype(int)).pvalue) if told_apart.any() else 1.0

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import chi2
+from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Interval
 from core.comparison.statistics import (
@@ -42,6 +45,15 @@ def test_wilson_is_symmetric_in_right_and_wrong():
     right, wrong = wilson(144, 153), wilson(9, 153)
 
     assert (right.low, right.high) == pytest.approx((1 - wrong.high, 1 - wrong.low))
+
+
+@given(st.integers(1, 5000).flatmap(lambda total: st.tuples(st.integers(0, total), st.just(total))))
+def test_wilson_is_statsmodels_interval(counts):
+    correct, total = counts
+
+    found = wilson(correct, total)
+
+    assert (found.low, found.high) == pytest.approx(proportion_confint(correct, total, method="wilson"), abs=1e-12)
 
 
 def test_wilson_covers_the_true_accuracy_in_about_95_of_100_repeats():
