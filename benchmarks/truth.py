@@ -26,7 +26,8 @@ import numpy as np
 import torch
 from scipy.stats import t as student
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 from batched import TODAY, widened
 from pools import (
