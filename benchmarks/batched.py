@@ -52,16 +52,17 @@ def said_of(a: np.ndarray, b: np.ndarray) -> Said:
 
 def _over_seeds(a: np.ndarray, b: np.ndarray, gap: Row) -> tuple[Row, Row, Row]:
     """p, standard error and degrees of freedom as `crossed_difference` has them."""
-    error, df = widened(a.astype(np.float64) - b)[TODAY]
+    error, df = error_and_df(a.astype(np.float64) - b)
+    error = np.maximum(error, LEAST[TODAY](a.shape[2]) / student.ppf(0.975, df))
     return 2 * student.sf(np.abs(gap) / error, df), error, df
 
 
 def widened(scores: np.ndarray) -> dict[str, tuple[Row, Row]]:
     """Standard error and degrees of freedom of differences (R, S, N), by what keeps an interval from being a point."""
-    found, pictures = error_and_df(scores), scores.shape[2]
-    least = {name: np.maximum(found[0], half(pictures) / student.ppf(0.975, found[1])) for name, half in LEAST.items()}
-    kept = {name: (error, found[1]) for name, error in least.items()}
-    return kept | {name: error_and_df(scores, added) for name, added in ADDED.items()}
+    (error, df), pictures = error_and_df(scores), scores.shape[2]
+    away = student.ppf(0.975, df)
+    least = {name: (np.maximum(error, half(pictures) / away), df) for name, half in LEAST.items()}
+    return least | {name: error_and_df(scores, added) for name, added in ADDED.items()}
 
 
 def error_and_df(scores: np.ndarray, added: float = 0.0) -> tuple[Row, Row]:
