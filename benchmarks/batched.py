@@ -3,10 +3,12 @@
 Legend: R races, S seeds, N pictures. A pair of arms is two tables (R, S, N) of bool.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
-from scipy.stats import binom, norm
+from scipy.stats import beta, binom, norm
 from scipy.stats import t as student
 
 from core.comparison.conclusion import CAUTIOUS_SEED_SPREAD
@@ -15,6 +17,16 @@ from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT
 
 Row = np.ndarray
 """(R,)"""
+TODAY: Final = "today's"
+LEAST: Final[dict[str, Callable[[int], float]]] = {
+    TODAY: lambda pictures: Z**2 / (pictures + Z**2) / 2,
+    "Jeffreys's": lambda pictures: float(beta.ppf(0.975, 0.5, pictures + 0.5)) / 2,
+    "none": lambda pictures: 1e-12,
+}
+"""The least half width of an interval by number of pictures: half of the bound of a share that none of them shows."""
+ADDED: Final = {"a quarter added": 0.25, "a half added": 0.5}
+"""Pictures that join for each arm, in the place of a least width. A half: Agresti and Min, "Simple improved confidence
+intervals for comparing matched proportions", Statistics in Medicine 24 (2005) 729-740."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,20 +52,39 @@ def said_of(a: np.ndarray, b: np.ndarray) -> Said:
 
 def _over_seeds(a: np.ndarray, b: np.ndarray, gap: Row) -> tuple[Row, Row, Row]:
     """p, standard error and degrees of freedom as `crossed_difference` has them."""
-    (_, seeds, pictures), scores = a.shape, a.astype(np.float64) - b
-    by_seed, by_picture = scores.mean(2), scores.mean(1)
-    of_seeds = pictures * np.square(by_seed - gap[:, None]).sum(1) / (seeds - 1)
-    of_pictures = seeds * np.square(by_picture - gap[:, None]).sum(1) / (pictures - 1)
-    residual = scores - by_seed[:, :, None] - by_picture[:, None] + gap[:, None, None]
-    rest = np.square(residual).sum((1, 2)) / ((seeds - 1) * (pictures - 1))
+    error, df = error_and_df(a.astype(np.float64) - b)
+    error = np.maximum(error, LEAST[TODAY](a.shape[2]) / student.ppf(0.975, df))
+    return 2 * student.sf(np.abs(gap) / error, df), error, df
+
+
+def widened(scores: np.ndarray) -> dict[str, tuple[Row, Row]]:
+    """Standard error and degrees of freedom of differences (R, S, N), by what keeps an interval from being a point."""
+    (error, df), pictures = error_and_df(scores), scores.shape[2]
+    away = student.ppf(0.975, df)
+    least = {name: (np.maximum(error, half(pictures) / away), df) for name, half in LEAST.items()}
+    return least | {name: error_and_df(scores, added) for name, added in ADDED.items()}
+
+
+def error_and_df(scores: np.ndarray, added: float = 0.0) -> tuple[Row, Row]:
+    """The same of the plain analysis of variance.
+
+    Args:
+        added: how many pictures join that only one arm gets right with each seed, for either arm.
+    """
+    (_, seeds, seen), pictures = scores.shape, scores.shape[2] + 2 * added
+    by_seed, by_picture = scores.sum(2) / pictures, scores.mean(1)
+    mean = by_seed.mean(1)
+    of_added = added * (np.square(1 - mean) + np.square(1 + mean))
+    of_seeds = pictures * np.square(by_seed - mean[:, None]).sum(1) / (seeds - 1)
+    of_pictures = seeds * (np.square(by_picture - mean[:, None]).sum(1) + of_added) / (pictures - 1)
+    residual = scores - by_seed[:, :, None] - by_picture[:, None] + mean[:, None, None]
+    rest = np.square(residual).sum((1, 2)) + 2 * added * np.square(by_seed - mean[:, None]).sum(1)
+    rest /= (seeds - 1) * (pictures - 1)
     noise_only, from_seeds = of_seeds <= rest * (1 + 1e-9), np.maximum(of_seeds, rest)
     both = from_seeds + np.maximum(of_pictures - rest, 0)
-    seed_df = (seeds - 1) * np.where(noise_only, max(1.0, FEW_PICTURES / pictures), 1.0)
+    seed_df = (seeds - 1) * np.where(noise_only, max(1.0, FEW_PICTURES / seen), 1.0)
     ratio = np.divide(both, from_seeds, out=np.full_like(both, np.inf), where=from_seeds > 0)
-    df = np.minimum(seed_df * ratio**DF_EXPONENT, pictures - 1)
-    least = Z**2 / (pictures + Z**2) / 2 / student.ppf(0.975, df)
-    error = np.maximum(np.sqrt(both / (seeds * pictures)), least)
-    return 2 * student.sf(np.abs(gap) / error, df), error, df
+    return np.sqrt(both / (seeds * pictures)), np.minimum(seed_df * ratio**DF_EXPONENT, max(pictures - 1, 1))
 
 
 def _of_models(a: np.ndarray, b: np.ndarray) -> tuple[Row, Row, Row]:

@@ -9,7 +9,8 @@ accuracies to spread by the given number of points. Since the truth is known, ev
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
 trained models, and single ones), `exponents` (why the degrees of freedom are as they are), `grades` (how often a
 conclusion calls one of several equals better), `graded` (by number of seeds, the grade that is shown), `uneven` (equals
-of which only one varies from seed to seed), `groups` (pictures in groups). Prints Markdown.
+of which only one varies from seed to seed), `least` (other least widths of a difference), `same` (from how many test
+pictures equals are called practically the same), `groups` (pictures in groups). Prints Markdown.
 
 In groups a part of a picture's difficulty is the same for all pictures of its group, as large as it takes for right and
 wrong of two of them to correlate by the given number.
@@ -18,7 +19,7 @@ wrong of two of them to correlate by the given number.
 import argparse
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import combinations, product
@@ -27,11 +28,12 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
+from scipy.stats import t as student
 
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from batched import Said, graded, said_of
+from batched import TODAY, Said, graded, said_of, widened
 
 from core.comparison.conclusion import PROBABLE, chances_over_models
 from core.comparison.crossed import (
@@ -53,6 +55,14 @@ ACCURACY = 0.94
 DIFFICULTY, OWN_DIFFICULTY, REST = 0.65, 0.2, 0.15
 """Shares of the latent variance: two runs of one recipe then disagree on 7 % of pictures, and of what varies from
 picture to picture a quarter to a third is the same for every seed, as in the recorded race."""
+Latent = tuple[float, float, float]
+"""Such shares; they add up to 1."""
+KINDS: dict[str, Latent] = {
+    "7 %": (DIFFICULTY, OWN_DIFFICULTY, REST),
+    "4 %": (0.9, 0.05, 0.05),
+    "2.5 %": (0.97, 0.015, 0.015),
+}
+"""By the share of pictures on which two runs of equals disagree."""
 SAID: dict[Verdict, str] = {"a-better": "A is better", "b-better": "B is better", "same": "the same"}
 GROUPS, SIZES, ALIKE = (5, 8, 10, 15, 30), ((2, 2), (4, 4), (8, 8), (2, 8), (1, 24)), (0.0, 0.2, 0.5, 0.9)
 """How many groups; the fewest and the most pictures of one, many small and few large; how much right and wrong of its
@@ -85,18 +95,21 @@ Arms = Sequence[tuple[float, float]]
 """Of each way of training its accuracy, and how far its true accuracies lie apart from seed to seed."""
 
 
-def tables(rng: np.random.Generator, repeats: int, seeds: int, pictures: int, arms: Arms) -> Iterator[list[np.ndarray]]:
+def tables(
+    rng: np.random.Generator, repeats: int, seeds: int, pictures: int, arms: Arms, kind: Latent = KINDS["7 %"]
+) -> Iterator[list[np.ndarray]]:
     """Races, some at a time: (R, S, N) of bool for each way of training."""
     step = max(1, AT_ONCE // (seeds * pictures))
+    common, own, left = kind
     for start in range(0, repeats, step):
         count = min(step, repeats - start)
-        difficulty = np.sqrt(DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
+        difficulty = np.sqrt(common) * rng.standard_normal((count, 1, pictures), np.float32)
         drawn = []
         for accuracy, spread in arms:
             mean, deviation = latent(accuracy, spread)
-            of_way = difficulty + np.sqrt(OWN_DIFFICULTY) * rng.standard_normal((count, 1, pictures), np.float32)
+            of_way = difficulty + np.sqrt(own) * rng.standard_normal((count, 1, pictures), np.float32)
             of_seed = mean + deviation * rng.standard_normal((count, seeds, 1), np.float32)
-            rest = np.sqrt(REST) * rng.standard_normal((count, seeds, pictures), np.float32)
+            rest = np.sqrt(left) * rng.standard_normal((count, seeds, pictures), np.float32)
             drawn.append(of_way + of_seed + rest > 0)
         yield drawn
 
@@ -306,6 +319,58 @@ def print_uneven(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
+def outcomes(a: np.ndarray, b: np.ndarray, truth: float) -> dict[str, np.ndarray]:
+    """Of many races (R, S, N): what is counted with each way to keep an interval from being a point, (4, R).
+
+    Whether the interval holds the truth, its width, and whether one is called better, or both practically the same.
+    """
+    scores, found = a.astype(np.float64) - b, {}
+    value, enough = scores.mean((1, 2)), (a != b).any(1).sum(1) >= SMALLEST_DISCORDANT
+    for name, (error, df) in widened(scores).items():
+        half = student.ppf(0.975, df) * error
+        better = (np.abs(value) > half) & enough
+        same = ~better & (np.abs(value) + half <= BAND)
+        found[name] = np.stack([np.abs(value - truth) <= half, 2 * half, better, same])
+    return found
+
+
+def print_least(rng: np.random.Generator, repeats: int) -> None:
+    """Few pictures on which arms hardly differ, where the least width of an interval decides: today's and others."""
+    print("| pictures | least width | held | in the worst cell | width | equals: better | same, rightly | wrongly |")
+    print("|---|---|---|---|---|---|---|---|")
+    gaps = (0.0, 0.01, 0.025, 0.05)
+    for pictures in (12, 20, 40, 94, 150):
+        cells: dict[str, list[np.ndarray]] = defaultdict(list)
+        for kind, spread, gap in product(KINDS.values(), (0.0, SPREADS[0]), gaps):
+            counts: dict[str, np.ndarray] = defaultdict(lambda: np.zeros(4))
+            for a, b in tables(rng, repeats, 3, pictures, ((ACCURACY, spread), (ACCURACY - gap, spread)), kind):
+                for name, found in outcomes(a, b, gap).items():
+                    counts[name] += found.sum(1) / repeats
+            for name, count in counts.items():
+                cells[name].append(count)
+        for name, its_cells in cells.items():
+            by_gap = np.reshape(its_cells, (-1, len(gaps), 4))
+            held, width, equals = by_gap[..., 0], by_gap[..., 1].mean(), by_gap[:, 0, 2].max()
+            said = held.mean(), held.min(), width, equals, by_gap[:, :2, 3].mean(), by_gap[:, 2:, 3].max()
+            print(f"| {pictures} | {name} | {' | '.join(f'{100 * share:.1f}' for share in said)} |", flush=True)
+    print()
+
+
+def print_same(rng: np.random.Generator, repeats: int) -> None:
+    """Equals: how often they are called practically the same, within the usual band."""
+    counts = (94, 150, 300, 600, 1000, 2000)
+    print(f"| two runs disagree on | spread | seeds | pictures: {' | '.join(map(str, counts))} |")
+    print("|---|---|---|" + "---|" * len(counts))
+    for (kind, shares), spread, seeds in product(KINDS.items(), (0.0, 0.005, SPREADS[0]), SEEDS):
+        cells = []
+        for pictures in counts:
+            drawn = tables(rng, repeats, seeds, pictures, [(ACCURACY, spread)] * 2, shares)
+            same = sum(outcomes(a, b, 0.0)[TODAY][3].sum() for a, b in drawn)
+            cells.append(f"{100 * same / repeats:.1f}")
+        print(f"| {kind} | {100 * spread:.1f} | {seeds} | {' | '.join(cells)} |", flush=True)
+    print()
+
+
 @cache
 def shared_by_groups(accuracy: float, correlation: float) -> float:
     """Share of the latent variance that belongs to the group if right and wrong of its pictures correlate so much."""
@@ -416,6 +481,8 @@ PARTS = {
     "grades": print_grades,
     "graded": print_graded,
     "uneven": print_uneven,
+    "least": print_least,
+    "same": print_same,
     "groups": print_groups,
 }
 

@@ -18,15 +18,18 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import torch
+from scipy.stats import t as student
 
-sys.path.insert(0, str(Path(__file__).parent))
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+from batched import TODAY, widened
 from pools import (
     Pool,
     Recipe,
@@ -41,7 +44,8 @@ from pools import (
 
 from core.comparison.crossed import crossed_difference, crossed_share
 from core.comparison.statistics import wilson
-from core.comparison.verdict import ALPHA, BAND
+from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT, discordant_units
+from core.comparison.weighing import of_groups
 from core.data.dataset import Dataset
 from core.home import home_folder
 from core.settings.schema import DataSettings
@@ -262,6 +266,32 @@ def pairs(rows: Sequence[Row], seeds: int) -> Iterator[str]:
         yield f"| {a} | {other} | {middle} | {np.mean(held):.1%} ({ends_of(held)}) | {counts} |"
 
 
+def other_widths(rows: Sequence[Row], seeds: int) -> Iterator[str]:
+    """Table rows: how often a pair's interval would hold the true gap with other least widths, and how wide it is.
+
+    Over all pairs of recipes; and how often today's least width decides.
+    """
+    held: dict[str, list[bool]] = defaultdict(list)
+    widths: dict[str, list[float]] = defaultdict(list)
+    decides, few = [], []
+    for row, (first, second) in product(rows, combinations(rows[0]["recipes"], 2)):
+        a, b = (row["recipes"][name] for name in (first, second))
+        gap = float(np.mean(a["true"]) - np.mean(b["true"]))
+        right_a, right_b = (unpacked(one["right"][:seeds]) for one in (a, b))
+        scores = of_groups(right_a.astype(np.float64) - right_b, a.get("groups", ()))
+        if scores.shape[1] < 2:
+            continue
+        few.append(discordant_units((right_a != right_b).any(0), a.get("groups", ())) < SMALLEST_DISCORDANT)
+        for name, (error, df) in widened(scores[None]).items():
+            half = float(student.ppf(0.975, df[0]) * error[0])
+            held[name].append(abs(scores.mean() - gap) <= half)
+            widths[name].append(2 * half)
+        decides.append(widths[TODAY][-1] > widths["none"][-1] + 1e-9)
+    for name, found in held.items():
+        yield f"| {name} | {np.mean(found):.1%} | {100 * np.mean(widths[name]):.1f} points |"
+    yield f"\nToday's decides in {np.mean(decides):.0%}; in {np.mean(few):.0%} fewer than six tell two recipes apart."
+
+
 def against_itself(rows: Sequence[str], seeds: int, races: int) -> tuple[int, int]:
     """How many of so many races of Frozen against itself say that one is better, and how many hold a gap of 0."""
     rng, table = np.random.default_rng(28), unpacked(rows)
@@ -291,6 +321,8 @@ def report() -> None:
         print("\n| a | b | true gap | interval holds it | better, rightly | wrongly | same, rightly | wrongly |")
         print("|---|---|---|---|---|---|---|---|")
         print("\n".join(pairs(rows, seeds)))
+        print("\n| least width of a difference | interval holds it | its width |\n|---|---|---|")
+        print("\n".join(other_widths(rows, seeds)))
     photos = [row["right"] for row in known("photos")]
     for seeds in (3, 5, 10):
         if len(photos) >= 2 * seeds:

@@ -25,7 +25,9 @@ from core.comparison.crossed import (
     resampled,
 )
 from core.comparison.metrics import balanced_accuracy, confusion_matrix
-from core.comparison.statistics import wilson
+from core.comparison.race import decide_over_seeds
+from core.comparison.statistics import paired_difference, wilson
+from core.comparison.verdict import BAND
 from core.comparison.weighing import balanced_scores
 
 # Van Dyke et al., "Cine MRI in the diagnosis of thoracic aortic dissection", RSNA 1993: 5 readers, 114 cases, spin echo
@@ -176,6 +178,26 @@ def test_arms_that_never_differ_leave_what_so_many_pictures_cannot_rule_out():
     for found, pictures in ((few, 40), (many, 4000)):
         width = found.estimate.interval.high - found.estimate.interval.low
         assert width == pytest.approx(wilson(0, pictures).high)
+
+
+def test_from_93_pictures_on_arms_that_never_differ_can_be_called_the_same():
+    def said(pictures: int) -> str:
+        right = np.ones((3, pictures), bool)
+        found = crossed_difference(right, right).estimate
+        return decide_over_seeds(found.value, found.interval, found.p_value, 0, BAND)
+
+    # Z^2 / (N + Z^2) / 2 is at most 0.02 from N = 92.2 on
+    assert (said(92), said(93)) == ("cannot-tell", "same")
+
+
+def test_the_least_width_is_narrower_than_half_a_picture_in_each_cell_and_than_the_score_interval():
+    right, z = np.ones((3, 93), bool), 1.959964
+    least = crossed_difference(right, right).estimate.interval.high
+
+    # Agresti and Min (2005): half a picture in each cell; Tango (1998): the score interval, which Newcombe's meets here
+    adjusted, score = z / (93 + 2), z**2 / (93 + z**2)
+    assert paired_difference(93, 0, 0, 0)[1].high == pytest.approx(score)
+    assert 0.95 * adjusted < least < adjusted < score
 
 
 def test_a_huge_test_part_leaves_the_seeds():

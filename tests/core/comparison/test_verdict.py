@@ -9,7 +9,7 @@ import pytest
 from core.comparison.compare import compare
 from core.comparison.metrics import Interval
 from core.comparison.statistics import paired_difference, pictures_needed, wilson
-from core.comparison.verdict import decide
+from core.comparison.verdict import BAND, decide
 from core.errors import SettingsError
 
 
@@ -41,6 +41,15 @@ def test_one_is_better_when_p_is_small_and_the_interval_leaves_out_zero(table):
 )
 def test_the_fixed_rules_want_both_the_test_and_the_interval(difference, low, high, p, outcome):
     assert decide(difference, Interval(low=low, high=high), p, 0.02) == outcome
+
+
+@pytest.mark.parametrize(("wrong", "fewest"), [(0, 189), (12, 192)])
+def test_how_many_pictures_two_models_need_that_never_differ(wrong, fewest):
+    def said(pictures: int) -> str:
+        difference, ends = paired_difference(pictures - wrong, 0, 0, wrong)
+        return decide(difference, ends, 1.0, BAND)
+
+    assert (said(fewest - 1), said(fewest)) == ("cannot-tell", "same")
 
 
 def test_swapping_the_runs_swaps_the_verdict_and_keeps_the_sentence(table):
