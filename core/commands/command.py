@@ -45,6 +45,17 @@ def progress_of(arguments: argparse.Namespace) -> Say:
     return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
+def named_folder(option: str, text: str) -> Path:
+    """The folder that an option names.
+
+    Raises:
+        SettingsError: it names none; an empty name would be the folder that one stands in.
+    """
+    if not text.strip():
+        raise SettingsError(f"{option} is empty; name a folder.")
+    return Path(text)
+
+
 def cannot_write(option: str, what: str, folder: Path, error: OSError) -> SettingsError:
     """That nothing can be written where an option says, with the system's reason where it gives one."""
     why = f" ({error.strerror})" if error.strerror else ""

@@ -257,15 +257,23 @@ def _pictures(count: int) -> str:
 
 def _counts(dataset: Dataset) -> Iterator[Finding]:
     counts = Counter(picture.target for picture in dataset.pictures)
-    for target, name in enumerate(dataset.class_names):
-        if counts[target] < FEW:
-            yield Finding(
-                kind="small-class",
-                serious=False,
-                sentence=f"The class {name} has {_pictures(counts[target])}: too few to measure anything about it.",
-                pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target == target),
-                fixes=("drop", "keep"),
+    small = {target: name for target, name in enumerate(dataset.class_names) if counts[target] < FEW}
+    if small:
+        if len(small) == 1:
+            ((target, name),) = small.items()
+            said = f"The class {name} has {_pictures(counts[target])}: too few to measure anything about it."
+        else:
+            told = listed([f"{name} {counts[target]}" for target, name in small.items()], SHOWN)
+            said = (
+                f"{len(small)} classes have fewer than {FEW} pictures, too few to measure anything about them: {told}."
             )
+        yield Finding(
+            kind="small-class",
+            serious=False,
+            sentence=said,
+            pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target in small),
+            fixes=("drop", "keep") if len(dataset.class_names) - len(small) >= MIN_CLASSES else ("keep",),
+        )
     largest, smallest = max(counts.values()), min(counts.values())
     if largest >= UNEVEN * smallest:
         yield Finding(

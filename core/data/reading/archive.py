@@ -172,8 +172,8 @@ class Archive:
         files = [info for info in entries if not _is_folder(info)]
         folders = len(entries) - len(files)
         if not files:
-            what = f"no pictures found; {folders:,} empty folders" if folders else "has no entries"
-            raise DatasetError(f"{where}: {what}. It holds no files.")
+            only = f", only {folders:,} empty folder{'s' * (folders != 1)}" if folders else ""
+            raise DatasetError(f"{where} holds no files{only}; make the zip again.")
         if folders > MAX_FOLDERS:
             raise DatasetError(f"{where} has {folders:,} folders; the limit is {MAX_FOLDERS:,}.")
         if all(info.flag_bits & _ENCRYPTED_FLAG for info in files):

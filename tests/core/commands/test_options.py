@@ -129,3 +129,15 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
     for words, message in WHAT_IS_WRONG[command].items():
         assert message in refused(*(places.get(word, word) for word in f"{command} {words}".split()))
     assert RunStore().runs() == []
+
+
+@pytest.mark.parametrize(
+    "given", ["data builtin --draw", "classify nosuch x.jpg --explain", "inside nosuch x.jpg --out"]
+)
+def test_an_empty_folder_is_not_the_one_that_one_stands_in(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert "is empty; name a folder" in refused(*given.split(), "")
+    assert list(tmp_path.iterdir()) == []

@@ -85,6 +85,24 @@ def test_small_and_uneven_classes_are_named(tmp_path: Path):
     assert "10 times as many" in found["imbalance"].sentence
 
 
+def test_many_small_classes_are_one_finding_of_all_their_pictures(tmp_path: Path):
+    small = {f"c{kind}/{n}.png": noise(9000 + 10 * kind + n) for kind in range(6) for n in range(4)}
+    dataset = bring(tmp_path, two_classes() | small)
+
+    found = [one for one in find_problems(dataset, dataset.split(0)) if one.kind == "small-class"]
+
+    assert [one.sentence for one in found] == [
+        "6 classes have fewer than 10 pictures, too few to measure anything about them: c0 4, c1 4, c2 4 and 3 more."
+    ]
+    assert names(dataset, found[0]) == set(small) and "drop" in found[0].fixes
+
+
+def test_small_classes_are_not_to_be_dropped_where_too_few_classes_would_be_left(tmp_path: Path):
+    dataset = bring(tmp_path, two_classes(5))
+
+    assert findings(dataset)["small-class"].fixes == ("keep",)
+
+
 def test_blank_tiny_and_long_pictures_are_found(tmp_path: Path):
     odd = {
         "a/blank.png": encoded(Image.new("RGB", (80, 80), (250, 250, 250))),
