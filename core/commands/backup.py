@@ -4,8 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from core.commands.command import Commands, Result, Say, progress_of
+from core.comparison.wording import counted
 from core.errors import SettingsError
-from core.takehome.backup import back_up, bring_back
+from core.takehome.backup import Kept, back_up, bring_back
 
 
 def register(commands: Commands) -> None:
@@ -30,15 +31,17 @@ def write_backup(file: str, say: Say) -> Result:
     if not target.parent.is_dir():
         raise SettingsError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
     kept = back_up(target, say)
-    return asdict(kept) | {
-        "file": file
-    }, f"{file}: {kept.datasets} data sets, {kept.runs} runs, {_size(kept.size_bytes)}."
+    return asdict(kept) | {"file": file}, f"{file}: {_what(kept)}, {_size(kept.size_bytes)}."
 
 
 def read_backup(file: str, say: Say) -> Result:
     """What was new in it."""
     kept = bring_back(Path(file), say)
-    return asdict(kept), f"Added {kept.datasets} data sets and {kept.runs} runs, {_size(kept.size_bytes)}."
+    return asdict(kept), f"Added {_what(kept)}, {_size(kept.size_bytes)}."
+
+
+def _what(kept: Kept) -> str:
+    return f"{counted(kept.datasets, 'data set')} and {counted(kept.runs, 'run')}"
 
 
 def _size(size_bytes: int) -> str:

@@ -4,6 +4,7 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from core.commands.command import Commands, Result
+from core.comparison.wording import counted
 
 
 def register(commands: Commands) -> None:
@@ -33,8 +34,8 @@ def workspaces(arguments: Namespace) -> Result:
         shares = {share.what: round(share.used, 1) for share in Workspace(id=place.id).shares()}
         rows.append({"workspace": place.id, "until": until, **shares})
     lines = [
-        f"{row['workspace']}  until {row['until']}: {row['runs']} runs, "
-        f"{row['pictures']} pictures, {row['megabytes']} MB, {row['minutes']} minutes today"
+        f"{row['workspace']}  until {row['until']}: {counted(round(row['runs']), 'run')}, "
+        f"{counted(round(row['pictures']), 'picture')}, {row['megabytes']} MB, {row['minutes']} minutes today"
         for row in rows
     ]
     return {"workspaces": rows, "swept": gone}, "\n".join(lines) or "No workspaces."

@@ -255,6 +255,7 @@ def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
     assert not page.exception and not page.error
     assert len(table(page)) == 14 and "Unknown images are not detected: there are" in words(page).replace("\\", "")
     assert headline(page).startswith("14 pictures: ") and "none of these" not in headline(page)
+    assert sum("Unknown images not detected." in caption.value for caption in page.caption) == 1
 
 
 @pytest.fixture

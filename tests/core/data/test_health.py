@@ -74,6 +74,7 @@ def test_training_pictures_that_are_copies_of_test_pictures_are_serious(tmp_path
     found = findings(dataset)["across-splits"]
 
     assert found.serious and names(dataset, found) == {"train/a/leak.png"}
+    assert found.sentence.startswith("1 picture was brought")
 
 
 def test_small_and_uneven_classes_are_named(tmp_path: Path):
@@ -116,6 +117,7 @@ def test_blank_tiny_and_long_pictures_are_found(tmp_path: Path):
     for kind in ("blank", "tiny", "shape"):
         word = {"shape": "long"}.get(kind, kind)
         assert names(dataset, found[kind]) == {f"a/{word}.png"}
+        assert found[kind].sentence.startswith("1 picture is ")
 
 
 @pytest.mark.parametrize("what", ["width", "mean brightness"])
