@@ -1,11 +1,9 @@
 """`backup` and `restore`: everything that cannot be had again, in one file."""
 
 from dataclasses import asdict
-from pathlib import Path
 
-from core.commands.command import Commands, Result, Say, progress_of
+from core.commands.command import Commands, Result, Say, file_to_read, file_to_write, progress_of
 from core.comparison.wording import counted
-from core.errors import SettingsError
 from core.takehome.backup import Kept, back_up, bring_back
 
 
@@ -27,16 +25,13 @@ def register(commands: Commands) -> None:
 
 def write_backup(file: str, say: Say) -> Result:
     """A backup of the home folder."""
-    target = Path(file)
-    if not target.parent.is_dir():
-        raise SettingsError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
-    kept = back_up(target, say)
+    kept = back_up(file_to_write(file), say)
     return asdict(kept) | {"file": file}, f"{file}: {_what(kept)}, {_size(kept.size_bytes)}."
 
 
 def read_backup(file: str, say: Say) -> Result:
     """What was new in it."""
-    kept = bring_back(Path(file), say)
+    kept = bring_back(file_to_read(file), say)
     return asdict(kept), f"Added {_what(kept)}, {_size(kept.size_bytes)}."
 
 

@@ -29,6 +29,7 @@ _DASHES: Final[dict[str, list[int]]] = {
 _SYMBOLS: Final = {"x": "cross", "triangle-up": "triangle-up"}
 _SIGNS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚"}
 """A training strategy's marker as a character."""
+NO_BREAK: Final = "\u00a0"
 NARROWEST: Final = 96  # pixels of a picture: three side by side on a telephone
 
 
@@ -80,7 +81,7 @@ def _answer(run: Run, dataset: Dataset, index: int) -> str:
         return f"{_sign(run)} …"
     guess, probability = said[index]
     mark = "✓" if guess == dataset.pictures[index].target else "✗"
-    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability)}"
+    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability).replace(' ', NO_BREAK)}"
 
 
 def live_curves(runs: Sequence[Run], key: str) -> None:
@@ -134,7 +135,7 @@ def _axes() -> dict[str, Any]:
         "y": {
             **accuracy,
             "scale": {"zero": False, "domainMax": 100, "nice": True, "padding": 8},
-            "axis": {"tickMinStep": LEAST_SPAN / 5, **text},
+            "axis": {"tickMinStep": LEAST_SPAN / 5, "format": ".1~f", **text},  # a level line would be 100.000000
         },
         "tooltip": [{"field": "strategy"}, {"field": "seed"}, {"field": "epoch"}, {**accuracy, "format": ".1f"}],
     }

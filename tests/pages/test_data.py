@@ -1,5 +1,6 @@
 """Data: what is uploaded is counted, what is left out is named, and the choice is kept."""
 
+import pytest
 from helpers import draw_picture, drawn, drawn_classes, encoded, noise, write_files, write_zip
 from on_page import said, titles
 from PIL import Image
@@ -261,3 +262,14 @@ def test_a_picture_in_two_classes_is_offered_one_of_the_two(start, tmp_path):
 
     offered = at.selectbox(key=f"data.health.0.target.{dataset.id}")
     assert (offered.value, offered.options) == ("b", ["b", "c", "a"])
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000, "nosuch"])
+def test_a_path_at_which_nothing_can_be_is_said_to_be_none(start, tiny_dataset, path):
+    at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("folder").run()
+
+    at.text_input(key="data.folder").set_value(path).run()
+    at.button(key="data.read").click().run()
+
+    assert "There is no folder or zip" in at.error[0].value and at.error[0].proto.title.startswith("These pictures")

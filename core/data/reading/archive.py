@@ -292,7 +292,7 @@ def _why_no_zip(path: Path, error: Exception) -> str:
         return f"{path.name} is not a zip, or is incomplete (cut off); make the zip again."
     if kind.is_picture:
         return f"{path.name} is a single picture ({kind.name}), not a zip: bring a zip or a folder of class folders."
-    return f"{path.name} is not a zip (it holds: {kind.name}); bring a zip or a folder of class folders."
+    return f"{path.name} is not a zip (it holds: {kind.name}); give the zip file itself."
 
 
 def _check_zip64(rest: bytes, start_dir: int, where: str) -> None:
