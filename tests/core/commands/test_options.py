@@ -33,6 +33,7 @@ WHAT_IS_WRONG = {
     "lesson": {"--predict frozen": "name it", "--again": "name it", "nosuch": "There is no question 'nosuch'"},
     "import": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
     "restore": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
+    "workspaces": {"--delete nosuch": "There is no workspace 'nosuch'"},
     "backup": {"EMPTY": "'empty' is a folder; name a file in it", "nosuch/a.zip": "There is no folder 'nosuch'"},
     "export nosuch": {"EMPTY": "'empty' is a folder; name a file in it", "nosuch/a.zip": "There is no folder 'nosuch'"},
     "train": {
