@@ -29,7 +29,6 @@ _DASHES: Final[dict[str, list[int]]] = {
 _SYMBOLS: Final = {"x": "cross", "triangle-up": "triangle-up"}
 _SIGNS: Final = {"circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚"}
 """A training strategy's marker as a character."""
-NO_BREAK: Final = "\u00a0"
 NARROWEST: Final = 96  # pixels of a picture: three side by side on a telephone
 
 
@@ -81,7 +80,7 @@ def _answer(run: Run, dataset: Dataset, index: int) -> str:
         return f"{_sign(run)} …"
     guess, probability = said[index]
     mark = "✓" if guess == dataset.pictures[index].target else "✗"
-    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability).replace(' ', NO_BREAK)}"
+    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability)}"
 
 
 def live_curves(runs: Sequence[Run], key: str) -> None:
