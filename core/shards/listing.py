@@ -87,6 +87,8 @@ def _rows_of(where: str) -> tuple[str, str, Rows]:
     """What it is called, the root, and what lies in each folder below it."""
     if "://" in where:
         return _rows_at(where)
+    if not where.strip():  # it would be the folder that one stands in
+        raise DatasetError("No large data set was named. Give a folder, a tar or s3://bucket/prefix.")
     path = unfolded(where)
     if path.is_file() and path.suffix.lower() == TAR:
         return path.stem, str(path.parent.resolve()), {"": [_row(path.name, path.stat())]}

@@ -158,3 +158,7 @@ def test_an_empty_folder_is_not_the_one_that_one_stands_in(
 @pytest.mark.parametrize("given", ["import", "restore", "backup", "export nosuch"])
 def test_a_file_without_a_name_is_refused(refused: Refused, given: str):
     assert "The file's name is empty." in refused(*given.split(), "")
+
+
+def test_a_large_data_set_without_a_name_is_not_the_folder_that_one_stands_in(refused: Refused):
+    assert "No large data set was named" in refused("large", "add", "")
