@@ -12,35 +12,39 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from core.commands.command import PROGRAM, progress_of
-from core.commands.parser import build_parser
 from core.errors import ThawError
-from core.machine.process import keep_freed_memory, prepare_process
-from core.storage import explained
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command, by default that of this process; the exit code."""
-    prepare_process()
-    keep_freed_memory()
-    arguments = build_parser().parse_args(argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
+    called = PROGRAM
     try:
+        # a second of import, in which somebody may think better of it: that is no reason for a traceback
+        from core.commands.parser import build_parser
+        from core.machine.process import keep_freed_memory, prepare_process
+        from core.storage import explained
+
+        prepare_process()
+        keep_freed_memory()
+        arguments = build_parser().parse_args(argv)
+        called = f"{PROGRAM} {arguments.command}"
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a file's name may hold what this terminal cannot show
         with explained():
             values, text = arguments.run(arguments)
+        progress_of(arguments)("")
+        print(json.dumps(values, ensure_ascii=True, indent=1, allow_nan=False) if arguments.json else text)
     except ThawError as error:
-        return _refused(arguments.command, str(error))
+        return _refused(called, str(error))
     except MemoryError:
-        return _refused(arguments.command, "the machine ran out of memory.")
+        return _refused(called, "the machine ran out of memory.")
     except KeyboardInterrupt:
-        return _refused(arguments.command, "stopped.", code=130)
-    progress_of(arguments)("")
-    print(json.dumps(values, ensure_ascii=True, indent=1, allow_nan=False) if arguments.json else text)
+        return _refused(called, "stopped.", code=130)
     return 0
 
 
-def _refused(command: str, why: str, code: int = 2) -> int:
-    print(f"{PROGRAM} {command}: {why}", file=sys.stderr)
+def _refused(called: str, why: str, code: int = 2) -> int:
+    print(f"{called}: {why}", file=sys.stderr)
     return code
 
 
@@ -49,16 +53,18 @@ def run_and_leave(argv: Sequence[str] | None = None) -> NoReturn:
 
     Nor is there any waiting for what is still being imported when pictures turn out to be unusable.
     """
-    try:
-        code = main(argv)
-        sys.stdout.flush()
-        sys.stderr.flush()
-    except BrokenPipeError:  # whoever was reading has gone
-        code = 1
-    except OSError as error:  # what is printed goes to a file on a full disk, say
-        print(f"{PROGRAM}: the result could not be printed ({error.strerror}).", file=sys.stderr)
-        code = 2
-    os._exit(code)
+    with open(os.devnull, "w") as nowhere:  # for what was closed (`>&-`): nor does a file of ours take its number
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+        try:
+            code = main(argv)
+            sys.stdout.flush()
+            sys.stderr.flush()
+        except BrokenPipeError:  # whoever was reading has gone
+            code = 1
+        except OSError as error:  # what is printed goes to a file on a full disk, say
+            print(f"{PROGRAM}: the result could not be printed ({error.strerror}).", file=sys.stderr)
+            code = 2
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -52,6 +52,14 @@ def home_path() -> Path:
         ) from error
 
 
+def unfolded(where: str | Path) -> Path:
+    """The path with its `~` replaced; as it is where that is a user who does not exist, so that nothing is there."""
+    try:
+        return Path(where).expanduser()
+    except RuntimeError:
+        return Path(where)
+
+
 def is_hosted() -> bool:
     """Whether strangers use this server: on Hugging Face Spaces, or where `THAW_HOSTED` says so."""
     return bool(os.environ.get("SPACE_ID") or os.environ.get("THAW_HOSTED"))

@@ -1,11 +1,10 @@
 """`backup` and `restore`: everything that cannot be had again, in one file."""
 
 from dataclasses import asdict
-from pathlib import Path
 
-from core.commands.command import Commands, Result, Say, progress_of
-from core.errors import SettingsError
-from core.takehome.backup import back_up, bring_back
+from core.commands.command import Commands, Result, Say, file_to_read, file_to_write, progress_of
+from core.comparison.wording import counted
+from core.takehome.backup import Kept, back_up, bring_back
 
 
 def register(commands: Commands) -> None:
@@ -26,19 +25,18 @@ def register(commands: Commands) -> None:
 
 def write_backup(file: str, say: Say) -> Result:
     """A backup of the home folder."""
-    target = Path(file)
-    if not target.parent.is_dir():
-        raise SettingsError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
-    kept = back_up(target, say)
-    return asdict(kept) | {
-        "file": file
-    }, f"{file}: {kept.datasets} data sets, {kept.runs} runs, {_size(kept.size_bytes)}."
+    kept = back_up(file_to_write(file), say)
+    return asdict(kept) | {"file": file}, f"{file}: {_what(kept)}, {_size(kept.size_bytes)}."
 
 
 def read_backup(file: str, say: Say) -> Result:
     """What was new in it."""
-    kept = bring_back(Path(file), say)
-    return asdict(kept), f"Added {kept.datasets} data sets and {kept.runs} runs, {_size(kept.size_bytes)}."
+    kept = bring_back(file_to_read(file), say)
+    return asdict(kept), f"Added {_what(kept)}, {_size(kept.size_bytes)}."
+
+
+def _what(kept: Kept) -> str:
+    return f"{counted(kept.datasets, 'data set')} and {counted(kept.runs, 'run')}"
 
 
 def _size(size_bytes: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from core.commands.command import Commands, Result, Say, cannot_write, progress_of
+from core.commands.command import Commands, Result, Say, cannot_write, named_folder, progress_of
 from core.commands.runs import finished
 from core.comparison.wording import per_cent
 from core.data.dataset import load_stored
@@ -72,13 +72,14 @@ def classify(
 
     if top < 1:
         raise SettingsError(f"top is {top}; it must be at least 1.")
+    maps = None if explain is None else named_folder("--explain", explain)
     run = finished(RunStore().get(run_id))
     rule = None if coverage is None else _set_rule(run.id, coverage)
     predictor = Predictor.load(run.id)
     detector, worth = _detector(predictor, say) if detect_unknown else (None, "")
     results = []
     for number, name in enumerate(_picture_files(pictures), 1):
-        heat_map = None if explain is None else Path(explain, f"{number:03}-{Path(name).stem}.png")
+        heat_map = None if maps is None else maps / f"{number:03}-{Path(name).stem}.png"
         results.append(_answer(predictor, name, top, rule, heat_map, detector))
     lines = [_line(row, rule) for row in results]
     if all("error" in row for row in results):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-from core.errors import SettingsError
+from core.errors import SettingsError, shown
 
 Result = tuple[dict[str, Any], str]
 """A command's result as JSON values, and as text for a person."""
@@ -43,6 +43,49 @@ def progress_of(arguments: argparse.Namespace) -> Say:
     if arguments.json or not sys.stderr.isatty():
         return lambda text: None
     return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def named_folder(option: str, text: str) -> Path:
+    """The folder that an option names.
+
+    Raises:
+        SettingsError: it names none; an empty name would be the folder that one stands in.
+    """
+    if not text.strip():
+        raise SettingsError(f"{option} is empty; name a folder.")
+    return Path(text)
+
+
+def file_to_read(text: str) -> Path:
+    """A file that a command is given.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    path = Path(text)
+    if not text.strip():
+        raise SettingsError("The file's name is empty.")
+    if path.is_dir():
+        raise SettingsError(f"{shown(path.name or text)} is a folder; name the zip itself.")
+    if not path.exists():
+        raise SettingsError(f"There is no file {shown(path.name)}.")
+    return path
+
+
+def file_to_write(text: str) -> Path:
+    """A file that a command is to make.
+
+    Raises:
+        SettingsError: it cannot be one.
+    """
+    path = Path(text)
+    if not text.strip():
+        raise SettingsError("The file's name is empty.")
+    if path.is_dir():
+        raise SettingsError(f"{shown(path.name or text)} is a folder; name a file in it.")
+    if not path.parent.is_dir():
+        raise SettingsError(f"There is no folder {shown(path.parent.name)} to write {path.name} into.")
+    return path
 
 
 def cannot_write(option: str, what: str, folder: Path, error: OSError) -> SettingsError:

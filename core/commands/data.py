@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from core.commands.command import Commands, Result, cannot_write
+from core.commands.command import Commands, Result, cannot_write, named_folder
 from core.commands.options import DATA_HELP, add_reading
 from core.data.dataset import Dataset, Split
 from core.data.edit import set_groups
@@ -44,7 +44,7 @@ def data(
     from core.data.health import find_problems
 
     if draw is not None:
-        _draw(where, Path(draw))
+        _draw(where, named_folder("--draw", draw))
     dataset = bring(where, layout, groups).dataset
     split = dataset.split(0, DataSettings())
     grouped = count_groups([row.name for row in dataset.pictures], [row.subject for row in dataset.pictures])

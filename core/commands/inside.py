@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from PIL import Image
 
-from core.commands.command import Commands, Result, Say, cannot_write, progress_of
+from core.commands.command import Commands, Result, Say, cannot_write, named_folder, progress_of
 from core.data.dataset import Dataset, load_stored
 from core.errors import SettingsError, ThawError
 from core.machine.process import imports_exempt_from_gc
@@ -34,7 +34,9 @@ def register(commands: Commands) -> None:
 
 
 def _run(a: argparse.Namespace) -> Result:
-    return look_inside(a.network, a.picture, Path(a.out), a.channels, a.patches, a.beside, progress_of(a))
+    return look_inside(
+        a.network, a.picture, named_folder("--out", a.out), a.channels, a.patches, a.beside, progress_of(a)
+    )
 
 
 def look_inside(

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from core.commands.command import Commands, Parser, Result, Say, progress_of
+from core.comparison.wording import counted
 from core.data.reading.layout import AUTO, LAYOUT_HELP
 from core.settings.schema import AugmentSettings, DataSettings, ModelSettings, OptimSettings, RunSettings
 
@@ -82,7 +83,9 @@ def added(where: str, size: int, layout: str, processes: int | None, say: Say) -
         )
     new = sum(not one.done_before for one in found.taken)
     values = {**_about(found.data), "taken_in_now": new, "seconds": [round(one.seconds, 3) for one in found.taken]}
-    return values, "\n".join([*_lines(found.data), f"  {new:,} of {len(found.taken):,} shards were taken in just now"])
+    return values, "\n".join(
+        [*_lines(found.data), f"  taken in just now: {new:,} of {counted(len(found.taken), 'shard')}"]
+    )
 
 
 def computed(name: str, settings: RunSettings, processes: int | None, say: Say) -> Result:
@@ -143,7 +146,8 @@ def _lines(data: "LargeSet") -> list[str]:
     from core.shards.large_set import NEAR_UP_TO
 
     lines = [
-        f"{data.id}  {data.title}: {data.total:,} pictures, {len(data.classes)} classes, {len(data.shards)} shards"
+        f"{data.id}  {data.title}: {data.total:,} pictures, {len(data.classes)} classes, "
+        f"{counted(len(data.shards), 'shard')}"
     ]
     lines += [f"  read as {data.read_as}"] if data.read_as else []
     lines += [f"  skipped {name}: {reason}" for name, reason in data.examples]

@@ -32,6 +32,8 @@ def register(commands: Commands) -> None:
 
 def lesson(name: str | None, option: str | None, where: str, again: bool, say: Say) -> Result:
     """The questions there are; or one, predicted, run and compared."""
+    if name is None and (option is not None or again):
+        raise SettingsError("--predict and --again are of one question: name it; without them `lesson` lists all.")
     if name is None:
         return _listed()
     question = get_question(name)

@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from core.commands.command import Commands, Result
+from core.comparison.wording import counted
 from core.machine.devices import devices
 from core.machine.facts import this_machine
 from core.machine.process import PLAIN, tricks_wanted
@@ -33,7 +34,7 @@ def machine(again: bool) -> Result:
     values["devices"] = [asdict(card) | {"backbones": {backbone: _speed_values(found)}} for card, found in known]
     lines = [f"{here}, torch {here.torch}", *(f"  {name:13} {value}" for name, value in peaks.rows())]
     lines += [] if tricks_wanted() else [f"  {PLAIN}"]
-    lines += [f"  {BACKBONES[backbone].label}, {speeds.threads} threads, pictures per second:"]
+    lines += [f"  {BACKBONES[backbone].label}, {counted(speeds.threads, 'thread')}, pictures per second:"]
     lines += [f"    forward fp32, {name}: {throughput:.0f}" for name, throughput in speeds.engines.items()]
     lines += _speed_lines(speeds)
     for card, found in known:

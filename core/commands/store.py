@@ -1,6 +1,7 @@
 """`store`: what machines share, and what of it is here."""
 
 from core.commands.command import Commands, Result, Say, progress_of
+from core.comparison.wording import counted
 from core.objects.cache import KINDS, budget_bytes, cached_bytes, is_made_by_tasks, only_here, share
 from core.objects.store import store_here
 
@@ -31,7 +32,8 @@ def store(push: bool, say: Say) -> Result:
     cached, budget = cached_bytes(), budget_bytes()
     values = {"store": place.address, **counts, "cached_bytes": cached, "budget_bytes": budget, "only_here": left}
     lines = [
-        f"{place.address}: {counts['datasets']} data sets, {counts['runs']} runs, {counts['large_sets']} large sets",
+        f"{place.address}: {counted(counts['datasets'], 'data set')}, {counted(counts['runs'], 'run')}, "
+        f"{counted(counts['large_sets'], 'large set')}",
         f"  cached here: {cached / 1e6:.1f} MB of at most {budget / 1e9:g} GB",
     ]
     if folders:

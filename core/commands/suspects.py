@@ -1,9 +1,9 @@
 """`suspects`: pictures of a data set that may be mislabelled."""
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from core.commands.command import Commands, Result, progress_of
@@ -16,6 +16,7 @@ from core.errors import RunError
 from core.machine.process import imports_exempt_from_gc
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, RunSettings
+from core.storage import unfolded
 
 if TYPE_CHECKING:  # it brings torch
     from core.training.history import Progress
@@ -73,7 +74,7 @@ def suspects(
 
 def _asked(where: str, backbone: str, layout: str, groups: str | None) -> tuple[RunSettings, Dataset]:
     """The settings that features are computed with, and the data set."""
-    if not Path(where).expanduser().exists():
+    if not os.path.exists(unfolded(where)):
         with suppress(RunError):  # then it is a data set, or bringing it says what is wrong
             run = RunStore().get(where)
             return run.settings, load_stored(run.settings.data.dataset)

@@ -1,11 +1,9 @@
 """`export`, `publish` and `import`: runs that travel."""
 
 import os
-from pathlib import Path
 
-from core.commands.command import Commands, Result, Say, progress_of
+from core.commands.command import Commands, Result, Say, file_to_read, file_to_write, progress_of
 from core.commands.runs import finished, run_line, run_values
-from core.errors import RunError
 from core.runs.store import RunStore
 
 
@@ -32,9 +30,7 @@ def export_run(run_id: str, file: str, say: Say) -> Result:
     """A run's weights, preprocessing, ONNX, model card and a script that needs nothing of Thaw, in one zip."""
     from core.takehome import export
 
-    run, target = finished(RunStore().get(run_id)), Path(file)
-    if not target.parent.is_dir():
-        raise RunError(f"There is no folder {target.parent.name!r} to write {target.name} into.")
+    target, run = file_to_write(file), finished(RunStore().get(run_id))
     export.export_run(run.id, target, say)
     size = target.stat().st_size
     said = f"{file}: {size / 1e6:.1f} MB. Unpack it and read README.md."
@@ -55,5 +51,5 @@ def import_run(file: str, say: Say) -> Result:
     """A zip that `export` has packed, here or elsewhere, as a run of this home folder."""
     from core.takehome import import_run as packed
 
-    values = run_values(packed.import_run(RunStore(), Path(file), say))
+    values = run_values(packed.import_run(RunStore(), file_to_read(file), say))
     return values, run_line(values)

@@ -4,6 +4,8 @@ from argparse import Namespace
 from datetime import UTC, datetime
 
 from core.commands.command import Commands, Result
+from core.comparison.wording import counted
+from core.errors import WorkspaceError, shown
 
 
 def register(commands: Commands) -> None:
@@ -25,16 +27,18 @@ def workspaces(arguments: Namespace) -> Result:
 
     registry = Registry()
     if arguments.delete:
-        Workspace(id=registry.place(arguments.delete).id).delete()
+        if arguments.delete not in {place.id for place in registry.places()}:
+            raise WorkspaceError(f"There is no workspace {shown(arguments.delete)}.")
+        Workspace(id=arguments.delete).delete()
     gone = sweep_workspaces() if arguments.sweep else 0
-    rows = []
+    rows, lines = [], []
     for place in registry.places():
         until = datetime.fromtimestamp(place.expires, UTC).date().isoformat()
         shares = {share.what: round(share.used, 1) for share in Workspace(id=place.id).shares()}
         rows.append({"workspace": place.id, "until": until, **shares})
-    lines = [
-        f"{row['workspace']}  until {row['until']}: {row['runs']} runs, "
-        f"{row['pictures']} pictures, {row['megabytes']} MB, {row['minutes']} minutes today"
-        for row in rows
-    ]
+        runs, pictures = counted(int(shares["runs"]), "run"), counted(int(shares["pictures"]), "picture")
+        lines.append(
+            f"{place.id}  until {until}: {runs}, {pictures}, {shares['megabytes']} MB, "
+            f"{shares['minutes']} minutes today"
+        )
     return {"workspaces": rows, "swept": gone}, "\n".join(lines) or "No workspaces."

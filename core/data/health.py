@@ -175,7 +175,9 @@ def _copies(dataset: Dataset, split: Split) -> Iterator[Finding]:
         yield Finding(
             kind="across-splits",
             serious=True,
-            sentence=f"{len(copied)} pictures were brought for training and are copies of test pictures; left out.",
+            sentence="1 picture was brought for training and is a copy of a test picture; left out."
+            if len(copied) == 1
+            else f"{len(copied)} pictures were brought for training and are copies of test pictures; left out.",
             pictures=tuple(copied),
             fixes=("drop", "keep"),
         )
@@ -257,15 +259,23 @@ def _pictures(count: int) -> str:
 
 def _counts(dataset: Dataset) -> Iterator[Finding]:
     counts = Counter(picture.target for picture in dataset.pictures)
-    for target, name in enumerate(dataset.class_names):
-        if counts[target] < FEW:
-            yield Finding(
-                kind="small-class",
-                serious=False,
-                sentence=f"The class {name} has {_pictures(counts[target])}: too few to measure anything about it.",
-                pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target == target),
-                fixes=("drop", "keep"),
+    small = {target: name for target, name in enumerate(dataset.class_names) if counts[target] < FEW}
+    if small:
+        if len(small) == 1:
+            ((target, name),) = small.items()
+            said = f"The class {name} has {_pictures(counts[target])}: too few to measure anything about it."
+        else:
+            told = listed([f"{name} {counts[target]}" for target, name in small.items()], SHOWN)
+            said = (
+                f"{len(small)} classes have fewer than {FEW} pictures, too few to measure anything about them: {told}."
             )
+        yield Finding(
+            kind="small-class",
+            serious=False,
+            sentence=said,
+            pictures=tuple(i for i, picture in enumerate(dataset.pictures) if picture.target in small),
+            fixes=("drop", "keep") if len(dataset.class_names) - len(small) >= MIN_CLASSES else ("keep",),
+        )
     largest, smallest = max(counts.values()), min(counts.values())
     if largest >= UNEVEN * smallest:
         yield Finding(
@@ -284,15 +294,15 @@ def _looks(dataset: Dataset, looked: Sequence[int], squares: Squares) -> Iterato
     tiny = tuple(i for i, p in enumerate(pictures) if min(p.place[1:]) < TINY)
     long = tuple(i for i, p in enumerate(pictures) if max(p.size) > LONG * min(p.size) > 0)
     for kind, places, words in (
-        ("blank", blank, "are blank, or nearly so: there is nothing to see in them"),
-        ("tiny", tiny, f"are smaller than {TINY} pixels; the network blows them up to 224"),
-        ("shape", long, f"are more than {LONG:.0f} times as long as wide; only their middle is used"),
+        ("blank", blank, "blank, or nearly so: there is nothing to see"),
+        ("tiny", tiny, f"smaller than {TINY} pixels; enlarged to 224 for the network"),
+        ("shape", long, f"more than {LONG:.0f} times as long as wide; only the middle is used"),
     ):
         if places:
             yield Finding(
                 kind=kind,  # type: ignore[arg-type]
                 serious=False,
-                sentence=f"{len(places)} pictures {words}.",
+                sentence=f"{_pictures(len(places))} {'is' if len(places) == 1 else 'are'} {words}.",
                 pictures=places,
                 fixes=("drop", "keep"),
             )

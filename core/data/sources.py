@@ -204,7 +204,7 @@ def _folder(path: Path) -> Source:
             else:
                 walked.add(here / name)
         if len(walked.files) > MAX_FILES_IN_FOLDER:
-            raise DatasetError(f"{root.name} holds more than {MAX_FILES_IN_FOLDER:,} files (limit).")
+            raise DatasetError(f"{root.name or root} holds more than {MAX_FILES_IN_FOLDER:,} files (limit).")
     return Source(
         title=_shown(root.name),
         kind="folder",

@@ -21,12 +21,12 @@ def used_sentence(dataset: Dataset) -> str:
 
 
 def skipped_sentence(dataset: Dataset) -> str:
-    """How many files were left out, and why: "3 files skipped: 2 not a picture, 1 cut off."; empty if none was."""
+    """How many files were left out, and why: "3 files skipped: not a picture (2), cut off."; empty if none was."""
     left_out = (*dataset.skipped, *dataset.ignored)
     if not left_out:
         return ""
     reasons = Counter(short_reason(file.reason) for file in left_out)
-    told = [f"{count:,} {reason}" for reason, count in reasons.most_common(REASONS_SHOWN)]
+    told = [f"{reason} ({count:,})" if count > 1 else reason for reason, count in reasons.most_common(REASONS_SHOWN)]
     others = len(left_out) - sum(count for _, count in reasons.most_common(REASONS_SHOWN))
     told += [f"{others:,} for other reasons"] if others else []
     return f"{len(left_out):,} file{'s' * (len(left_out) != 1)} skipped: {', '.join(told)}."

@@ -24,10 +24,10 @@ from typing import Annotated, Any, Final, TypeVar
 
 from msgspec import Meta
 
-from core.errors import StorageError, StoreError
+from core.errors import StorageError, StoreError, shown
 from core.home import sealed, unsealed
 from core.records import Count, Hash, read_json
-from core.storage import explain, home_path
+from core.storage import explain, home_path, unfolded
 
 PATIENCE_S: Final = 20.0
 """So long a store that does not answer is asked again."""
@@ -278,7 +278,9 @@ def _store_at(chosen: str, endpoint: str | None, patience_s: float) -> Store:
         return Store(chosen, patience_s)
     if "://" in chosen:
         raise StorageError("THAW_STORE is neither a folder nor s3://bucket/prefix.")
-    folder = Path(chosen).expanduser().absolute()
+    folder = unfolded(chosen).absolute()
+    if chosen.startswith("~") and unfolded(chosen) == Path(chosen):
+        raise StorageError(f"THAW_STORE is {shown(chosen)}, which begins with a user that does not exist.")
     if folder == home_path() or folder.is_relative_to(home_path()):
         raise StorageError("THAW_STORE lies in THAW_HOME, which each machine has of its own: name another folder.")
     return Store(str(folder), patience_s)

@@ -24,6 +24,7 @@ from core.errors import DatasetError, StorageError
 from core.models.download import is_offline
 from core.objects.store import may_pass
 from core.shards.executor import Executor
+from core.storage import unfolded
 
 SAMPLE: Final = 50
 """Files of a folder by which it is judged what it is."""
@@ -86,7 +87,9 @@ def _rows_of(where: str) -> tuple[str, str, Rows]:
     """What it is called, the root, and what lies in each folder below it."""
     if "://" in where:
         return _rows_at(where)
-    path = Path(where).expanduser()
+    if not where.strip():  # it would be the folder that one stands in
+        raise DatasetError("No large data set was named. Give a folder, a tar or s3://bucket/prefix.")
+    path = unfolded(where)
     if path.is_file() and path.suffix.lower() == TAR:
         return path.stem, str(path.parent.resolve()), {"": [_row(path.name, path.stat())]}
     if not path.is_dir():

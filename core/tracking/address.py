@@ -8,6 +8,8 @@ from core.errors import SettingsError, shown
 from core.models.download import is_offline
 from core.storage import is_hosted
 
+_DATABRICKS = "databricks"
+"""The one name that MLflow takes for an address."""
 _PASSWORD = re.compile(r"(?<=//)[^/@]*@")
 
 
@@ -20,11 +22,15 @@ def checked_address() -> str:
     """The server's address.
 
     Raises:
-        SettingsError: there is none, or going online is forbidden.
+        SettingsError: there is none, it is none, or going online is forbidden.
     """
     address = tracking_address()
     if not address:
         raise SettingsError("THAW_MLFLOW names no MLflow server. Set it to its address, as http://127.0.0.1:5000.")
+    if "://" not in address and address != _DATABRICKS:  # MLflow would take it for a folder, and fail at length
+        raise SettingsError(
+            f"THAW_MLFLOW is {shown_address(address)}, which is no address: write it as http://127.0.0.1:5000."
+        )
     if is_offline():
         raise SettingsError("THAW_OFFLINE forbids to go online, so nothing is sent to an MLflow server.")
     return address

@@ -10,9 +10,13 @@ from typing import Final
 import streamlit as st
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
-from streamlit.runtime.uploaded_file_manager import UploadedFile
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile
 
 _HELD: Final = "brought.held"
+_LOST: Final = (
+    "This file is listed here, but Thaw has it no longer: the server was started anew, or this page was away for some "
+    "minutes. Take it out and bring it again."
+)
 
 
 def let_go_of_what_is_gone() -> None:
@@ -29,3 +33,14 @@ def let_go(files: Iterable[str]) -> None:
     if context and isinstance(context.uploaded_file_mgr, MemoryUploadedFileManager):
         for file in files:
             context.uploaded_file_mgr.remove_file(context.session_id, file)
+
+
+def say_if_lost(key: str) -> None:
+    """Where a widget of the browser still lists what the server let go of meanwhile, that it has to be brought again.
+
+    Args:
+        key: of a file uploader that has been drawn.
+    """
+    value = st.session_state.get(key)
+    if any(isinstance(one, DeletedFile) for one in (value if isinstance(value, list) else [value])):
+        st.warning(_LOST, icon=":material/unpublished:")

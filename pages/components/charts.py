@@ -35,6 +35,7 @@ _MARKERS: Final = ("", "-open", "-dot", "-open-dot")
 LEGEND_ROW_PX: Final = 24
 FEW_NAMED: Final = 3
 MOST_CELLS: Final = 12
+MOST_NAMES: Final = 40  # classes, beyond which the confusion matrix names none at its sides
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
 
@@ -235,7 +236,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
     names = [plain(name, 24) for name in class_names]
     if len(set(names)) < len(names):  # cut off, they are the same: two rows they must stay
         names = [f"{place}. {name}" for place, name in enumerate(names, start=1)]
-    few = len(names) <= MOST_CELLS
+    few, crowded = len(names) <= MOST_CELLS, len(names) > MOST_NAMES
     texts = [[f"{cell:+d}" if difference and cell else str(cell) for cell in row] for row in matrix]
     largest = max((abs(cell) for row in matrix for cell in row), default=0) or 1
     blue, orange, middle = "#2f6fd0", "#c9651b", "#eef1f5"  # opaque, so that Plotly picks readable text
@@ -252,15 +253,16 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
             texttemplate="%{text}" if few else None,
             hoverinfo="skip" if few else None,
             hovertemplate=None if few else _CELL_HOVER,
-            xgap=2,
-            ygap=2,
+            xgap=0 if crowded else 2,
+            ygap=0 if crowded else 2,
         )
     )
     if few:
         _selectable_cells(figure, names, texts)
-    figure.update_xaxes(title="predicted", type="category", showgrid=False)
-    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False)
-    return laid_out(figure, 300 if few else 420)
+    # names of hundreds of classes would leave no room for the cells: pointing at one tells
+    figure.update_xaxes(title="predicted", type="category", showgrid=False, showticklabels=not crowded)
+    figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False, showticklabels=not crowded)
+    return laid_out(figure, 300 if few else 560 if crowded else 420)
 
 
 def _selectable_cells(figure: go.Figure, names: Sequence[str], texts: Sequence[Sequence[str]]) -> None:

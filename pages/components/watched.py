@@ -134,7 +134,7 @@ def _axes() -> dict[str, Any]:
         "y": {
             **accuracy,
             "scale": {"zero": False, "domainMax": 100, "nice": True, "padding": 8},
-            "axis": {"tickMinStep": LEAST_SPAN / 5, **text},
+            "axis": {"tickMinStep": LEAST_SPAN / 5, "format": ".1~f", **text},  # a level line would be 100.000000
         },
         "tooltip": [{"field": "strategy"}, {"field": "seed"}, {"field": "epoch"}, {**accuracy, "format": ".1f"}],
     }

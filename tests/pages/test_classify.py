@@ -255,6 +255,7 @@ def test_unknown_images_are_rendered_and_a_small_val_part_turns_none_away(page):
     assert not page.exception and not page.error
     assert len(table(page)) == 14 and "Unknown images are not detected: there are" in words(page).replace("\\", "")
     assert headline(page).startswith("14 pictures: ") and "none of these" not in headline(page)
+    assert sum("Unknown images not detected." in caption.value for caption in page.caption) == 1
 
 
 @pytest.fixture
@@ -340,3 +341,11 @@ def test_test_pictures_are_the_runs_where_the_data_set_came_back_in_another_orde
 
     assert not page.exception
     assert set(table(page)["picture"]) <= set(load_record(run).test_names)
+
+
+def test_a_network_of_other_pictures_than_the_chosen_ones_says_which(start, finished_race):
+    run = load_record(finished_race.run("frozen"))
+
+    other, own = start("classify.py"), start("classify.py", data=run.dataset.id)
+
+    assert f"trained on {run.dataset.title}" in words(other) and "trained on" not in words(own)

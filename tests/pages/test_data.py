@@ -1,10 +1,13 @@
 """Data: what is uploaded is counted, what is left out is named, and the choice is kept."""
 
-from helpers import draw_picture, drawn, drawn_classes, encoded, write_files, write_zip
+import pytest
+from helpers import draw_picture, drawn, drawn_classes, encoded, noise, write_files, write_zip
 from on_page import said, titles
 from PIL import Image
 
 from core.data.dataset import load_stored, stored_datasets
+from core.data.edit import set_groups
+from core.data.groups import find_groups
 from core.data.ingest import ingest
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, RunSettings
@@ -28,7 +31,7 @@ def test_an_uploaded_zip_becomes_the_chosen_data(start, tiny_dataset, tmp_path):
     counts = counts_of(at)
     assert counts["all"].tolist() == [5, 5, 5]
     assert (counts[["train", "val", "test"]].sum(axis=1) == counts["all"]).all()
-    assert "1 file skipped: 1 cut off." in said(at)
+    assert "1 file skipped: cut off." in said(at)
     assert tables_of_files(at)[0]["file"].tolist() == ["wrapped/discs/broken.jpg"]
 
 
@@ -107,7 +110,7 @@ def test_skipped_normalised_and_ignored_files_are_reported(start, tmp_path):
     at = start("data.py", data=dataset.id)
 
     assert not at.exception
-    assert "2 files skipped: 2 not a picture." in said(at) and "1 picture was normalised" in said(at)
+    assert "2 files skipped: not a picture (2)." in said(at) and "1 picture was normalised" in said(at)
     tables = tables_of_files(at)
     assert tables[0]["file"].tolist() == ["discs/:red[x].png"] and tables[0]["code"].tolist() == ["IMG_FORMAT"]
     assert "transparency became white" in said(at)
@@ -252,3 +255,43 @@ def test_a_class_of_which_nothing_can_be_used_is_told_until_another_upload_has_n
     assert at.session_state["chosen.settings"].data.dataset == first
     assert titles(at) == ["second"]
     assert "worms" not in counts_of(at).index
+
+
+def test_of_many_findings_the_first_are_listed_and_the_others_when_they_are_asked_for(start, tmp_path):
+    files = {
+        f"{kind}/g{n}/{m}.png": noise(place, n, m) for place, kind in enumerate("ab") for n in range(6) for m in "01"
+    }
+    files |= {f"c{kind:02}/g{kind}/{n}.png": noise(50 + kind, n) for kind in range(20) for n in range(3)}
+    dataset = ingest(write_files(tmp_path / "many", files), layout="folders").dataset
+    dataset = set_groups(dataset, find_groups(dataset, "folder"))
+    at = start("data.py", data=dataset.id)
+
+    def listed():
+        return [one.label for one in at.expander if "are of one group" in one.label]
+
+    first = len(listed())
+    at.checkbox(key=f"data.findings.{dataset.id}").check().run()
+
+    assert not at.exception and first < 13 < len(listed()) <= 20
+
+
+def test_a_picture_in_two_classes_is_offered_one_of_the_two(start, tmp_path):
+    files = {f"{kind}/{n}.png": noise(place, n) for place, kind in enumerate("abc") for n in range(12)}
+    files |= {"b/same.png": noise(99), "c/same.png": noise(99)}
+    dataset = ingest(write_files(tmp_path / "torn", files)).dataset
+
+    at = start("data.py", data=dataset.id)
+
+    offered = at.selectbox(key=f"data.health.0.target.{dataset.id}")
+    assert (offered.value, offered.options) == ("b", ["b", "c", "a"])
+
+
+@pytest.mark.parametrize("path", ["~nobody-of-this-name/x", "x" * 5000, "nosuch"])
+def test_a_path_at_which_nothing_can_be_is_said_to_be_none(start, tiny_dataset, path):
+    at = start("data.py", data=tiny_dataset.id)
+    at.radio(key="data.source").set_value("folder").run()
+
+    at.text_input(key="data.folder").set_value(path).run()
+    at.button(key="data.read").click().run()
+
+    assert "There is no folder or zip" in at.error[0].value and at.error[0].proto.title.startswith("These pictures")

@@ -172,8 +172,8 @@ class Archive:
         files = [info for info in entries if not _is_folder(info)]
         folders = len(entries) - len(files)
         if not files:
-            what = f"no pictures found; {folders:,} empty folders" if folders else "has no entries"
-            raise DatasetError(f"{where}: {what}. It holds no files.")
+            only = f", only {folders:,} empty folder{'s' * (folders != 1)}" if folders else ""
+            raise DatasetError(f"{where} holds no files{only}; make the zip again.")
         if folders > MAX_FOLDERS:
             raise DatasetError(f"{where} has {folders:,} folders; the limit is {MAX_FOLDERS:,}.")
         if all(info.flag_bits & _ENCRYPTED_FLAG for info in files):
@@ -292,7 +292,7 @@ def _why_no_zip(path: Path, error: Exception) -> str:
         return f"{path.name} is not a zip, or is incomplete (cut off); make the zip again."
     if kind.is_picture:
         return f"{path.name} is a single picture ({kind.name}), not a zip: bring a zip or a folder of class folders."
-    return f"{path.name} is not a zip (it holds: {kind.name}); bring a zip or a folder of class folders."
+    return f"{path.name} is not a zip (it holds: {kind.name}); give the zip file itself."
 
 
 def _check_zip64(rest: bytes, start_dir: int, where: str) -> None:

@@ -82,6 +82,9 @@ def show_answers(
     elif answered:
         st.header(md(counts(answered, speakers[0]), LONGEST_MESSAGE), anchor=False)
         _say_disagreements(answered, speakers)
+        for speaker in speakers:
+            named = f"{md(speaker.label)}: " if len(speakers) > 1 else ""
+            st.caption(named + _sentences(*_worth(speaker)))
     _unreadable([one for one in given if one.unreadable])
     if len(answered) > 1:
         grid = st.grid(2 if len(speakers) == 1 else 1, min_column_width=230)
@@ -169,9 +172,13 @@ def _line(answer: Answer, place: int, speaker: Speaker, top: int) -> None:
         with st.expander("Closest class", type="compact"):
             st.markdown(", ".join(_ranked(answer.probabilities[place], speaker, 0, top)))
         return
+    st.markdown(_sentences(*_possible(answer, place, speaker, top), *_worth(speaker)))
+
+
+def _worth(speaker: Speaker) -> tuple[str, str]:
+    """What the probabilities are worth, and that nothing can be told to be none of the classes, where it cannot."""
     worth = "Calibrated" if speaker.record.temperature is not None else "Not calibrated"
-    undetected = "Unknown images not detected" if speaker.rules.undetected else ""
-    st.markdown(_sentences(*_possible(answer, place, speaker, top), worth, undetected))
+    return worth, "Unknown images not detected" if speaker.rules.undetected else ""
 
 
 def _possible(answer: Answer, place: int, speaker: Speaker, top: int) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from core.runs.store import Run
 from core.storage import is_hosted
 
 from .. import chosen
+from ..brought import say_if_lost
 from ..messages import md, show_error
 from ..resources import run_record, run_store
 from ..wording import run_label
@@ -126,6 +127,7 @@ def import_model() -> None:
         done = st.session_state.get("classify.imports", 0)  # with another key the file leaves the page, and memory
         size = MAX_HOSTED_MEGABYTES if is_hosted() else MAX_ZIP_MEGABYTES
         file = st.file_uploader("The zip", type="zip", max_upload_size=size, key=f"classify.zip.{done}")
+        say_if_lost(f"classify.zip.{done}")
         if file is None or not st.button("Import", icon=":material/unarchive:", key="classify.import"):
             return
         from core.takehome.import_run import import_run

@@ -100,7 +100,10 @@ def choice_sentence(run: Run, networks: Sequence[Network], rivals: Sequence[Netw
     network, count = network_of(networks, run.id), sum(len(one.runs) for one in rivals)
     name = network.label if rivals else run_name(run, network)
     best = f", the best of {count} networks" if count > 1 else ""
-    return f"**{md(name)}**{best}, validation accuracy {per_cent(val_accuracy(run)).replace(' ', NO_BREAK)}"
+    other = run.settings.data.dataset != chosen.settings().data.dataset and run.dataset_title not in network.label
+    # nobody has to take a network of other pictures for one of those that are chosen
+    of = f", trained on {md(run.dataset_title)}" if other else ""
+    return f"**{md(name)}**{best}, validation accuracy {per_cent(val_accuracy(run)).replace(' ', NO_BREAK)}{of}"
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -10,6 +10,7 @@ from core.errors import DatasetError
 from core.runs.record import RunRecord
 
 from .. import chosen
+from ..brought import say_if_lost
 from ..camera import RESOLUTION
 from ..hosting import say_if_uploads_are_refused
 from ..messages import LONGEST_MESSAGE, md, show_error
@@ -84,6 +85,7 @@ def _files(record: RunRecord) -> list[InputPicture]:
         on_change=forget_example,
         label_visibility="collapsed",
     )
+    say_if_lost("classify.files")
     example = st.session_state.get("classify.example")
     if example is not None and example < len(record.test_pictures):
         return _inputs(record, [example])

@@ -11,6 +11,7 @@ from core.comparison.metrics import balanced_accuracy
 from core.comparison.race_verdict import RaceVerdict
 from core.comparison.statistics import rate
 from core.comparison.verdict import Comparison
+from core.comparison.wording import counted
 from core.runs.store import Run
 
 from ..cards import record, training_seconds
@@ -77,7 +78,7 @@ def side_by_side(runs: Sequence[Run]) -> None:
         placeholder="-",
         alt="Accuracy and run times of the chosen runs",
     )
-    machines = {f"{record(run).machine.processor}, {record(run).threads} threads" for run in runs}
+    machines = {f"{record(run).machine.processor}, {counted(record(run).threads, 'thread')}" for run in runs}
     st.caption(f":material/memory: Measured on {md('; '.join(sorted(machines)))}. Decoding, done once, is left out.")
 
 

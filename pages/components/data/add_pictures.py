@@ -19,7 +19,7 @@ from core.settings.schema import DataSettings
 from core.storage import is_hosted
 
 from .. import chosen
-from ..brought import let_go
+from ..brought import let_go, say_if_lost
 from ..camera import RESOLUTION
 from ..messages import LONGEST_MESSAGE, md, show_error
 from ..taking_in import watched
@@ -96,13 +96,16 @@ def _ask_how(source: str, add: Add, after: Callable[[], None] = lambda: None) ->
 
 def _zip() -> None:
     round_ = st.session_state.get("data.zip.round", 0)
+    key = f"data.zip.{round_}" if round_ else "data.zip"  # a new widget after each
     file = st.file_uploader(
         "A zip with one folder per class, or with train, val and test folders",
         type="zip",
-        key=f"data.zip.{round_}" if round_ else "data.zip",  # a new widget after each
+        key=key,
         max_upload_size=limits.MAX_UPLOAD_BYTES // 1024**2,
         help=f"Up to {limits.MAX_UPLOAD_BYTES // 1024**2} MB, {limits.MAX_ENTRIES:,} entries.",
     )
+
+    say_if_lost(key)
 
     def add(layout: str) -> Dataset:
         return add_zip(file, layout)
@@ -132,6 +135,7 @@ def _classes() -> None:
             dropped = st.file_uploader(
                 "Its pictures", type=_ENDINGS, accept_multiple_files=True, key=f"data.class.{row}.files"
             )
+            say_if_lost(f"data.class.{row}.files")
             files.setdefault(name, []).extend([*dropped, *_camera(row)])
     with st.container(horizontal=True, vertical_alignment="center"):
         if st.button("Another class", icon=":material/add:", key="data.class.more"):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.data.dataset import Dataset, delete_stored, stored_ids
 from core.data.edit import MAX_TITLE, add_pictures, delete, remove_class, rename, rename_class
 from core.data.reading import limits
@@ -88,7 +89,7 @@ def _what_goes(dataset: Dataset) -> bool:
     )
     if users:
         st.caption(
-            f"{len(users)} runs used it. They keep their numbers and networks, and lose the sight of their pictures."
+            f"{counted(len(users), 'run')} used it: numbers and networks are kept, the sight of the pictures is lost."
         )
     return True
 

@@ -11,6 +11,7 @@ from core.data.edit import set_groups
 from core.data.groups import FOLDER, NAME, Grouping, by_table, count_groups, find_groups, groups_sentence
 from core.errors import DatasetError
 
+from ..brought import say_if_lost
 from ..messages import LONGEST_MESSAGE, md, plain, show_error
 from .undo import change
 
@@ -75,6 +76,7 @@ def _asked(dataset: Dataset, way: str) -> Grouping | None:
         )
         return find_groups(dataset, f"{NAME}{pattern.strip()}") if pattern.strip() else None
     file = st.file_uploader("Table of file and group", ["csv", "tsv", "jsonl"], key=f"data.groups.table.{dataset.id}")
+    say_if_lost(f"data.groups.table.{dataset.id}")
     column = st.text_input("Its column of groups, where it has several", key=f"data.groups.column.{dataset.id}")
     return by_table(dataset, file.name, file.getvalue(), column.strip()) if file else None
 

@@ -1,5 +1,6 @@
 """What may be wrong with the chosen pictures: findings that open their pictures and offer the fix."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -20,6 +21,7 @@ from ..resources import stored_dataset, thumbnail
 from .undo import change
 
 SHOWN = 12
+LISTED = 12  # findings
 _Edit = Callable[[Dataset, Finding], Dataset]
 _BUTTONS: Final[dict[str, tuple[str, str, _Edit, str | None]]] = {
     "drop": ("Drop these", ":material/delete:", lambda d, f: drop_pictures(d, f.pictures), None),
@@ -82,13 +84,20 @@ def _kept(dataset: Dataset) -> set[str]:
 
 
 def findings(dataset: Dataset, found: Sequence[Finding], first: int) -> None:
-    """Each finding, folded, with its pictures and what can be done; numbered from `first` on."""
-    for number, finding in enumerate(found, first):
+    """Each finding, folded, with its pictures and what can be done; numbered from `first` on.
+
+    Of two hundred classes each may have one of its own: then the first, and the others when they are asked for.
+    """
+    more = len(found) - LISTED
+    everything = more > 0 and st.session_state.get(f"data.findings.{dataset.id}", False)
+    for number, finding in enumerate(found if everything else found[:LISTED], first):
         icon = ":material/warning:" if finding.serious else ":material/info:"
         key = f"data.health.{dataset.id}.{number}"  # what was opened of another data set is closed here
         with st.expander(f"{icon} {md(finding.sentence, LONGEST_MESSAGE)}", key=key):
             pictures(dataset, finding, number)
             mends(dataset, finding, number)
+    if more > 0:
+        st.checkbox(f"Show {more:,} more", key=f"data.findings.{dataset.id}")
 
 
 def pictures(dataset: Dataset, finding: Finding, number: int) -> None:
@@ -115,9 +124,18 @@ def mends(dataset: Dataset, finding: Finding, number: int) -> None:
             if fix in finding.fixes and st.button(words, icon=icon, key=f"{key}.{fix}", help=help):
                 change(partial(edit, dataset, finding))
         if "move" in finding.fixes:
-            target = st.selectbox("Move them to", dataset.class_names, key=f"{key}.target.{dataset.id}", width=220)
+            target = st.selectbox(
+                "Move them to", _likely_classes(dataset, finding), key=f"{key}.target.{dataset.id}", width=220
+            )
             if st.button("Move", icon=":material/drive_file_move:", key=f"{key}.move"):
                 change(lambda: move_pictures(dataset, finding.pictures, target))
         if st.button("Leave as it is", icon=":material/check:", key=f"{key}.keep"):
             _kept(dataset).add(finding.sentence)
             st.rerun()
+
+
+def _likely_classes(dataset: Dataset, finding: Finding) -> list[str]:
+    """All classes, first those that most of its pictures stand in now."""
+    counts = Counter(dataset.pictures[index].target for index in finding.pictures)
+    order = sorted(range(len(dataset.class_names)), key=lambda target: (-counts[target], target))
+    return [dataset.class_names[target] for target in order]

@@ -1,5 +1,6 @@
 """Taking in what a person brings, with progress on the screen."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ from core.data.photos import ANTS_AND_BEES, forget_photos, lend_photos
 from core.data.reading.layout import AUTO
 from core.errors import DatasetError, LayoutQuestion
 from core.home import temporary_folder
+from core.storage import unfolded
 
 from ..taking_in import watched
 
@@ -59,7 +61,7 @@ def add_folder(path: str, layout: str = AUTO) -> Dataset:
         LayoutQuestion: its folders can be read in more than one way.
         DatasetError: there is none or it cannot be used.
     """
-    if "://" not in path and not Path(path).expanduser().exists():
+    if "://" not in path and not os.path.exists(unfolded(path)):
         raise DatasetError(f"There is no folder or zip {Path(path).name!r} on this computer.")
     return watched(lambda show: ingest(path, show, layout=layout), FIRST).dataset
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.machine.devices import Device, devices
 from core.machine.facts import this_machine
 from core.machine.process import PLAIN, tricks_wanted
@@ -42,7 +43,8 @@ def machine_card(backbone: str) -> None:
         st.markdown(f"**{BACKBONES[backbone].label}, pictures per second**")
         st.dataframe(_table(speeds), hide_index=True, key="machine.speeds", alt="Measured speeds of this backbone")
         st.caption(
-            f"{speeds.threads} threads; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}{_against(speeds)}. "
+            f"{counted(speeds.threads, 'thread')}; forward passes in fp32 by {ENGINE_LABELS[speeds.engine]}"
+            f"{_against(speeds)}. "
             "Timed here with random pictures while nothing trained; `python -m core machine --again` does it anew. "
             "The test part is always computed in fp32."
         )

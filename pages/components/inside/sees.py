@@ -18,6 +18,7 @@ from core.runs.store import Run
 from core.settings.schema import ModelSettings
 
 from .. import chosen
+from ..brought import say_if_lost
 from ..gallery import GalleryItem, gallery
 from ..hosting import say_if_uploads_are_refused
 from ..kept import keep
@@ -83,6 +84,7 @@ def _picture(dataset: Dataset) -> tuple[np.ndarray, str]:
         with st.popover("Your own file", icon=":material/upload:"):
             say_if_uploads_are_refused()
             file = st.file_uploader("A picture", max_upload_size=MAX_MEGABYTES, key="inside.file")
+            say_if_lost("inside.file")
     if file is not None:
         return _decoded(file.getvalue(), plain(file.name)), plain(file.name)
     picture = dataset.pictures[number - 1]

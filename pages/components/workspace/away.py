@@ -5,6 +5,7 @@ from contextlib import ExitStack
 
 import streamlit as st
 
+from core.comparison.wording import counted
 from core.errors import ThawError
 from core.home import temporary_folder
 from core.workspaces.room import rooms_of
@@ -60,12 +61,13 @@ class Packed:
 
 
 def _goes(workspace: Workspace) -> bool:
-    used = {share.what: share.used for share in workspace.shares()}
+    used = {share.what: round(share.used) for share in workspace.shares()}
     for room in rooms_of(workspace):
         st.markdown(f":material/school: **{md(room.title)}** ends, with its link and its board.")
+    runs, pictures = counted(used["runs"], "run"), counted(used["pictures"], "picture")
     st.markdown(
-        f"**{used['runs']:,.0f} runs** and **{used['pictures']:,.0f} pictures** go now, on this server, for good; what "
-        "trains is stopped. The private link opens nothing any more."
+        f"**{runs}** and **{pictures}** go now, on this server, for good; what trains is stopped. The private link "
+        "opens nothing any more."
     )
     return True
 

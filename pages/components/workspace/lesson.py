@@ -133,6 +133,6 @@ def _table(entries: Sequence[Entry]) -> None:
     if rows:
         if any(entry.runs for entry in entries):
             st.caption("Mean test accuracy by training strategy")
-        st.dataframe(rows, hide_index=True, alt="Test accuracy of each student and strategy")
+        st.dataframe(rows, hide_index=True, placeholder="", alt="Test accuracy of each student and strategy")
     else:
         st.caption("Nobody has joined yet.")

@@ -24,6 +24,18 @@ WHAT_IS_WRONG = {
         "x" * 5000: "There is no file or folder",
         "EMPTY": "No pictures found",
     },
+    "suspects": {
+        "--data nosuch": "There is no file or folder called 'nosuch'",
+        "--data ~nobody-of-this-name/x": "There is no file or folder",
+        f"--data {'x' * 5000}": "There is no file or folder",
+    },
+    "large": {"add ~nobody-of-this-name/x": "There is no folder or tar called 'x'"},
+    "lesson": {"--predict frozen": "name it", "--again": "name it", "nosuch": "There is no question 'nosuch'"},
+    "import": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
+    "restore": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
+    "workspaces": {"--delete nosuch": "There is no workspace 'nosuch'"},
+    "backup": {"EMPTY": "'empty' is a folder; name a file in it", "nosuch/a.zip": "There is no folder 'nosuch'"},
+    "export nosuch": {"EMPTY": "'empty' is a folder; name a file in it", "nosuch/a.zip": "There is no folder 'nosuch'"},
     "train": {
         "": "required: --data",
         "--data nosuch": "There is no file or folder",
@@ -129,3 +141,24 @@ def test_bad_input_ends_with_one_clear_line_and_code_2(
     for words, message in WHAT_IS_WRONG[command].items():
         assert message in refused(*(places.get(word, word) for word in f"{command} {words}".split()))
     assert RunStore().runs() == []
+
+
+@pytest.mark.parametrize(
+    "given", ["data builtin --draw", "classify nosuch x.jpg --explain", "inside nosuch x.jpg --out"]
+)
+def test_an_empty_folder_is_not_the_one_that_one_stands_in(
+    refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str
+):
+    monkeypatch.chdir(tmp_path)
+
+    assert "is empty; name a folder" in refused(*given.split(), "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("given", ["import", "restore", "backup", "export nosuch"])
+def test_a_file_without_a_name_is_refused(refused: Refused, given: str):
+    assert "The file's name is empty." in refused(*given.split(), "")
+
+
+def test_a_large_data_set_without_a_name_is_not_the_folder_that_one_stands_in(refused: Refused):
+    assert "No large data set was named" in refused("large", "add", "")

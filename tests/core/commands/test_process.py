@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers import REPOSITORY, FinishedRace, Refused, drawn_classes, files_no_longer_than, write_files
 
+from core.__main__ import main
 from core.data.dataset import Dataset
 from core.runs.store import RunStore
 from core.storage import FULL_SENTENCE
@@ -54,6 +55,37 @@ def test_a_reader_that_has_gone_is_no_traceback(tmp_path: Path, unbuffered: str)
     process.stdout.close()
 
     assert process.communicate(timeout=300)[1] == b"" and process.returncode == 1
+
+
+def test_whoever_interrupts_before_anything_was_imported_gets_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    class Interrupted:
+        @staticmethod
+        def find_spec(name: str, *_: object) -> None:
+            if name == "core.commands.parser":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "core.commands.parser", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupted, *sys.meta_path])
+
+    assert main(["runs"]) == 130
+    assert capsys.readouterr().err == "python -m core: stopped.\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes are other things there")
+@pytest.mark.parametrize("closed", [1, 2])
+def test_an_output_that_is_closed_is_no_traceback(tmp_path: Path, closed: int):
+    done = subprocess.run(
+        [sys.executable, "-m", "core", "runs"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        env={**os.environ, "THAW_HOME": str(tmp_path / "home")},
+        preexec_fn=lambda: os.close(closed),
+        timeout=300,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_names_that_a_terminal_cannot_show_do_not_stop_anything(tmp_path: Path):

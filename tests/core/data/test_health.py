@@ -74,6 +74,7 @@ def test_training_pictures_that_are_copies_of_test_pictures_are_serious(tmp_path
     found = findings(dataset)["across-splits"]
 
     assert found.serious and names(dataset, found) == {"train/a/leak.png"}
+    assert found.sentence.startswith("1 picture was brought")
 
 
 def test_small_and_uneven_classes_are_named(tmp_path: Path):
@@ -83,6 +84,24 @@ def test_small_and_uneven_classes_are_named(tmp_path: Path):
 
     assert found["small-class"].sentence.startswith("The class c has 4 pictures")
     assert "10 times as many" in found["imbalance"].sentence
+
+
+def test_many_small_classes_are_one_finding_of_all_their_pictures(tmp_path: Path):
+    small = {f"c{kind}/{n}.png": noise(9000 + 10 * kind + n) for kind in range(6) for n in range(4)}
+    dataset = bring(tmp_path, two_classes() | small)
+
+    found = [one for one in find_problems(dataset, dataset.split(0)) if one.kind == "small-class"]
+
+    assert [one.sentence for one in found] == [
+        "6 classes have fewer than 10 pictures, too few to measure anything about them: c0 4, c1 4, c2 4 and 3 more."
+    ]
+    assert names(dataset, found[0]) == set(small) and "drop" in found[0].fixes
+
+
+def test_small_classes_are_not_to_be_dropped_where_too_few_classes_would_be_left(tmp_path: Path):
+    dataset = bring(tmp_path, two_classes(5))
+
+    assert findings(dataset)["small-class"].fixes == ("keep",)
 
 
 def test_blank_tiny_and_long_pictures_are_found(tmp_path: Path):
@@ -98,6 +117,7 @@ def test_blank_tiny_and_long_pictures_are_found(tmp_path: Path):
     for kind in ("blank", "tiny", "shape"):
         word = {"shape": "long"}.get(kind, kind)
         assert names(dataset, found[kind]) == {f"a/{word}.png"}
+        assert found[kind].sentence.startswith("1 picture is ")
 
 
 @pytest.mark.parametrize("what", ["width", "mean brightness"])

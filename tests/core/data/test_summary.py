@@ -24,9 +24,11 @@ def test_what_was_skipped_is_summed_by_reason(tiny_dataset):
 
     cut = "is cut off (the file is incomplete); re-export or download it again"
     told = replace(tiny_dataset, skipped=files(cut), ignored=files("not a picture", "is not a picture (text file)"))
-    assert skipped_sentence(told) == "3 files skipped: 2 not a picture, 1 cut off."
+    assert skipped_sentence(told) == "3 files skipped: not a picture (2), cut off."
+    large = replace(tiny_dataset, skipped=files("is 63 megapixels; the limit is 50: resize it"))
+    assert skipped_sentence(large) == "1 file skipped: 63 megapixels."
     four = replace(tiny_dataset, ignored=files("is a", "is b", "is c", "is d"))
-    assert skipped_sentence(four) == "4 files skipped: 1 a, 1 b, 1 c, 1 for other reasons."
+    assert skipped_sentence(four) == "4 files skipped: a, b, c, 1 for other reasons."
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,7 @@ def test_a_put_that_was_cut_off_shows_nothing(bucket: Bucket, tmp_path: Path):
         ("s3://", "names no bucket"),
         ("gs://bucket/x", "neither a folder nor s3://"),
         ("{home}/store", "lies in THAW_HOME"),
+        ("~nobody-of-this-name/store", "begins with a user that does not exist"),
     ],
 )
 def test_a_store_that_cannot_be_is_said(chosen: str, said: str, thaw_home: Path, monkeypatch: pytest.MonkeyPatch):

@@ -117,7 +117,7 @@ def test_row_d14_cut_off_anywhere_it_is_refused_and_the_whole_still_comes_back(p
 
 def test_a_file_that_is_not_there_is_refused_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["import", str(tmp_path / "none.zip")]) == 2
-    assert capsys.readouterr().err == "python -m core import: none.zip cannot be read.\n"
+    assert capsys.readouterr().err == "python -m core import: There is no file 'none.zip'.\n"
 
 
 def test_row_d11_one_bit_anywhere_is_caught_by_the_list_of_hashes(members: Members, packed: Path, tmp_path: Path):

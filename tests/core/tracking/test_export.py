@@ -198,6 +198,7 @@ def test_the_command_says_what_is_there(
     [
         ({}, "THAW_MLFLOW names no MLflow server"),
         ({"THAW_MLFLOW": "http://x", "THAW_HOSTED": "1"}, "THAW_MLFLOW names no MLflow server"),
+        ({"THAW_MLFLOW": "nonsense"}, "THAW_MLFLOW is nonsense, which is no address"),
         ({"THAW_MLFLOW": "http://x", "THAW_OFFLINE": "1"}, "THAW_OFFLINE forbids"),
     ],
 )

@@ -90,6 +90,12 @@ def test_the_picture_on_which_two_runs_differ_comes_first():
     assert words(at).count("-badge[:material/call_split:") == 1
 
 
+def test_of_several_answers_it_is_said_once_what_they_are_worth():
+    one, two = drawn_cards(("ant", "bee")), drawn_cards(("ant", "bee"), ("ant", "bee"))
+
+    assert words(one).count("Not calibrated.") == 1 and words(two).count("Not calibrated.") == 2
+
+
 def test_runs_of_different_classes_neither_agree_nor_are_wrong_about_a_class_they_do_not_know():
     at = drawn_cards(("ant", "bee"), ("cat", "dog"))
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from streamlit.proto.Common_pb2 import FileURLs
 from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
-from streamlit.runtime.uploaded_file_manager import UploadedFile, UploadedFileRec
+from streamlit.runtime.uploaded_file_manager import DeletedFile, UploadedFile, UploadedFileRec
 
 from pages.components import brought
 
@@ -46,6 +46,21 @@ def test_what_no_widget_holds_any_more_is_let_go_and_what_just_arrived_is_kept(s
     brought.let_go_of_what_is_gone()
 
     assert held(session) == {"a", "on its way"}
+
+
+def test_what_the_browser_lists_and_the_server_lost_has_to_be_brought_again(session, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(brought.st, "warning", lambda text, icon: said.append(text), raising=False)
+
+    session.state |= {"whole": bring(session, "a"), "several": [bring(session, "b")], "empty": None}
+    for key in ("whole", "several", "empty", "never drawn"):
+        brought.say_if_lost(key)
+    assert said == []
+
+    session.state |= {"whole": DeletedFile("a"), "several": [bring(session, "b"), DeletedFile("c")]}
+    for key in ("whole", "several"):
+        brought.say_if_lost(key)
+    assert len(said) == 2 and "bring it again" in said[0]
 
 
 def test_a_zip_that_was_taken_in_is_let_go_at_once(session):

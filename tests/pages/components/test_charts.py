@@ -3,7 +3,7 @@
 import pytest
 
 from core.training.history import EpochRecord
-from pages.components.charts import LEAST_SPAN, accuracy_against_seconds, accuracy_by_epoch
+from pages.components.charts import LEAST_SPAN, MOST_NAMES, accuracy_against_seconds, accuracy_by_epoch, confusion
 
 
 def history(accuracies: list[float], stage: str = "train") -> list[EpochRecord]:
@@ -48,3 +48,13 @@ def test_curves_of_one_strategy_are_told_apart_by_marker_and_tint():
     looks = {(trace.marker.symbol, trace.line.color) for trace in figure.data}
 
     assert len(looks) == 6 and len({symbol for symbol, _ in looks}) >= 4
+
+
+def test_a_confusion_matrix_of_many_classes_keeps_its_room_for_the_cells():
+    def sides(classes: int) -> list[bool]:
+        names = [f"class {number}" for number in range(classes)]
+        drawn = confusion([[int(row == column) for column in range(classes)] for row in range(classes)], names)
+        return [drawn.layout.xaxis.showticklabels, drawn.layout.yaxis.showticklabels]
+
+    assert sides(3) == sides(MOST_NAMES) == [True, True]
+    assert sides(MOST_NAMES + 1) == [False, False]

@@ -141,9 +141,13 @@ def test_what_is_no_zip_is_refused_by_name(tmp_path: Path, content: bytes, expec
         Archive(tmp_path / "a.zip")
 
 
-@pytest.mark.parametrize("names", [[], ["cat/", "dog/"]], ids=["empty", "folders only"])
-def test_a_zip_without_files_is_refused(tmp_path: Path, names: list[str]):
-    with pytest.raises(DatasetError, match="holds no files"):
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [([], "a.zip holds no files; make"), (["cat/", "dog/"], "a.zip holds no files, only 2 empty folders; make")],
+    ids=["empty", "folders only"],
+)
+def test_a_zip_without_files_is_refused(tmp_path: Path, names: list[str], said: str):
+    with pytest.raises(DatasetError, match=said):
         Archive(write_zip(tmp_path / "a.zip", dict.fromkeys(names, b"")))
 
 
