@@ -16,9 +16,9 @@ from typing import Final
 import numpy as np
 from scipy.stats import norm
 from scipy.stats import t as student
-from statsmodels.stats.proportion import proportion_confint
 
 from core.comparison.metrics import Array, Interval
+from core.comparison.statistics import wilson
 from core.comparison.weighing import design_effect, of_groups
 
 LEAST_SEEDS: Final = 3
@@ -273,9 +273,7 @@ def grouped_share(right: Array, groups: Sequence[str]) -> Interval:
 
 def _effective_wilson(share: float, padded: float, error: float, df: float) -> Interval:
     pictures = padded * (1 - padded) / error**2  # whole or not
-    alpha = 2 * norm.sf(quantile(df))
-    low, high = proportion_confint(share * pictures, pictures, alpha=alpha, method="wilson")
-    return Interval(low=float(low), high=float(high))
+    return wilson(share * pictures, pictures, alpha=float(2 * norm.sf(quantile(df))))
 
 
 def _with_two_halves(scores: Array, groups: Sequence[str]) -> tuple[Array, Array]:

@@ -14,10 +14,17 @@ from statsmodels.stats.proportion import proportion_confint
 from core.comparison.metrics import Array, Interval, Rate
 
 
-def wilson(correct: float, total: int, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a share (Wilson 1927); `total` is at least 1, `correct` may be a mean over seeds."""
-    low, high = proportion_confint(correct, total, alpha=1 - confidence, method="wilson")
-    return Interval(low=float(low), high=float(high))
+def wilson(correct: float, total: float, alpha: float = 1 - 0.95) -> Interval:
+    """Wilson's score interval of a share (Wilson 1927).
+
+    Args:
+        correct: may be a mean over seeds.
+        total: above 0; an effective number need not be whole.
+        alpha: how often it may miss.
+    """
+    low, high = proportion_confint(correct, total, alpha=alpha, method="wilson")
+    # none and all are ends of their own intervals, which rounding may miss, and does as versions of libraries have it
+    return Interval(low=0.0 if correct == 0 else float(low), high=1.0 if correct == total else float(high))
 
 
 def rate(correct: int, total: int) -> Rate | None:
