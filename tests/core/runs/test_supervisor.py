@@ -245,13 +245,13 @@ def finish(run: Callable[[], Run]) -> None:
 @pytest.mark.slow
 @pytest.mark.takes(68)
 def test_restarts_of_the_server_are_no_crashes_of_the_run(tiny_dataset):
-    run = queue(tiny_dataset, epochs=60)
+    run = queue(tiny_dataset, epochs=30)
 
     assert restart(3, run) == [0, 0, -signal.SIGKILL]
     finish(run)
 
     assert (run().state, run().attempt, run().crashes) == ("finished", 4, 0)
-    assert len(load_record(run().id).history) == 60
+    assert len(load_record(run().id).history) == 30
 
 
 @pytest.mark.long
