@@ -11,6 +11,7 @@ import sys
 import zipfile
 from collections.abc import Callable, Generator, Iterator
 from contextlib import redirect_stdout, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,16 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ["OMP_NUM_THREADS"] = "1"  # before torch is imported: two threads crawl where other work shares the cores
 
-from helpers import FinishedRace, drawn_classes, home_at, know_speeds, write_files, write_zip
+from helpers import (
+    FinishedRace,
+    drawn_classes,
+    home_at,
+    know_speeds,
+    on_all_cores,
+    shared_file,
+    write_files,
+    write_zip,
+)
 
 from core.data.reading.intake import take_in
 
@@ -30,12 +40,17 @@ if TYPE_CHECKING:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest begin, by turns in the halves that two processes get: else one ends a run alone, last of its half."""
+    """The longest begin, by turns in the halves that two processes get: else one ends a run alone, last of its half.
+
+    Those of a file stay together: they may share a server.
+    """
     marked = {item: mark.args[0] for item in items if (mark := item.get_closest_marker("takes"))}
-    longest = sorted(marked, key=lambda item: -marked[item])
+    files = [[*those] for _, those in groupby(marked, key=lambda item: item.path)]
+    files.sort(key=lambda those: -sum(marked[item] for item in those))
+    first, second = ([item for those in files[half::2] for item in those] for half in (0, 1))
     rest = [item for item in items if item not in marked]
-    middle = max(0, len(items) // 2 - len(longest[::2]))
-    items[:] = [*longest[::2], *rest[:middle], *longest[1::2], *rest[middle:]]
+    middle = max(0, len(items) // 2 - len(first))
+    items[:] = [*first, *rest[:middle], *second, *rest[middle:]]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -185,6 +200,18 @@ def finished_race(_race: FinishedRace, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The race, with Thaw's home set to the one it lives in; the test must not change it."""
     monkeypatch.setenv("THAW_HOME", str(_race.home))
     yield _race
+
+
+@pytest.fixture(scope="session")
+def raced_photos(once: Once) -> Path:
+    """A home in which Frozen raced Fine-tuned on the photos, and `race.json`, what was printed; read only."""
+    photos = str(shared_file("data", "hymenoptera_data.zip"))
+
+    def race(home: Path) -> None:
+        printed = on_all_cores(home, "race", "--data", photos, "--scenarios", "frozen,finetuned")
+        (home / "race.json").write_text(json.dumps(printed))
+
+    return once("photos", race)
 
 
 @pytest.fixture

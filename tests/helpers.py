@@ -116,6 +116,21 @@ def python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+def on_all_cores(home: Path, *words: str) -> dict[str, Any]:
+    """The JSON that a command prints, run as a person would."""
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-m", "core", *words, "--json"],
+        cwd=REPOSITORY,
+        env={**environment, "THAW_HOME": str(home)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 @cache
 def _known_speeds(plain: bool) -> bytes:
     from core.machine import speeds

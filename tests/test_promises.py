@@ -118,14 +118,10 @@ def test_the_command_line_from_pictures_to_a_network_taken_home(person: Person):
     archive = write_zip(person.folder.parent / "pictures.zip", drawn_classes(10))
     picture = person.folder.parent / "picture.png"
     picture.write_bytes(drawn_classes(1)["discs/0.png"])
-    runs = []
-    for options in (
-        ["--scenario", "frozen", "--views", "1"],
-        ["--scenario", "finetuned", "--epochs", "1", "--train-size", "96"],
-    ):
-        printed, done = person.run("-m", "core", "train", "--data", archive, "--json", *options)
-        person.check(done)
-        runs.append(json.loads(printed)["run"])
+    options = ["--scenarios", "frozen,finetuned", "--views", "1", "--epochs", "1", "--train-size", "96"]
+    printed, done = person.run("-m", "core", "race", "--data", archive, "--json", *options)
+    person.check(done)
+    runs = [run["run"] for run in json.loads(printed)["runs"]]
     taken = person.temporary / "run.zip"
     for arguments in (
         ["compare", *runs],
@@ -216,9 +212,9 @@ def _wait_for_run() -> None:
     from core.data.ingest import ingest
     from core.runs.race import submit
     from core.runs.store import RunStore
-    from core.settings.schema import RunSettings
+    from core.settings.schema import OptimSettings, RunSettings
 
     store = RunStore()
-    (run,) = submit(store, [RunSettings()], ingest("builtin"), as_race=False)
+    (run,) = submit(store, [RunSettings(optim=OptimSettings(views=1))], ingest("builtin"), as_race=False)
     _wait_for(lambda: not store.get(run).is_active)
     assert store.get(run).state == "finished", store.get(run).cause

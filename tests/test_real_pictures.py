@@ -1,53 +1,23 @@
 """Real training on real pictures, end to end through the command line: `python -m pytest -m slow`, some minutes."""
 
 import json
-import os
-import subprocess
-import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers import REPOSITORY, shared_file
+from helpers import on_all_cores, shared_file
 from safetensors.numpy import load_file
 
 pytestmark = pytest.mark.slow
-
-
-def core(home: Path, *words: str) -> dict:
-    """The JSON that a command prints, run as a person would, on all cores."""
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-m", "core", *words, "--json"],
-        cwd=REPOSITORY,
-        env={**environment, "THAW_HOME": str(home)},
-        capture_output=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
 
 
 def by_scenario(race: dict) -> dict[str, dict]:
     return {run["scenario"]: run for run in race["runs"]}
 
 
-@pytest.fixture(scope="module")
-def raced(once: Callable[[str, Callable[[Path], object]], Path]) -> Path:
-    """A home in which Frozen raced Fine-tuned on the photos, and `race.json`, what was printed; read only."""
-    photos = str(shared_file("data", "hymenoptera_data.zip"))
-
-    def race(home: Path) -> None:
-        printed = core(home, "race", "--data", photos, "--scenarios", "frozen,finetuned")
-        (home / "race.json").write_text(json.dumps(printed))
-
-    return once("photos", race)
-
-
 @pytest.mark.takes(75)
-def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(raced: Path):
-    runs = by_scenario(json.loads((raced / "race.json").read_text()))
+def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(raced_photos: Path):
+    runs = by_scenario(json.loads((raced_photos / "race.json").read_text()))
 
     assert runs["frozen"]["test_accuracy"] >= 0.92
     assert runs["finetuned"]["test_accuracy"] >= 0.90
@@ -58,7 +28,7 @@ def test_on_the_photos_frozen_and_finetuned_reach_what_we_promise(raced: Path):
 
 @pytest.mark.long
 def test_on_the_drawings_more_thawing_is_better_and_from_scratch_is_behind(tmp_path):
-    race = core(tmp_path, "race", "--data", "builtin", "--scenarios", "frozen,finetuned,scratch")
+    race = on_all_cores(tmp_path, "race", "--data", "builtin", "--scenarios", "frozen,finetuned,scratch")
 
     runs = by_scenario(race)
     frozen, finetuned, scratch = (runs[name]["test_accuracy"] for name in ("frozen", "finetuned", "scratch"))
@@ -68,14 +38,14 @@ def test_on_the_drawings_more_thawing_is_better_and_from_scratch_is_behind(tmp_p
     assert set(better) == {("frozen", "finetuned"), ("frozen", "scratch"), ("finetuned", "scratch")}
 
 
-def test_classify_gives_the_stored_test_predictions_on_the_photos(raced: Path, tmp_path: Path):
-    run = by_scenario(json.loads((raced / "race.json").read_text()))["frozen"]["run"]
-    record = json.loads((raced / "runs" / run / "record.json").read_text())
-    stored = load_file(raced / "runs" / run / "predictions.safetensors")["probabilities"]
+def test_classify_gives_the_stored_test_predictions_on_the_photos(raced_photos: Path, tmp_path: Path):
+    run = by_scenario(json.loads((raced_photos / "race.json").read_text()))["frozen"]["run"]
+    record = json.loads((raced_photos / "runs" / run / "record.json").read_text())
+    stored = load_file(raced_photos / "runs" / run / "predictions.safetensors")["probabilities"]
     with zipfile.ZipFile(shared_file("data", "hymenoptera_data.zip")) as archive:
         files = [archive.extract(name, tmp_path / "photos") for name in record["test_names"]]
 
-    answers = core(raced, "classify", run, *files)["pictures"]
+    answers = on_all_cores(raced_photos, "classify", run, *files)["pictures"]
 
     given = [list(answer["probabilities"].values()) for answer in answers]
     assert given == [pytest.approx(row, abs=1e-5) for row in stored.tolist()]

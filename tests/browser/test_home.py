@@ -9,7 +9,7 @@ import pytest
 
 from .conftest import Server, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.takes(60)]
 CLICK_MS, WORK_MS = 180_000, 600_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")
 

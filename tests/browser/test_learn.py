@@ -14,23 +14,27 @@ from helpers import know_speeds
 
 from benchmarks.shown import settle, tab, visit
 
-from .conftest import Server
+from .conftest import serving
 
 pytestmark = pytest.mark.browser
 WORK_MS = 600_000
 
 
-@pytest.fixture
-def learn(chromium: Any, all_drawn: Path, tmp_path: Path) -> Iterator[tuple[Any, str]]:
-    """A tab, and the address of an app with the built-in pictures."""
-    home = tmp_path / "home"
+@pytest.fixture(scope="module")
+def served(all_drawn: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of an app with the built-in pictures, all of them."""
+    home = tmp_path_factory.mktemp("learn") / "home"
     shutil.copytree(all_drawn, home / "datasets" / all_drawn.name)
     know_speeds(home)
-    server = Server(home)
-    server.start()
+    with serving(home) as server:
+        yield server.url
+
+
+@pytest.fixture
+def learn(chromium: Any, served: str) -> Iterator[tuple[Any, str]]:
+    """A tab, and that address."""
     with tab(chromium) as page:
-        yield page, server.url
-    server.stop()
+        yield page, served
 
 
 def lock(page: Any, question: str, option: str) -> Any:

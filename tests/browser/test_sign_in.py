@@ -25,7 +25,7 @@ from joserfc.jwk import RSAKey
 
 from .conftest import Prepare, Server
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.takes(40)]
 PATIENCE_MS = 180_000
 CLIENT, SECRET = "thaw-here", "a secret of the test"
 
@@ -132,7 +132,6 @@ def signed_in(context: Any, url: str, provider: Provider, account: str) -> Any:
     back = opened.value
     back.set_default_timeout(PATIENCE_MS)
     back.wait_for_url(re.compile(rf"{re.escape(url)}/(\?.*)?$"))
-    settle(back)
     back.goto(f"{url}/workspace")
     settle(back)
     back.get_by_text(f"Signed in as {account}").wait_for()

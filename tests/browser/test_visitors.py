@@ -20,7 +20,7 @@ from benchmarks.shown import settle
 
 from .conftest import Prepare, Server, framed, serving
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.takes(30)]
 CLICK_MS = 180_000  # a first visit has pictures drawn, beside whatever else a machine does
 KEY = re.compile(r"[?&]w=([A-Za-z0-9_-]{22})")
 
@@ -151,7 +151,6 @@ def test_a_class_has_the_same_pictures_and_one_board(chromium: Any, shared: Any)
     student.close()
 
 
-@pytest.mark.takes(60)
 def test_no_canary_is_found(chromium: Any, shared: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("THAW_HOME", str(shared.home))
 

@@ -22,7 +22,7 @@ import pytest
 from benchmarks.shown import settle
 from core.data.drawn.drawings import draw
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.takes(50)]
 WORK_MS = 300_000  # for training; generous, as other work may share the machine
 CLICK_MS = 180_000
 ANSWER = re.compile("better than|practically the same|Not decided yet")

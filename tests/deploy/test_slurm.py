@@ -79,6 +79,7 @@ def test_a_job_ends_where_its_first_node_does(job: dict[str, str], tmp_path: Pat
 
 
 @pytest.mark.slow
+@pytest.mark.takes(40)
 def test_a_race_trains_on_the_jobs_machines(job: dict[str, str], tiny_folder: Path, tmp_path: Path):
     pytest.importorskip("ray", reason="the extra `ray` is not installed: pip install 'thaw-lab[ray]'")
     if not Path(sys.prefix, "bin", "activate").exists():
@@ -86,7 +87,7 @@ def test_a_race_trains_on_the_jobs_machines(job: dict[str, str], tiny_folder: Pa
     short = tmp_path / "short.sh"
     text = SCRIPT.read_text()
     assert "--seeds 0,1,2,3,4" in text
-    short.write_text(text.replace("--seeds 0,1,2,3,4", "--seeds 0,1 --epochs 1"))
+    short.write_text(text.replace("--seeds 0,1,2,3,4", "--seeds 0 --epochs 1"))
 
     done = run({**job, "THAW_DATABASE": f"sqlite:///{tmp_path}/runs.db"}, short, tiny_folder, timeout=400)
 

@@ -41,6 +41,11 @@ def test_wilson_interval_of_published_examples(correct, total, low, high):
     assert (round(interval.low, digits), round(interval.high, digits)) == (low, high)
 
 
+@pytest.mark.parametrize("total", [1, 15, 150, 4000])
+def test_of_none_and_of_all_the_interval_ends_there_exactly(total):
+    assert wilson(0, total).low == 0.0 and wilson(total, total).high == 1.0
+
+
 def test_wilson_is_symmetric_in_right_and_wrong():
     right, wrong = wilson(144, 153), wilson(9, 153)
 

@@ -11,7 +11,7 @@ from shutil import rmtree
 from typing import Any
 
 import pytest
-from helpers import NEEDS_RAY, REPOSITORY
+from helpers import NEEDS_RAY, REPOSITORY, home_at
 
 from core.data.ingest import Ingested
 from core.runs.race import plan_race, submit
@@ -19,7 +19,7 @@ from core.runs.record import load_predictions, load_record
 from core.runs.store import Run, RunStore
 from core.settings.schema import OptimSettings, RunSettings
 
-pytestmark = [pytest.mark.slow, NEEDS_RAY]
+pytestmark = [pytest.mark.slow, pytest.mark.takes(45), NEEDS_RAY]
 PATIENCE_S = 280.0
 Worker = Callable[..., subprocess.Popen[bytes]]
 
@@ -51,15 +51,30 @@ def worker(tmp_path: Path) -> Iterator[Worker]:
     log.close()
 
 
-@pytest.fixture
-def raylets(thaw_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
-    from proving.raylets import Raylets
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Path]]:
+    """One for all of these, and the home that its machines have."""
+    with pytest.MonkeyPatch.context() as patch, home_at(tmp_path_factory.mktemp("cluster") / "home") as home:
+        patch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")  # as in tests of one process
+        patch.delenv("THAW_DATABASE", raising=False)
+        from proving.raylets import Raylets
 
-    with Raylets(2) as cluster:
-        monkeypatch.setenv("THAW_ENGINE", "ray")
-        monkeypatch.setenv("THAW_RAY_ADDRESS", cluster.address)
-        yield cluster
+        with Raylets(2) as raylets:
+            yield raylets, home
+
+
+@pytest.fixture
+def thaw_home(thaw_home: Path, cluster: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("THAW_HOME", str(cluster[1]))
+    return cluster[1]
+
+
+@pytest.fixture
+def raylets(cluster: tuple[Any, Path], monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setenv("THAW_ENGINE", "ray")
+    monkeypatch.setenv("THAW_RAY_ADDRESS", cluster[0].address)
+    return cluster[0]
 
 
 def queue(dataset, scenarios: list[str], epochs: int) -> list[str]:
@@ -114,9 +129,9 @@ def test_a_race_on_two_raylets_gives_what_one_process_gives_bit_for_bit(
 
 
 def test_nothing_is_lost_twice_or_stuck_where_a_task_a_raylet_and_the_driver_are_killed(
-    tiny_dataset, raylets, worker: Worker
+    few_dataset, raylets, worker: Worker
 ):
-    ids = queue(tiny_dataset, ["finetuned", "scratch"], epochs=8)
+    ids = queue(few_dataset, ["finetuned", "scratch"], epochs=16)  # nobody else has looked at its test pictures
     store, driver = RunStore(), worker()
 
     def at_work() -> list[Run]:

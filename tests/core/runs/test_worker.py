@@ -97,20 +97,6 @@ def test_a_worker_is_ready_before_there_is_anything_to_train_and_gives_back_what
     assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
 
 
-@pytest.mark.slow
-def test_a_worker_gives_its_run_back_when_its_parent_goes(few_dataset, start: Start):
-    store, (run,) = queue(few_dataset, "finetuned", epochs=200)
-    process = start()
-    wait_for(has_trained(store, run))
-
-    assert process.stdin is not None
-    process.stdin.close()
-
-    assert process.wait(PATIENCE_S) == 0
-    waiting = store.get(run)
-    assert (waiting.state, waiting.crashes, waiting.attempt) == ("queued", 0, 1)
-
-
 def test_stop_is_heard_while_the_head_is_solved_for(few_dataset, monkeypatch: pytest.MonkeyPatch):
     store, (run,) = queue(few_dataset)
     minimise = head.minimise
@@ -128,23 +114,6 @@ def test_stop_is_heard_while_the_head_is_solved_for(few_dataset, monkeypatch: py
 
     assert (store.get(run).state, store.get(run).cause) == ("cancelled", None)
     assert not run_folder(run).exists()
-
-
-@pytest.mark.slow
-def test_a_killed_worker_is_noticed_and_the_next_one_finishes_its_run(tiny_dataset, start: Start):
-    store, (run,) = queue(tiny_dataset, "finetuned", epochs=6)
-    process = start()
-    wait_for(has_trained(store, run))
-    process.kill()
-    process.wait()
-    assert not run_folder(run).exists()
-
-    start()
-    wait_for(lambda: not store.get(run).is_active)
-
-    ended = store.get(run)
-    assert (ended.state, ended.attempt, ended.crashes) == ("finished", 2, 1)
-    assert [row.epoch for row in load_record(run).history] == list(range(1, 7))
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import FinishedRace, drawn_classes, home_at, shared_file, write_files
+from helpers import FinishedRace, drawn_classes, shared_file, write_files
 from safetensors.torch import load_file
 
 from core.__main__ import main
@@ -234,17 +234,18 @@ def test_every_other_scenarios_script_runs(scenario: str, few_folder: Path, tmp_
 
 
 @pytest.mark.slow
-@pytest.mark.takes(60)
 @pytest.mark.parametrize("scenario", at_length(ON_PHOTOS))
-def test_on_the_photos_the_script_gets_within_the_runs_interval(scenario: str, tmp_path: Path, quick_translation: None):
-    archive = shared_file("data", "hymenoptera_data.zip")
-    with zipfile.ZipFile(archive) as opened:
+def test_on_the_photos_the_script_gets_within_the_runs_interval(
+    scenario: str, raced_photos: Path, tmp_path: Path, quick_translation: None, monkeypatch: pytest.MonkeyPatch
+):
+    with zipfile.ZipFile(shared_file("data", "hymenoptera_data.zip")) as opened:
         opened.extractall(tmp_path / "photos")
-    photos = tmp_path / "photos"
-    with home_at(tmp_path / "home"):
-        assert main(["train", "--data", str(photos), "--scenario", scenario, "--epochs", "3", "--views", "1"]) == 0
-        record = load_record(RunStore().runs()[0].id)
-        right, _ = trained_again(unpacked(record.run, tmp_path), photos)
+    monkeypatch.setenv("THAW_HOME", str(raced_photos))
+    (run,) = (run for run in RunStore().runs() if run.settings.model.scenario == scenario)
+    record = load_record(run.id)
+
+    right, _ = trained_again(unpacked(run.id, tmp_path), tmp_path / "photos")
+
     total = record.split.test
     interval = wilson(round(record.test_accuracy * total), total)
 

@@ -9,7 +9,6 @@ import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,29 +42,28 @@ def program() -> Path:
 
 
 @pytest.fixture
-def serve(program: Path, tmp_path: Path) -> Callable[[], AbstractContextManager[str]]:
-    """Starts the server for a block, with what it kept before."""
+def serve(program: Path, tmp_path: Path) -> Iterator[tuple[str, Callable[[], None]]]:
+    """A server's address, and what starts it there."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     kept = ["--backend-store-uri", f"sqlite:///{tmp_path / 'mlflow.db'}", "--artifacts-destination", tmp_path / "kept"]
     command = [program, "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1", *kept]
+    started: list[subprocess.Popen[bytes]] = []
 
-    @contextmanager
-    def serving() -> Iterator[str]:
+    def start() -> None:
         with (tmp_path / "mlflow.log").open("ab") as log:
             process = subprocess.Popen(
                 command, stdout=log, stderr=log, cwd=tmp_path, env={**os.environ, **QUIET}, start_new_session=True
             )
-        try:
-            _wait_for(f"{address}/health", process)
-            yield address
-        finally:
-            os.killpg(process.pid, 9)
-            process.wait()
+        started.append(process)
+        _wait_for(f"{address}/health", process)
 
-    return serving
+    yield address, start
+    for process in started:
+        os.killpg(process.pid, 9)
+        process.wait()
 
 
 def _wait_for(url: str, process: "subprocess.Popen[bytes]") -> None:
@@ -84,37 +82,37 @@ def tell_and_go(remote: Remote, *data: str, tell: Callable[..., None] = Remote.t
     raise TrackerAway("gone")
 
 
-def test_a_race_is_on_the_server_whole_and_once_though_it_went_away(
+def test_a_race_is_on_the_server_whole_and_once_though_it_was_away_and_then_cut_off(
     _race: FinishedRace,
     thaw_home: Path,
-    serve: Callable[[], AbstractContextManager[str]],
+    serve: tuple[str, Callable[[], None]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     quick_translation: None,
 ):
     shutil.copytree(_race.home, thaw_home, dirs_exist_ok=True)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    runs = RunStore().runs(["finished"])
-    with serve() as address, monkeypatch.context() as patch:  # cut off where the files are to be sent
-        patch.setattr(Remote, "tell_data", tell_and_go)
-        with pytest.raises(TrackerAway):
-            export_missing(address)
+    runs, (address, start) = RunStore().runs(["finished"]), serve
     with pytest.raises(TrackerAway, match="does not take runs"):
         export_missing(address)
 
-    with serve() as address:
-        assert {*export_missing(address).exported} == {run.id for run in runs}
-        assert export_missing(address).exported == ()
-        client = mlflow.MlflowClient(tracking_uri=address)
-        found = client.search_runs([client.get_experiment_by_name("Thaw").experiment_id])
-        assert len(found) == len(runs) + 1 and {run.info.status for run in found} == {"FINISHED"}
-        for run in runs:
-            record = load_record(run.id)
-            (there,) = [one for one in found if one.data.tags.get("thaw.run") == run.id]
-            losses = client.get_metric_history(there.info.run_id, "train_loss")
-            assert [one.value for one in losses] == [epoch.train_loss for epoch in record.history], "none twice"
-            assert there.inputs.dataset_inputs[0].dataset.digest == record.dataset.fingerprint[:36]
-            package = client.download_artifacts(there.info.run_id, f"thaw-{run.id}.zip", str(tmp_path))
-            onnx = client.download_artifacts(there.info.run_id, "model.onnx", str(tmp_path))
-            with zipfile.ZipFile(package) as archive:
-                assert archive.read("model.onnx") == Path(onnx).read_bytes()
+    start()
+    with monkeypatch.context() as patch:  # cut off where the files are to be sent
+        patch.setattr(Remote, "tell_data", tell_and_go)
+        with pytest.raises(TrackerAway):
+            export_missing(address)
+    assert {*export_missing(address).exported} == {run.id for run in runs}
+    assert export_missing(address).exported == ()
+    client = mlflow.MlflowClient(tracking_uri=address)
+    found = client.search_runs([client.get_experiment_by_name("Thaw").experiment_id])
+    assert len(found) == len(runs) + 1 and {run.info.status for run in found} == {"FINISHED"}
+    for run in runs:
+        record = load_record(run.id)
+        (there,) = [one for one in found if one.data.tags.get("thaw.run") == run.id]
+        losses = client.get_metric_history(there.info.run_id, "train_loss")
+        assert [one.value for one in losses] == [epoch.train_loss for epoch in record.history], "none twice"
+        assert there.inputs.dataset_inputs[0].dataset.digest == record.dataset.fingerprint[:36]
+        package = client.download_artifacts(there.info.run_id, f"thaw-{run.id}.zip", str(tmp_path))
+        onnx = client.download_artifacts(there.info.run_id, "model.onnx", str(tmp_path))
+        with zipfile.ZipFile(package) as archive:
+            assert archive.read("model.onnx") == Path(onnx).read_bytes()
