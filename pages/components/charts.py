@@ -35,8 +35,9 @@ _MARKERS: Final = ("", "-open", "-dot", "-open-dot")
 LEGEND_ROW_PX: Final = 24
 FEW_NAMED: Final = 3
 MOST_CELLS: Final = 12
-MOST_NAMES: Final = 40  # classes, beyond which the confusion matrix names none at its sides
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
+MOST_NAMES: Final = 40
+"""Classes up to which they are named at its sides."""
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
 
 History = Sequence[EpochRecord]
@@ -259,7 +260,7 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
     )
     if few:
         _selectable_cells(figure, names, texts)
-    # names of hundreds of classes would leave no room for the cells: pointing at one tells
+    # pointing at a cell tells the names, too, for which there would be no room
     figure.update_xaxes(title="predicted", type="category", showgrid=False, showticklabels=not crowded)
     figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False, showticklabels=not crowded)
     return laid_out(figure, 300 if few else 560 if crowded else 420)
