@@ -55,7 +55,8 @@ def _rule(evidence: Evidence) -> tuple[int, str]:
     if said := not_offered(get_backbone(evidence.backbone)):
         return 0, f"A head alone is wrong about {per_cent(wrong)} of the pictures. {said}"
     if wrong <= LITTLE_LEFT and not earlier:
-        return 0, f"A head alone is wrong about only {per_cent(wrong)} of the pictures: there is little left to gain."
+        mistakes = f"is wrong about only {per_cent(wrong)} of the pictures" if wrong else "is right about every picture"
+        return 0, f"A head alone {mistakes}: there is little left to gain."
     unlike = evidence.sure is not None and evidence.sure < SURE / 3
     if evidence.fewest < FEW and not unlike:
         return 0, f"{counted(evidence.fewest, 'picture')} of a class are too few to train more than a head on."

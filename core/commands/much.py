@@ -108,7 +108,12 @@ def _crossing(arguments: Namespace) -> Result:
     counts = class_counts(dataset, dataset.split(settings.seed, settings.data))["train"]
     usual = sizes_to_try(min(counts))
     words = [word for word in names_in(arguments.sizes or "") if word != "all"]
-    sizes = [*_numbers("--sizes", ",".join(words), ()), None] if arguments.sizes else usual
+    smaller = _numbers("--sizes", ",".join(words), ())
+    if smaller and max(smaller) >= max(counts):
+        raise ThawError(
+            f"--sizes has {max(smaller)}, and no class has more than {max(counts)} pictures in train: say all."
+        )
+    sizes = [*smaller, None] if arguments.sizes else usual
     plans = plan_crossing(settings, sizes, seeds, counts)
     _say_how_long("crossing", plans, dataset, say)
     found = crossing_of(_studied("crossing", plans, dataset, say))

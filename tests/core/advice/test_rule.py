@@ -55,6 +55,11 @@ def test_the_advice_follows_from_size_similarity_and_depth(found: Evidence, stag
     assert advise(found).stages == stages
 
 
+def test_a_head_that_makes_no_mistake_is_not_said_to_make_few():
+    assert "is right about every picture" in advise(evidence((0.9, 1.0))).because
+    assert "wrong about only 1.0" in advise(evidence((0.9, 0.99))).because
+
+
 def test_the_best_of_several_equal_depths_is_the_last():
     found = evidence((0.9, 0.9, 0.8))
 

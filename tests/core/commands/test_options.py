@@ -30,6 +30,7 @@ WHAT_IS_WRONG = {
         f"--data {'x' * 5000}": "There is no file or folder",
     },
     "large": {"add ~nobody-of-this-name/x": "There is no folder or tar called 'x'"},
+    "crossing": {"--data TINY --sizes 1000": "no class has more than", "--data TINY --sizes two": "give whole numbers"},
     "lesson": {"--predict frozen": "name it", "--again": "name it", "nosuch": "There is no question 'nosuch'"},
     "import": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
     "restore": {"nosuch.zip": "There is no file 'nosuch.zip'", "EMPTY": "'empty' is a folder; name the zip itself"},
