@@ -7,6 +7,7 @@ that has another major version.
 
 import json
 import re
+from threading import Lock
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
@@ -25,6 +26,8 @@ Number = Annotated[float, Meta(ge=-1e15, le=1e15)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Hash = Annotated[str, Meta(pattern=r"\A[0-9a-f]{64}\Z")]
 """SHA-256."""
+_KNOWN: Final = set[Any]()
+_LEARNING: Final = Lock()
 
 
 def read_json(text: bytes, kind: type[T]) -> T:
@@ -33,6 +36,7 @@ def read_json(text: bytes, kind: type[T]) -> T:
     Raises:
         ValueError, RecursionError: it is no JSON, or does not say what such a record does.
     """
+    _know(kind)
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):  # names of files may hold half of a pair, which is no JSON
@@ -45,12 +49,25 @@ def typed(values: Any, kind: type[T]) -> T:
     Raises:
         ValueError: they do not say what such a record does. The message names the place, and never what stands there.
     """
+    _know(kind)
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
         said, _, place = str(error).replace("`", "").partition(" - at ")
         said = re.sub("^Invalid enum value.*", "another value than there is", said, flags=re.DOTALL)
         raise ValueError(f"{place.replace('$.', '') or 'the whole'}: {said[:1].lower()}{said[1:]}") from error
+
+
+def _know(kind: Any) -> None:
+    """Let msgspec look at a class before it is read for the first time.
+
+    In one thread at a time: it notes what it finds at the class before it has found everything, and a thread that reads
+    such a record meanwhile ends the whole process (msgspec 0.22).
+    """
+    if kind not in _KNOWN:
+        with _LEARNING:
+            msgspec.json.Decoder(kind)
+            _KNOWN.add(kind)
 
 
 def fits(values: object, kind: type) -> bool:

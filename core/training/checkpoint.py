@@ -15,13 +15,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import msgspec
 import torch
 from safetensors.torch import load, save
 from torch import Tensor
 
 from core.errors import StorageError
 from core.home import ordinary, write_atomically
+from core.records import typed
 from core.training.history import EpochRecord, Stopwatch
 from core.training.loop import Best, Stepper
 
@@ -95,7 +95,7 @@ class Checkpoint:
         _restore(values, tensors, stepper, best)
         _go_on(watch, values)
         self._saved = time.monotonic()
-        return msgspec.convert(values["history"], list[EpochRecord]), float(values["done"])
+        return typed(values["history"], list[EpochRecord]), float(values["done"])
 
     def remove(self) -> None:
         """The run has ended. What cannot be removed now is swept when the next worker starts."""

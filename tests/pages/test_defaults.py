@@ -128,7 +128,7 @@ def test_of_an_experiment_the_seed_that_is_best_on_val_is_asked_and_the_others_c
     assert at.query_params["run"] == runs[0].id
 
     at = start("classify.py", run=runs[1].id)
-    assert asked(at)[1] == "**Frozen, seed 1**, validation accuracy 91.0 %"
+    assert asked(at)[1] == "**Frozen, seed 1**, validation accuracy 91.0 %, trained on tiny", "others are chosen"
 
 
 def test_classify_opens_with_the_pictures_of_the_newest_run_where_none_are_chosen(
