@@ -163,10 +163,13 @@ def take_photo(app: Any, after_s: float = 0.0) -> float:
         photos of the same moment are the same picture.
     Returns the seconds it had run for.
     """
+    button = app.get_by_role("button", name="Take photo")
+    button.wait_for()
+    frame = button.element_handle().owner_frame()
+    running = "after => { const video = document.querySelector('video'); return video && video.currentTime > after }"
+    frame.wait_for_function(running, arg=after_s)  # asked anew each time: a new camera may come in the place of one
     video = app.locator("video").element_handle()
-    frame = video.owner_frame()
-    frame.wait_for_function("([video, after]) => video.currentTime > after", arg=[video, after_s])
-    app.get_by_role("button", name="Take photo").click()
+    button.click()
     return float(video.evaluate("video => video.currentTime"))
 
 

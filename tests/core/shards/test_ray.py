@@ -15,17 +15,16 @@ from core.shards.executor import Here
 from core.shards.large_set import add
 from core.shards.objects import folder_of, names_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.takes(45), NEEDS_RAY]
+pytestmark = [pytest.mark.slow, NEEDS_RAY]
 
 DRIVER = """
 import json, os, sys
 sys.path.insert(0, os.path.join(os.getcwd(), "benchmarks"))
-source, there, store, *homes = sys.argv[1:]
+source, there, here = sys.argv[1:]
 os.environ["THAW_HOME"] = there
 from proving.raylets import Raylets
-
-def found(home):
-    os.environ.update(THAW_HOME=home)
+with Raylets(2) as cluster:
+    os.environ.update(THAW_HOME=here, THAW_ENGINE="ray", THAW_RAY_ADDRESS=cluster.address)
     from core.shards.executor import executor
     from core.shards.listing import list_source
     from core.shards.taking_in import take_in_piece
@@ -45,36 +44,28 @@ def found(home):
         said = str(error)
     hands = work.hands
     work.close()
-    own = os.path.exists(os.path.join(there, "large"))
-    return {"hands": hands, "said": said, "shards": [one.shard for one in receipts], "raylets have their own": own}
-
-with Raylets(2) as cluster:
-    os.environ.update(THAW_ENGINE="ray", THAW_RAY_ADDRESS=cluster.address)
-    alone = found(homes[0])
-    cluster.add()
-    os.environ["THAW_STORE"] = store
-    print(json.dumps([alone, found(homes[1])]))
+print(json.dumps({"hands": hands, "said": said, "shards": [one.shard for one in receipts]}))
 """
 
 
+@pytest.mark.parametrize("with_store", [False, True])
 def test_shards_are_those_of_one_process_though_a_raylet_is_lost(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, with_store: bool
 ):
     """With a store each machine has a home of its own, and nothing else is shared."""
-    there, store, homes = tmp_path / "there", tmp_path / "store", [tmp_path / "here", tmp_path / "here with a store"]
-    said = python(DRIVER, *map(str, (tiny_folder, there, store, *homes)))
-    found = json.loads(said.splitlines()[-1])
+    with monkeypatch.context() as patch:
+        if with_store:
+            patch.setenv("THAW_STORE", str(tmp_path / "store"))
+        said = python(DRIVER, str(tiny_folder), str(tmp_path / "there"), str(tmp_path / "here"))
+        found = json.loads(said.splitlines()[-1])
+        assert (found["hands"], found["said"]) == (2, "no good")
 
+        monkeypatch.setenv("THAW_HOME", str(tmp_path / "here"))
+        assert sorted({*found["shards"]}) == names_of("shards")
+        assert (tmp_path / "there" / "large").exists() == with_store
+        assert any(folder_of("shards", "x").parent.iterdir()) != with_store
+
+    cache._listed.clear()
     monkeypatch.setenv("THAW_HOME", str(tmp_path / "alone"))
     alone = add(str(tiny_folder), Here(), size=3, layout=AUTO, on_progress=lambda done, total: None)
-    shards = [one.receipt.shard for one in alone.taken]
-    assert len(shards) == 10
-    told = {"hands": 2, "said": "no good", "shards": shards}
-    assert found == [told | {"raylets have their own": False}, told | {"raylets have their own": True}]
-
-    monkeypatch.setenv("THAW_HOME", str(homes[0]))
-    assert sorted({*shards}) == names_of("shards") and any(folder_of("shards", "x").parent.iterdir())
-    monkeypatch.setenv("THAW_HOME", str(homes[1]))
-    monkeypatch.setenv("THAW_STORE", str(store))
-    cache._listed.clear()
-    assert sorted({*shards}) == names_of("shards") and not any(folder_of("shards", "x").parent.iterdir())
+    assert found["shards"] == [one.receipt.shard for one in alone.taken] and len(found["shards"]) == 10
