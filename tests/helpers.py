@@ -165,6 +165,7 @@ def take_photo(app: Any, after_s: float = 0.0) -> float:
     """
     button = app.get_by_role("button", name="Take photo")
     button.wait_for()
+    app.locator("video").scroll_into_view_if_needed()  # out of sight Chromium does not start it
     frame = button.element_handle().owner_frame()
     running = "after => { const video = document.querySelector('video'); return video && video.currentTime > after }"
     frame.wait_for_function(running, arg=after_s)  # asked anew each time: a new camera may come in the place of one
