@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -89,36 +90,46 @@ def cancel(place: Path, count: int, seed: int, until: float) -> Tally:
         number += 1
         shutil.rmtree(small.here() / "cache" / "features", ignore_errors=True)
         (run,) = store.submit([_plan(phase, number, dataset)], "To stop")
-        if not _wait_for(reading, run, phase, store):
+        told = Told(reading, run)
+        if not told.reaches(phase, store):
             continue
         time.sleep(dice.uniform(0.0, PHASES[phase]))
         if store.get(run).is_active:
-            _stop(tally, store, run, phase)
+            _stop(tally, store, run, told)
     if child.ended():
         tally.faults.append("the worker died")
     child.kill()
     return tally
 
 
-def _wait_for(handle: int, run: str, phase: str, store: RunStore) -> bool:
-    """Until a phase of a run begins; whether it did."""
-    heard = b""
-    while store.get(run).is_active:
-        try:
-            heard += os.read(handle, 4096)
-        except BlockingIOError:
+class Told:
+    """What a worker tells of a run: which phases began."""
+
+    def __init__(self, handle: int, run: str) -> None:
+        self._handle, self._run, self._heard = handle, run, b""
+
+    def phases(self) -> list[str]:
+        """Those that have begun; the last is the one it is in."""
+        with suppress(BlockingIOError):
+            self._heard += os.read(self._handle, 1 << 16)
+        return [phase for run, phase in map(str.split, self._heard.decode().splitlines()) if run == self._run]
+
+    def reaches(self, phase: str, store: RunStore) -> bool:
+        """Wait until a phase begins; False if the run ends before."""
+        while store.get(self._run).is_active:
+            if phase in self.phases():
+                return True
             time.sleep(0.005)
-        if f"{run} {phase}\n".encode() in heard:
-            return True
-    return False
+        return False
 
 
-def _stop(tally: Tally, store: RunStore, run: str, phase: str) -> None:
+def _stop(tally: Tally, store: RunStore, run: str, told: Told | None = None) -> None:
     """Stop a run and see how long that takes."""
     start = time.monotonic()
     store.cancel(run)
     acknowledged = store.get(run)
     acknowledged_s = time.monotonic() - start
+    phase = told.phases()[-1] if told else "starting PyTorch"  # what was waited for may be over
     if not acknowledged.cancel and not acknowledged.is_active:  # it had ended just before
         return
     while store.get(run).is_active and time.monotonic() - start < 60:
@@ -157,7 +168,7 @@ def cancel_at_start(tally: Tally, place: Path, count: int, seed: int, until: flo
         ):
             time.sleep(dice.uniform(0.0, 2.5))
             if store.get(run).is_active:
-                _stop(tally, store, run, "starting PyTorch")
+                _stop(tally, store, run)
             process.kill()
 
 
