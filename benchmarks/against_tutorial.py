@@ -36,13 +36,14 @@ from core.machine.process import PROCESS_ENVIRONMENT, keep_freed_memory, prepare
 EPOCHS = 25
 BACKBONE, OTHER = "efficientnet_lite0", "resnet18"
 PENALTIES = (0.001, 0.003, 0.02, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-FIRST_EVER, FEWER = "frozen, nothing measured", "probe-then-finetune, 3 epochs"
+FIRST_EVER, FEWER = "frozen, nothing measured", ", 3 epochs"
 SCENARIOS = {
     "frozen": "frozen",
     FIRST_EVER: "frozen",
     "finetuned": "finetuned",
     "probe-then-finetune": "finetuned",
-    FEWER: "finetuned",
+    f"finetuned{FEWER}": "finetuned",
+    f"probe-then-finetune{FEWER}": "finetuned",
 }
 """Ours -> the recipe's."""
 
@@ -99,7 +100,7 @@ def arm(photos: Path, run_name: str, backbone: str, seed: int) -> dict[str, Any]
 
     # a random start is as fast, and needs no weights
     scenario = run_name.partition(",")[0]
-    optim = OptimSettings(epochs=3) if run_name == FEWER else OptimSettings()
+    optim = OptimSettings(epochs=3) if run_name.endswith(FEWER) else OptimSettings()
     model = ModelSettings(backbone=backbone, scenario=scenario, weights=None if backbone == BACKBONE else "none")
 
     def run(where: str, l2: float | None) -> dict[str, Any]:
