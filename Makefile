@@ -36,6 +36,7 @@ test-image: $(VENV)/.tests ## the image, built from nothing and used in a Chromi
 
 coverage: $(VENV)/.tests ## the default tests, and which lines and branches of core they reach
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) --cov
+	@rm -f .coverage.* # of processes that tests have killed
 
 lowest: $(VENV)/.tests ## the default tests with the oldest versions that pyproject.toml allows, in .venv-lowest
 	$(BIN)/uv venv --quiet --allow-existing --python $(PYTHON) $(VENV)-lowest

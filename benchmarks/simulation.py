@@ -1,9 +1,6 @@
 """How often the verdict is right, by simulation: `python benchmarks/simulation.py [--repeats N] [--only PART]`.
 
-Races are simulated picture by picture. Whether a network is right on a picture is a probit: the accuracy of its way of
-training, plus the picture's difficulty (the same for all), plus what this way of training makes of the picture (the
-same for all its seeds), plus the seed's own luck, plus what is left. The seed's luck is as large as it takes for true
-accuracies to spread by the given number of points. Since the truth is known, every interval and every verdict of
+Races are drawn picture by picture (`drawn_races.py`). Since the truth is known, every interval and every verdict of
 `core.comparison` can be held against it.
 
 Parts: `ways` (from three seeds on), `power` (by number of seeds), `accuracy` (one way of training alone), `models` (two
@@ -11,22 +8,17 @@ trained models, and single ones), `exponents` (why the degrees of freedom are as
 conclusion calls one of several equals better), `graded` (by number of seeds, the grade that is shown), `uneven` (equals
 of which only one varies from seed to seed), `least` (other least widths of a difference), `same` (from how many test
 pictures equals are called practically the same), `groups` (pictures in groups). Prints Markdown.
-
-In groups a part of a picture's difficulty is the same for all pictures of its group, as large as it takes for right and
-wrong of two of them to correlate by the given number.
 """
 
 import argparse
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from functools import cache
+from collections.abc import Sequence
 from itertools import combinations, product
 from pathlib import Path
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.stats import norm
 from scipy.stats import t as student
 
@@ -34,6 +26,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from batched import TODAY, Said, graded, said_of, widened
+from drawn_races import ACCURACY, KINDS, race_in_groups, races, tables
 
 from core.comparison.conclusion import PROBABLE, chances_over_models
 from core.comparison.crossed import (
@@ -50,82 +43,13 @@ from core.comparison.statistics import mcnemar_exact, paired_difference, wilson
 from core.comparison.verdict import ALPHA, BAND, SMALLEST_DISCORDANT, Verdict, decide, discordant_units
 
 SEEDS, PICTURES, SPREADS, GAPS = (3, 5, 10), (40, 150, 1000), (0.015, 0.04), (0.0, 0.05, 0.15)
-ACCURACY = 0.94
-"""Of the better way of training, as on the photos of ants and bees."""
-DIFFICULTY, OWN_DIFFICULTY, REST = 0.65, 0.2, 0.15
-"""Shares of the latent variance: two runs of one recipe then disagree on 7 % of pictures, and of what varies from
-picture to picture a quarter to a third is the same for every seed, as in the recorded race."""
-Latent = tuple[float, float, float]
-"""Such shares; they add up to 1."""
-KINDS: dict[str, Latent] = {
-    "7 %": (DIFFICULTY, OWN_DIFFICULTY, REST),
-    "4 %": (0.9, 0.05, 0.05),
-    "2.5 %": (0.97, 0.015, 0.015),
-}
-"""By the share of pictures on which two runs of equals disagree."""
 SAID: dict[Verdict, str] = {"a-better": "A is better", "b-better": "B is better", "same": "the same"}
 GROUPS, SIZES, ALIKE = (5, 8, 10, 15, 30), ((2, 2), (4, 4), (8, 8), (2, 8), (1, 24)), (0.0, 0.2, 0.5, 0.9)
 """How many groups; the fewest and the most pictures of one, many small and few large; how much right and wrong of its
 pictures correlate."""
 TOLD_NOTHING = 0.05
 """Where more races than that have every picture right, intervals hold the truth too often by necessity."""
-AT_ONCE = 2_000_000  # cells of the table that are drawn together
 CHECKED = 5  # races of each batch that are held against core, where a batch is judged at once
-
-Rights = tuple[np.ndarray, np.ndarray]
-"""(S, N) of bool for either arm."""
-
-
-@cache
-def latent(accuracy: float, spread: float) -> tuple[float, float]:
-    """Mean and standard deviation over seeds on the probit scale that give this mean accuracy and this spread of it."""
-    points, weights = np.polynomial.hermite_e.hermegauss(61)
-    weights = weights / weights.sum()
-
-    def excess(deviation: float) -> float:
-        mean = norm.ppf(accuracy) * np.sqrt(1 + deviation**2)
-        accuracies = norm.cdf(mean + deviation * points)
-        return float(np.sqrt(weights @ (accuracies - weights @ accuracies) ** 2)) - spread
-
-    deviation = float(brentq(excess, 0, 3)) if spread else 0.0
-    return float(norm.ppf(accuracy) * np.sqrt(1 + deviation**2)), deviation
-
-
-Arms = Sequence[tuple[float, float]]
-"""Of each way of training its accuracy, and how far its true accuracies lie apart from seed to seed."""
-
-
-def tables(
-    rng: np.random.Generator, repeats: int, seeds: int, pictures: int, arms: Arms, kind: Latent = KINDS["7 %"]
-) -> Iterator[list[np.ndarray]]:
-    """Races, some at a time: (R, S, N) of bool for each way of training."""
-    step = max(1, AT_ONCE // (seeds * pictures))
-    common, own, left = kind
-    for start in range(0, repeats, step):
-        count = min(step, repeats - start)
-        difficulty = np.sqrt(common) * rng.standard_normal((count, 1, pictures), np.float32)
-        drawn = []
-        for accuracy, spread in arms:
-            mean, deviation = latent(accuracy, spread)
-            of_way = difficulty + np.sqrt(own) * rng.standard_normal((count, 1, pictures), np.float32)
-            of_seed = mean + deviation * rng.standard_normal((count, seeds, 1), np.float32)
-            rest = np.sqrt(left) * rng.standard_normal((count, seeds, pictures), np.float32)
-            drawn.append(of_way + of_seed + rest > 0)
-        yield drawn
-
-
-def races(
-    rng: np.random.Generator,
-    repeats: int,
-    seeds: int,
-    pictures: int,
-    spread: float,
-    gap: float,
-    better: float = ACCURACY,
-) -> Iterator[Rights]:
-    """Races of two ways of training, the first with an accuracy of `better`, the second less by `gap`."""
-    for both in tables(rng, repeats, seeds, pictures, ((better, spread), (better - gap, spread))):
-        yield from zip(*both, strict=True)
 
 
 def over_seeds(a: np.ndarray, b: np.ndarray, truth: float) -> tuple[Verdict, bool]:
@@ -371,46 +295,9 @@ def print_same(rng: np.random.Generator, repeats: int) -> None:
     print()
 
 
-@cache
-def shared_by_groups(accuracy: float, correlation: float) -> float:
-    """Share of the latent variance that belongs to the group if right and wrong of its pictures correlate so much."""
-    points = np.linspace(-8, 8, 8001)
-    weights = norm.pdf(points) / norm.pdf(points).sum()
-
-    def excess(shared: float) -> float:
-        of_group = norm.cdf((norm.ppf(accuracy) - np.sqrt(shared) * points) / np.sqrt(1 - shared))
-        return float(weights @ of_group**2 - accuracy**2) / (accuracy * (1 - accuracy)) - correlation
-
-    return float(brentq(excess, 0, 0.9999)) if correlation else 0.0
-
-
-def race_in_groups(
-    rng: np.random.Generator, members: np.ndarray, accuracy: float, correlation: float
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Two equal ways of training, three seeds each, on pictures of the groups `members`, (N,) numbers from 0.
-
-    Returns:
-        (S, N) of bool for either, and how accurate the first one's first model is.
-    """
-    shared, (mean, deviation) = shared_by_groups(accuracy, correlation), latent(accuracy, SPREADS[0])
-
-    def difficulty(share: float) -> np.ndarray:
-        of_group = np.sqrt(shared * share / (DIFFICULTY + OWN_DIFFICULTY)) * rng.standard_normal(members.max() + 1)
-        found: np.ndarray = of_group[members] + np.sqrt((1 - shared) * share) * rng.standard_normal(members.size)
-        return found
-
-    common = difficulty(DIFFICULTY)
-    of_seeds = mean + deviation * rng.standard_normal((2, SEEDS[0], 1))
-    rest = np.sqrt((1 - shared) * REST) * rng.standard_normal((2, SEEDS[0], members.size))
-    a, b = (
-        common + difficulty(OWN_DIFFICULTY) + of_seed + left > 0 for of_seed, left in zip(of_seeds, rest, strict=True)
-    )
-    return a, b, float(norm.cdf(of_seeds[0, 0, 0]))
-
-
 def over_groups(rng: np.random.Generator, members: np.ndarray, accuracy: float, correlation: float) -> list[float]:
     """Of one race what a row of `print_groups` averages."""
-    a, b, of_first = race_in_groups(rng, members, accuracy, correlation)
+    a, b, of_first = race_in_groups(rng, members, accuracy, correlation, SEEDS[0], SPREADS[0])
     groups = [str(member) for member in members]
     ends, of_model = crossed_share(a, groups), grouped_share(a[0], groups)
     pair = crossed_difference(a, b, groups).estimate

@@ -154,8 +154,8 @@ def _about_the_database(error: Any) -> StorageError | None:
         return StorageError(damaged_database(said))
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")):
         return _why_home_fails() or StorageError(
-            f"The database {DATABASE} in {_home()} could not be read or written ({said}): its file is closed to "
-            "us, or the disk is full or damaged. Make room there, or name another folder in THAW_HOME.",
+            f"{the_database()} could not be read or written ({said}): its file is closed to us, or the disk is full or "
+            f"damaged. Make room there, or {another_database()}.",
             full=name.startswith("SQLITE_IOERR"),
         )
     if name.startswith("SQLITE_ERROR"):
@@ -167,10 +167,22 @@ def _about_the_database(error: Any) -> StorageError | None:
 
 def damaged_database(reason: str) -> str:
     """That the database cannot be read any more, and what to do."""
-    return (
-        f"The database {DATABASE} in {_home()} is damaged ({reason}). Move that file away and a new one is begun; "
-        "data sets and the files of runs stay."
-    )
+    away = another_database() if _is_named() else "move that file away and a new one is begun"
+    return f"{the_database()} is damaged ({reason}). {away[0].upper()}{away[1:]}; data sets and the files of runs stay."
+
+
+def the_database() -> str:
+    """The database of runs for a message; its address may hold a password, and no stranger learns of it."""
+    return "The database that THAW_DATABASE names" if _is_named() else f"The database {DATABASE} in {_home()}"
+
+
+def another_database() -> str:
+    """How to have another one, for the end of a message."""
+    return "name another one in THAW_DATABASE" if _is_named() else "name another folder in THAW_HOME"
+
+
+def _is_named() -> bool:
+    return bool(os.environ.get("THAW_DATABASE")) and not is_hosted()
 
 
 def _why_home_fails() -> StorageError | None:

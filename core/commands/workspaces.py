@@ -2,10 +2,14 @@
 
 from argparse import Namespace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 from core.commands.command import Commands, Result
 from core.comparison.wording import counted
-from core.errors import WorkspaceError, shown
+from core.errors import ThawError, WorkspaceError, shown
+
+if TYPE_CHECKING:
+    from core.visitors.registry import Place
 
 
 def register(commands: Commands) -> None:
@@ -31,14 +35,22 @@ def workspaces(arguments: Namespace) -> Result:
             raise WorkspaceError(f"There is no workspace {shown(arguments.delete)}.")
         Workspace(id=arguments.delete).delete()
     gone = sweep_workspaces() if arguments.sweep else 0
-    rows, lines = [], []
-    for place in registry.places():
-        until = datetime.fromtimestamp(place.expires, UTC).date().isoformat()
+    told = [_told(place) for place in registry.places()]
+    return {"workspaces": [row for row, _ in told], "swept": gone}, "\n".join(
+        line for _, line in told
+    ) or "No workspaces."
+
+
+def _told(place: "Place") -> tuple[dict[str, Any], str]:
+    """What one has, as values and as a line; of one that cannot be read, why: the others are listed all the same."""
+    from core.workspaces.workspace import Workspace
+
+    until = datetime.fromtimestamp(place.expires, UTC).date().isoformat()
+    row: dict[str, Any] = {"workspace": place.id, "until": until}
+    try:
         shares = {share.what: round(share.used, 1) for share in Workspace(id=place.id).shares()}
-        rows.append({"workspace": place.id, "until": until, **shares})
-        runs, pictures = counted(int(shares["runs"]), "run"), counted(int(shares["pictures"]), "picture")
-        lines.append(
-            f"{place.id}  until {until}: {runs}, {pictures}, {shares['megabytes']} MB, "
-            f"{shares['minutes']} minutes today"
-        )
-    return {"workspaces": rows, "swept": gone}, "\n".join(lines) or "No workspaces."
+    except ThawError as error:
+        return row | {"unreadable": str(error)}, f"{place.id}  until {until}: {error}"
+    runs, pictures = counted(int(shares["runs"]), "run"), counted(int(shares["pictures"]), "picture")
+    has = f"{runs}, {pictures}, {shares['megabytes']} MB, {shares['minutes']} minutes today"
+    return row | shares, f"{place.id}  until {until}: {has}"

@@ -56,7 +56,7 @@ def cores_of_a_run() -> int | None:
     if engine_name() == "local":
         return None
     wanted = os.environ.get("THAW_RAY_CORES") or "1"
-    if not wanted.isdigit() or int(wanted) < 1:
+    if not wanted.isdecimal() or int(wanted) < 1:
         raise SettingsError(f"THAW_RAY_CORES is {wanted!r}; it is a number of cores for each run, at least 1.")
     return int(wanted)
 

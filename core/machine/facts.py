@@ -55,7 +55,7 @@ def usable_cores() -> int:
     if quota.isdigit() and period.isdigit():
         cores = min(cores, max(1, int(quota) // int(period)))
     wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return min(cores, max(1, int(wanted))) if wanted.isdigit() else cores
+    return min(cores, max(1, int(wanted))) if wanted.isdecimal() else cores
 
 
 def usable_memory() -> int:

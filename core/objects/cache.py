@@ -224,14 +224,16 @@ def budget_bytes() -> int:
     """How much may.
 
     Raises:
-        StorageError: `THAW_CACHE_GB` is no number.
+        StorageError: `THAW_CACHE_GB` is no number, or no size.
     """
     chosen = os.environ.get("THAW_CACHE_GB") or str(CACHE_GB)
     try:
-        gigabytes = float(chosen)
-    except ValueError as error:
+        size = int(float(chosen) * 1e9)
+    except (ValueError, OverflowError) as error:  # "inf" is a number to Python, too
         raise StorageError("THAW_CACHE_GB is no number: give gigabytes, such as 20.") from error
-    return int(gigabytes * 1e9)
+    if size < 0:
+        raise StorageError("THAW_CACHE_GB is below 0: give gigabytes, such as 20.")
+    return size
 
 
 def _is_ours_alone(note: _Note | None) -> bool:

@@ -23,7 +23,7 @@ from core.runs.server import server_engine
 from core.settings.schema import RunSettings
 from core.settings.versions import from_dict
 from core.sqlite import lock_on_begin, open_file
-from core.storage import DATABASE, damaged_database, explained
+from core.storage import DATABASE, another_database, damaged_database, explained, the_database
 from core.training.history import EpochRecord, Progress
 from core.training.watched import Watched
 
@@ -301,8 +301,8 @@ def runs_of(result: sa.Result[Any]) -> list[Run]:
         return [_run_of(row) for row in result.mappings()]
     except SettingsError as error:
         raise StorageError(
-            f"The database {DATABASE} holds a run of another version of Thaw, which this one cannot read: {error} "
-            "Use that version, or name another folder in THAW_HOME."
+            f"{the_database()} holds a run of another version of Thaw, which this one cannot read: {error} "
+            f"Use that version, or {another_database()}."
         ) from error
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:  # no JSON, or another
         raise StorageError(damaged_database("a run in it cannot be read")) from error

@@ -5,13 +5,13 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from core.data.dataset import Dataset
-from core.errors import StorageError
 from core.home import ordinary, sealed, unsealed, write_atomically
 from core.objects.cache import here
 from core.records import typed
 from core.runs.experiments import kind_of
 from core.runs.record import run_folder
 from core.runs.store import Run
+from core.storage import explain
 from core.training.history import Cancelled, ShouldStop
 
 if TYPE_CHECKING:  # it brings torch
@@ -33,8 +33,11 @@ def shift_after(run: Run, dataset: Dataset, trained: "Trained", should_stop: Sho
     try:
         right = right_when_shifted(run.settings, trained.model, dataset, trained.split.test, should_stop)
         write_atomically(run_folder(run.id) / FILE, sealed(json.dumps(right).encode()))
-    except (Cancelled, StorageError) as error:
-        _log.info("no shifted test pictures were looked at: %s", error)
+    except Cancelled:
+        _log.info("no shifted test pictures were looked at: the run was stopped")
+    except Exception as error:  # a boundary, as that of a run
+        known = explain(error)
+        _log.warning("no shifted test pictures were looked at: %s", known or error, exc_info=known is None)
 
 
 def load_shifted(run_id: str) -> dict[str, tuple[bool, ...]]:

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -17,11 +18,13 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from core.errors import PackageError, SettingsError, StorageError
+from core.data.reading.archive import ENCRYPTED_FLAG
+from core.errors import PackageError, RunError, SettingsError, StorageError
 from core.home import home_folder, ordinary, temporary_folder, thaw_home
 from core.objects.cache import share
 from core.objects.store import store_here
-from core.runs.database import ACTIVE, RUNS, TABLES, Database, check_row
+from core.runs.database import ACTIVE, ENDED, METADATA, RUNS, TABLES, Database, check_row
+from core.runs.record import run_folder
 from core.storage import explained
 from core.takehome.package import SUMS, write_package
 
@@ -30,6 +33,10 @@ _FOLDERS: Final = ("datasets", "runs")
 _NAME: Final = re.compile(r"(?:(?:datasets|runs)/[0-9a-zA-Z-]{1,64}|weights)/[0-9a-zA-Z_.-]{1,120}")
 _CHUNK_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 5
+_UNREADABLE: Final = (
+    *(SettingsError, RunError, sa.exc.SQLAlchemyError),
+    *(ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+)
 _OTHERS: Final = "It is no backup of Thaw's, or it is damaged"
 Say = Callable[[str], object]
 
@@ -93,7 +100,7 @@ def bring_back(source: Path, say: Say = str) -> Kept:
     with explained(source.name), temporary_folder("restore") as folder:
         try:
             rows = _unpacked(source, folder, say)
-        except (zipfile.BadZipFile, EOFError, ValueError, LookupError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, struct.error, EOFError, ValueError, LookupError, NotImplementedError) as error:
             raise damaged from error
         checked = _checked_rows(rows, source.name)
         new = [name for name in (*_below(folder, "datasets"), *_below(folder, "runs")) if _put(folder, name)]
@@ -128,16 +135,14 @@ def _unpacked(source: Path, folder: Path, say: Say) -> dict[str, Any]:
     """Unpack all files, each checked against its hash; the rows.
 
     Raises:
-        ValueError, LookupError, BadZipFile, NotImplementedError: it is no backup, or damaged.
+        ValueError, LookupError, BadZipFile, struct.error, NotImplementedError: it is no backup, or damaged.
     """
     with zipfile.ZipFile(source) as archive:
-        sums = dict(line.split("  ", 1)[::-1] for line in archive.read(SUMS).decode("ascii").splitlines())
         infos = {info.filename: info for info in archive.infolist()}
-        if (
-            ROWS not in sums
-            or set(infos) != {*sums, SUMS}
-            or any(info.compress_type != zipfile.ZIP_STORED for info in infos.values())
-        ):
+        if any(info.compress_type != zipfile.ZIP_STORED or info.flag_bits & ENCRYPTED_FLAG for info in infos.values()):
+            raise ValueError("packed in another way")
+        sums = dict(line.split("  ", 1)[::-1] for line in archive.read(SUMS).decode("ascii").splitlines())
+        if ROWS not in sums or set(infos) != {*sums, SUMS}:
             raise ValueError("other members than its list of hashes has")
         for place, (name, digest) in enumerate(sums.items(), start=1):
             if name != ROWS and not _NAME.fullmatch(name):
@@ -163,26 +168,41 @@ def _extract(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path) -> s
 
 
 def _checked_rows(rows: Mapping[str, Any], name: str) -> dict[str, list[dict[str, Any]]]:
-    """The rows that this version can read, with the columns that it knows.
+    """The rows, which this version can read and a database takes, with the columns that it knows.
 
     Raises:
-        PackageError: there is one that it cannot read.
+        PackageError: there is one that it cannot read, or none takes.
     """
     try:
         known = {
             table.name: [
-                {column.name: row[column.name] for column in table.columns if column.name in row}
+                {column.name: row[column.name] for column in table.columns if column.name in row or column.primary_key}
                 for row in rows.get(table.name, ())
             ]
             for table in TABLES
         }
         for row in known[RUNS.name]:
             check_row(row)
-    except (SettingsError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            run_folder(row["id"])
+            if row["state"] not in (*ACTIVE, *ENDED):
+                raise ValueError("no state of a run")
+        _try_to_add(known)
+    except _UNREADABLE as error:
         raise PackageError(
             f"{name}: a run in it cannot be read; another version of Thaw may have made it. Nothing was added."
         ) from error
     return known
+
+
+def _try_to_add(rows: Mapping[str, list[dict[str, Any]]]) -> None:
+    """Raises what the database would once files are in their place: values of another kind, one missing, one twice."""
+    engine = sa.create_engine("sqlite://")
+    with engine.begin() as connection:
+        METADATA.create_all(connection)
+        for table in TABLES:
+            if rows[table.name]:
+                connection.execute(sa.insert(table), rows[table.name])
+    engine.dispose()
 
 
 def _below(folder: Path, kind: str) -> list[str]:

@@ -5,12 +5,13 @@ the workspace as a whole: its key, its share, taking everything along, deleting 
 """
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from core.data.ingest import pictures_here
-from core.errors import ThawError
+from core.errors import StorageError, ThawError
 from core.home import megabytes_here, within
 from core.runs.everybody import store_of
 from core.runs.store import ACTIVE, RunStore
@@ -87,15 +88,21 @@ class Workspace:
         Returns:
             Whether all files are gone already; if not, they go as soon as what trained has noticed.
         """
-        registry, store = Registry(), self.runs
-        registry.leave(self.id)
-        for run in sorted(store.runs(ACTIVE), key=lambda run: run.state == "running"):
-            store.cancel(run.id)
-        end = time.monotonic() + PATIENCE_S
-        while store.is_busy() and time.monotonic() < end:
-            store.heal()
-            time.sleep(LOOK_S)
+        with suppress(StorageError):  # its database is damaged: nothing can be at work there
+            store = self.runs
+            Registry().leave(self.id)
+            _stop_all(store)
         return remove(self.id)
+
+
+def _stop_all(store: RunStore) -> None:
+    """Ask what is at work to end, and wait a while for it."""
+    for run in sorted(store.runs(ACTIVE), key=lambda run: run.state == "running"):
+        store.cancel(run.id)
+    end = time.monotonic() + PATIENCE_S
+    while store.is_busy() and time.monotonic() < end:
+        store.heal()
+        time.sleep(LOOK_S)
 
 
 def open_workspace(key: str) -> Workspace:

@@ -249,6 +249,31 @@ def test_a_database_that_cannot_be_used_is_a_sentence(
 
 
 @pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (garbage, "is damaged (file is not a database). Name another one in THAW_DATABASE; data sets"),
+        (
+            a_folder,
+            "(unable to open database file): its file is closed to us, or the disk is full or damaged. Make room",
+        ),
+    ],
+)
+def test_a_database_elsewhere_is_called_by_the_variable_that_names_it(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path], None],
+    sentence: str,
+):
+    spoil(tmp_path / "other.db")
+    monkeypatch.setenv("THAW_DATABASE", f"sqlite:///{tmp_path / 'other.db'}")
+
+    said = refused(capsys, "runs")
+
+    assert "The database that THAW_DATABASE names " in said and sentence in said and "THAW_HOME" not in said
+
+
+@pytest.mark.parametrize(
     ("change", "sentence"),
     [
         ("settings = json_set(settings, '$.version', 99)", "another version of Thaw, which this one cannot read"),

@@ -28,7 +28,7 @@ from core.data.reading.limits import (
 )
 from core.errors import DatasetError, ImageError
 
-_ENCRYPTED_FLAG: Final = 0x1
+ENCRYPTED_FLAG: Final = 0x1
 _SIZES_FOLLOW_FLAG: Final = 0x8
 _UTF8_FLAG: Final = 0x800
 _LOCAL_HEADER: Final = struct.Struct("<4sHHHHHIIIHH")
@@ -176,7 +176,7 @@ class Archive:
             raise DatasetError(f"{where} holds no files{only}; make the zip again.")
         if folders > MAX_FOLDERS:
             raise DatasetError(f"{where} has {folders:,} folders; the limit is {MAX_FOLDERS:,}.")
-        if all(info.flag_bits & _ENCRYPTED_FLAG for info in files):
+        if all(info.flag_bits & ENCRYPTED_FLAG for info in files):
             raise DatasetError(f"{where} is password-protected; make a zip without a password.")
         self._check_structure(entries)
         _check_sizes(files, where)
@@ -331,7 +331,7 @@ def why_no_member(parts: tuple[str, ...]) -> str:
 def _check_member(info: zipfile.ZipInfo) -> None:
     """Raise ImageError for a member that is no plain file, or cannot be unpacked safely."""
     kind = stat.S_IFMT(info.external_attr >> 16)
-    if info.flag_bits & _ENCRYPTED_FLAG:
+    if info.flag_bits & ENCRYPTED_FLAG:
         raise ImageError("is encrypted", "ZIP_ENCRYPTED")
     if kind == stat.S_IFLNK:
         raise ImageError("is a link, not a file", "ZIP_LINK")

@@ -208,6 +208,14 @@ def test_the_cache_keeps_to_its_bound_and_to_what_is_in_use(
         assert sorted(ids) == stored_ids(), "all are there all the same"
 
 
+@pytest.mark.parametrize("size", ["many", "inf", "nan", "-1"])
+def test_a_bound_that_is_no_size_is_told(size: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("THAW_CACHE_GB", size)
+
+    with pytest.raises(StorageError, match=r"^THAW_CACHE_GB is .*: give gigabytes, such as 20"):
+        cache.budget_bytes()
+
+
 def test_nothing_goes_that_is_not_in_the_store(
     tiny_folder: Path, few_folder: Path, bucket: Bucket, shared: None, a: Machine, monkeypatch: pytest.MonkeyPatch
 ):

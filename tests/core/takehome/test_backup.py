@@ -1,5 +1,6 @@
 """A backup holds everything that cannot be had again, from a home in use, and is brought back byte for byte."""
 
+import json
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -117,11 +118,34 @@ def deflated(source: Path, target: Path) -> None:
             new.writestr(name, old.read(name))
 
 
+def locked(source: Path, target: Path) -> None:
+    """Every member says that it has a password."""
+    content = bytearray(source.read_bytes())
+    for start, flags in ((b"PK\x01\x02", 8), (b"PK\x03\x04", 6)):
+        place = content.find(start)
+        while place >= 0:
+            content[place + flags] |= 1
+            place = content.find(start, place + 1)
+    target.write_bytes(content)
+
+
+def with_row(table: str, **row: object) -> Callable[[Path, Path], None]:
+    """One more row in a table: like the last one, if there is one, but for these values."""
+
+    def add(members: dict[str, bytes]) -> None:
+        rows = json.loads(members[ROWS])
+        rows[table].append({**(rows[table][-1] if table == "runs" else {}), **row})
+        members[ROWS] = json.dumps(rows).encode()
+
+    return changed(add)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
         flipped,
         deflated,
+        locked,
         lambda source, target: target.write_bytes(source.read_bytes()[:-100]),
         lambda source, target: target.write_bytes(b"PK no zip"),
         lambda source, target: target.mkdir(),
@@ -131,8 +155,17 @@ def deflated(source: Path, target: Path) -> None:
         changed(lambda members: members.update({ROWS: b"[]"})),
         changed(lambda members: members.update({ROWS: members[ROWS].replace(b'"version": 6', b'"version": 99')})),
         changed(lambda members: members.update({ROWS: b'{"runs": [{"id": 5}]}'})),
+        with_row("runs", id="../../outside", number=9),
+        with_row("runs", id="another", number=9, state="flying"),
+        with_row("runs", id="another"),
+        with_row("labels", name="without a key", note="", archived=False),
+        with_row("labels", key="k", name="Mine", note="", archived="yes"),
+        with_row("looks", run="without a part"),
     ],
-    ids=["bit", "deflated", "cut", "no zip", "folder", "outside", "place", "no rows", "list", "version", "row"],
+    ids=[
+        *("bit", "deflated", "locked", "cut", "no zip", "folder", "outside", "place", "no rows", "list", "version"),
+        *("row", "no id", "no state", "number twice", "no key", "no bool", "no part"),
+    ],
 )
 def test_what_is_no_whole_backup_adds_nothing(zipped: Path, elsewhere: Path, tmp_path: Path, damage):
     damage(zipped, tmp_path / "damaged.zip")

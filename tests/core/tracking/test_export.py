@@ -156,6 +156,14 @@ def test_a_run_without_its_files_is_left_out_and_stops_no_other(
     assert sent.left == 1 and set(sent.exported) == {run.id for run in others}
 
 
+def test_a_run_that_cannot_be_packed_says_why_there_and_is_not_sent_again(own_race: Path, address: str):
+    sent = export_missing(address)  # of its runs only the records are here
+
+    why = {name: run.data.tags.get("thaw.not_packed", "") for name, run in remembered(address).items()}
+    assert all("missing or damaged" in why[run] for run in sent.exported) and sent.exported
+    assert export_missing(address).exported == ()
+
+
 def test_two_never_export_at_once(own_race: Path, address: str):
     with Exports(name_of(address)).alone() as mine, Exports(name_of(address)).alone() as also_mine:
         assert mine and not also_mine

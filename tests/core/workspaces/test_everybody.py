@@ -1,5 +1,6 @@
 """Who trains goes round: nobody waits for all that another has queued."""
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -7,8 +8,8 @@ from collections.abc import Callable
 import pytest
 from helpers import queue_runs
 
-from core.home import thaw_home, within, workspace
-from core.runs.everybody import Everybody
+from core.home import home_folder, thaw_home, within, workspace
+from core.runs.everybody import Everybody, sweep
 from core.runs.store import RunStore
 from core.visitors.registry import Registry
 from core.workspaces.workspace import Workspace, new_workspace
@@ -110,6 +111,40 @@ def test_one_damaged_workspace_stops_no_other(a: Workspace, b: Workspace, damage
     damage(a)
 
     assert train_next(Everybody()) == other
+
+
+def test_who_looks_after_a_worker_reaches_everybody_s_runs_but_those_of_a_damaged_workspace(
+    a: Workspace, b: Workspace, damage: Callable[[Workspace], object]
+):
+    broken = new_workspace()[0]
+    (mine,), (other,), _ = queue_in(a, 1), queue_in(b, 1), queue_in(broken, 1)
+    stores, pid = Everybody(), os.getpid()
+    damage(broken)
+    run = stores.claim()
+    assert run is not None and run.id == mine
+
+    assert {run.id for run in stores.runs(["queued", "running"])} == {mine, other}
+    stores.tell_waiting("torch")
+    waiting = b.runs.get(other).progress
+    assert waiting is not None and waiting.phase == "torch"
+    stores.ask_to_stop(pid)
+    assert a.runs.get(mine).stopping
+    stores.give_up(pid)
+    assert a.runs.get(mine).state == "queued" and stores.heal() == []
+
+
+def test_what_is_left_behind_is_swept_in_every_home(a: Workspace, b: Workspace):
+    left = []
+    for owner in (a, b):
+        (run_id,) = queue_in(owner, 1)
+        with within(owner.id):
+            owner.runs.cancel(run_id)
+            left += [home_folder("runs", run_id), home_folder("checkpoints") / "gone.safetensors"]
+            left[-1].touch()
+
+    sweep(Everybody())
+
+    assert [path for path in left if path.exists()] == []
 
 
 def test_after_a_restart_whatever_waits_is_found(a: Workspace):

@@ -237,6 +237,15 @@ def test_deleting_everything_leaves_nothing(a: Workspace, b: Workspace, store_in
         _ = a.place
 
 
+def test_deleting_everything_needs_no_sound_database(
+    a: Workspace, damage: Callable[[Workspace], object], thaw_home: Path
+):
+    _ = a.runs  # opened before it was damaged
+    damage(a)
+
+    assert a.delete() and list((thaw_home / "workspaces").iterdir()) == []
+
+
 def test_what_trains_is_stopped_before_its_files_go(
     a: Workspace, store_in: StoreIn, thaw_home: Path, monkeypatch: pytest.MonkeyPatch
 ):
