@@ -8,7 +8,7 @@ from helpers import queue_runs
 from streamlit.testing.v1 import AppTest
 
 from core.data.ingest import ingest
-from core.home import within
+from core.home import home_folder, within
 from core.visitors.registry import Registry
 from core.workspaces.room import board, find_room, open_room
 from core.workspaces.workspace import find_workspace, new_workspace
@@ -79,6 +79,20 @@ def test_whoever_joins_a_class_gets_its_pictures_and_settings(hosted: None, star
     assert [entry.name for entry in board(room)] == ["Ada"]
     assert (at.query_params["data"], at.query_params["epochs"]) == (dataset.id, "7")
     assert "class" not in at.query_params and "Join Biology" not in words(at)
+
+
+def test_a_zip_of_everything_takes_nothing_of_the_share(hosted: None, start: Start, tiny_folder: Path):
+    mine, key = new_workspace()
+    with within(mine.id):
+        ingest(tiny_folder)
+        (home_folder("runs", "a") / "large").write_bytes(bytes(5_000_000))
+    at = start("workspace.py", w=key)
+    before = {metric.label: metric.value for metric in at.metric}
+
+    at.button(key="workspace.export").click().run()
+    at.run()
+
+    assert at.get("download_button") and {metric.label: metric.value for metric in at.metric} == before
 
 
 def test_inside_how_much_and_learn_work_on_a_visitor_s_own_files(
