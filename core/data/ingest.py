@@ -35,7 +35,15 @@ from core.data.reading.layout import AUTO, check_layout
 from core.data.reading.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
-from core.home import INTAKE, folder_in_the_making, megabytes_here, temporary_folder, within, workspace, write_atomically
+from core.home import (
+    INTAKE,
+    folder_in_the_making,
+    megabytes_here,
+    temporary_folder,
+    within,
+    workspace,
+    write_atomically,
+)
 from core.machine.facts import usable_cores
 from core.objects.cache import here, share
 from core.visitors.fair_use import admit

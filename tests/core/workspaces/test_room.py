@@ -90,7 +90,7 @@ def test_no_two_on_a_board_have_one_name(b: Workspace, lesson: str, taken: str):
     assert room is not None
     join(b, room, "Ada")
 
-    with pytest.raises(SettingsError, match="is on the board already.*Add an initial or a number"):
+    with pytest.raises(SettingsError, match=r"is on the board already.*Add an initial or a number"):
         join(other, room, taken)
 
     assert [entry.name for entry in board(room)] == ["Ada"] and room_of(other) is None
