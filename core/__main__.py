@@ -1,7 +1,8 @@
 """The command line, `python -m core COMMAND`: `--help` lists the commands, and each has a `--help` of its own.
 
 Each command is one call into `core`, the same that a page makes. `--json` prints the result as JSON and nothing else
-on standard output; bad input ends with one clear line and exit code 2.
+on standard output; bad input ends with one clear line and exit code 2, and an answer about some of what was asked
+with 1.
 """
 
 import io
@@ -40,12 +41,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _refused(called, "the machine ran out of memory.")
     except KeyboardInterrupt:
         return _refused(called, "stopped.", code=130)
-    return 0
+    return 0 if arguments.is_whole(values) else 1
 
 
 def _refused(called: str, why: str, code: int = 2) -> int:
     print(f"{called}: {why}", file=sys.stderr)
     return code
+
+
+def _code_of(argv: Sequence[str] | None) -> int:
+    """The exit code, also where the parser itself has the last word: help, the version, what it refuses."""
+    try:
+        return main(argv)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
 
 
 def run_and_leave(argv: Sequence[str] | None = None) -> NoReturn:
@@ -56,7 +65,7 @@ def run_and_leave(argv: Sequence[str] | None = None) -> NoReturn:
     with open(os.devnull, "w") as nowhere:  # for what was closed (`>&-`): nor does a file of ours take its number
         sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
         try:
-            code = main(argv)
+            code = _code_of(argv)
             sys.stdout.flush()
             sys.stderr.flush()
         except BrokenPipeError:  # whoever was reading has gone

@@ -30,6 +30,9 @@ LOOK_AGAIN_S = 0.2
 BELIEVED_S: Final = 1.0
 """That the home folder is there, since it was last looked for: a page asks for it a hundred times."""
 WORKSPACES: Final = "workspaces"
+INTAKE: Final = "intake"
+"""What a temporary folder is for whose content is about to be kept, and counts already."""
+_STAGING: Final = "staging"
 GONE: Final = "This workspace is not here any more: it was deleted, or its time was up. Reload the page to begin anew."
 _SEAL: Final = re.compile(rb'\{"sha256": "([0-9a-f]{64})",')
 _NO_SEAL: Final = re.compile(rb'\{\s*"version"')
@@ -124,18 +127,21 @@ def _made(folder: Path) -> Path:
 
 
 def megabytes_here() -> float:
-    """What lies in `thaw_home()`; a file with two names counts once.
+    """What is kept in `thaw_home()`, or just being taken in; a file with two names counts once.
 
-    What the server lends to everybody is nobody's: the built-in set's pixels are one file in all workspaces.
+    What only passes through is not: a zip as it was uploaded, or one that was packed to be taken away. What the server
+    lends to everybody is nobody's: the built-in set's pixels are one file in all workspaces.
     """
     lent = _sizes_in(server_home() / "datasets") if workspace() else {}
     return sum(size for file, size in _sizes_in(thaw_home()).items() if file not in lent) / 1e6
 
 
 def _sizes_in(top: Path) -> dict[tuple[int, int], int]:
-    """Bytes of all files below a folder, by what tells a file whatever its names."""
+    """Bytes of all files that are kept below a folder, by what tells a file whatever its names."""
     sizes: dict[tuple[int, int], int] = {}
-    for folder, _, names in os.walk(top):
+    for folder, below, names in os.walk(top):
+        if folder == str(top / _STAGING):
+            below[:] = [name for name in below if name.startswith(INTAKE)]
         for name in names:
             with suppress(OSError):  # gone meanwhile
                 found = os.lstat(os.path.join(folder, name))
@@ -172,7 +178,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
     """
     from filelock import FileLock
 
-    staging = home_folder("staging")
+    staging = home_folder(_STAGING)
     _sweep(staging)
     folder = staging / f"{purpose}-{uuid.uuid4().hex[:12]}"
     mark = folder.with_name(f"{folder.name}.lock")
@@ -189,7 +195,7 @@ def temporary_folder(purpose: str) -> Iterator[Path]:
 @explained()
 def sweep_staging() -> None:
     """Remove what processes have left behind that died in the middle, for whoever has nothing to put there."""
-    staging = thaw_home() / "staging"
+    staging = thaw_home() / _STAGING
     if staging.is_dir():
         _sweep(staging)
 

@@ -169,6 +169,7 @@ def test_an_installed_wheel_works_from_another_folder(installed: Path, tmp_path:
 
     assert "470 pictures, 2 classes" in ran(tmp_path, thaw, "data", "builtin")
     assert "No runs yet" in ran(tmp_path, thaw, "runs")
+    assert ran(tmp_path, thaw, "--version") == f"Thaw {PROJECT['version']}\n"
     assert re.search(r" \d+ cores?, ", ran(tmp_path, thaw, "machine"))
     assert "Frozen" in ran(tmp_path, thaw, "compare", "recorded-0-frozen", "recorded-0-finetuned")
     assert list(tmp_path.iterdir()) == []

@@ -30,6 +30,7 @@ def register(commands: Commands) -> None:
         "classify",
         "Classify pictures.",
         lambda a: classify(a.run_id, a.pictures, a.top, a.coverage, a.explain, a.detect_unknown, progress_of(a)),
+        is_whole=lambda values: not any("error" in row for row in values["pictures"]),
     )
     command.add_argument("run_id", metavar="RUN")
     command.add_argument("pictures", metavar="PICTURE", nargs="+", help="picture files, or folders of them")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
+from core.commands.version import thaw_version
 from core.errors import SettingsError, shown
 
 Result = tuple[dict[str, Any], str]
@@ -22,19 +23,43 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message}\n")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """As the library does it, but a full disk is not kept quiet about."""
+        if message:
+            (file or sys.stderr).write(message)
+
+
+class _Version(argparse.Action):
+    """Prints the version, and nothing else is done."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        print(f"Thaw {thaw_version()}")
+        parser.exit()
+
 
 class Commands:
     """The commands there are; `parser` reads a command line."""
 
     def __init__(self) -> None:
         self.parser = Parser(prog=PROGRAM, description="Thaw, an honest transfer-learning lab.")
+        self.parser.add_argument("--version", action=_Version, nargs=0, help="print the version and end")
         self._parsers = self.parser.add_subparsers(dest="command", required=True, parser_class=Parser)
 
-    def add(self, name: str, help: str, run: Callable[[argparse.Namespace], Result]) -> Parser:
-        """A command that `run` answers from its arguments; its options are added to what is returned."""
+    def add(
+        self,
+        name: str,
+        help: str,
+        run: Callable[[argparse.Namespace], Result],
+        is_whole: Callable[[dict[str, Any]], bool] = lambda values: True,
+    ) -> Parser:
+        """A command that `run` answers from its arguments; its options are added to what is returned.
+
+        Args:
+            is_whole: whether these values answer all that was asked; else the process ends with 1, after its answer.
+        """
         parser = self._parsers.add_parser(name, help=help, description=help)
         parser.add_argument("--json", action="store_true", help="print JSON")
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=run, is_whole=is_whole)
         return parser
 
 

@@ -9,6 +9,7 @@ def register(commands: Commands) -> None:
         "track",
         "Send ended runs to the MLflow server that THAW_MLFLOW names, each once; the app does so by itself.",
         lambda a: track(progress_of(a)),
+        is_whole=lambda values: not values["unreadable"] and not values.get("busy"),
     )
 
 

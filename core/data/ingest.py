@@ -35,7 +35,15 @@ from core.data.reading.layout import AUTO, check_layout
 from core.data.reading.limits import MIN_CLASSES
 from core.data.sources import BUILTIN, BUILTIN_TITLE, LISTING
 from core.errors import DatasetError
-from core.home import folder_in_the_making, megabytes_here, temporary_folder, within, workspace, write_atomically
+from core.home import (
+    INTAKE,
+    folder_in_the_making,
+    megabytes_here,
+    temporary_folder,
+    within,
+    workspace,
+    write_atomically,
+)
 from core.machine.facts import usable_cores
 from core.objects.cache import here, share
 from core.visitors.fair_use import admit
@@ -101,7 +109,7 @@ def ingest(
             report(IngestProgress(**message))
         listed.update(message.get("listed", {}))
 
-    with temporary_folder("intake") as folder:
+    with temporary_folder(INTAKE) as folder:
         stored = tuple(filter(is_readable, stored_ids()))
         request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
         work: Callable[[Request, Emit], None] = take_in if ours else take_in_contained  # our own pictures are harmless

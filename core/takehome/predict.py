@@ -1,7 +1,8 @@
 """Classify pictures with the network beside this file: `python predict.py photo.jpg another.png [--json] [--top 3]`.
 
 First `pip install -r requirements.txt`. Before it answers, it asks the network about the eight golden pictures and
-refuses to go on unless the answers are those that were given when the network was exported.
+refuses to go on unless the answers are those that were given when the network was exported. A picture that cannot be
+read is named, the others are answered, and the exit code is 1.
 
 Legend: S the side of the square the network takes, K classes.
 """
@@ -107,6 +108,12 @@ def answer(network: nn.Module, name: str, model: dict[str, Any], top: int) -> di
     return {"file": name, "predicted": best[0][0], "top": guesses, "probabilities": named, "logits": logits.tolist()}
 
 
+def line_of(row: dict[str, Any]) -> str:
+    """An answer for a person."""
+    said = ", ".join(f"{guess['class']} {100 * guess['probability']:.1f} %" for guess in row.get("top", []))
+    return f"{row['file']}: {row.get('error', said)}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Classify pictures.")
     parser.add_argument("pictures", nargs="+", help="picture files")
@@ -120,13 +127,12 @@ def main() -> None:
     answers = [answer(network, name, model, max(1, arguments.top)) for name in arguments.pictures]
     if arguments.json:
         print(json.dumps({"golden_difference": difference, "tolerance": allowed, "pictures": answers}, indent=1))
-        return
-    print(
-        f"The golden pictures reproduce: largest difference {difference:.1g}, allowed {allowed:.1g}.", file=sys.stderr
-    )
-    for row in answers:
-        said = ", ".join(f"{guess['class']} {100 * guess['probability']:.1f} %" for guess in row.get("top", []))
-        print(f"{row['file']}: {row.get('error', said)}")
+    else:
+        said = f"The golden pictures reproduce: largest difference {difference:.1g}, allowed {allowed:.1g}."
+        print(said, file=sys.stderr)
+        print("\n".join(map(line_of, answers)))
+    if any("error" in row for row in answers):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import re
 import secrets
 import shutil
 import time
+import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-from core.errors import WorkspaceError
+from core.errors import SettingsError, WorkspaceError
 from core.home import GONE, WORKSPACES, server_folder, server_home
 from core.objects.cache import forget
 from core.sqlite import open_file
@@ -237,6 +238,8 @@ class Registry:
         with self._writing() as connection:
             connection.execute(_spend_keys(workspace))
             connection.execute(sa.delete(_ACCOUNTS).where(_accounts.workspace == workspace))
+            taught = sa.select(_rooms.id).where(_rooms.teacher == workspace)
+            connection.execute(sa.update(_PLACES).where(_places.room.in_(taught)).values(**_IN_NO_ROOM))
             connection.execute(sa.delete(_ROOMS).where(_rooms.teacher == workspace))
             gone = {"gone": True, **_IN_NO_ROOM}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**gone))
@@ -348,8 +351,13 @@ class Registry:
                 connection.execute(sa.update(_PLACES).where(_places.room == room).values(**_IN_NO_ROOM))
 
     def join(self, workspace: str, room: str, name: str) -> int:
-        """Take part in a class under this name; which one it is there, from 1, the same when it joins once more."""
+        """Take part in a class under this name; which one it is there, from 1, the same when it joins once more.
+
+        Raises:
+            SettingsError: somebody else there is called so.
+        """
         with self._writing() as connection:
+            _check_name(connection, workspace, room, name)
             here = connection.execute(
                 sa.select(_places.place).where(_places.id == workspace, _places.room == room)
             ).scalar_one_or_none()
@@ -358,6 +366,15 @@ class Registry:
             values = {"room": room, "place": place, "name": name}
             connection.execute(sa.update(_PLACES).where(_places.id == workspace).values(**values))
         return int(place)
+
+    def check_name(self, workspace: str, room: str, name: str) -> None:
+        """Whether it would be told from all others in the class.
+
+        Raises:
+            SettingsError: it would not.
+        """
+        with self._reading() as connection:
+            _check_name(connection, workspace, room, name)
 
     def leave_room(self, workspace: str) -> None:
         """Take part in no class any more."""
@@ -391,6 +408,19 @@ class Registry:
 def _opened_by(key: str) -> sa.Select[Any]:
     here = sa.select(_keys.workspace).join(_PLACES, _places.id == _keys.workspace)
     return here.where(_keys.hash == hash_of(key), ~_places.gone)
+
+
+def _check_name(connection: sa.Connection, workspace: str, room: str, name: str) -> None:
+    others = sa.select(_places.name).where(_places.room == room, _places.id != workspace)
+    if _as_read(name) in {_as_read(other or "") for other in connection.execute(others).scalars()}:
+        raise SettingsError(
+            f"{name} is on the board already, so nobody could tell whose runs are whose. Add an initial or a number."
+        )
+
+
+def _as_read(name: str) -> str:
+    """Names that are one to whoever reads them: they differ only in letter case, width or spaces."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
 def _spend_keys(workspace: str) -> sa.Update:

@@ -71,11 +71,12 @@ def join(student: Workspace, room: Room, name: str) -> int:
     """Take part under this name: the pictures are the student's own from now on. The first seed to run.
 
     Raises:
-        SettingsError: the name is empty or too long.
+        SettingsError: the name is empty, too long, or somebody else's on the board.
         DatasetError: the teacher has deleted the pictures.
         WorkspaceError: they are more than the student's share.
     """
     called = _named(name, "name", LONGEST_NAME)
+    Registry().check_name(student.id, room.id, called)  # before there are pictures of a class that is not joined
     lend(room.dataset, room.teacher, student.id)
     place = Registry().join(student.id, room.id, called)
     return int(room.address.get("seed", "0")) + SEEDS_EACH * (place - 1)
@@ -89,6 +90,11 @@ def leave(student: Workspace) -> None:
 def close_room(teacher: Workspace, room: Room) -> None:
     """End a class: its link opens nothing any more; what students have stays theirs."""
     Registry().close_room(teacher.id, room.id)
+
+
+def is_over(room: Room) -> bool:
+    """Whether it was ended, by its teacher or with the teacher's workspace."""
+    return Registry().room(room.id) is None
 
 
 def board(room: Room) -> list[Entry]:

@@ -65,3 +65,20 @@ def test_two_experiments_are_compared_with_no_click(compared, chromium, size):
     )
     assert min(sizes) >= 14, "to be read from the back of a room"
     page.close()
+
+
+def test_a_name_that_is_saved_closes_its_popover(compared, chromium):
+    page = chromium.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto(f"{compared}/train?run=trained0")
+
+    page.get_by_role("button", name="Name and note").click()
+    form = page.get_by_test_id("stPopoverBody")
+    form.get_by_label("Name").fill("as in the lecture")
+    form.get_by_role("button", name="Save").click()
+    page.get_by_text("Name and note are saved").wait_for()
+    form.wait_for(state="detached")
+
+    page.get_by_role("button", name="Name and note").click()
+    assert form.get_by_label("Name").input_value() == "as in the lecture", "it opens again"
+    page.close()

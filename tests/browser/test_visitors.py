@@ -147,6 +147,10 @@ def test_a_class_has_the_same_pictures_and_one_board(chromium: Any, shared: Any)
     desk.reload()
     settle(desk)
     desk.get_by_text("1 student").wait_for()
+    desk.get_by_role("button", name="End the class").click()
+    seat.get_by_text("The class is over").wait_for()
+    settle(seat)
+    assert seat.get_by_text("Biology 7b").count() == 0, "though nobody touched this page"
     teacher.close()
     student.close()
 

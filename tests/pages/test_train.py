@@ -188,9 +188,14 @@ def test_an_experiment_gets_a_name_and_a_note_and_goes_into_the_archive(start, t
     key = experiment_key(run.settings)
     at = start("train.py", data=tiny_dataset.id, run=run.id)
 
+    at.session_state[f"train.keep.{key}"] = True
+    at.run()
     at.text_input[0].set_value("*baseline*")
     at.text_area[0].set_value("as taught")
     next(button for button in at.button if button.label == "Save").click().run()
+    assert not at.session_state[f"train.keep.{key}"] and [toast.value for toast in at.toast] == [
+        "Name and note are saved."
+    ]
     assert table(at, "experiment")["experiment"].tolist() == ["From scratch", "*baseline*"]
     assert [text.value for text in at.text] == ["as taught"]
     at.button(key="train.archive").click().run()

@@ -8,9 +8,9 @@ from helpers import queue_runs
 from streamlit.testing.v1 import AppTest
 
 from core.data.ingest import ingest
-from core.home import within
+from core.home import home_folder, within
 from core.visitors.registry import Registry
-from core.workspaces.room import board, find_room, open_room
+from core.workspaces.room import board, find_room, join, open_room
 from core.workspaces.workspace import find_workspace, new_workspace
 
 Start = Callable[..., AppTest]
@@ -79,6 +79,55 @@ def test_whoever_joins_a_class_gets_its_pictures_and_settings(hosted: None, star
     assert [entry.name for entry in board(room)] == ["Ada"]
     assert (at.query_params["data"], at.query_params["epochs"]) == (dataset.id, "7")
     assert "class" not in at.query_params and "Join Biology" not in words(at)
+
+
+def test_a_name_that_is_on_the_board_is_refused_where_it_was_typed(hosted: None, start: Start, tiny_folder: Path):
+    teacher, _ = new_workspace()
+    with within(teacher.id):
+        dataset = ingest(tiny_folder).dataset
+    code = open_room(teacher, dataset.id, "Biology 7b", {})
+    room = find_room(code)
+    assert room is not None
+    join(new_workspace()[0], room, "Ada")
+
+    at = start("glossary.py", **{"class": code})
+    at.text_input(key="classroom.name").input("ada")
+    at.button(key="classroom.join").click().run()
+    assert "ada is on the board already" in at.error[0].value
+    at.text_input(key="classroom.name").input("Ada L.")
+    at.button(key="classroom.join").click().run()
+
+    assert not at.error and [entry.name for entry in board(room)] == ["Ada", "Ada L."]
+
+
+def test_the_link_of_a_class_that_is_over_says_so(hosted: None, start: Start, tiny_folder: Path):
+    (teacher, _), (student, key) = new_workspace(), new_workspace()
+    with within(teacher.id):
+        dataset = ingest(tiny_folder).dataset
+    code = open_room(teacher, dataset.id, "Biology 7b", {})
+    room = find_room(code)
+    assert room is not None
+    join(student, room, "Ada")
+    teacher.delete()
+
+    late, mine = start("glossary.py", **{"class": code}), start("workspace.py", w=key)
+
+    assert "class is over" in words(late) and "classroom.name" not in [one.key for one in late.text_input]
+    assert "Biology 7b" not in words(mine) and "your class sees" not in words(mine)
+
+
+def test_a_zip_of_everything_takes_nothing_of_the_share(hosted: None, start: Start, tiny_folder: Path):
+    mine, key = new_workspace()
+    with within(mine.id):
+        ingest(tiny_folder)
+        (home_folder("runs", "a") / "large").write_bytes(bytes(5_000_000))
+    at = start("workspace.py", w=key)
+    before = {metric.label: metric.value for metric in at.metric}
+
+    at.button(key="workspace.export").click().run()
+    at.run()
+
+    assert at.get("download_button") and {metric.label: metric.value for metric in at.metric} == before
 
 
 def test_inside_how_much_and_learn_work_on_a_visitor_s_own_files(

@@ -25,6 +25,7 @@ from core.data.pieces import open_piece
 from core.data.pixels import PixelWriter
 from core.data.reading import limits
 from core.data.reading.decode import read_picture
+from core.data.reading.gifs import is_animated_gif, is_gif
 from core.data.reading.layout import AUTO, Layout, Listing, Placed, find_layout
 from core.data.sources import Source, open_source
 from core.data.squares import SQUARE_BYTES, square_of
@@ -100,6 +101,7 @@ class Hashed:
     content: str
     """SHA-256 of its bytes."""
     is_gif: bool
+    is_animated: bool
 
 
 TakenIn = tuple[dict[str, Any], Kept | None]
@@ -179,7 +181,8 @@ def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Plac
 def placeholders(found: Sequence[Hashed]) -> list[str]:
     """GIFs among other pictures of a class that stand for ones that are gone: downloads leave "image not found" there.
 
-    They are the same file again and again, or few; and a class is never emptied of its pictures by this.
+    They are the same file again and again, or few; and a class is never emptied of its pictures by this. None of them
+    moves: an animation was made of something.
     """
     gifs = [row for row in found if row.is_gif]
     recurring = {content for content, count in Counter(row.content for row in gifs).items() if count > 1}
@@ -190,7 +193,8 @@ def placeholders(found: Sequence[Hashed]) -> list[str]:
     return [
         row.placed.name
         for row in gifs
-        if (row.placed.split, row.placed.class_name) in others
+        if not row.is_animated
+        and (row.placed.split, row.placed.class_name) in others
         and (row.content in recurring or row.placed.class_name in few)
     ]
 
@@ -203,8 +207,8 @@ def _read_handful(source: Source, handful: Sequence[Placed]) -> list[tuple[Hashe
         if isinstance(data, ImageError):
             rows.append((data, b""))
         else:
-            content, is_gif = hashlib.sha256(data).hexdigest(), data.startswith(b"GIF8")
-            hashed = Hashed(placed=placed, content=content, is_gif=is_gif)
+            content, animated = hashlib.sha256(data).hexdigest(), is_animated_gif(data)
+            hashed = Hashed(placed=placed, content=content, is_gif=is_gif(data), is_animated=animated)
             rows.append((hashed, data if len(data) <= KEEP_EACH_BYTES else b""))
     return rows
 

@@ -21,32 +21,40 @@ from .experiments import called
 def keeping(one: Experiment) -> None:
     """The buttons in one row."""
     with st.container(horizontal=True):
-        with st.popover("Name and note", icon=":material/edit_note:", key=f"train.keep.{one.key}"):
-            _name_and_note(one)
+        _name_and_note(one)
         if one.is_active:
             return
         away = "Take out of the archive" if one.archived else "Archive"
         icon = ":material/unarchive:" if one.archived else ":material/archive:"
-        if st.button(away, icon=icon, key="train.archive", help="Kept, and neither listed nor offered"):
-            _write(one, replace(one.label, archived=not one.archived))
+        asked = st.button(away, icon=icon, key="train.archive", help="Kept, and neither listed nor offered")
+        if asked and _written(one, replace(one.label, archived=not one.archived)):
+            st.rerun()
         _delete_experiment(one)
 
 
 def _name_and_note(one: Experiment) -> None:
-    with st.form(f"train.label.{one.key}", border=False):
+    """A popover that closes once its form is saved, and says that it was."""
+    key = f"train.keep.{one.key}"
+    if st.session_state.pop(f"{key}.saved", False):  # before it is drawn: afterwards nothing can close it
+        st.session_state[key] = False
+        st.toast("Name and note are saved.", icon=":material/edit_note:")
+    shown = st.popover("Name and note", icon=":material/edit_note:", key=key, on_change="rerun")
+    with shown, st.form(f"train.label.{one.key}", border=False):
         name = st.text_input("Name", one.name, max_chars=LONGEST_NAME, placeholder="by its training strategy")
         note = st.text_area("Note", one.note, max_chars=LONGEST_NOTE)
-        if st.form_submit_button("Save", type="primary"):
-            _write(one, replace(one.label, name=name, note=note))
+        if st.form_submit_button("Save", type="primary") and _written(one, replace(one.label, name=name, note=note)):
+            st.session_state[f"{key}.saved"] = True
+            st.rerun()
 
 
-def _write(one: Experiment, label: Label) -> None:
+def _written(one: Experiment, label: Label) -> bool:
+    """Whether it could be; why not is shown."""
     try:
         run_store().label(one.key, label)
     except ThawError as error:
         show_error(error)
-        return
-    st.rerun()
+        return False
+    return True
 
 
 def _delete_experiment(one: Experiment) -> None:

@@ -17,6 +17,7 @@ from core.workspaces.room import (
     board,
     close_room,
     gathered,
+    is_over,
     leave,
     open_room,
     room_of,
@@ -100,6 +101,9 @@ def _as_student(room: Room) -> None:
 def _live_board(room: Room) -> None:
     """Drawn anew every few seconds: a class looks at it together."""
     try:
+        if is_over(room):  # it was ended elsewhere, while this page stayed open
+            st.toast("The class is over. You keep what you have.", icon=":material/logout:")
+            st.rerun()
         entries = board(room)
         _conclusion(room, entries)
         _table(entries)

@@ -11,12 +11,12 @@ from core.__main__ import main
 
 @pytest.fixture
 def asked(capsys: pytest.CaptureFixture[str]) -> Asked:
-    """What a command prints with --json; nothing may go to standard error."""
+    """What a command prints with --json; nothing may go to standard error. It ends with `code`: 1 for a part answer."""
 
-    def answer(*arguments: str) -> dict[str, Any]:
-        code = main([*arguments, "--json"])
+    def answer(*arguments: str, code: int = 0) -> dict[str, Any]:
+        ended = main([*arguments, "--json"])
         printed = capsys.readouterr()
-        assert (code, printed.err) == (0, "")
+        assert (ended, printed.err) == (code, "")
         return json.loads(printed.out)
 
     return answer

@@ -32,7 +32,7 @@ def test_classify_names_what_it_cannot_read_and_answers_the_rest(
 ):
     (tmp_path / "letter.jpg").write_text("dear aunt, this is a letter")
     files = [str(finished_race.folder / "discs" / "0.png"), str(tmp_path / "letter.jpg"), "nosuch.jpg"]
-    values = asked("classify", finished_race.run("frozen")[:6], *files, "--top", "1")
+    values = asked("classify", finished_race.run("frozen")[:6], *files, "--top", "1", code=1)
 
     first, second, third = values["pictures"]
     assert len(first["top"]) == 1 and first["top"][0]["class"] == first["predicted"]
@@ -72,7 +72,7 @@ def test_classify_writes_a_heat_map_for_each_picture_it_can_read(
     pictures = [str(finished_race.folder / kind / "0.png") for kind in ("discs", "squares")]  # of the same name
     command = ("classify", finished_race.run("finetuned"), pictures[0], str(broken), pictures[1], "--explain")
 
-    told = asked(*command, str(folder))["pictures"]
+    told = asked(*command, str(folder), code=1)["pictures"]
 
     assert sorted(path.name for path in folder.iterdir()) == ["001-0.png", "003-0.png"]
     assert [row.get("heat_map") for row in told] == [str(folder / "001-0.png"), None, str(folder / "003-0.png")]

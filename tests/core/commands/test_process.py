@@ -100,10 +100,15 @@ def test_names_that_a_terminal_cannot_show_do_not_stop_anything(tmp_path: Path):
     assert "12 pictures, 3 classes" in done.stdout
 
 
-def test_a_result_that_cannot_be_printed_is_one_line():
-    command = [sys.executable, "-m", "core", "runs"]
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("asked_for", ["runs", "--help", "race --help", "--version"])
+def test_a_result_that_cannot_be_printed_is_one_line(asked_for: str, unbuffered: str):
+    command = [sys.executable, "-m", "core", *asked_for.split()]
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, cwd=REPOSITORY, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300
+        )
 
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert "could not be printed (No space left on device)" in done.stderr

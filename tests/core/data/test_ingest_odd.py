@@ -76,6 +76,11 @@ def gif(number: int) -> bytes:
     return encoded(draw_picture("discs", number), "GIF")
 
 
+def moving(number: int) -> bytes:
+    rest = [draw_picture("discs", number + 50 + frame).resize((40, 40)) for frame in range(3)]
+    return encoded(draw_picture("discs", number).resize((40, 40)), "GIF", save_all=True, append_images=rest, loop=0)
+
+
 @pytest.mark.parametrize(
     ("gifs", "left_out"),
     [
@@ -84,6 +89,9 @@ def gif(number: int) -> bytes:
         ({f"discs/{n}.gif": gif(1) for n in range(4)}, {f"discs/{n}.gif" for n in range(4)}),
         ({f"worms/{n}.gif": gif(1) for n in range(4)}, set()),
         ({"discs/named.jpg": gif(1)}, {"discs/named.jpg"}),
+        ({"discs/moves.gif": moving(1)}, set()),
+        ({f"discs/{n}.gif": moving(1) for n in range(4)}, set()),
+        ({f"worms/{n}.gif": moving(n) for n in range(30)} | {"worms/still.gif": gif(1)}, set()),
     ],
     ids=[
         "one among photos",
@@ -91,6 +99,9 @@ def gif(number: int) -> bytes:
         "the same again and again",
         "a class of nothing else",
         "by its bytes",
+        "an animation among photos",
+        "one animation again and again",
+        "a still one among animations",
     ],
 )
 def test_a_gif_is_a_placeholder_only_if_it_recurs_or_is_rare(

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -82,7 +83,7 @@ def test_the_script_the_onnx_file_and_thaw_agree(unpacked: Path, finished_race: 
     (tmp_path / "no.jpg").write_bytes(b"no picture")
 
     done = predict(unpacked, tmp_path / "no.jpg", tmp_path / "gone.jpg", *pictures)
-    assert done.returncode == 0, done.stderr
+    assert (done.returncode, done.stderr) == (1, ""), "two could not be read; the others are answered"
     told = json.loads(done.stdout)
     assert told["pictures"].pop(0)["error"] == "cannot be read: it is not a picture (text file)"
     assert told["pictures"].pop(0)["error"] == "cannot be read: No such file or directory"
@@ -126,6 +127,22 @@ def stopped(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
         return str(end.value.code)
 
     return run
+
+
+@pytest.mark.parametrize("readable", [True, False])
+def test_the_script_ends_with_0_if_all_pictures_could_be_read_and_else_with_1_after_its_answers(
+    unpacked: Path, readable: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    pictures = [str(unpacked / "goldens" / "1.png"), *([] if readable else ["gone.jpg"])]
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", ["predict.py", *reversed(pictures)])
+
+    with nullcontext() if readable else pytest.raises(SystemExit, match=r"^1$"):
+        runpy.run_path(str(unpacked / "predict.py"), run_name="__main__")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].startswith(f"{pictures[0]}: ") and " %" in lines[-1]
+    assert lines[:-1] == ([] if readable else ["gone.jpg: cannot be read: No such file or directory"])
 
 
 @pytest.mark.parametrize("name", ["weights.safetensors", "goldens/3.png"])

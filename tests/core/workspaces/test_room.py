@@ -1,5 +1,6 @@
 """A class: the same pictures and settings for all, one board, and nothing else of anybody."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,18 @@ from core.errors import DatasetError, SettingsError, WorkspaceError
 from core.home import within
 from core.runs.line import everybody_waiting, line_of
 from core.visitors.registry import Registry
-from core.workspaces.room import board, close_room, find_room, gathered, join, leave, open_room, room_of, rooms_of
+from core.workspaces.room import (
+    board,
+    close_room,
+    find_room,
+    gathered,
+    is_over,
+    join,
+    leave,
+    open_room,
+    room_of,
+    rooms_of,
+)
 from core.workspaces.workspace import Workspace, new_workspace
 
 
@@ -72,6 +84,44 @@ def test_nobody_joins_without_a_name_that_can_be_shown(b: Workspace, lesson: str
     assert board(room) == []
 
 
+@pytest.mark.parametrize("taken", ["Ada", "ada", "\uff21da", "  ADA "])
+def test_no_two_on_a_board_have_one_name(b: Workspace, lesson: str, taken: str):
+    room, other = find_room(lesson), new_workspace()[0]
+    assert room is not None
+    join(b, room, "Ada")
+
+    with pytest.raises(SettingsError, match=r"is on the board already.*Add an initial or a number"):
+        join(other, room, taken)
+
+    assert [entry.name for entry in board(room)] == ["Ada"] and room_of(other) is None
+    with within(other.id):
+        assert stored_ids() == [], "no pictures of a class that was not joined"
+    assert [join(other, room, "Ada L."), join(b, room, "ada")] == [100, 0], "one's own name may be written otherwise"
+    leave(b)
+    assert join(new_workspace()[0], room, "Ada") == 200
+
+
+def test_of_many_who_join_at_once_one_gets_the_name(a: Workspace, lesson: str):
+    room = find_room(lesson)
+    assert room is not None
+    registry, refused = Registry(), list[str]()
+    students = [new_workspace()[0].id for _ in range(8)]
+
+    def take_part(student: str) -> None:
+        try:
+            registry.join(student, room.id, "Ada")
+        except SettingsError:
+            refused.append(student)
+
+    threads = [threading.Thread(target=take_part, args=(student,)) for student in students]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(board(room)) == 1 and len(refused) == 7
+
+
 def test_the_board_has_the_class_s_runs_and_no_others(
     b: Workspace, lesson: str, bring_race: Callable[[Workspace], int]
 ):
@@ -104,11 +154,14 @@ def test_a_class_that_is_over_opens_nothing_and_takes_nothing(a: Workspace, b: W
 
 
 def test_a_teacher_who_deletes_everything_ends_the_class(a: Workspace, b: Workspace, lesson: str):
-    room = find_room(lesson)
+    room, student = find_room(lesson), new_workspace()[0]
     assert room is not None
+    join(student, room, "Emmy")
+    assert not is_over(room)
     a.delete()
 
-    assert find_room(lesson) is None
+    assert find_room(lesson) is None and is_over(room)
+    assert room_of(student) is None and student.place.room is None, "nobody sees its runs any more"
     with pytest.raises((DatasetError, WorkspaceError)):
         join(b, room, "Ada")
 

@@ -16,7 +16,7 @@ from core.data.dataset import stored_ids
 from core.data.edit import rename_class
 from core.data.ingest import ingest, lend
 from core.errors import RunError, StorageError, ThawError, WorkspaceError
-from core.home import ask_for_workspace, home_folder, server_home, thaw_home, within
+from core.home import INTAKE, ask_for_workspace, home_folder, server_home, temporary_folder, thaw_home, within
 from core.runs.deletion import delete_run
 from core.runs.store import Label, RunStore
 from core.takehome.backup import bring_back
@@ -364,6 +364,31 @@ def test_bytes_are_counted_once_however_many_names_they_have(a: Workspace, monke
     monkeypatch.setenv("THAW_FAIR_USE", '{"megabytes": 2}')
     with within(a.id), pytest.raises(WorkspaceError, match="keeps 2 MB"):
         queue_runs(a.runs)
+
+
+def test_what_passes_through_is_in_nobodys_share_and_what_is_taken_in_is(a: Workspace):
+    def megabytes() -> float:
+        return {share.what: share.used for share in a.shares()}["megabytes"]
+
+    before = megabytes()
+    with within(a.id), temporary_folder("everything") as passing, temporary_folder(INTAKE) as taken_in:
+        (passing / "workspace.zip").write_bytes(bytes(3_000_000))
+        assert megabytes() == pytest.approx(before, abs=0.1)
+        (taken_in / "pixels.u8").write_bytes(bytes(3_000_000))
+        assert megabytes() == pytest.approx(before + 3, abs=0.1), "two uploads at once see each other"
+
+
+def test_an_upload_s_own_zip_does_not_count_against_what_is_in_it(
+    a: Workspace, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("THAW_FAIR_USE", '{"megabytes": 2}')
+    with within(a.id), temporary_folder("zip") as folder:
+        with zipfile.ZipFile(folder / "upload.zip", "w") as archive:
+            for path in tiny_folder.rglob("*.png"):
+                archive.write(path, path.relative_to(tiny_folder))
+            archive.writestr("read me.txt", bytes(3_000_000))
+
+        assert ingest(folder / "upload.zip").dataset.pictures
 
 
 def test_what_the_server_lends_to_everybody_is_not_in_anybodys_share(a: Workspace):
