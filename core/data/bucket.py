@@ -64,8 +64,8 @@ def fetch_bucket(where: str, folder: Path, on_fetched: OnFetched) -> Path:
 
 def _sizes(files: Any, root: str) -> dict[str, int]:
     """Bytes of all that lies below an address, by its key with the bucket's name before it."""
-    found: dict[str, dict[str, Any]] = _asked(partial(files.find, root, detail=True), root)
-    if not root or not found:
+    found: dict[str, dict[str, Any]] = _asked(partial(files.find, root, detail=True), root) if root else {}
+    if not found:
         raise DatasetError(f"There is nothing at {SCHEME}{root}; give {SCHEME}bucket/prefix.")
     if len(found) > MAX_FILES_IN_FOLDER:
         raise DatasetError(f"{SCHEME}{root} holds more than {MAX_FILES_IN_FOLDER:,} files (limit).")
@@ -106,7 +106,12 @@ def _asked(what: Callable[[], Any], root: str) -> Any:
     except StorageError as error:
         if error.full:
             raise
-        raise DatasetError(
-            f"{SCHEME}{root} refuses access. Start Thaw with keys that may list and read it (AWS_ACCESS_KEY_ID, "
-            "AWS_SECRET_ACCESS_KEY)."
-        ) from error
+        raise DatasetError(closed(f"{SCHEME}{root}")) from error
+
+
+def closed(address: str) -> str:
+    """What is said of a bucket that cannot be read with the keys that are here."""
+    return (
+        f"{address} refuses access. Start Thaw with keys that may list and read it (AWS_ACCESS_KEY_ID, "
+        "AWS_SECRET_ACCESS_KEY)."
+    )

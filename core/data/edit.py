@@ -221,14 +221,7 @@ def _stored_as(
     classes = tuple(sorted(set(names)))
     if len(classes) < MIN_CLASSES:
         raise DatasetError(f"At least {MIN_CLASSES} classes are needed; this would leave {len(classes)}.")
-    pictures = [
-        replace(
-            source.pictures[index],
-            target=classes.index(name),
-            batch=source.pictures[index].batch + (source is not dataset) * (1 + _last_batch(dataset)),
-        )
-        for (source, index), name in zip(rows, names, strict=True)
-    ]
+    pictures = _in_classes(dataset, rows, [classes.index(name) for name in names])
     fingerprint = _edited_fingerprint(pictures, classes)
     final = dataset_folder(fingerprint[:ID_LENGTH])
     if is_readable(final.name):
@@ -256,6 +249,16 @@ def _stored_as(
         write_atomically(folder / MANIFEST, manifest_of(edited))
     share(final)
     return load_stored(final.name)
+
+
+def _in_classes(dataset: Dataset, rows: Sequence[tuple[Dataset, int]], targets: Sequence[int]) -> list[Picture]:
+    """The pictures with these classes; those of another data set came in batches after all of this one's."""
+    later = 1 + _last_batch(dataset)
+    found = [(source.pictures[index], 0 if source is dataset else later) for source, index in rows]
+    return [
+        replace(picture, target=target, batch=picture.batch + more)
+        for (picture, more), target in zip(found, targets, strict=True)
+    ]
 
 
 def _with_pixels(folder: Path, pictures: Sequence[Picture], rows: Sequence[tuple[Dataset, int]]) -> list[Picture]:

@@ -96,11 +96,15 @@ def ingest(
     here = _find_stored(str(where))
     if here is not None:
         return Ingested(dataset=here, decode_s=0.0)
-    drawn, ours = str(where) == BUILTIN, str(where) in (BUILTIN, DIGITS)
-    if drawn and workspace():
-        return _lent_by_server(on_progress)
-    if drawn:
+    if str(where) == BUILTIN:
+        if workspace():
+            return _lent_by_server(on_progress)
         report(IngestProgress(stage="drawing", done=0, total=1))
+    return _taken_in(str(where), report, title, layout)
+
+
+def _taken_in(where: str, report: OnProgress, title: str | None, layout: str) -> Ingested:
+    """What is read and decoded, stored unless the same content is here already."""
     start = time.perf_counter()
     listed: dict[str, Any] = {}
 
@@ -109,9 +113,10 @@ def ingest(
             report(IngestProgress(**message))
         listed.update(message.get("listed", {}))
 
+    ours = where in (BUILTIN, DIGITS)
     with temporary_folder(INTAKE) as folder:
         stored = tuple(filter(is_readable, stored_ids()))
-        request = Request(where=str(where), folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
+        request = Request(where=where, folder=str(folder), threads=usable_cores(), stored=stored, layout=layout)
         work: Callable[[Request, Emit], None] = take_in if ours else take_in_contained  # our own pictures are harmless
         work(request, emit)
         dataset_id, listed["title"] = listed["fingerprint"][:ID_LENGTH], title or listed["title"]

@@ -346,7 +346,12 @@ def may_pass(error: Exception) -> bool:
     kinds: list[type] = [OSError]
     for place, names in (("botocore.exceptions", ("BotoCoreError", "ClientError")), ("aiohttp", ("ClientError",))):
         kinds += [getattr(sys.modules[place], name) for name in names if place in sys.modules]
-    return isinstance(error, tuple(kinds)) and not _is_full(error) and type(error).__name__ not in _NO_KEY
+    return isinstance(error, tuple(kinds)) and not _is_full(error) and not lacks_a_key(error)
+
+
+def lacks_a_key(error: Exception) -> bool:
+    """Whether nobody has given this process what a bucket is opened with."""
+    return type(error).__name__ in _NO_KEY
 
 
 def _is_full(error: Exception) -> bool:
@@ -356,7 +361,7 @@ def _is_full(error: Exception) -> bool:
 
 def _in_words(error: Exception) -> Exception:
     """What is said of it; a bug stays what it is."""
-    if type(error).__name__ in _NO_KEY:
+    if lacks_a_key(error):
         return StorageError(_CLOSED)
     if _is_full(error):
         return explain(error) or error

@@ -115,7 +115,7 @@ class Processes:
                 return result
             except BrokenProcessPool:
                 self._renew()
-                again = [(item, self._pool.submit(task, item)) for item, _ in begun]
+                again = [(item, self._submit(task, item)) for item, _ in begun]
                 begun.clear()
                 begun.extend(again)
         raise ThawError(

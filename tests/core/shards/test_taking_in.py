@@ -198,6 +198,12 @@ def test_a_process_that_ends_in_the_middle_of_a_task_is_replaced(tiny_folder: Pa
     try:
         marks = [str(tmp_path / f"mark-{number}") for number in range(5)]
         assert list(work.map(dies_once, marks)) == marks
+        results = work.map(str, range(20))
+        first = next(results)
+        for process in [*work._pool._processes.values()]:  # while nobody waits for one
+            process.kill()
+            process.join()
+        assert [first, *results] == [str(number) for number in range(20)]
         with pytest.raises(ThawError, match="fewer processes"):
             list(work.map(dies, [1]))
         together = add(str(tiny_folder), work, size=10, layout=AUTO, on_progress=lambda done, total: None)

@@ -84,6 +84,7 @@ OTHER_FILES = {
     "D2 safetensors": (save({"a": torch.zeros(2)}), "bring the whole zip"),
     "D12 ONNX": (b"\x08\x0a\x12\x07pytorch" + bytes(100), "an ONNX file"),
     "D13 HDF5": (b"\x89HDF\r\n\x1a\n" + bytes(100), "HDF5"),
+    "D13 Keras": (zipped(**{"config.json": b"{}", "model.weights.h5": b"x"}), "a Keras model"),
     "D13 GGUF": (b"GGUF\x03\0\0\0" + bytes(100), "GGUF"),
     "D13 TorchScript": (zipped(m__data_pkl=b"x", m__code=b"x", m__constants_pkl=b"x"), "can run code"),
     "D14 a web page": (b"  <!DOCTYPE html><html>404</html>", "a web page"),
@@ -145,6 +146,26 @@ def test_a_file_too_many_too_few_or_a_link_is_refused(members: Members, tmp_path
     refused_file(path, "not about the files in it")
 
 
+def test_a_file_that_is_too_large_is_not_read(members: Members, tmp_path: Path):
+    refused(tmp_path, {**members, package.MODEL: members[package.MODEL] + bytes(1024**2)}, r"model\.json .* than 1 MB")
+
+
+def test_golden_pictures_that_are_none_are_refused(members: Members, tmp_path: Path):
+    refused(tmp_path, {**members, package.GOLDEN_PICTURES[0]: b"no picture"}, "A golden picture in the zip")
+
+
+@pytest.mark.parametrize("error", [RuntimeError("sizes"), AssertionError("Wrong image height!")], ids=repr)
+def test_a_network_that_cannot_take_what_its_preprocessing_gives_is_refused(
+    members: Members, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+):
+    def fail(*_args: object) -> None:
+        raise error
+
+    monkeypatch.setattr("core.takehome.import_run.golden_logits", fail)
+
+    refused(tmp_path, members, "does not work with its preprocessing")
+
+
 def changed_weights(members: Members, change: Callable[[dict[str, torch.Tensor]], object]) -> Members:
     state = load(members[package.WEIGHTS])
     change(state)
@@ -185,6 +206,12 @@ def set_in(*path: Any) -> Callable[[dict[str, Any]], None]:
     return edit
 
 
+def count_otherwise(record: dict[str, Any]) -> None:
+    """As many test pictures as before, of other classes."""
+    counts = record["class_counts"]["test"]
+    counts[0], counts[1] = counts[0] + 1, counts[1] - 1
+
+
 BAD_RECORDS = {
     "another version": (set_in("version", 99), "version"),
     "no id": (set_in("run", "../../etc"), "run: expected"),
@@ -209,6 +236,9 @@ BAD_RECORDS = {
     "accuracy above one": (set_in("test_accuracy", 1.5), "test_accuracy: expected float <= 1"),
     "audit that lies": (set_in("freeze_audit", "bit_identical", True), "audit in the zip contradicts"),
     "audit that runs": (set_in("freeze_audit", "changed", ["<script>"]), r"freeze_audit.changed\[0\]: expected"),
+    "groups of some": (set_in("test_groups", ["a"]), "the group of every test picture"),
+    "more pictures of a class": (set_in("class_counts", "train", 0, 99), r"contradicts itself \(pictures by class"),
+    "other classes tested": (count_otherwise, r"contradicts itself \(test pictures by class"),
     "a test picture too few": (set_in("test_names", []), "every test picture"),
     "time of text": (set_in("timings", "train", "long"), "timings.train: expected float, got str"),
     "more than is known": (set_in("html", "<b>"), r"\(the whole: unknown field\)"),

@@ -81,6 +81,7 @@ def test_what_came_back_can_be_packed_again_and_is_the_same(
         # its pictures are not here, so there is no script that would train on them
         card = [line for line in members[package.CARD].splitlines() if b"train.py" not in line]
         assert package.TRAIN not in archive.namelist() and archive.read(package.CARD).splitlines() == card
+        assert b"train.py" not in archive.read(package.REQUIREMENTS)
 
 
 @pytest.mark.parametrize("folder", ["", "thaw-run/"])
