@@ -186,6 +186,13 @@ def test_a_command_that_only_looks_waits_for_nothing_it_does_not_need(command: s
     assert "core" in loaded.split() and unwanted.isdisjoint(loaded.split())
 
 
+def test_verdicts_wait_for_the_functions_of_scipy_alone_not_for_its_statistics():
+    """They take half a second more to load, in a command and on every page."""
+    code = "import sys, core.comparison.conclusion, core.comparison.planning; print('scipy.stats' in sys.modules)"
+
+    assert python(code).strip() == "False"
+
+
 def test_who_trains_or_classifies_waits_for_no_statistics():
     """Comparing needs them, and they take a second to load."""
     loaded = python(

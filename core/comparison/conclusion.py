@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from core.comparison.arms import ArmSummary
 from core.comparison.crossed import LEAST_SEEDS, Chances, Z
@@ -105,7 +105,7 @@ def chances_over_models(gap: float, errors: Sequence[float], band: float) -> Cha
         errors: the standard error of each seed's difference; seeds share their pictures, so it does not get smaller.
     """
     error = (averages.fmean(errors) ** 2 + CAUTIOUS_SEED_SPREAD**2 / len(errors)) ** 0.5
-    above, below = float(norm.sf(band, gap, error)), float(norm.cdf(-band, gap, error))
+    above, below = float(ndtr((gap - band) / error)), float(ndtr((-band - gap) / error))
     return Chances(above=above, inside=1 - above - below, below=below)
 
 

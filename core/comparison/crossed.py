@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from core.comparison.metrics import Array, Interval
 from core.comparison.statistics import score_interval
@@ -87,8 +87,8 @@ class Estimate:
 
     def chances(self, band: float) -> Chances:
         """Where the true value lies, read off the t distribution around the estimate (a flat prior)."""
-        above = float(student.sf(band, self.df, self.value, self.error))
-        below = float(student.cdf(-band, self.df, self.value, self.error))
+        above = float(stdtr(self.df, (self.value - band) / self.error))
+        below = float(stdtr(self.df, (-band - self.value) / self.error))
         return Chances(above=above, inside=max(1.0 - above - below, 0.0), below=below)
 
 
@@ -115,13 +115,13 @@ def estimate_of(value: float, error: float, df: float) -> Estimate:
         error=error,
         df=df,
         interval=Interval(low=value - half, high=value + half),
-        p_value=float(2 * student.sf(abs(value) / error, df)),
+        p_value=float(2 * stdtr(df, -abs(value) / error)),
     )
 
 
 def quantile(df: float, share: float = (1 + CONFIDENCE) / 2) -> float:
     """Of the t distribution: by default what a 95 % interval needs."""
-    return float(student.ppf(share, df))
+    return float(stdtrit(df, share))
 
 
 def mean_squares(scores: Array, weights: Array | None = None) -> MeanSquares:

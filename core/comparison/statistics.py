@@ -5,16 +5,19 @@ Fractions everywhere. "Two runs" are always seen on the same pictures, so that e
 
 import math
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
-from scipy.stats import binomtest, bootstrap, norm
+from scipy.special import bdtr, ndtri  # not scipy.stats: everybody who opens a page would wait for it
 
 from core.comparison.metrics import Array, Interval, Rate
+
+RESAMPLES: Final = 9999
 
 
 def wilson(correct: float, total: int, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a share (Wilson 1927); `total` is at least 1, `correct` may be a mean over seeds."""
-    return score_interval(correct / total, total, float(norm.isf((1 - confidence) / 2)))
+    return score_interval(correct / total, total, float(ndtri((1 + confidence) / 2)))
 
 
 def score_interval(share: float, count: float, z: float) -> Interval:
@@ -43,7 +46,7 @@ def rate(correct: int, total: int) -> Rate | None:
 def mcnemar_exact(only_a: int, only_b: int) -> float:
     """Two-sided exact p of McNemar's test (1947): a sign test on the pictures that only one of the two got right."""
     discordant = only_a + only_b
-    return float(binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
+    return min(1.0, 2 * float(bdtr(min(only_a, only_b), discordant, 0.5))) if discordant else 1.0
 
 
 def paired_difference(both: int, only_a: int, only_b: int, neither: int) -> tuple[float, Interval]:
@@ -94,7 +97,7 @@ def pictures_needed(gap: float, discordant_share: float, power: float = 0.8, alp
     gap = abs(gap)
     if gap == 0 or gap > discordant_share:
         return None
-    chance, wanted = float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+    chance, wanted = float(ndtri(1 - alpha / 2)), float(ndtri(power))
     spread = chance * math.sqrt(discordant_share) + wanted * math.sqrt(discordant_share - gap**2)
     return math.ceil((spread / gap) ** 2)
 
@@ -104,7 +107,7 @@ def detectable_gap(n: int, discordant_share: float, power: float = 0.8, alpha: f
 
     None if even runs of which only one ever errs alone, the largest gap at this share, would go unseen too often.
     """
-    chance, wanted = float(norm.ppf(1 - alpha / 2)), float(norm.ppf(power))
+    chance, wanted = float(ndtri(1 - alpha / 2)), float(ndtri(power))
     inside = n - chance**2 + wanted**2
     if inside <= 0:
         return None
@@ -117,8 +120,9 @@ def median_ratio(ratios: Sequence[float]) -> tuple[float, Interval | None]:
     middle = float(np.median(ratios))
     if len(ratios) < 3:
         return middle, None
-    found = bootstrap((np.asarray(ratios),), np.median, method="percentile", rng=np.random.default_rng(0))
-    return middle, Interval(low=float(found.confidence_interval.low), high=float(found.confidence_interval.high))
+    drawn = np.random.default_rng(0).choice(np.asarray(ratios), (RESAMPLES, len(ratios)))
+    low, high = np.percentile(np.median(drawn, axis=1), (2.5, 97.5))
+    return middle, Interval(low=float(low), high=float(high))
 
 
 def holm(p_values: Sequence[float]) -> tuple[float, ...]:
