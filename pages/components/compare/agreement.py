@@ -72,8 +72,10 @@ def confusions(result: Comparison, a: Run, b: Run) -> None:
     Of many classes one is shown at a time, as wide as the page: beside each other they would be stamps.
     """
     runs, few = {"A": [a], "B": [b]}, len(result.a.class_names) <= MOST_CELLS
-    can = "Click a cell to see its pictures." if few else "Point at a cell to read it; empty ones have no picture."
-    st.caption(f"Rows are true classes, columns what was predicted. {can}")
+    can = "Click a cell to see its pictures." if few else "Point at a cell to read it; where none is drawn it is 0."
+    st.caption(
+        f"Rows are true classes, columns what was predicted. {can} Difference: blue where A has more, orange: B."
+    )
     if few:
         places = dict(zip(_MATRICES, st.columns(3, gap="medium"), strict=True))
     else:
