@@ -2,8 +2,8 @@
 
 
 def words(at) -> str:
-    """Markdown and captions as they are written."""
-    return "\n".join(element.value for element in [*at.markdown, *at.caption])
+    """Markdown and captions as they are written, but for spaces at which no line ends."""
+    return "\n".join(element.value for element in [*at.markdown, *at.caption]).replace("\u00a0", " ")
 
 
 def headline(at) -> str:
@@ -15,7 +15,7 @@ def said(at) -> str:
     """Everything that Markdown, captions, banners and expanders say, without what only keeps it literal."""
     alerts = (*at.success, *at.warning, *at.info)
     parts = [shown.value for shown in (*at.markdown, *at.caption, *alerts)] + [one.label for one in at.expander]
-    return "\n".join(parts).replace("\\", "").replace("\u2060", "")
+    return "\n".join(parts).replace("\\", "").replace("\u2060", "").replace("\u00a0", " ")
 
 
 def titles(at) -> list[str]:

@@ -2,10 +2,13 @@
 
 import re
 import shlex
+from importlib import import_module
+from shutil import copytree
 
 import pytest
-from helpers import REPOSITORY
+from helpers import REPOSITORY, know_speeds
 
+from core.__main__ import main
 from core.commands.parser import build_parser
 
 README = (REPOSITORY / "README.md").read_text()
@@ -22,9 +25,61 @@ def test_core_in_ten_lines_runs_as_printed(few_folder, capsys):
     assert re.search(r"^finetuned \d+\.\d%", printed, re.MULTILINE)
 
 
-@pytest.mark.parametrize("line", re.findall(r"^python -m core (.*)$", README, re.MULTILINE))
-def test_every_command_it_shows_is_one(line):
-    assert build_parser().parse_args(shlex.split(line.removesuffix("..."), comments=True)).command == line.split()[0]
+SHOWN = re.findall(r"^python -m core (.*?)(?: +#.*)?$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", SHOWN)
+def test_every_command_it_shows_runs(line, finished_race, few_folder, quick_translation, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("core.commands.train.preload", lambda: None)
+    monkeypatch.setenv("THAW_HOME", str(copytree(finished_race.home, tmp_path / "home")))
+    know_speeds(tmp_path / "home")
+    frozen, finetuned = map(finished_race.run, ("frozen", "finetuned"))
+    meant = {"D": few_folder, "SOURCE": few_folder, "PICTURE_OR_FOLDER...": few_folder / "discs"}
+    meant |= {"FOLDER": tmp_path / "maps", "FILE.zip": tmp_path / "file.zip", "RUN...": finetuned, "RUN": frozen}
+    words = [str(meant.get(word, word)) for word in shlex.split(line)]
+    if words[0] in ("race", "train"):  # as quickly as it can be done
+        words += ["--epochs", "1", "--batch-size", "5", "--train-size", "96"]
+
+    code, printed = main(words), capsys.readouterr()
+
+    assert (code, printed.err) == (0, "") and printed.out
+
+
+def commands_in_documents() -> list[str]:
+    """What every document says after `python -m core`, in a block or in a line."""
+    places = (REPOSITORY, REPOSITORY / "docs")
+    texts = [path.read_text() for place in places for path in sorted(place.glob("*.md"))]
+    found = [line for text in texts for line in re.findall(r"python -m core ([a-z][^`\n#&|]*)", text)]
+    return sorted({" ".join(line.split()).removesuffix("...").rstrip(".,; ") for line in found})
+
+
+@pytest.mark.parametrize("line", commands_in_documents())
+def test_every_command_that_a_document_names_is_one_and_has_these_options(line, capsys):
+    words = line.split()
+    with pytest.raises(SystemExit) as end:
+        build_parser().parse_args([*words[: 2 if words[0] == "large" else 1], "--help"])
+
+    assert not end.value.code
+    assert {word for word in words if word.startswith("--")} <= set(re.findall(r"--[\w-]+", capsys.readouterr().out))
+
+
+ROWS = {
+    "BackboneSpec": "core.models.catalogue",
+    "TransformSpec": "core.augment.transforms",
+    "Scenario": "core.settings.scenarios",
+}
+SAMPLES = re.findall(r"```python\n(.*?)```", (REPOSITORY / "CONTRIBUTING.md").read_text(), re.DOTALL)
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_every_row_that_a_newcomer_is_told_to_add_is_one(sample):
+    (kind,) = (name for name in ROWS if f"{name}(" in sample)
+    known = vars(import_module(ROWS[kind]))
+
+    (row,) = eval(sample, dict(known))
+
+    assert isinstance(row, known[kind])
+    assert row.name not in {there.name for there in known["_ROWS"]}, "it is an example of something new"
 
 
 @pytest.mark.parametrize("name", re.findall(r"!\[.*?\]\((.*?)\)", README))

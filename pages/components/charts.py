@@ -38,6 +38,8 @@ MOST_CELLS: Final = 12
 """Classes up to which a confusion matrix shows its numbers and its cells can be clicked."""
 MOST_NAMES: Final = 40
 """Classes up to which they are named at its sides."""
+NAME_ROW_PX: Final = 19
+_FRAME: Final = "#7d8794"  # seen on white and on near-black
 _CELL_HOVER: Final = "true %{y}, predicted %{x}: %{text}<extra></extra>"
 
 History = Sequence[EpochRecord]
@@ -234,19 +236,20 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
     Args:
         difference: the numbers are one matrix minus another, so that 0 is in the middle of the colours.
     """
-    names = [plain(name, 24) for name in class_names]
+    few, crowded = len(class_names) <= MOST_CELLS, len(class_names) > MOST_NAMES
+    names = [plain(name, 24 if few else 18) for name in class_names]
     if len(set(names)) < len(names):  # cut off, they are the same: two rows they must stay
         names = [f"{place}. {name}" for place, name in enumerate(names, start=1)]
-    few, crowded = len(names) <= MOST_CELLS, len(names) > MOST_NAMES
     texts = [[f"{cell:+d}" if difference and cell else str(cell) for cell in row] for row in matrix]
     largest = max((abs(cell) for row in matrix for cell in row), default=0) or 1
-    blue, orange, middle = "#2f6fd0", "#c9651b", "#eef1f5"  # opaque, so that Plotly picks readable text
     figure = go.Figure(
         go.Heatmap(
-            z=matrix,
+            # among many classes nearly all cells are empty: filled, they would outshine the others on a dark page
+            z=matrix if few else [[cell or None for cell in row] for row in matrix],
             x=names,
             y=names,
-            colorscale=[[0, orange], [0.5, middle], [1, blue]] if difference else [[0, "#e3ecf9"], [1, blue]],
+            colorscale=_cell_colours(few, difference),
+            hoverongaps=False,
             zmin=-largest if difference else 0,
             zmax=largest,
             showscale=False,
@@ -254,8 +257,8 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
             texttemplate="%{text}" if few else None,
             hoverinfo="skip" if few else None,
             hovertemplate=None if few else _CELL_HOVER,
-            xgap=0 if crowded else 2,
-            ygap=0 if crowded else 2,
+            xgap=2 if few else 0,
+            ygap=2 if few else 0,
         )
     )
     if few:
@@ -263,7 +266,20 @@ def confusion(matrix: Sequence[Sequence[int]], class_names: Sequence[str], *, di
     # pointing at a cell tells the names, too, for which there would be no room
     figure.update_xaxes(title="predicted", type="category", showgrid=False, showticklabels=not crowded)
     figure.update_yaxes(title="true", type="category", autorange="reversed", showgrid=False, showticklabels=not crowded)
-    return laid_out(figure, 300 if few else 560 if crowded else 420)
+    if not few:
+        for axes in (figure.update_xaxes, figure.update_yaxes):
+            axes(showline=True, mirror=True, linecolor=_FRAME)
+        figure.update_yaxes(dtick=1)  # every class has its name
+    return laid_out(figure, 300 if few else 560 if crowded else max(420, NAME_ROW_PX * len(names) + 160))
+
+
+def _cell_colours(few: bool, difference: bool) -> list[tuple[float, str]]:
+    """Of the cells of a confusion matrix. Opaque, so that Plotly picks readable text; strong where 0 is left out."""
+    blue, orange = "#2f6fd0", "#c9651b"
+    pale_orange, middle, pale_blue = ("#eef1f5", "#eef1f5", "#e3ecf9") if few else ("#dba274", "#8fb1ea", "#8fb1ea")
+    if not difference:
+        return [(0, pale_blue), (1, blue)]
+    return [(0, orange), (0.499, pale_orange), (0.5, middle), (1, blue)]
 
 
 def _selectable_cells(figure: go.Figure, names: Sequence[str], texts: Sequence[Sequence[str]]) -> None:

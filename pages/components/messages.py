@@ -27,6 +27,8 @@ _PUNCTUATION: Final = re.compile(r"([!-/:-@\[-`{-~])")
 # An invisible joiner in between leaves what is seen as it is.
 _REPLACED: Final = re.compile(r"(?<=:)(?=\S)|(?<=www)(?=\.)|(?=@)|(?<=[-<>~])(?=[-=>])", re.IGNORECASE)
 _JOINER: Final = "\u2060"
+_PERCENT: Final = re.compile(r"(?<=\d) (?=%)")
+_NO_BREAK: Final = "\u00a0"
 _KEPT: Final = "\u200c\u200d"  # joiners that some scripts and emoji are spelt with
 
 _TITLES: Final[dict[type[ThawError], str]] = {
@@ -49,8 +51,16 @@ def plain(text: str, longest: int = LONGEST) -> str:
 
 
 def md(text: str, longest: int = LONGEST) -> str:
-    """The text as Markdown that shows it literally: no link, picture, formula, icon or colour in it has any effect."""
-    return _PUNCTUATION.sub(r"\\\1", _REPLACED.sub(_JOINER, plain(text, longest)))
+    """The text as Markdown that shows it literally: no link, picture, formula, icon or colour in it has any effect.
+
+    A number stays on one line with its per cent sign: below a picture on a telephone there is no room for both.
+    """
+    return _PUNCTUATION.sub(r"\\\1", _REPLACED.sub(_JOINER, whole_numbers(plain(text, longest))))
+
+
+def whole_numbers(text: str) -> str:
+    """The text without a line's end between a number and its per cent sign."""
+    return _PERCENT.sub(_NO_BREAK, text)
 
 
 def show_error(error: ThawError) -> None:

@@ -88,8 +88,11 @@ def test_unreadable_files_are_named_and_the_others_answered(page):
     images = [image.proto.imgs[0].alt for image in page.get("image")]
     assert images == ["good.png"] and page.header[0].value.startswith(table(page)["predicted"][0])
 
+    assert "classify.next" in [pills.key for pills in page.pills]
+
     upload(page, note_png=b"just a few words of text").run()
-    assert not page.exception
+    assert not page.exception and list(table(page)["picture"]) == ["note.png"]
+    assert "classify.next" not in [pills.key for pills in page.pills], "there is no answer to give reasons for"
     assert len(page.warning) == 1 and not page.get("image"), "no empty cards"
 
 
@@ -277,7 +280,7 @@ def test_that_it_is_none_of_these_is_the_whole_answer_and_the_closest_class_is_f
     assert set(table(page)["none of these"]) == {"yes"}
 
     upload(page, one_png=drawn("discs", 5), two_png=drawn("discs", 6)).run()
-    assert headline(page) == "2 pictures: none of these 2"
+    assert headline(page) == "2 pictures: none of these"
     assert words(page).count("**:material/help: None of these**") == 2
 
     upload(page, one_png=drawn("discs", 5)).run()

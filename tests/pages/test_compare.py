@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import drawn_classes, write_files
+from helpers import drawn_classes, noise, write_files
 
 from core.commands.compare import compare
 from core.data.ingest import ingest
@@ -17,6 +17,7 @@ from core.runs.experiments import experiments_of
 from core.runs.record import load_predictions, load_record
 from core.runs.store import RunStore
 from core.settings.schema import DataSettings, OptimSettings, RunSettings
+from pages.components.charts import MOST_CELLS
 from pages.components.kept import NAMES
 
 
@@ -264,6 +265,19 @@ def test_confusion_matrices_and_their_difference_stand_side_by_side_with_recalls
         recalls = [100 * recall["value"] for recall in values[side]["recalls"]]
         assert table[f"{letter} recall"].tolist() == pytest.approx(recalls)
     assert len(at.get("plotly_chart")) == 3
+
+
+def test_of_many_classes_one_matrix_is_shown_at_a_time(start, finish, tmp_path):
+    files = {f"class {kind:02}/{n}.png": noise(kind, n) for kind in range(MOST_CELLS + 1) for n in range(4)}
+    dataset = ingest(write_files(tmp_path / "many", files)).dataset
+    mine = (finish(dataset).id, finish(dataset, "finetuned").id)
+    at = opened(start, mine, **{"compare.details": "Confusion"}, a=mine[0])
+    assert len(at.get("plotly_chart")) == 1 and not any("Click a cell" in text for text in texts(at))
+
+    at.segmented_control(key="compare.confusion").set_value("A - B").run()
+
+    assert not at.exception and len(at.get("plotly_chart")) == 1
+    assert "**Difference**, A minus B" in texts(at) and table_with(at, "A recall")["class"].size == MOST_CELLS + 1
 
 
 def test_costs_are_those_of_the_records(start, ids):

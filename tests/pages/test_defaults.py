@@ -172,7 +172,7 @@ def test_home_opens_with_the_race_on_the_chosen_pictures(start, finish, tiny_dat
     assert f"{mine[0].settings.model.row.label} 100.0" in words(at) and "chosen now" not in words(at)
 
     at = start("home.py", data=tiny_dataset.id, race="other")
-    assert at.header[0].value.replace("\\", "") == "Frozen: 0.0 % test accuracy"
+    assert at.header[0].value.replace("\\", "").replace("\u00a0", " ") == "Frozen: 0.0 % test accuracy"
     assert f"chosen now: {tiny_dataset.title}" in words(at)
 
 

@@ -30,7 +30,7 @@ def race_of(dataset_id: str, seeds: tuple[int, ...] = (0,)) -> list[str]:
 def said(at) -> str:
     """What is read on the page, without what only keeps it literal."""
     shown = (*at.title, *at.header, *at.markdown, *at.caption, *at.info, *at.error)
-    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "")
+    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "").replace("\u00a0", " ")
 
 
 def opened(at, key: str):
@@ -125,7 +125,7 @@ def test_a_stopped_race_can_be_started_again_and_a_failed_run_says_why(start, ti
 
     at = start("home.py", data=tiny_dataset.id)
 
-    assert "Frozen: 100.0 % test accuracy" in at.header[0].value.replace("\\", "")
+    assert "Frozen: 100.0 % test accuracy" in said(at)
     assert "\\<b\\>" in at.error[0].value, "a cause is shown literally"
     assert "Stopped: 1 of 4 runs; nothing of these was kept." in said(at)
     at.button(key="stopped.again").click().run()

@@ -14,7 +14,7 @@ from core.settings.schema import RunSettings
 
 def said(at) -> str:
     shown = (*at.title, *at.header, *at.markdown, *at.caption, *at.error)
-    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "")
+    return "\n".join(part.value for part in shown).replace("\\", "").replace("⁠", "").replace("\u00a0", " ")
 
 
 @pytest.fixture

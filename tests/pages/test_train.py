@@ -143,7 +143,7 @@ def test_an_experiment_answers_first_and_keeps_its_evidence_folded(start, tiny_d
 
     assert not at.exception and wrong.seed == 0
     assert at.header[0].value == "Newest experiment"
-    assert at.header[1].value.replace("\\", "").startswith(f"Fine-tuned: {per_cent(accuracy)}")
+    assert at.header[1].value.replace("\\", "").replace("\u00a0", " ").startswith(f"Fine-tuned: {per_cent(accuracy)}")
     assert any("3 seeds, 6 test pictures" in text.value.replace("\\", "") for text in at.markdown)
     assert table(at, "experiment")["experiment"].tolist() == ["Fine-tuned", "From scratch"]
     assert table(at, "experiment")["seeds"].tolist() == ["0, 1, 2", "0"]

@@ -161,3 +161,21 @@ def test_inside_how_much_and_learn_work_on_a_visitor_s_own_files(
     assert not left & {"lessons.json", "thaw.db", "runs", "features"} and other.runs.count() == 0
     assert (thaw_home / "workspaces" / mine.id / "lessons.json").is_file()
     assert [place for place, *_ in Registry().waiting()] == [mine.id], "the worker knows whose turn it is"
+
+
+def test_the_board_shows_every_student_whole(hosted: None, start: Start, tiny_folder: Path):
+    teacher, key = new_workspace()
+    with within(teacher.id):
+        dataset = ingest(tiny_folder).dataset
+    room = find_room(open_room(teacher, dataset.id, "Biology 7b", {}))
+    assert room is not None
+    names = [f"Student *{number}* of a long family" for number in range(15)]
+    for name in names:
+        join(new_workspace()[0], room, name)
+
+    at = start("workspace.py", w=key)
+
+    (board_of_all,) = at.table
+    assert [text.replace("\\", "") for text in board_of_all.value["Name"]] == names
+    assert "\\*3\\*" in board_of_all.value["Name"][3], "a name is shown literally"
+    assert list(board_of_all.value["Runs"]) == ["0"] * 15

@@ -12,7 +12,7 @@ from core.comparison.wording import per_cent
 from core.data.reading.folder_names import listed
 from core.runs.record import RunRecord
 
-from ..messages import LONGEST_MESSAGE, md, plain
+from ..messages import LONGEST_MESSAGE, md, plain, whole_numbers
 from .answers import Answer
 from .explanations import Explanations, show_explanations
 from .uncertainty import UncertaintyRules
@@ -99,6 +99,8 @@ def counts(answered: Sequence[Answer], speaker: Speaker) -> str:
     """`12 pictures: bees 7, ants 4, none of these 1`, the most frequent first and "none of these" last."""
     found = Counter(verdict_of(one, 0, speaker) for one in answered)
     none = found.pop(None, 0)
+    if none == len(answered):
+        return f"{none} pictures: {NONE}"
     most = found.most_common(_MOST_COUNTED)
     rest = found.total() - sum(number for _, number in most)
     parts = [f"{plain(str(name), 40)} {number}" for name, number in most]
@@ -140,7 +142,7 @@ def _headline(answer: Answer, place: int, speaker: Speaker) -> str:
 
 
 def _unbroken(probability: float) -> str:
-    return per_cent(float(probability)).replace(" ", "\u00a0")
+    return whole_numbers(per_cent(float(probability)))
 
 
 def _judged(answer: Answer, place: int, speaker: Speaker) -> None:
@@ -187,7 +189,7 @@ def _possible(answer: Answer, place: int, speaker: Speaker, top: int) -> tuple[s
 
 
 def _sentences(*parts: str) -> str:
-    return " ".join(f"{part}." for part in parts if part)
+    return whole_numbers(" ".join(f"{part}." for part in parts if part))
 
 
 def _ranked(row: np.ndarray, speaker: Speaker, first: int, last: int) -> list[str]:

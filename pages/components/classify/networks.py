@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import streamlit as st
 
@@ -15,11 +14,9 @@ from core.runs.store import Run
 
 from .. import chosen
 from ..kept import keep
-from ..messages import md, plain
+from ..messages import md, plain, whole_numbers
 from ..resources import run_predictions
 from .picture_input import forget_example
-
-NO_BREAK: Final = "\u00a0"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +100,7 @@ def choice_sentence(run: Run, networks: Sequence[Network], rivals: Sequence[Netw
     other = run.settings.data.dataset != chosen.settings().data.dataset and run.dataset_title not in network.label
     # nobody has to take a network of other pictures for one of those that are chosen
     of = f", trained on {md(run.dataset_title)}" if other else ""
-    return f"**{md(name)}**{best}, validation accuracy {per_cent(val_accuracy(run)).replace(' ', NO_BREAK)}{of}"
+    return f"**{md(name)}**{best}, validation accuracy {whole_numbers(per_cent(val_accuracy(run)))}{of}"
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -35,8 +35,11 @@ def show_output(asked: Sequence[InputPicture], run: Run, networks: Sequence[Netw
         place.container(border=True).markdown("The answer appears here.")
         return
     pager, below = st.container(), st.container()
+    with place.container():
+        given = answers([run], asked)
     with below:
-        steps = _next_steps(networks)
+        is_any = not all(one.unreadable for one in given)
+        steps = _next_steps(networks) if is_any else []  # of nothing there is no why
         second = choose_second(networks, run) if "second" in steps else None
         wanted = wanted_explanations() if "why" in steps else NOTHING
         why = st.container()
@@ -45,8 +48,9 @@ def show_output(asked: Sequence[InputPicture], run: Run, networks: Sequence[Netw
     runs = [run, second] if second else [run]
     records = [run_record(chosen.home(), one.id) for one in runs]
     labels = [run_name(one, network_of(networks, one.id)) for one in runs]
-    with place.container():
-        given = answers(runs, asked)
+    if second:
+        with place.container():
+            given = answers(runs, asked)
     if (options.detect or wanted.nearest) and not all(map(is_known, records)):
         speakers = _speakers(labels, records, uncertainty_rules(records, given, options.coverage, False))
         with place.container():

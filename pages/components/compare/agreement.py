@@ -67,33 +67,60 @@ def _pictures(runs: Sequence[Run], keys: Sequence[PictureKey], title: str, key: 
 
 
 def confusions(result: Comparison, a: Run, b: Run) -> None:
-    """Both confusion matrices and their difference. A click on a cell shows its pictures."""
-    st.caption("Rows are true classes, columns what was predicted. Click a cell to see its pictures.")
-    kinds = {"A": result.a, "B": result.b}
-    runs = {"A": [a], "B": [b]}
+    """Both confusion matrices and their difference. A click on a cell shows its pictures, where cells are few.
+
+    Of many classes one is shown at a time, as wide as the page: beside each other they would be stamps.
+    """
+    runs, few = {"A": [a], "B": [b]}, len(result.a.class_names) <= MOST_CELLS
+    can = "Click a cell to see its pictures." if few else "Point at a cell to read it; where none is drawn it is 0."
+    st.caption(
+        f"Rows are true classes, columns what was predicted. {can} Difference: blue where A has more, orange: B."
+    )
+    if few:
+        places = dict(zip(_MATRICES, st.columns(3, gap="medium"), strict=True))
+    else:
+        chosen_one = st.segmented_control(
+            "Matrix",
+            _MATRICES,
+            default="A",
+            required=True,
+            format_func=_MATRICES.__getitem__,
+            key="compare.confusion",
+            label_visibility="collapsed",
+        )
+        places = {chosen_one: st.container()}
     picked: tuple[str, Any] | None = None
-    for column, name in zip(st.columns(3, gap="medium"), ("A", "B", "A - B"), strict=True):
-        with column:
-            if name in kinds:
-                st.markdown(f"**{name}** · {md(kinds[name].name)}")
-                matrix: Any = kinds[name].confusion
-            else:
-                st.markdown("**Difference**, A minus B")
-                matrix = (np.array(result.a.confusion) - np.array(result.b.confusion)).tolist()
-            event = st.plotly_chart(
-                confusion(matrix, result.a.class_names, difference=name not in kinds),
-                key=f"compare.confusion.{name[0]}{len(name)}",
-                on_select="rerun",
-                selection_mode="points",
-                alt=f"Confusion matrix: {name}",
-            )
-            points = event.selection.points if len(result.a.class_names) <= MOST_CELLS else []
-            if points:
+    for name, place in places.items():
+        with place:
+            points = _matrix(result, name)
+            if few and points:
                 picked = (name, points[0]["customdata"])
     if picked:
         name, (true, predicted) = picked
         _cell_pictures(result, name, int(true), int(predicted), runs.get(name, [a, b]))
     _recalls(result)
+
+
+_MATRICES: Final = {"A": "A", "B": "B", "A - B": "Difference"}
+
+
+def _matrix(result: Comparison, name: str) -> Any:
+    """One of `_MATRICES` under what it is of; the cells that were clicked."""
+    of = {"A": result.a, "B": result.b}.get(name)
+    if of is not None:
+        st.markdown(f"**{name}** · {md(of.name)}")
+        matrix: Any = of.confusion
+    else:
+        st.markdown("**Difference**, A minus B")
+        matrix = (np.array(result.a.confusion) - np.array(result.b.confusion)).tolist()
+    event = st.plotly_chart(
+        confusion(matrix, result.a.class_names, difference=of is None),
+        key=f"compare.confusion.{name[0]}{len(name)}",
+        on_select="rerun",
+        selection_mode="points",
+        alt=f"Confusion matrix: {name}",
+    )
+    return event.selection.points
 
 
 def _cell_pictures(result: Comparison, name: str, true: int, predicted: int, runs: Sequence[Run]) -> None:

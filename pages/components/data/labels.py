@@ -26,7 +26,7 @@ from core.training.history import Progress
 
 from .. import chosen
 from ..help import with_term
-from ..messages import md, plain, show_error
+from ..messages import md, plain, show_error, whole_numbers
 from ..planning import estimate_run
 from ..resources import thumbnail
 from ..suspects import OPEN
@@ -109,9 +109,10 @@ def _card(dataset: Dataset, suspect: Suspect, key: str) -> None:
             st.image(picture, width=112, alt=f"{plain(name)}, labelled {plain(suspect.given)}")
             with st.container(gap="xxsmall", width=140):
                 st.markdown(f"**{md(turn)}**")
+                said, given = map(per_cent, (suspect.suggested_probability, suspect.given_probability))
                 st.caption(
-                    f"{md(suspect.suggested)} {per_cent(suspect.suggested_probability)}  \n"
-                    f"{md(suspect.given)} {per_cent(suspect.given_probability)}  \n{md(name)}"
+                    f"{md(suspect.suggested)} {whole_numbers(said)}  \n"
+                    f"{md(suspect.given)} {whole_numbers(given)}  \n{md(name)}"
                 )
         st.segmented_control(
             f"What to do with {plain(name)}",

@@ -28,7 +28,7 @@ from .. import chosen, classroom, visitor
 from ..address import to_address
 from ..conclusion import GRADES
 from ..kept import address_of_kept
-from ..messages import LONGEST_MESSAGE, md, plain, show_error
+from ..messages import LONGEST_MESSAGE, md, show_error, whole_numbers
 from ..sharing import LONGEST, SIDE, for_others, qr_code
 from ..wording import per_cent
 
@@ -132,11 +132,14 @@ def _table(entries: Sequence[Entry]) -> None:
         by_strategy: dict[str, list[float]] = {}
         for run in entry.runs:
             by_strategy.setdefault(run.settings.model.row.label, []).append((run.summary or {})["test_accuracy"])
-        means = {name: per_cent(fmean(values)) for name, values in sorted(by_strategy.items())}
-        rows.append({"Name": plain(entry.name), "Runs": len(entry.runs), **means})
+        means = {name: whole_numbers(per_cent(fmean(values))) for name, values in sorted(by_strategy.items())}
+        rows.append({"Name": md(entry.name), "Runs": str(len(entry.runs)), **means})
     if rows:
         if any(entry.runs for entry in entries):
             st.caption("Mean test accuracy by training strategy")
-        st.dataframe(rows, hide_index=True, placeholder="", alt="Test accuracy of each student and strategy")
+        names = dict.fromkeys(name for row in rows for name in row)
+        whole = [{md(name): row.get(name, "") for name in names} for row in rows]
+        # for a wall, and for a telephone: all rows at once, and no name is cut
+        st.table(whole, border="horizontal", hide_index=True, alt="Test accuracy of each student and strategy")
     else:
         st.caption("Nobody has joined yet.")

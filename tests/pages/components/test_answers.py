@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 
 import numpy as np
 from helpers import draw_picture, drawn, encoded
@@ -124,8 +125,10 @@ def test_the_answer_about_one_picture_is_its_class_and_what_else_is_possible_sta
     unsure = drawn_cards(("ant", "bee"), rows={"one.png": (0.6,)}, coverage=0.9)
 
     assert headline(sure) == "ant 98.4 %" and "right, true class: ant" in words(sure)
-    assert "Also possible: bee 1.6\u00a0%. Not calibrated." in words(sure) and "Not sure" not in words(sure)
+    assert "Also possible: bee 1.6 %. Not calibrated." in words(sure) and "Not sure" not in words(sure)
     assert headline(unsure) == "ant 60.0 %" and "Not sure: ant or bee for 90 % coverage." in words(unsure)
+    shown = [sure.header[0].value, *(part.value for at in (sure, unsure) for part in at.markdown)]
+    assert not any(re.search(r"\d %", text) for text in shown), "a number would part from its sign on a telephone"
 
 
 def test_no_cell_of_the_download_is_a_formula():

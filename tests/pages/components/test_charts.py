@@ -58,3 +58,23 @@ def test_a_confusion_matrix_of_many_classes_keeps_its_room_for_the_cells():
 
     assert sides(3) == sides(MOST_NAMES) == [True, True]
     assert sides(MOST_NAMES + 1) == [False, False]
+
+
+@pytest.mark.parametrize("difference", [False, True])
+def test_of_many_classes_empty_cells_are_left_out_and_every_class_has_a_row_that_can_be_read(difference: bool):
+    names = [f"class {number}" for number in range(MOST_NAMES)]
+    matrix = [[int(row == column) for column in range(MOST_NAMES)] for row in range(MOST_NAMES)]
+
+    drawn, few = confusion(matrix, names, difference=difference), confusion([[1, 0], [0, 2]], ["a", "b"])
+
+    assert {cell for row in drawn.data[0].z for cell in row} == {1, None}, "else they outshine the others in the dark"
+    assert [list(row) for row in few.data[0].z] == [[1, 0], [0, 2]]
+    assert drawn.layout.height / MOST_NAMES > drawn.layout.yaxis.tickfont.size and drawn.layout.yaxis.dtick == 1
+
+
+def test_a_difference_of_many_classes_tells_its_two_sides_apart_at_their_weakest():
+    names = [str(number) for number in range(20)]
+    drawn = confusion([[0] * 20 for _ in range(20)], names, difference=True)
+
+    colours = dict(drawn.data[0].colorscale)
+    assert colours[0.499] != colours[0.5]

@@ -5,7 +5,7 @@ import re
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.components.messages import md, plain
+from pages.components.messages import md, plain, whole_numbers
 
 
 def read(markdown: str) -> str:
@@ -41,6 +41,11 @@ def test_what_streamlit_replaces_after_escaping_is_broken_up(text):
     assert shown.replace("\u2060", "") == text
     replaced = r"https?://|www\.|[-.\w+]@|(^|\s)(<->|->|<-|--|>=|<=|~=)(\s|$)|:[+\w-]+:|mailto:\w"
     assert not re.search(replaced, shown, re.IGNORECASE)
+
+
+def test_a_number_is_not_parted_from_its_per_cent_sign():
+    assert read(md("bees 100.0 %, ants 0.0 %; 3 of 4")) == "bees 100.0\u00a0%, ants 0.0\u00a0%; 3 of 4"
+    assert whole_numbers("95.0 %") == "95.0\u00a0%"
 
 
 def test_names_are_one_line_without_control_characters():
