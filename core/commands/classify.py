@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.commands.command import Commands, Result, Say, cannot_write, named_folder, progress_of
 from core.commands.runs import finished
-from core.comparison.wording import per_cent
+from core.comparison.wording import said_probability
 from core.data.dataset import load_stored
 from core.data.reading.decode import decode_picture
 from core.data.sources import pictures_in
@@ -133,7 +133,7 @@ def _line(values: dict[str, Any], rule: "SetRule | None") -> str:
     """The same for a person."""
     if "error" in values:
         return f"{values['file']}: skipped, it {values['error']}"
-    classes = ", ".join(f"{row['class']} {per_cent(row['probability'])}" for row in values["top"])
+    classes = ", ".join(f"{row['class']} {said_probability(row['probability'])}" for row in values["top"])
     if values.get("none_of_these"):
         return f"{values['file']}: none of these (closest: {classes})"
     line = f"{values['file']}: {classes}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from core.commands.command import Commands, Result, progress_of
 from core.commands.data import bring
 from core.commands.options import DATA_HELP, add_reading
+from core.comparison.wording import said_probability
 from core.data.dataset import Dataset, load_stored
 from core.data.labels import LabelCheck, Suspect, check_settings, load_check, open_suspects, save_check
 from core.data.reading.layout import AUTO
@@ -97,8 +98,8 @@ def _values(dataset: Dataset, one: Suspect) -> dict[str, Any]:
 
 def _line(dataset: Dataset, one: Suspect) -> str:
     return (
-        f"  {dataset.pictures[one.picture].name}: {one.given} {100 * one.given_probability:.1f} %, "
-        f"rather {one.suggested} {100 * one.suggested_probability:.1f} %"
+        f"  {dataset.pictures[one.picture].name}: {one.given} {said_probability(one.given_probability)}, "
+        f"rather {one.suggested} {said_probability(one.suggested_probability)}"
     )
 
 

@@ -1,5 +1,7 @@
 """Numbers and verdicts in plain words. The only place of the comparison where anything is rounded."""
 
+from typing import Final
+
 from core.comparison.metrics import Interval
 from core.comparison.verdict import SMALLEST_DISCORDANT, Comparison
 
@@ -10,6 +12,7 @@ FEW_GROUPS = (
     f"What only one of the two tells right is of fewer than {SMALLEST_DISCORDANT} groups of pictures: so few are never "
     "called a difference."
 )
+_ROUNDS_AWAY: Final = 0.0005  # a share below it is shown as 0.0 %
 
 
 def few_discordant(units: int, grouped: bool) -> str:
@@ -21,6 +24,13 @@ def few_discordant(units: int, grouped: bool) -> str:
 
 def per_cent(fraction: float) -> str:
     return f"{100 * fraction:.1f} %"
+
+
+def said_probability(fraction: float) -> str:
+    """What a network gives a class. Rounding makes nothing certain, nor impossible: >99.9 %, <0.1 %."""
+    if fraction >= 1 - _ROUNDS_AWAY:
+        return ">99.9 %"
+    return per_cent(fraction) if fraction >= _ROUNDS_AWAY else "<0.1 %"
 
 
 def points(fraction: float) -> str:

@@ -108,9 +108,16 @@ def answer(network: nn.Module, name: str, model: dict[str, Any], top: int) -> di
     return {"file": name, "predicted": best[0][0], "top": guesses, "probabilities": named, "logits": logits.tolist()}
 
 
+def in_words(probability: float) -> str:
+    """Rounding makes nothing certain, nor impossible."""
+    if probability >= 0.9995:
+        return ">99.9 %"
+    return f"{100 * probability:.1f} %" if probability >= 0.0005 else "<0.1 %"
+
+
 def line_of(row: dict[str, Any]) -> str:
     """An answer for a person."""
-    said = ", ".join(f"{guess['class']} {100 * guess['probability']:.1f} %" for guess in row.get("top", []))
+    said = ", ".join(f"{guess['class']} {in_words(guess['probability'])}" for guess in row.get("top", []))
     return f"{row['file']}: {row.get('error', said)}"
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from core.comparison.pictures import PictureKey, common, right_table
-from core.comparison.wording import per_cent
+from core.comparison.wording import said_probability
 from core.runs.store import Run
 from core.settings.scenarios import SCENARIOS
 
@@ -75,7 +75,7 @@ def _judged(runs: Sequence[Run], keys: Sequence[PictureKey], sides: str, below: 
         index, name = known[key]
         answers = [of[key] for of in tested]
         says = [
-            f"{'✓' if said.right else '✗'} {called}: {said.guess} {per_cent(said.probability)}"
+            f"{'✓' if said.right else '✗'} {called}: {said.guess} {said_probability(said.probability)}"
             for called, said in zip(called_by, answers, strict=True)
         ]
         items.append(

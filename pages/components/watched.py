@@ -6,6 +6,7 @@ from typing import Any, Final
 import pandas as pd
 import streamlit as st
 
+from core.comparison.wording import said_probability
 from core.data.dataset import Dataset
 from core.errors import ThawError
 from core.runs.store import Run
@@ -15,7 +16,6 @@ from . import chosen
 from .charts import LEAST_SPAN, LINE_PX, TEXT_PX
 from .gallery import GalleryItem, gallery
 from .resources import stored_dataset, thumbnail, watched_places
-from .wording import per_cent
 
 _DASHES: Final[dict[str, list[int]]] = {
     "solid": [],
@@ -80,7 +80,7 @@ def _answer(run: Run, dataset: Dataset, index: int) -> str:
         return f"{_sign(run)} …"
     guess, probability = said[index]
     mark = "✓" if guess == dataset.pictures[index].target else "✗"
-    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {per_cent(probability)}"
+    return f"{_sign(run)} {mark} {dataset.class_names[guess]} {said_probability(probability)}"
 
 
 def live_curves(runs: Sequence[Run], key: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from helpers import drawn_classes, noise, write_files
 
 from core.commands.compare import compare
+from core.comparison.wording import said_probability
 from core.data.ingest import ingest
 from core.home import thaw_home
 from core.runs.example import example_runs
@@ -211,7 +212,7 @@ def test_every_cell_of_the_agreement_square_opens_its_pictures_with_both_answers
     names = load_record(ids[0]).dataset.class_names
     for side, run in zip("AB", ids, strict=True):
         row = load_predictions(run).probabilities[place]
-        wanted = f"✓ {side}: {names[row.argmax()]} {100 * row.max():.1f} %"
+        wanted = f"✓ {side}: {names[row.argmax()]} {said_probability(row.max())}"
         assert any(wanted in text for text in texts(at))
     assert any(load_record(ids[0]).test_names[place].rsplit("/", 1)[-1] in text for text in texts(at))
 

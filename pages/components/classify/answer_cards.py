@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import streamlit as st
 
-from core.comparison.wording import per_cent
+from core.comparison.wording import said_probability
 from core.data.reading.folder_names import listed
 from core.runs.record import RunRecord
 
@@ -20,7 +20,7 @@ from .uncertainty import UncertaintyRules
 PER_PAGE: Final = 24
 _MOST_NAMED: Final = 20
 _MOST_COUNTED: Final = 6
-_ROUNDS_AWAY: Final = 0.0005  # below, a probability is shown as 0.0 %
+_ROUNDS_AWAY: Final = 0.0005  # less likely classes are not worth naming
 NONE: Final = "none of these"
 NOTHING: Final = Explanations()
 
@@ -142,7 +142,7 @@ def _headline(answer: Answer, place: int, speaker: Speaker) -> str:
 
 
 def _unbroken(probability: float) -> str:
-    return whole_numbers(per_cent(float(probability)))
+    return whole_numbers(said_probability(float(probability)))
 
 
 def _judged(answer: Answer, place: int, speaker: Speaker) -> None:

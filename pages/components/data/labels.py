@@ -6,7 +6,7 @@ from typing import Final
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.comparison.wording import counted, per_cent
+from core.comparison.wording import counted, per_cent, said_probability
 from core.data.dataset import Dataset
 from core.data.edit import mend_labels
 from core.data.labels import (
@@ -109,7 +109,7 @@ def _card(dataset: Dataset, suspect: Suspect, key: str) -> None:
             st.image(picture, width=112, alt=f"{plain(name)}, labelled {plain(suspect.given)}")
             with st.container(gap="xxsmall", width=140):
                 st.markdown(f"**{md(turn)}**")
-                said, given = map(per_cent, (suspect.suggested_probability, suspect.given_probability))
+                said, given = map(said_probability, (suspect.suggested_probability, suspect.given_probability))
                 st.caption(
                     f"{md(suspect.suggested)} {whole_numbers(said)}  \n"
                     f"{md(suspect.given)} {whole_numbers(given)}  \n{md(name)}"

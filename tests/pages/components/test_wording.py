@@ -2,10 +2,13 @@
 
 import re
 
+import pytest
 from helpers import REPOSITORY
 
+from core.comparison.wording import said_probability
 from core.runs.store import RunStore
 from core.settings.schema import ModelSettings, RunSettings
+from core.takehome.predict import in_words
 from pages.components.wording import run_label
 
 
@@ -24,3 +27,19 @@ def test_a_share_is_said_in_one_format_wherever_it_is_said():
     lines = [(path.name, line) for path in files for line in path.read_text().splitlines()]
 
     assert len(files) > 200 and [place for place in lines if own.search(place[1])] == []
+
+
+@pytest.mark.parametrize(
+    ("fraction", "said"),
+    [
+        (1.0, ">99.9 %"),
+        (0.9995, ">99.9 %"),
+        (0.9994, "99.9 %"),
+        (0.5, "50.0 %"),
+        (0.0006, "0.1 %"),
+        (0.0004, "<0.1 %"),
+        (0.0, "<0.1 %"),
+    ],
+)
+def test_rounding_makes_no_answer_certain_on_pages_nor_in_a_network_taken_home(fraction: float, said: str):
+    assert said_probability(fraction) == in_words(fraction) == said
