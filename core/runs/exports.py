@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
 import sqlalchemy as sa
@@ -44,11 +44,10 @@ class Exports:
         """Whether nobody else exports meanwhile, on any machine that shares the database."""
         if self._database.is_file:
             lock = FileLock(server_folder("locks") / "tracking.lock", blocking=False)
-            try:
-                with lock:
-                    yield True
-            except Timeout:
-                yield False
+            with ExitStack() as held:
+                with suppress(Timeout):  # not while it is held: what is done then may wait for locks of its own
+                    held.enter_context(lock)
+                yield lock.is_locked
             return
         with self._database.reading() as connection:
             mine = bool(connection.execute(sa.select(sa.func.pg_try_advisory_lock(_LOCK))).scalar_one())

@@ -1,6 +1,7 @@
 """Of several that would send runs to a tracker one does, on any machine that shares the database."""
 
 import pytest
+from filelock import Timeout
 
 from core.runs.exports import Exports
 
@@ -14,3 +15,9 @@ def test_one_exports_at_a_time(database_url: str, monkeypatch: pytest.MonkeyPatc
         raise KeyError("whatever ends it")
     with Exports("mlflow").alone() as again:
         assert mine and again
+
+
+def test_who_exports_alone_may_wait_in_vain_for_something_else():
+    with pytest.raises(Timeout), Exports("mlflow").alone() as mine:
+        assert mine
+        raise Timeout("another lock")
