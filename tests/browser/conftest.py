@@ -67,12 +67,13 @@ class Server:
         )
         log.close()
         end = time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
+        while time.monotonic() < end and self._process.poll() is None:
             try:
                 with urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2):
                     return
             except OSError:
                 time.sleep(0.2)
+        self.stop()
         raise TimeoutError(self.log())
 
     def kill(self) -> list[psutil.Process]:

@@ -21,14 +21,19 @@ DEEP_LINK = re.compile(r"/_stcore/(health|host-config)$")
 
 @pytest.fixture
 def streamlit(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """That version before all others, for the server, too; its number."""
+    """That version before all others, for the server, too; its file and number.
+
+    In a folder of another name Streamlit takes itself for one that is being developed.
+    """
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     (wanted,) = (one for one in project["dependencies"] if one.startswith("streamlit"))
     uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--resolution", request.param]
-    fetched = subprocess.run([*uv, "--target", tmp_path / "its", wanted], capture_output=True, text=True, check=False)
+    fetched = subprocess.run(
+        [*uv, "--target", tmp_path / "site-packages", wanted], capture_output=True, text=True, check=False
+    )
     if fetched.returncode:
         pytest.skip(f"{wanted} could not be fetched: {fetched.stderr[-200:]}")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "its"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site-packages"))
     return python("import streamlit; print(streamlit.__file__, streamlit.__version__)")
 
 
@@ -36,7 +41,7 @@ def streamlit(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytes
 def test_every_page_stands_and_the_policy_blocks_nothing_of_it(
     streamlit: str, chromium: Any, server: Any, tmp_path: Path
 ) -> None:
-    assert streamlit.startswith(str(tmp_path / "its")), "another one is used"
+    assert streamlit.startswith(str(tmp_path / "site-packages")), "another one is used"
     page, errors = chromium.new_page(), list[str]()
     page.set_default_timeout(PATIENCE_MS)
     page.on("pageerror", lambda error: errors.append(str(error)))
