@@ -16,7 +16,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
 
 run: $(VENV)/.app ## start the app and print its address (PORT=8501)
-	@echo "Thaw: http://localhost:$(PORT)  (Ctrl-C stops it)"
+	@echo "Thaw: http://localhost:$(PORT)  (in some seconds; Ctrl-C stops it)"
 	@$(BIN)/streamlit run app.py --server.port $(PORT)
 
 test: $(VENV)/.tests ## the default tests, in two processes
@@ -83,6 +83,7 @@ clean: ## remove the environments
 
 # not compiled: most modules of torch are never imported, the others are compiled when they are
 $(VENV)/.app: requirements.txt
+	@echo 'Installing into $(VENV): some minutes and 6 GB, most of it for graphics cards (less: docs/devices.md)'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile -r requirements.txt
 	@touch $@

@@ -6,6 +6,7 @@ from typing import Any
 
 from core.commands.command import PROGRAM, Commands, Result
 from core.comparison.experiments import experiment_key
+from core.comparison.wording import counted
 from core.errors import RunError, TrainingError
 from core.home import sweep_staging
 from core.runs.experiments import stored_experiments
@@ -77,8 +78,9 @@ def run_line(values: dict[str, Any]) -> str:
     balanced = ""
     if values.get("class_weights") == "balanced" and values["balanced_accuracy"] is not None:
         balanced = f" (balanced {100 * values['balanced_accuracy']:.1f} %)"
+    of = f" of {counted(values['split']['test'], 'picture')}" if "split" in values else ""
     return (
-        f"{line}test accuracy {100 * values['test_accuracy']:.1f} %{balanced} in {values['duration_s']:.1f} s, "
+        f"{line}test accuracy {100 * values['test_accuracy']:.1f} %{of}{balanced} in {values['duration_s']:.1f} s, "
         f"{parameters['trained']:,} of {parameters['total']:,} parameters trained"
         + "".join(f"\n  warning: {sentence}" for sentence in values.get("lacks", ()))
     )

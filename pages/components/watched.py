@@ -113,6 +113,7 @@ def _spec(styles: dict[str, Any]) -> dict[str, Any]:
         return {"field": "strategy", "scale": {"domain": list(styles), "range": values}, "legend": legend}
 
     dashes = by_strategy([_DASHES.get(style["dash"], []) for style in styles.values()])
+    dashes["legend"] = None  # else the marks there get a dashed outline, and are none
     shapes = by_strategy([_SYMBOLS.get(style["symbol"], style["symbol"]) for style in styles.values()])
     colours = by_strategy([style["color"] for style in styles.values()])
     return {

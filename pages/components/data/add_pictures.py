@@ -215,9 +215,13 @@ def _folder() -> None:
 
     if st.session_state.get("data.folder.asked") != path:
         st.session_state.pop("data.question.folder", None)
-    if st.button("Read it", key="data.read", icon=":material/folder_open:", disabled=not path):
+    # never greyed out: what was typed comes with the click, and a button that it only wakes would want a second one
+    if st.button("Read it", key="data.read", icon=":material/folder_open:"):
         st.session_state["data.folder.asked"] = path
-        _choose("folder", add)
+        if path:
+            _choose("folder", add)
+        else:
+            st.info("Write above where the pictures are.", icon=":material/edit:")
     _ask_how("folder", add)
 
 
