@@ -7,6 +7,7 @@ whatever it believes, leases and attempts decide.
 import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import ClassVar, Final, Protocol
 
 from core.machine.process import imports_exempt_from_gc
@@ -76,7 +77,8 @@ class Local:
         with self._stores.at_home(run) as store:
             try:
                 self._train(store, run, self._should_stop, when_lost=self._when_lost, **self._options)
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as stopped:
+                clear_frames(stopped.__traceback__)  # it may have come while the database was held, and would hold it
                 store.end(run, "cancelled")
                 raise
 

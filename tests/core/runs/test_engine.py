@@ -266,3 +266,21 @@ def test_what_a_cluster_can_never_do_is_said(cluster_of: Callable[..., OnRay]):
     with pytest.raises(SettingsError, match="THAW_DATABASE"):
         cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2")
     assert cluster_of((4, 0), (4, 0), hosts="lab-1 lab-2", is_file=False).capacity(RunSettings()) == 4
+
+
+def test_a_run_is_cancelled_also_if_the_interruption_came_while_the_database_was_held():
+    store = RunStore()
+    queue_runs(store)
+
+    def train(*_: object, **__: object) -> None:
+        held = store._database.write()
+        held.__enter__()
+        raise KeyboardInterrupt
+
+    here = engine.Local(store, lambda: False)
+    here._train = train
+    run = claim_run(store)
+    with pytest.raises(KeyboardInterrupt):
+        here.submit(run, store)
+
+    assert store.get(run.id).state == "cancelled"
