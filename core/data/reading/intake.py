@@ -163,7 +163,7 @@ def _list(source: Source, request: Request, emit: Emit) -> tuple[list[tuple[Plac
         room -= len(data)
         if data and room > 0:
             kept[hashed.placed.name] = data
-    stand_ins = [] if source.placed is not None else placeholders(found)
+    stand_ins = dict.fromkeys([] if source.placed is not None else placeholders(found))
     readable = [(row.placed, row.content) for row in found if row.placed.name not in stand_ins]
     listed = Listed(
         title=source.title,

@@ -41,3 +41,11 @@ def test_whatever_is_cut_off_or_damaged_is_looked_at_to_an_end():
         damaged = bytearray(whole)
         damaged[dice.randrange(len(whole))] ^= 1 << dice.randrange(8)
         is_animated_gif(bytes(damaged))  # as above
+
+
+@pytest.mark.parametrize(("block", "is_looked_through"), [(255, True), (1, False)], ids=["usual blocks", "tiny blocks"])
+def test_a_gif_that_would_take_seconds_to_look_through_is_given_up(block: int, is_looked_through: bool):
+    start, picture = b"GIF89a\1\0\1\0\0\0\0", b",\0\0\0\0\1\0\1\0\0\2"
+    blocks = bytes((block, *[7] * block)) * (2**21 // (block + 1)) + b"\0"
+
+    assert is_animated_gif(start + picture + blocks + picture + b"\1\7\0;") is is_looked_through
