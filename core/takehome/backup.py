@@ -30,12 +30,16 @@ from core.takehome.package import SUMS, write_package
 
 ROWS: Final = "database.json"
 _FOLDERS: Final = ("datasets", "runs")
-_NAME: Final = re.compile(r"(?:(?:datasets|runs)/[0-9a-zA-Z-]{1,64}|weights)/[0-9a-zA-Z_.-]{1,120}")
+_NAME: Final = re.compile(r"(?:(?:datasets|runs)/[0-9a-zA-Z-]{1,64}|weights)/(?!\.{1,2}\Z)[0-9a-zA-Z_.-]{1,120}")
 _CHUNK_BYTES: Final = 1 << 20
 _ATTEMPTS: Final = 5
 _UNREADABLE: Final = (
     *(SettingsError, RunError, sa.exc.SQLAlchemyError),
     *(ArithmeticError, ValueError, LookupError, TypeError, AttributeError, RecursionError),
+)
+_DAMAGED: Final = (
+    *(zipfile.BadZipFile, struct.error, EOFError, NotImplementedError),
+    *(ValueError, LookupError, RecursionError),
 )
 _OTHERS: Final = "It is no backup of Thaw's, or it is damaged"
 Say = Callable[[str], object]
@@ -100,7 +104,7 @@ def bring_back(source: Path, say: Say = str) -> Kept:
     with explained(source.name), temporary_folder("restore") as folder:
         try:
             rows = _unpacked(source, folder, say)
-        except (zipfile.BadZipFile, struct.error, EOFError, ValueError, LookupError, NotImplementedError) as error:
+        except _DAMAGED as error:
             raise damaged from error
         checked = _checked_rows(rows, source.name)
         new = [name for name in (*_below(folder, "datasets"), *_below(folder, "runs")) if _put(folder, name)]
@@ -135,7 +139,7 @@ def _unpacked(source: Path, folder: Path, say: Say) -> dict[str, Any]:
     """Unpack all files, each checked against its hash; the rows.
 
     Raises:
-        ValueError, LookupError, BadZipFile, struct.error, NotImplementedError: it is no backup, or damaged.
+        One of `_DAMAGED`: it is no backup, or damaged.
     """
     with zipfile.ZipFile(source) as archive:
         infos = {info.filename: info for info in archive.infolist()}
@@ -197,12 +201,14 @@ def _checked_rows(rows: Mapping[str, Any], name: str) -> dict[str, list[dict[str
 def _try_to_add(rows: Mapping[str, list[dict[str, Any]]]) -> None:
     """Raises what the database would once files are in their place: values of another kind, one missing, one twice."""
     engine = sa.create_engine("sqlite://")
-    with engine.begin() as connection:
-        METADATA.create_all(connection)
-        for table in TABLES:
-            if rows[table.name]:
-                connection.execute(sa.insert(table), rows[table.name])
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            METADATA.create_all(connection)
+            for table in TABLES:
+                if rows[table.name]:
+                    connection.execute(sa.insert(table), rows[table.name])
+    finally:
+        engine.dispose()
 
 
 def _below(folder: Path, kind: str) -> list[str]:

@@ -151,8 +151,11 @@ def with_row(table: str, **row: object) -> Callable[[Path, Path], None]:
         lambda source, target: target.mkdir(),
         changed(lambda members: members.update({"../outside": b""})),
         changed(lambda members: members.update({"locks/x": b""})),
+        changed(lambda members: members.update({"datasets/some/.": b""})),
+        changed(lambda members: members.update({"weights/..": b""})),
         changed(lambda members: members.pop(ROWS)),
         changed(lambda members: members.update({ROWS: b"[]"})),
+        changed(lambda members: members.update({ROWS: b"[" * 100_000})),
         changed(lambda members: members.update({ROWS: members[ROWS].replace(b'"version": 6', b'"version": 99')})),
         changed(lambda members: members.update({ROWS: b'{"runs": [{"id": 5}]}'})),
         with_row("runs", id="../../outside", number=9),
@@ -163,7 +166,8 @@ def with_row(table: str, **row: object) -> Callable[[Path, Path], None]:
         with_row("looks", run="without a part"),
     ],
     ids=[
-        *("bit", "deflated", "locked", "cut", "no zip", "folder", "outside", "place", "no rows", "list", "version"),
+        *("bit", "deflated", "locked", "cut", "no zip", "folder", "outside", "place", "here", "above"),
+        *("no rows", "list", "deep", "version"),
         *("row", "no id", "no state", "number twice", "no key", "no bool", "no part"),
     ],
 )
