@@ -36,6 +36,8 @@ KEY: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 CODE_LENGTH: Final = 10
 KEPT_PACES: Final = 100
 _LETTERS: Final = "ABCDEFGHJKMNPQRSTUVWXYZ23456789"  # that nobody mistakes for another, read from a wall
+_UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+"""Letters and marks, to Python, that show nothing: games are full of names made of them."""
 _IN_NO_ROOM: Final = {"room": None, "place": None, "name": None}
 DAY_S: Final = 86_400.0
 _FILE: Final = "workspaces.db"
@@ -412,15 +414,15 @@ def _opened_by(key: str) -> sa.Select[Any]:
 
 def _check_name(connection: sa.Connection, workspace: str, room: str, name: str) -> None:
     others = sa.select(_places.name).where(_places.room == room, _places.id != workspace)
-    if _as_read(name) in {_as_read(other or "") for other in connection.execute(others).scalars()}:
+    if as_read(name) in {as_read(other or "") for other in connection.execute(others).scalars()}:
         raise SettingsError(
             f"{name} is on the board already, so nobody could tell whose runs are whose. Add an initial or a number."
         )
 
 
-def _as_read(name: str) -> str:
-    """Names that are one to whoever reads them: they differ only in letter case, width or spaces."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+def as_read(name: str) -> str:
+    """The same of names that are one to whoever reads them: they differ in letter case, width, or what nobody sees."""
+    return " ".join(_UNSEEN.sub("", unicodedata.normalize("NFKC", name)).casefold().split())
 
 
 def _spend_keys(workspace: str) -> sa.Update:

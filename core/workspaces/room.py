@@ -17,7 +17,7 @@ from core.home import within
 from core.runs.everybody import store_of
 from core.runs.results import load_outcome
 from core.runs.store import Run
-from core.visitors.registry import Place, Registry, Room
+from core.visitors.registry import Place, Registry, Room, as_read
 from core.workspaces.workspace import Workspace
 
 SEEDS_EACH: Final = 100
@@ -132,6 +132,6 @@ def _named(text: str, what: str, longest: int) -> str:
         SettingsError: nothing is left of it, or it is too long.
     """
     line = "".join(sign for sign in " ".join(text.split()) if sign.isprintable())
-    if not line or len(line) > longest:
+    if not as_read(line) or len(line) > longest:
         raise SettingsError(f"The {what} must have 1 to {longest} characters that can be seen.")
     return line

@@ -74,7 +74,7 @@ def test_lent_pictures_are_of_the_student_s_share(b: Workspace, lesson: str, mon
         assert stored_ids() == []
 
 
-@pytest.mark.parametrize("name", ["", "   ", "\u0000", "x" * 41])
+@pytest.mark.parametrize("name", ["", "   ", "\u0000", "\u3164 \u2800", "x" * 41])
 def test_nobody_joins_without_a_name_that_can_be_shown(b: Workspace, lesson: str, name: str):
     room = find_room(lesson)
     assert room is not None
@@ -84,7 +84,7 @@ def test_nobody_joins_without_a_name_that_can_be_shown(b: Workspace, lesson: str
     assert board(room) == []
 
 
-@pytest.mark.parametrize("taken", ["Ada", "ada", "\uff21da", "  ADA "])
+@pytest.mark.parametrize("taken", ["Ada", "ada", "\uff21da", "  ADA ", "Ada\u3164", "A\u034fda\ufe0f"])
 def test_no_two_on_a_board_have_one_name(b: Workspace, lesson: str, taken: str):
     room, other = find_room(lesson), new_workspace()[0]
     assert room is not None
