@@ -357,6 +357,7 @@ class Registry:
 
         Raises:
             SettingsError: somebody else there is called so.
+            WorkspaceError: the class is over.
         """
         with self._writing() as connection:
             _check_name(connection, workspace, room, name)
@@ -374,6 +375,7 @@ class Registry:
 
         Raises:
             SettingsError: it would not.
+            WorkspaceError: the class is over.
         """
         with self._reading() as connection:
             _check_name(connection, workspace, room, name)
@@ -413,6 +415,8 @@ def _opened_by(key: str) -> sa.Select[Any]:
 
 
 def _check_name(connection: sa.Connection, workspace: str, room: str, name: str) -> None:
+    if connection.execute(sa.select(_rooms.id).where(_rooms.id == room)).first() is None:
+        raise WorkspaceError("The class is over.")
     others = sa.select(_places.name).where(_places.room == room, _places.id != workspace)
     if as_read(name) in {as_read(other or "") for other in connection.execute(others).scalars()}:
         raise SettingsError(

@@ -73,7 +73,7 @@ def join(student: Workspace, room: Room, name: str) -> int:
     Raises:
         SettingsError: the name is empty, too long, or somebody else's on the board.
         DatasetError: the teacher has deleted the pictures.
-        WorkspaceError: they are more than the student's share.
+        WorkspaceError: they are more than the student's share, or the class is over.
     """
     called = _named(name, "name", LONGEST_NAME)
     Registry().check_name(student.id, room.id, called)  # before there are pictures of a class that is not joined

@@ -153,6 +153,19 @@ def test_a_class_that_is_over_opens_nothing_and_takes_nothing(a: Workspace, b: W
         assert stored_ids() == [room.dataset]
 
 
+def test_who_joins_a_class_that_ended_meanwhile_is_in_none(a: Workspace, b: Workspace, lesson: str):
+    room = find_room(lesson)
+    assert room is not None
+    close_room(a, room)
+
+    with pytest.raises(WorkspaceError, match=r"^The class is over\.$"):
+        join(b, room, "Ada")
+
+    assert b.place.room is None
+    with within(b.id):
+        assert stored_ids() == []
+
+
 def test_a_teacher_who_deletes_everything_ends_the_class(a: Workspace, b: Workspace, lesson: str):
     room, student = find_room(lesson), new_workspace()[0]
     assert room is not None
