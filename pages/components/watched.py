@@ -107,13 +107,13 @@ def live_curves(runs: Sequence[Run], key: str) -> None:
 
 def _spec(styles: dict[str, Any]) -> dict[str, Any]:
     """A Vega-Lite chart in which training strategies differ in colour, dash and marker."""
-    legend = {"title": None, "orient": "top", "labelFontSize": TEXT_PX, "labelLimit": 260, "symbolStrokeWidth": LINE_PX}
+    legend = {"title": None, "orient": "top", "columns": 3, "labelFontSize": TEXT_PX, "labelLimit": 260}
+    legend |= {"symbolStrokeWidth": 0, "symbolSize": 150}  # marks without an outline: it would be as dashed as the line
 
     def by_strategy(values: list[Any]) -> dict[str, Any]:
         return {"field": "strategy", "scale": {"domain": list(styles), "range": values}, "legend": legend}
 
     dashes = by_strategy([_DASHES.get(style["dash"], []) for style in styles.values()])
-    dashes["legend"] = None  # else the marks there get a dashed outline, and are none
     shapes = by_strategy([_SYMBOLS.get(style["symbol"], style["symbol"]) for style in styles.values()])
     colours = by_strategy([style["color"] for style in styles.values()])
     return {
