@@ -65,8 +65,9 @@ def _normalised(dataset: Dataset) -> None:
 
 
 def _left_out(rows: tuple) -> None:  # type: ignore[type-arg]
+    table = pd.DataFrame([{"file": row.file, "reason": row.reason, "code": row.code} for row in rows])
     st.dataframe(
-        pd.DataFrame([{"file": row.file, "reason": row.reason, "code": row.code} for row in rows]),
+        table if table["code"].any() else table.drop(columns="code"),
         hide_index=True,
         alt="Files that were left out, with the reason",
     )

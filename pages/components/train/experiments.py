@@ -80,7 +80,7 @@ def _table(experiments: Sequence[Experiment], names: Mapping[str, str]) -> None:
         column_config={
             "settings": st.column_config.TextColumn(width="medium", help="What is not as usual"),
             "test accuracy": st.column_config.NumberColumn(format="%.1f %%"),
-            "seconds": st.column_config.NumberColumn(format="%.1f", help="Of one run, the mean"),
+            "seconds": st.column_config.NumberColumn("seconds per run", format="%.1f", help="The mean over its runs"),
         },
         placeholder="",
         alt="Experiments, newest first",
