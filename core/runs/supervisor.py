@@ -72,6 +72,7 @@ class Supervisor:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+            self._tell(lambda store: store.ask_to_stop(process.pid))  # again: it may have held the database until now
         self._tell(lambda store: store.heal())
 
     def _tell(self, message: "Callable[[RunStore | Everybody], object]") -> None:

@@ -48,10 +48,14 @@ def supervisor() -> Iterator[Supervisor]:
 
 def workers() -> list[psutil.Process]:
     """Our live children that are workers."""
-    children = psutil.Process().children()
-    return [
-        child for child in children if child.status() != psutil.STATUS_ZOMBIE and "core.runs.worker" in child.cmdline()
-    ]
+    return [child for child in psutil.Process().children() if _is_worker(child)]
+
+
+def _is_worker(child: psutil.Process) -> bool:
+    try:
+        return "core.runs.worker" in child.cmdline()
+    except psutil.Error:  # it has ended, perhaps this moment
+        return False
 
 
 def queue(dataset, epochs: int, train_size: int = 96) -> Callable[[], Run]:
