@@ -12,7 +12,8 @@ FEW_GROUPS = (
     f"What only one of the two tells right is of fewer than {SMALLEST_DISCORDANT} groups of pictures: so few are never "
     "called a difference."
 )
-_ROUNDS_AWAY: Final = 0.0005  # a share below it is shown as 0.0 %
+ROUNDS_AWAY: Final = 0.0005
+"""A share below it would be shown as 0.0 %."""
 
 
 def few_discordant(units: int, grouped: bool) -> str:
@@ -28,9 +29,9 @@ def per_cent(fraction: float) -> str:
 
 def said_probability(fraction: float) -> str:
     """What a network gives a class. Rounding makes nothing certain, nor impossible: >99.9 %, <0.1 %."""
-    if fraction >= 1 - _ROUNDS_AWAY:
+    if fraction >= 1 - ROUNDS_AWAY:
         return ">99.9 %"
-    return per_cent(fraction) if fraction >= _ROUNDS_AWAY else "<0.1 %"
+    return per_cent(fraction) if fraction >= ROUNDS_AWAY else "<0.1 %"
 
 
 def points(fraction: float) -> str:

@@ -214,11 +214,7 @@ def _check_goldens(packed: Package, record: RunRecord, state: dict[str, Tensor])
         found = golden_logits(Predictor(record, model), [packed.read(name) for name in package.GOLDEN_PICTURES])
     except ImageError as error:
         raise PackageError(f"A golden picture in the zip {error}.") from error
-    except (
-        RunError,
-        RuntimeError,
-        AssertionError,
-    ) as error:  # torch's: memory, sizes that do not fit; of vision's, too
+    except (RunError, RuntimeError, AssertionError) as error:  # of torch and torchvision: sizes, memory
         raise PackageError("The network in the zip does not work with its preprocessing.") from error
     difference = (found - expected).abs().max().item() / max(1.0, expected.abs().max().item())
     if not difference <= TOLERANCE:

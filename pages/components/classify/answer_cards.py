@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 import streamlit as st
 
-from core.comparison.wording import said_probability
+from core.comparison.wording import ROUNDS_AWAY, said_probability
 from core.data.reading.folder_names import listed
 from core.runs.record import RunRecord
 
@@ -20,7 +20,6 @@ from .uncertainty import UncertaintyRules
 PER_PAGE: Final = 24
 _MOST_NAMED: Final = 20
 _MOST_COUNTED: Final = 6
-_ROUNDS_AWAY: Final = 0.0005  # less likely classes are not worth naming
 NONE: Final = "none of these"
 NOTHING: Final = Explanations()
 
@@ -195,7 +194,7 @@ def _sentences(*parts: str) -> str:
 def _ranked(row: np.ndarray, speaker: Speaker, first: int, last: int) -> list[str]:
     """Classes by rank, as core.inference.predictor orders them, without those that would be shown as 0.0 %."""
     order = np.argsort(-row, kind="stable")[first:last]
-    return [f"{md(speaker.class_names[at], 40)} {_unbroken(row[at])}" for at in order if row[at] >= _ROUNDS_AWAY]
+    return [f"{md(speaker.class_names[at], 40)} {_unbroken(row[at])}" for at in order if row[at] >= ROUNDS_AWAY]
 
 
 def _unsure(answer: Answer, place: int, speaker: Speaker) -> str:
